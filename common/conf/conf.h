@@ -1,0 +1,90 @@
+/* conf.h — the configuration file as typed, checked settings.
+ *
+ * One YAML file serves every process of an installation; each reads it itself at start (`-c FILE`). Parsing is
+ * libcyaml's; which keys exist, their types, bounds, defaults, units and texts stand in one table, from which the
+ * parser's schema, the checks and the reference page are made. Every error names file, line where known, key, what
+ * was found and what was expected. All strings belong to the `struct conf` and live until conf_free().
+ *
+ *     runtime_dir: /run/noria
+ *     listeners:
+ *       - {name: carousel, dialect: carousel, address: 127.0.0.1, port: 8765}
+ *     machines:
+ *       - {id: machine_1, name: Carrusel Principal, ip: 192.168.1.50, port: 3200, simulator: true}
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "errcode.h"
+#include "log.h"
+#include "machine.h"
+#include "profile.h"
+
+struct conf_listener {
+    const char *name;
+    const char *dialect; /* "carousel" */
+    const char *address; /* numeric IPv4 or IPv6 */
+    uint16_t port;       /* 0: any free one (tests) */
+};
+
+struct conf_machine {
+    struct machine_info info;
+    const char *profile_name;
+    const struct profile *profile; /* NULL: unknown, the machine is read-only */
+    bool mode_single;              /* mode: single */
+    /* where the agent connects: the simulator on loopback for `simulator: true`, else info.ip, info.port */
+    char connect_host[MACHINE_HOST_MAX + 1];
+    uint16_t connect_port;
+    bool persistent;              /* connection: persistent (true) or per_request */
+    uint32_t connect_timeout_ms;  /* 2000 */
+    uint32_t reply_timeout_ms;    /* 1000: from the last byte written to the second byte read */
+    uint32_t poll_interval_ms;    /* 250, at rest */
+    uint32_t poll_moving_ms;      /* 50 */
+    uint32_t backoff_min_ms;      /* 500 */
+    uint32_t backoff_max_ms;      /* 30000 */
+    uint32_t stale_after_ms;      /* 3000 */
+    uint32_t command_deadline_ms; /* 5000: when the client names none */
+    uint32_t move_timeout_ms;     /* 60000 */
+    uint32_t sim_positions;       /* 26: positions of its simulator, numbered from 0 */
+    uint32_t sim_ms_per_position; /* 400 */
+};
+
+struct conf {
+    const char *file;
+    const char *runtime_dir; /* bus/ and shm/ live in it; at most 80 bytes, because of Unix socket names */
+    enum log_level_e log_level;
+    uint32_t ring_mib;     /* 64; power of two, 1 to 4096 */
+    uint32_t max_machines; /* 4096 */
+    uint32_t workers;      /* 0 in the file: one per core; here already resolved, at least 1 */
+    bool allow_unauthenticated;
+    uint32_t max_message_bytes;   /* 65536 */
+    uint32_t max_connections;     /* per worker; 0: bounded by descriptors only. WEBSOCKET_MAX_CONNECTIONS overrides */
+    uint32_t ping_interval_ms;    /* 30000. WEBSOCKET_PING_INTERVAL (seconds) overrides */
+    uint32_t ping_timeout_ms;     /* 10000. WEBSOCKET_PING_TIMEOUT (seconds) overrides */
+    uint32_t handshake_timeout_ms; /* 5000 */
+    const char *const *allowed_origins; /* beside same host and loopback */
+    size_t allowed_origin_count;
+    bool carousel_auto_subscribe;
+    uint32_t simulator_base_port; /* 3201: simulated machine k listens on 127.0.0.1:base+k, in file order */
+    struct conf_listener *listeners;
+    size_t listener_count;
+    struct conf_machine *machines;
+    size_t machine_count;
+};
+
+/* Reads and checks `file`. On ERR_CONFIG, `report` received every problem found, one call each, as
+ * "FILE:LINE: machines[1].port: 70000 is not a port (1 to 65535)". Environment overrides are applied here. */
+typedef void conf_report_f(void *arg, const char *text);
+enum err_e conf_load(const char *file, conf_report_f *report, void *arg, struct conf **conf);
+void conf_free(struct conf **conf);
+
+const struct conf_machine *conf_machine(const struct conf *conf, const char *id); /* NULL: none */
+
+/* Paths below runtime_dir, written to `path` (size CONF_PATH_MAX): "bus/broker.sock", "shm/ring", … */
+#define CONF_PATH_MAX 108
+void conf_path(const struct conf *conf, const char *relative, char path[CONF_PATH_MAX]);
+
+/* Writes the reference page (Markdown) made from the table to a stream descriptor. */
+void conf_reference(int fd);

@@ -1,0 +1,177 @@
+#include "frames_carousel.h"
+
+#include "must.h"
+#include "ws_frame.h"
+
+const char *carousel_code_name(enum carousel_code_e code)
+{
+    static const char *const names[] = {
+#define X(name, text) #name,
+        CAROUSEL_CODE_TABLE(X)
+#undef X
+    };
+    return code > CODE_NONE && code < CODE_COUNT ? names[code] : names[CODE_INTERNAL_ERROR];
+}
+
+const char *carousel_code_text(enum carousel_code_e code)
+{
+    static const char *const texts[] = {
+#define X(name, text) text,
+        CAROUSEL_CODE_TABLE(X)
+#undef X
+    };
+    return code > CODE_NONE && code < CODE_COUNT ? texts[code] : texts[CODE_INTERNAL_ERROR];
+}
+
+/* The payload is written behind room for the header. */
+static struct out begin(void *memory, size_t cap)
+{
+    return cap > WS_HEADER_MAX ? out_init((char *)memory + WS_HEADER_MAX, cap - WS_HEADER_MAX) : out_init(memory, 0);
+}
+
+static struct frame_bytes end(struct out *out)
+{
+    if (out->overflow)
+        return (struct frame_bytes){NULL, 0};
+    const unsigned char *at = ws_frame_prepend((unsigned char *)out->at, out->len, WS_TEXT);
+    return (struct frame_bytes){at, out->len + ws_frame_header_len(out->len)};
+}
+
+static void put_string(struct out *out, const char *text)
+{
+    out_json_string(out, text, strlen(text));
+}
+
+static void put_timestamp(struct out *out, uint64_t wall_ms)
+{
+    out_literal(out, ",\"timestamp\":\"");
+    out_timestamp(out, wall_ms);
+    out_char(out, '"');
+}
+
+/* ,"timestamp":…,"seq":"RING-N"} — how every frame from the ring ends. */
+static void put_end(struct out *out, uint64_t wall_ms, struct frames_seq seq)
+{
+    put_timestamp(out, wall_ms);
+    out_literal(out, ",\"seq\":\"");
+    out_hex32(out, seq.ring_id);
+    out_char(out, '-');
+    out_u64(out, seq.position / 64);
+    out_literal(out, "\"}");
+}
+
+static void put_request_id(struct out *out, const struct carousel_command *command)
+{
+    if (command->request_id[0] == '\0')
+        return;
+    out_literal(out, ",\"request_id\":");
+    put_string(out, command->request_id);
+}
+
+static void put_argument(struct out *out, const struct carousel_command *command)
+{
+    out_literal(out, ",\"argument\":");
+    if (command->argument < 0)
+        out_literal(out, "null");
+    else
+        out_i64(out, command->argument);
+}
+
+struct frame_bytes frames_carousel_state(void *memory, size_t cap, const char *machine_id, const char *text,
+                                         size_t text_len, uint64_t wall_ms, struct frames_seq seq,
+                                         uint32_t *text_offset)
+{
+    struct out out = begin(memory, cap);
+    out_literal(&out, "{\"type\":\"status_broadcast\"");
+    put_timestamp(&out, wall_ms);
+    out_literal(&out, ",\"status\":{");
+    put_string(&out, machine_id);
+    out_literal(&out, ":{");
+    size_t text_at = out.len;
+    out_bytes(&out, text, text_len);
+    out_literal(&out, "}},\"seq\":\"");
+    out_hex32(&out, seq.ring_id);
+    out_char(&out, '-');
+    out_u64(&out, seq.position / 64);
+    out_literal(&out, "\"}");
+    *text_offset = (uint32_t)(text_at + ws_frame_header_len(out.len));
+    return end(&out);
+}
+
+struct frame_bytes frames_carousel_result(void *memory, size_t cap, const struct carousel_command *command,
+                                          enum carousel_code_e code, const char *text, uint64_t wall_ms,
+                                          struct frames_seq seq)
+{
+    struct out out = begin(memory, cap);
+    bool success = code == CODE_NONE;
+    out_literal(&out, "{\"type\":\"command_result\",\"machine_id\":");
+    put_string(&out, command->machine_id);
+    out_text(&out, success ? ",\"success\":true" : ",\"success\":false");
+    out_literal(&out, ",\"data\":{\"command_sent\":");
+    out_u64(&out, command->command);
+    put_argument(&out, command);
+    out_literal(&out, ",\"result\":");
+    if (success)
+        out_literal(&out, "\"Comando ejecutado correctamente\"");
+    else
+        put_string(&out, text[0] != '\0' ? text : carousel_code_text(code));
+    out_char(&out, '}');
+    if (!success) {
+        out_literal(&out, ",\"code\":");
+        put_string(&out, carousel_code_name(code));
+    }
+    put_request_id(&out, command);
+    put_end(&out, wall_ms, seq);
+    return end(&out);
+}
+
+struct frame_bytes frames_carousel_completed(void *memory, size_t cap, const struct carousel_command *command,
+                                             bool success, int position, uint64_t elapsed_ms, uint64_t wall_ms,
+                                             struct frames_seq seq)
+{
+    struct out out = begin(memory, cap);
+    out_literal(&out, "{\"type\":\"command_completed\",\"machine_id\":");
+    put_string(&out, command->machine_id);
+    out_literal(&out, ",\"command\":{\"command\":");
+    out_u64(&out, command->command);
+    put_argument(&out, command);
+    out_text(&out, success ? "},\"success\":true,\"position\":" : "},\"success\":false,\"position\":");
+    if (position < 0)
+        out_literal(&out, "null");
+    else
+        out_i64(&out, position);
+    out_literal(&out, ",\"elapsed_ms\":");
+    out_u64(&out, elapsed_ms);
+    put_request_id(&out, command);
+    put_end(&out, wall_ms, seq);
+    return end(&out);
+}
+
+struct frame_bytes frames_carousel_error(void *memory, size_t cap, const struct carousel_command *command,
+                                         enum carousel_code_e code, const char *text, uint64_t wall_ms,
+                                         struct frames_seq seq)
+{
+    struct out out = begin(memory, cap);
+    out_literal(&out, "{\"type\":\"error\",\"error\":");
+    put_string(&out, text[0] != '\0' ? text : carousel_code_text(code));
+    out_literal(&out, ",\"code\":");
+    put_string(&out, carousel_code_name(code));
+    out_literal(&out, ",\"machine_id\":");
+    put_string(&out, command->machine_id);
+    put_request_id(&out, command);
+    put_end(&out, wall_ms, seq);
+    return end(&out);
+}
+
+struct frame_bytes frames_carousel_alarm(void *memory, size_t cap, const char *machine_id, const char *condition,
+                                         bool active, uint64_t wall_ms, struct frames_seq seq)
+{
+    struct out out = begin(memory, cap);
+    out_literal(&out, "{\"type\":\"alarm\",\"machine_id\":");
+    put_string(&out, machine_id);
+    out_literal(&out, ",\"condition\":");
+    put_string(&out, condition);
+    out_text(&out, active ? ",\"active\":true" : ",\"active\":false");
+    put_end(&out, wall_ms, seq);
+    return end(&out);
+}

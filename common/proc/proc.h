@@ -1,0 +1,39 @@
+/* proc.h — the skeleton every Noria process starts and stops by.
+ *
+ * A process is ready when it says so: it writes "READY\n" to the descriptor named by NORIA_READY_FD, if set, and closes it. It
+ * stops on SIGTERM and SIGINT in bounded time. It ends with its launcher: PR_SET_PDEATHSIG delivers SIGTERM, unless
+ * NORIA_ORPHAN=1 (each process on its own, under Compose or systemd).
+ *
+ * Exit codes: 0 stopped as told; PROC_EXIT_PERMANENT: the same start would fail again (configuration, layout of another
+ * version, replaced by another agent), so that the launcher does not retry; anything else: start me again.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "errcode.h"
+
+#define PROC_EXIT_FAILURE   1
+#define PROC_EXIT_USAGE     2
+#define PROC_EXIT_PERMANENT 78 /* EX_CONFIG of sysexits.h */
+
+/* First thing in main(): ignores SIGPIPE, sets parent death, raises the soft descriptor limit to the hard one, umask
+ * 0027. Returns false (already logged) if the launcher died meanwhile. */
+bool proc_boot(void);
+
+/* Tells whoever started this process that it serves now. */
+void proc_ready(void);
+
+/* Listening sockets passed down by the LISTEN_FDS convention of sd_listen_fds(3): descriptors 3… and LISTEN_FDNAMES.
+ * Returns how many; names[i] points into the environment. LISTEN_PID is honoured when present. */
+#define PROC_LISTEN_MAX 64
+struct proc_listen_fd {
+    int fd;
+    const char *name; /* the listener's name from the configuration */
+};
+size_t proc_listen_fds(struct proc_listen_fd fds[PROC_LISTEN_MAX]);
+
+/* Makes `path` and its parents, mode 0750; an existing directory is fine. ERR_SYSTEM (logged). */
+enum err_e proc_make_dirs(const char *path);

@@ -1,0 +1,96 @@
+/* ws.h — the worker's WebSocket connections: sockets in, messages out, and raw pre-framed bytes to the wire
+ * (Hops: C1, D11, R4). The only user of libwebsockets.
+ *
+ * libwebsockets runs as a guest on the worker's libuv loop. It never listens, accepts or reads a first byte: the gate
+ * (gate.h) accepts, reads and judges each request's head, and a good one is adopted here with a normalised head. What
+ * Noria sends is framed already and goes to the socket by ws_write(), past libwebsockets' own framing, with one
+ * send(2) for a whole batch. libwebsockets keeps what it is good at: parsing client frames, fragmentation, UTF-8,
+ * close and ping handshakes, and the remainder of a frame that the socket did not take.
+ *
+ * One thread. All callbacks come from the loop. A connection may be closed from within any callback; `closed` then
+ * comes later, once, and is the last callback of a connection; its memory is valid until that returns.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+#include "errcode.h"
+
+struct ws;
+struct ws_conn;
+struct gate_request; /* gate.h: path, query, headers as judged; valid during `open` only */
+typedef struct uv_loop_s uv_loop_t;
+
+enum ws_close_e {
+    WS_CLOSE_NORMAL = 1000,
+    WS_CLOSE_GOING_AWAY = 1001,
+    WS_CLOSE_PROTOCOL = 1002,
+    WS_CLOSE_INVALID_UTF8 = 1007,
+    WS_CLOSE_POLICY = 1008,
+    WS_CLOSE_TOO_LARGE = 1009,
+    WS_CLOSE_INTERNAL = 1011,
+    WS_CLOSE_RESTARTING = 1012,
+    WS_CLOSE_TRY_LATER = 1013
+};
+
+struct ws_events {
+    /* The 101 is on its way; writing is allowed from here on. `listener` is the index given to the gate. False: the
+     * connection is dropped at once (no `closed` follows). */
+    bool (*open)(void *arg, struct ws_conn *conn, const struct gate_request *request, unsigned listener);
+    /* A whole message (fragments joined, UTF-8 checked if text), at most max_message_bytes; valid during the call. */
+    void (*message)(void *arg, struct ws_conn *conn, const char *data, size_t len, bool binary);
+    /* The socket has taken all that ws_write() could not write: go on. */
+    void (*writable)(void *arg, struct ws_conn *conn);
+    /* The connection is gone; frees what `open` made. */
+    void (*closed)(void *arg, struct ws_conn *conn);
+};
+
+struct ws_config {
+    uv_loop_t *loop;
+    size_t user_bytes; /* zeroed bytes of the caller's in every connection, see ws_user() */
+    uint32_t max_message_bytes;
+    uint32_t ping_interval_ms, ping_timeout_ms;
+    uint32_t send_buffer_bytes; /* SO_SNDBUF, 64 to 128 KiB: autotuning would take up to 4 MiB for a slow client */
+    const struct ws_events *events;
+    void *arg;
+};
+
+enum err_e ws_new(const struct ws_config *config, struct ws **ws);
+/* Drops what is left without a close handshake. Use ws_close_all() before and wait until ws_count() is 0. */
+void ws_free(struct ws **ws);
+
+/* Takes over a connected, non-blocking socket whose request head the gate has read and accepted. On failure the
+ * socket is closed. */
+enum err_e ws_adopt(struct ws *ws, int fd, const struct gate_request *request, unsigned listener);
+
+size_t ws_count(const struct ws *ws);
+void ws_close_all(struct ws *ws, enum ws_close_e code, const char *reason);
+
+void *ws_user(struct ws_conn *conn);
+uint64_t ws_serial(const struct ws_conn *conn); /* never reused within this process; from 1 */
+
+/* Room for bytes: false while an earlier remainder waits, before the 101 is out, and once closing has begun. No
+ * system call. */
+bool ws_can_write(const struct ws_conn *conn);
+
+/* Writes complete frames that lie one behind the other. *taken is how many bytes are done with, always at a frame
+ * boundary: what the socket took, plus, if it stopped inside a frame, the rest of that frame (kept by libwebsockets
+ * and sent before anything else; `writable` follows). The caller repeats the other bytes later. Does not call back.
+ * ERR_CLOSED: the connection is dead or closing; `closed` comes later. */
+enum err_e ws_write(struct ws_conn *conn, const void *frames, size_t len, size_t *taken);
+/* The same for frames in pieces; each piece starts and ends at a frame boundary. At most 64 pieces. */
+enum err_e ws_writev(struct ws_conn *conn, const struct iovec *pieces, int count, size_t *taken);
+
+/* Starts the close handshake: nothing more is written, messages that still arrive are dropped; the socket is closed
+ * after the peer's answer or a time limit of 2 s. Reason: at most 123 bytes of UTF-8. */
+void ws_close(struct ws_conn *conn, enum ws_close_e code, const char *reason);
+
+/* Counters kept by this module. */
+struct ws_counts {
+    uint64_t opened, closed, messages, bytes_in, bytes_out, writes, short_writes, pings, ping_timeouts;
+    uint64_t protocol_errors, too_large, bad_utf8;
+};
+const struct ws_counts *ws_counts(const struct ws *ws);
