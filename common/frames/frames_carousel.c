@@ -1,27 +1,6 @@
 #include "frames_carousel.h"
 
-#include "must.h"
 #include "ws_frame.h"
-
-const char *carousel_code_name(enum carousel_code_e code)
-{
-    static const char *const names[] = {
-#define X(name, text) #name,
-        CAROUSEL_CODE_TABLE(X)
-#undef X
-    };
-    return code > CODE_NONE && code < CODE_COUNT ? names[code] : names[CODE_INTERNAL_ERROR];
-}
-
-const char *carousel_code_text(enum carousel_code_e code)
-{
-    static const char *const texts[] = {
-#define X(name, text) text,
-        CAROUSEL_CODE_TABLE(X)
-#undef X
-    };
-    return code > CODE_NONE && code < CODE_COUNT ? texts[code] : texts[CODE_INTERNAL_ERROR];
-}
 
 /* The payload is written behind room for the header. */
 static struct out begin(void *memory, size_t cap)
@@ -99,7 +78,7 @@ struct frame_bytes frames_carousel_state(void *memory, size_t cap, const char *m
 }
 
 struct frame_bytes frames_carousel_result(void *memory, size_t cap, const struct carousel_command *command,
-                                          enum carousel_code_e code, const char *text, uint64_t wall_ms,
+                                          enum command_code_e code, const char *text, uint64_t wall_ms,
                                           struct frames_seq seq)
 {
     struct out out = begin(memory, cap);
@@ -114,11 +93,11 @@ struct frame_bytes frames_carousel_result(void *memory, size_t cap, const struct
     if (success)
         out_literal(&out, "\"Comando ejecutado correctamente\"");
     else
-        put_string(&out, text[0] != '\0' ? text : carousel_code_text(code));
+        put_string(&out, text[0] != '\0' ? text : command_code_text(code));
     out_char(&out, '}');
     if (!success) {
         out_literal(&out, ",\"code\":");
-        put_string(&out, carousel_code_name(code));
+        put_string(&out, command_code_name(code));
     }
     put_request_id(&out, command);
     put_end(&out, wall_ms, seq);
@@ -148,14 +127,14 @@ struct frame_bytes frames_carousel_completed(void *memory, size_t cap, const str
 }
 
 struct frame_bytes frames_carousel_error(void *memory, size_t cap, const struct carousel_command *command,
-                                         enum carousel_code_e code, const char *text, uint64_t wall_ms,
+                                         enum command_code_e code, const char *text, uint64_t wall_ms,
                                          struct frames_seq seq)
 {
     struct out out = begin(memory, cap);
     out_literal(&out, "{\"type\":\"error\",\"error\":");
-    put_string(&out, text[0] != '\0' ? text : carousel_code_text(code));
+    put_string(&out, text[0] != '\0' ? text : command_code_text(code));
     out_literal(&out, ",\"code\":");
-    put_string(&out, carousel_code_name(code));
+    put_string(&out, command_code_name(code));
     out_literal(&out, ",\"machine_id\":");
     put_string(&out, command->machine_id);
     put_request_id(&out, command);

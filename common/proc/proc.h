@@ -2,7 +2,8 @@
  *
  * A process is ready when it says so: it writes "READY\n" to the descriptor named by NORIA_READY_FD, if set, and closes it. It
  * stops on SIGTERM and SIGINT in bounded time. It ends with its launcher: PR_SET_PDEATHSIG delivers SIGTERM, unless
- * NORIA_ORPHAN=1 (each process on its own, under Compose or systemd).
+ * NORIA_ORPHAN=1 (each process on its own, under Compose or systemd). The launcher names itself in NORIA_LAUNCHER_PID, so
+ * that a child whose launcher died before the signal was armed finds out.
  *
  * Exit codes: 0 stopped as told; PROC_EXIT_PERMANENT: the same start would fail again (configuration, layout of another
  * version, replaced by another agent), so that the launcher does not retry; anything else: start me again.
@@ -19,15 +20,21 @@
 #define PROC_EXIT_USAGE     2
 #define PROC_EXIT_PERMANENT 78 /* EX_CONFIG of sysexits.h */
 
-/* First thing in main(): ignores SIGPIPE, sets parent death, raises the soft descriptor limit to the hard one, umask
- * 0027. Returns false (already logged) if the launcher died meanwhile. */
+/* First thing in main(): ignores SIGPIPE, unblocks signals, points missing standard descriptors to /dev/null, sets parent
+ * death, raises the soft descriptor limit to the hard one, umask 0027. Returns false (already logged) if the launcher died
+ * meanwhile: exit with PROC_EXIT_FAILURE. */
 bool proc_boot(void);
 
-/* Tells whoever started this process that it serves now. */
+/* The same without a tie to a parent: for the launcher itself and for one-shot tools. */
+void proc_boot_root(void);
+
+/* Tells whoever started this process that it serves now. Only the first call does anything. */
 void proc_ready(void);
 
-/* Listening sockets passed down by the LISTEN_FDS convention of sd_listen_fds(3): descriptors 3… and LISTEN_FDNAMES.
- * Returns how many; names[i] points into the environment. LISTEN_PID is honoured when present. */
+/* Listening sockets passed down by the LISTEN_FDS convention of sd_listen_fds(3): descriptors 3… and LISTEN_FDNAMES
+ * ("unknown" where there is none). LISTEN_PID is honoured when present. Returns how many; each was made non-blocking and
+ * close-on-exec. A descriptor that is no listening socket is left out and logged. Call once, before anything else opens
+ * descriptors or threads: the variables are removed; names live until the process ends. */
 #define PROC_LISTEN_MAX 64
 struct proc_listen_fd {
     int fd;

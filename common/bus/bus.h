@@ -1,0 +1,51 @@
+/* bus.h — the broker's end of the bus: one ZeroMQ ROUTER (Hops: C4, D6).
+ *
+ * Peers are DEALERs (link.h). A peer is named by its routing identity, which it chooses uniquely per process start, so
+ * that an identity never means two processes. When the connection under a peer ends, `closed` tells so at once: the
+ * end of its socket is the event, not a missing heartbeat.
+ *
+ * Nothing blocks. Loop-agnostic: poll bus_router_fd() for reading and call bus_router_service(). ZMQ_FD is
+ * edge-triggered in meaning (readable says only "look"), so service() must also be called after own sends and until it
+ * returns false; it does the looking.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "errcode.h"
+#include "wire.h"
+
+#define BUS_IDENTITY_MAX 32
+#define BUS_HIGH_WATER   4096 /* messages queued per peer and direction; beyond it sends answer ERR_FULL */
+
+struct bus_router;
+
+struct bus_identity {
+    uint8_t len;
+    unsigned char bytes[BUS_IDENTITY_MAX];
+};
+
+struct bus_router_events {
+    /* A well-formed message. `connection` names the transport connection it came by; it is what `closed` will name.
+     * Texts inside are valid during the call. */
+    void (*message)(void *arg, const struct bus_identity *from, int connection, const struct wire_message *message);
+    /* Bytes that are no message (counted and logged by the receiver, who knows the peer). */
+    void (*malformed)(void *arg, const struct bus_identity *from, size_t len);
+    void (*closed)(void *arg, int connection);
+};
+
+/* Binds `endpoint` ("ipc:///…/bus/broker.sock"); a stale socket file is replaced. ERR_SYSTEM (logged). */
+enum err_e bus_router_open(const char *endpoint, const struct bus_router_events *events, void *arg,
+                           struct bus_router **router);
+void bus_router_close(struct bus_router **router);
+
+int bus_router_fd(const struct bus_router *router); /* level-triggered (an epoll descriptor), for reading */
+
+/* Delivers up to `budget` messages. True: there may be more, call again soon without waiting for the descriptor. */
+bool bus_router_service(struct bus_router *router, unsigned budget);
+
+/* ERR_NOT_FOUND: no such peer is connected. ERR_FULL: the peer does not read; the message is dropped, the caller
+ * counts it. May be called from the events. */
+enum err_e bus_router_send(struct bus_router *router, const struct bus_identity *to, const struct wire_message *message);

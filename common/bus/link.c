@@ -1,0 +1,270 @@
+/* See the state picture in link.h. Identity on the bus = role letter and incarnation, unique per process start. */
+#include "link.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zmq.h>
+
+#include "bus.h"
+#include "log.h"
+#include "must.h"
+#include "zsocket.h"
+
+struct link {
+    struct link_config config;
+    struct zsocket z;
+    enum link_state_e state;
+    uint64_t broker_gen;
+    uint64_t heard_ns;     /* last message from this broker */
+    uint64_t hello_ns;     /* last HELLO sent */
+    uint64_t heartbeat_ns; /* next heartbeat due */
+    struct link_counts counts;
+};
+
+static uint64_t now_ns(const struct link *link)
+{
+    return clock_mono_ns(link->config.clock);
+}
+
+static bool set_dealer_options(struct link *link)
+{
+    unsigned char identity[9] = {link->config.role == WIRE_WORKER ? 'W' : 'A'};
+    uint64_t incarnation = htobe64(link->config.incarnation);
+    memcpy(identity + 1, &incarnation, sizeof incarnation);
+    int on = 1, reconnect_ms = 10, handshake_ms = 1000;
+    void *s = link->z.socket;
+    return zmq_setsockopt(s, ZMQ_ROUTING_ID, identity, sizeof identity) == 0 &&
+           zmq_setsockopt(s, ZMQ_IMMEDIATE, &on, sizeof on) == 0 &&
+           zmq_setsockopt(s, ZMQ_RECONNECT_IVL, &reconnect_ms, sizeof reconnect_ms) == 0 &&
+           zmq_setsockopt(s, ZMQ_HANDSHAKE_IVL, &handshake_ms, sizeof handshake_ms) == 0;
+}
+
+enum err_e link_open(const struct link_config *config, struct link **link)
+{
+    MUST(config->incarnation != 0);
+    struct link *l = calloc(1, sizeof *l);
+    if (l == NULL)
+        return ERR_MEMORY;
+    l->config = *config;
+    enum err_e err = zsocket_open(&l->z, ZMQ_DEALER);
+    if (err != ERR_OK) {
+        free(l);
+        return err;
+    }
+    if (!set_dealer_options(l) || zsocket_watch(&l->z) != ERR_OK || zmq_connect(l->z.socket, config->endpoint) != 0) {
+        log_error("bus-connect", "endpoint=%s: %s", config->endpoint, zmq_strerror(errno));
+        zsocket_close(&l->z, 0);
+        free(l);
+        return ERR_SYSTEM;
+    }
+    *link = l;
+    return ERR_OK;
+}
+
+void link_close(struct link **link)
+{
+    struct link *l = *link;
+    if (l == NULL)
+        return;
+    struct wire_message bye = {.type = WIRE_GOODBYE, .goodbye = {l->config.incarnation}};
+    if (l->state == LINK_UP)
+        link_send(l, &bye);
+    zsocket_close(&l->z, 100);
+    free(l);
+    *link = NULL;
+}
+
+int link_fd(const struct link *link)
+{
+    return link->z.poll_fd;
+}
+
+enum link_state_e link_state(const struct link *link)
+{
+    return link->state;
+}
+
+uint64_t link_broker_gen(const struct link *link)
+{
+    return link->broker_gen;
+}
+
+const struct link_counts *link_counts(const struct link *link)
+{
+    return &link->counts;
+}
+
+static enum err_e send_message(struct link *link, const struct wire_message *message)
+{
+    unsigned char buffer[WIRE_MAX];
+    size_t len = wire_encode(message, buffer, sizeof buffer);
+    MUST(len > 0);
+    if (zmq_send(link->z.socket, buffer, len, ZMQ_DONTWAIT) < 0) {
+        link->counts.full++;
+        return ERR_FULL;
+    }
+    link->counts.sent++;
+    return ERR_OK;
+}
+
+enum err_e link_send(struct link *link, struct wire_message *message)
+{
+    if (link->state != LINK_UP)
+        return ERR_CLOSED;
+    message->broker_gen = link->broker_gen;
+    return send_message(link, message);
+}
+
+/* --- the state machine ------------------------------------------------------------------------------------------- */
+
+static void leave_up(struct link *link, enum link_state_e next)
+{
+    bool was_up = link->state == LINK_UP;
+    link->state = next;
+    if (was_up) {
+        link->counts.downs++;
+        link->config.events->down(link->config.arg);
+    }
+}
+
+static void say_hello(struct link *link)
+{
+    struct wire_message message = {.type = WIRE_HELLO};
+    message.hello.version = WIRE_VERSION;
+    message.hello.role = link->config.role;
+    message.hello.incarnation = link->config.incarnation;
+    message.hello.slot = UINT32_MAX;
+    message.hello.machine = wire_text("");
+    link->config.events->hello(link->config.arg, &message.hello);
+    leave_up(link, LINK_HELLO);
+    link->hello_ns = now_ns(link);
+    link->counts.hellos++;
+    send_message(link, &message); /* if it does not go now, the retry says it again */
+}
+
+static void on_hello_ok(struct link *link, const struct wire_message *message)
+{
+    if (link->state != LINK_HELLO) /* answer to a HELLO that was said twice */
+        return;
+    if (message->hello_ok.version != WIRE_VERSION) {
+        link->state = LINK_REFUSED;
+        link->config.events->refused(link->config.arg, "the broker speaks another version of the bus protocol");
+        return;
+    }
+    link->state = LINK_UP;
+    link->broker_gen = message->broker_gen;
+    link->heartbeat_ns = now_ns(link) + LINK_HEARTBEAT_NS;
+    link->counts.ups++;
+    link->config.events->up(link->config.arg, &message->hello_ok);
+}
+
+static void on_refused(struct link *link, const struct wire_message *message)
+{
+    char reason[256];
+    wire_text_copy(message->refused.reason, reason, sizeof reason);
+    leave_up(link, LINK_REFUSED);
+    link->config.events->refused(link->config.arg, reason);
+}
+
+static void dispatch(struct link *link, const struct wire_message *message)
+{
+    link->heard_ns = now_ns(link);
+    switch (message->type) {
+    case WIRE_HELLO_OK:
+        on_hello_ok(link, message);
+        return;
+    case WIRE_RE_HELLO:
+        if (link->state == LINK_UP)
+            say_hello(link);
+        return;
+    case WIRE_REFUSED:
+        on_refused(link, message);
+        return;
+    case WIRE_HEARTBEAT:
+        return;
+    default:
+        if (link->state == LINK_UP && message->broker_gen == link->broker_gen)
+            link->config.events->message(link->config.arg, message);
+        else
+            link->counts.other_gen++;
+    }
+}
+
+static bool receive_one(struct link *link)
+{
+    zmq_msg_t body;
+    zmq_msg_init(&body);
+    if (zmq_msg_recv(&body, link->z.socket, ZMQ_DONTWAIT) < 0) {
+        zmq_msg_close(&body);
+        return false;
+    }
+    struct wire_message message;
+    link->counts.received++;
+    if (!zmq_msg_more(&body) && wire_decode(zmq_msg_data(&body), zmq_msg_size(&body), &message) == ERR_OK)
+        dispatch(link, &message);
+    else
+        link->counts.malformed++;
+    zmq_msg_close(&body);
+    return true;
+}
+
+static void service_events(struct link *link)
+{
+    int connection;
+    for (enum zevent_e e; (e = zsocket_event(&link->z, &connection)) != ZEVENT_NONE;) {
+        if (link->state == LINK_REFUSED)
+            continue;
+        if (e == ZEVENT_CLOSED)
+            leave_up(link, LINK_DOWN);
+        else if (e == ZEVENT_UP)
+            say_hello(link);
+    }
+}
+
+static void service_timers(struct link *link)
+{
+    uint64_t now = now_ns(link);
+    if (link->state == LINK_HELLO && now >= link->hello_ns + LINK_RETRY_NS)
+        say_hello(link);
+    if (link->state != LINK_UP)
+        return;
+    if (now >= link->heard_ns + LINK_SILENCE_NS) {
+        say_hello(link);
+        return;
+    }
+    if (now >= link->heartbeat_ns) {
+        struct wire_message message = {.type = WIRE_HEARTBEAT};
+        message.heartbeat.incarnation = link->config.incarnation;
+        message.heartbeat.reading_age_ms = -1;
+        message.heartbeat.metrics = wire_text("");
+        if (link->config.events->heartbeat != NULL)
+            link->config.events->heartbeat(link->config.arg, &message.heartbeat);
+        link->heartbeat_ns = now + LINK_HEARTBEAT_NS;
+        link_send(link, &message);
+    }
+}
+
+bool link_service(struct link *link, unsigned budget)
+{
+    service_events(link);
+    for (; budget > 0 && zsocket_readable(&link->z); budget--)
+        if (!receive_one(link))
+            break;
+    service_timers(link);
+    return zsocket_readable(&link->z);
+}
+
+uint64_t link_due_ns(const struct link *link)
+{
+    uint64_t silence = link->heard_ns + LINK_SILENCE_NS;
+    switch (link->state) {
+    case LINK_HELLO:
+        return link->hello_ns + LINK_RETRY_NS;
+    case LINK_UP:
+        return silence < link->heartbeat_ns ? silence : link->heartbeat_ns;
+    default:
+        return UINT64_MAX;
+    }
+}

@@ -1,0 +1,183 @@
+/* wire.h — the messages that processes exchange over ZeroMQ, as plain structs (the page for people is WIRE.md).
+ *
+ * A message is one msgpack array: [type, broker_gen, field, field, …], every field a scalar, string or byte string,
+ * in the order of the tables below; nothing is nested, so that decoding allocates nothing, needs no recursion and is
+ * bounded by the message's size. One list per message gives struct, encoder and decoder.
+ *
+ * `broker_gen` is the incarnation of the broker that the sender speaks to (0 in a HELLO): a message meant for a dead
+ * broker is dropped and answered RE_HELLO. Strings and byte strings of a decoded message point into its buffer.
+ * Decoders accept exactly what encoders write; anything else is ERR_MALFORMED, never undefined.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "errcode.h"
+
+#define WIRE_VERSION 1u
+#define WIRE_MAX     8192u /* bytes of the largest message */
+
+struct wire_text {
+    const char *at; /* not NUL-terminated */
+    uint32_t len;
+};
+
+/* X(number, NAME, name, direction, largest size in bytes, since version) */
+#define WIRE_MESSAGE_TABLE(X)                                                                                \
+    X(1, HELLO, hello, "peer to broker", 512, 1)                                                             \
+    X(2, HELLO_OK, hello_ok, "broker to peer", 128, 1)                                                       \
+    X(3, RE_HELLO, re_hello, "broker to peer", 64, 1)                                                        \
+    X(4, REFUSED, refused, "broker to peer", 512, 1)                                                         \
+    X(5, HEARTBEAT, heartbeat, "both", 1024, 1)                                                              \
+    X(6, STATE, state, "agent to broker", 256, 1)                                                            \
+    X(7, COMMAND, command, "worker to broker to agent", 512, 1)                                              \
+    X(8, OUTCOME, outcome, "agent to broker", 768, 1)                                                        \
+    X(9, OUTCOME_ACK, outcome_ack, "broker to agent", 64, 1)                                                 \
+    X(10, GOODBYE, goodbye, "peer to broker", 64, 1)
+
+/* Field lists: U64(name) I64(name) FLAG(name) TEXT(name, max bytes) BLOB(name, max bytes). */
+
+/* A peer introduces itself. Workers name the slot they held (UINT32_MAX: none), agents their machine and the hash of
+ * the profile they decode it with. */
+#define WIRE_HELLO_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                        \
+    U64(version)                                                                                             \
+    U64(role) /* enum wire_role_e */                                                                         \
+    U64(incarnation)                                                                                         \
+    U64(slot)                                                                                                \
+    U64(profile_hash)                                                                                        \
+    TEXT(machine, 64)
+
+/* The broker knows the peer now: worker slot leased, or the machine's slot in the last-value table. `profile_agrees`
+ * is false if an agent decodes otherwise than the broker shows: the machine is read-only then. */
+#define WIRE_HELLO_OK_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                     \
+    U64(version)                                                                                             \
+    U64(slot)                                                                                                \
+    U64(ring_id)                                                                                             \
+    FLAG(profile_agrees)
+
+/* "I do not know you": say HELLO again (a new broker, or one that had given the peer up). */
+#define WIRE_RE_HELLO_FIELDS(U64, I64, FLAG, TEXT, BLOB) U64(incarnation) /* the peer's, 0 if unknown */
+
+/* Permanent: the peer ends with PROC_EXIT_PERMANENT. */
+#define WIRE_REFUSED_FIELDS(U64, I64, FLAG, TEXT, BLOB) TEXT(reason, 200)
+
+/* Once a second both ways. Agents: milliseconds since the last good reading (-1: never) and the values of
+ * wire_metrics.h as little-endian 64-bit words. */
+#define WIRE_HEARTBEAT_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                    \
+    U64(incarnation)                                                                                         \
+    I64(reading_age_ms)                                                                                      \
+    BLOB(metrics, 512)
+
+/* A machine's state: at birth (after each HELLO_OK) and on each difference. `reading_age_ms`: how old the reading was
+ * when this was sent. `source_ns`: CLOCK_MONOTONIC when the PLC's answer became readable (same host only). */
+#define WIRE_STATE_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                        \
+    U64(agent_gen)                                                                                           \
+    U64(state_seq)                                                                                           \
+    FLAG(birth)                                                                                              \
+    TEXT(machine, 64)                                                                                        \
+    U64(connection) /* enum connection_e; never STALE, which the broker decides */                           \
+    FLAG(has_reading)                                                                                        \
+    U64(raw_status)                                                                                          \
+    U64(position)                                                                                            \
+    U64(read_wall_ms)                                                                                        \
+    U64(reading_age_ms)                                                                                      \
+    U64(source_ns)
+
+/* A client's command; the broker passes it on to the agent with less time left. Key: (session_worker, session_serial,
+ * command_serial). `age_ms`: since the worker accepted it from the client. `resent`: the worker has sent it before, to
+ * a broker that is gone. */
+#define WIRE_COMMAND_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                      \
+    U64(session_worker)                                                                                      \
+    U64(session_serial)                                                                                      \
+    U64(command_serial)                                                                                      \
+    U64(dialect) /* enum record_dialect_e */                                                                 \
+    TEXT(machine, 64)                                                                                        \
+    TEXT(request_id, 64)                                                                                     \
+    U64(command)                                                                                             \
+    I64(argument)    /* -1: none */                                                                          \
+    I64(deadline_ms) /* left; -1: the machine's default */                                                   \
+    U64(age_ms)                                                                                              \
+    FLAG(resent)                                                                                             \
+    U64(source_ns)
+
+/* What became of a command (enum outcome_kind_e). Numbered by the agent per incarnation, kept and sent again after
+ * each HELLO_OK until acknowledged. `code` CODE_NONE is success. `sent`: the PLC was written to. */
+#define WIRE_OUTCOME_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                      \
+    U64(agent_gen)                                                                                           \
+    U64(outcome_seq)                                                                                         \
+    U64(kind)                                                                                                \
+    U64(session_worker)                                                                                      \
+    U64(session_serial)                                                                                      \
+    U64(command_serial)                                                                                      \
+    U64(dialect)                                                                                             \
+    TEXT(machine, 64)                                                                                        \
+    TEXT(request_id, 64)                                                                                     \
+    U64(command)                                                                                             \
+    I64(argument)                                                                                            \
+    U64(code) /* enum command_code_e */                                                                      \
+    TEXT(text, 200)                                                                                          \
+    FLAG(sent)                                                                                               \
+    I64(position) /* -1: unknown */                                                                          \
+    U64(elapsed_ms)                                                                                          \
+    U64(source_ns)
+
+/* All outcomes of this agent up to the number are in the ring. */
+#define WIRE_OUTCOME_ACK_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                  \
+    U64(agent_gen)                                                                                           \
+    U64(outcome_seq)
+
+/* The peer stops on purpose. */
+#define WIRE_GOODBYE_FIELDS(U64, I64, FLAG, TEXT, BLOB) U64(incarnation)
+
+enum wire_role_e { WIRE_WORKER = 1, WIRE_AGENT = 2 };
+
+enum wire_type_e {
+#define X(number, NAME, name, direction, size, since) WIRE_##NAME = number,
+    WIRE_MESSAGE_TABLE(X)
+#undef X
+};
+
+#define WIRE_MEMBER_U64(name)       uint64_t name;
+#define WIRE_MEMBER_I64(name)       int64_t name;
+#define WIRE_MEMBER_FLAG(name)      bool name;
+#define WIRE_MEMBER_TEXT(name, max) struct wire_text name;
+#define WIRE_MEMBER_BLOB(name, max) struct wire_text name;
+
+#define X(number, NAME, name, direction, size, since)                                                        \
+    struct wire_##name {                                                                                     \
+        WIRE_##NAME##_FIELDS(WIRE_MEMBER_U64, WIRE_MEMBER_I64, WIRE_MEMBER_FLAG, WIRE_MEMBER_TEXT,           \
+                             WIRE_MEMBER_BLOB)                                                               \
+    };
+WIRE_MESSAGE_TABLE(X)
+#undef X
+
+struct wire_message {
+    enum wire_type_e type;
+    uint64_t broker_gen;
+    union {
+#define X(number, NAME, name, direction, size, since) struct wire_##name name;
+        WIRE_MESSAGE_TABLE(X)
+#undef X
+    };
+};
+
+static inline struct wire_text wire_text(const char *text)
+{
+    return (struct wire_text){text, (uint32_t)strlen(text)};
+}
+
+/* Copies a text into a NUL-terminated buffer of `cap` bytes; longer ones are cut (decoders have bounded them). */
+void wire_text_copy(struct wire_text text, char *out, size_t cap);
+bool wire_text_equals(struct wire_text text, const char *other);
+
+const char *wire_type_name(enum wire_type_e type); /* "HELLO"; "?" for none */
+
+/* Writes the message into `buffer`; 0 if it does not fit `cap`, or a text is longer than its maximum. WIRE_MAX bytes
+ * always suffice. */
+size_t wire_encode(const struct wire_message *message, void *buffer, size_t cap);
+
+/* ERR_MALFORMED: anything but exactly one well-formed message within its limits. */
+enum err_e wire_decode(const void *data, size_t len, struct wire_message *message);

@@ -1,0 +1,181 @@
+/* wire: every message survives its round trip; nothing else is accepted. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "must.h"
+#include "wire.h"
+
+static const enum wire_type_e types[] = {
+#define X(number, NAME, name, direction, size, since) WIRE_##NAME,
+    WIRE_MESSAGE_TABLE(X)
+#undef X
+};
+
+/* Fills every field with a recognisable value, all of them extremes of their kind. */
+static char longest[512];
+
+#define FILL_U64(name)       m->name = UINT64_MAX - 7;
+#define FILL_I64(name)       m->name = INT64_MIN + 3;
+#define FILL_FLAG(name)      m->name = true;
+#define FILL_TEXT(name, max) m->name = (struct wire_text){longest, max};
+#define FILL_BLOB(name, max) m->name = (struct wire_text){longest, max};
+#define SAME_U64(name)       assert_true(a->name == b->name);
+#define SAME_I64(name)       assert_true(a->name == b->name);
+#define SAME_FLAG(name)      assert_true(a->name == b->name);
+#define SAME_TEXT(name, max)                                                                                 \
+    assert_int_equal(a->name.len, b->name.len);                                                              \
+    assert_memory_equal(a->name.at, b->name.at, a->name.len);
+#define SAME_BLOB(name, max) SAME_TEXT(name, max)
+
+#define X(number, NAME, msg, direction, size, since)                                                         \
+    static void fill_##msg(struct wire_##msg *m)                                                             \
+    {                                                                                                        \
+        WIRE_##NAME##_FIELDS(FILL_U64, FILL_I64, FILL_FLAG, FILL_TEXT, FILL_BLOB)                            \
+    }                                                                                                        \
+    static void same_##msg(const struct wire_##msg *a, const struct wire_##msg *b)                           \
+    {                                                                                                        \
+        WIRE_##NAME##_FIELDS(SAME_U64, SAME_I64, SAME_FLAG, SAME_TEXT, SAME_BLOB)                            \
+    }
+WIRE_MESSAGE_TABLE(X)
+#undef X
+
+static void fill(struct wire_message *message)
+{
+    switch (message->type) {
+#define X(number, NAME, msg, direction, size, since)                                                         \
+    case WIRE_##NAME:                                                                                        \
+        fill_##msg(&message->msg);                                                                           \
+        break;
+        WIRE_MESSAGE_TABLE(X)
+#undef X
+    }
+}
+
+static void same(const struct wire_message *a, const struct wire_message *b)
+{
+    assert_int_equal(a->type, b->type);
+    assert_true(a->broker_gen == b->broker_gen);
+    switch (a->type) {
+#define X(number, NAME, msg, direction, size, since)                                                         \
+    case WIRE_##NAME:                                                                                        \
+        same_##msg(&a->msg, &b->msg);                                                                        \
+        break;
+        WIRE_MESSAGE_TABLE(X)
+#undef X
+    }
+}
+
+static size_t encoded(enum wire_type_e type, struct wire_message *message, unsigned char *buffer)
+{
+    *message = (struct wire_message){.type = type, .broker_gen = 0x0123456789abcdefULL};
+    fill(message);
+    size_t len = wire_encode(message, buffer, WIRE_MAX);
+    assert_true(len > 0);
+    return len;
+}
+
+static void every_message_with_extreme_fields_survives(void **state)
+{
+    (void)state;
+    memset(longest, 'x', sizeof longest);
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        unsigned char buffer[WIRE_MAX];
+        struct wire_message sent, got;
+        size_t len = encoded(types[i], &sent, buffer);
+        assert_int_equal(wire_decode(buffer, len, &got), ERR_OK);
+        same(&sent, &got);
+    }
+}
+
+static void every_truncation_and_every_extension_is_malformed(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        unsigned char buffer[WIRE_MAX + 1] = {0};
+        struct wire_message message;
+        size_t len = encoded(types[i], &message, buffer);
+        for (size_t cut = 0; cut < len; cut++) {
+            unsigned char *exact = malloc(cut + 1); /* so that ASan sees a read past the end */
+            memcpy(exact, buffer, cut);
+            assert_int_equal(wire_decode(exact, cut, &message), ERR_MALFORMED);
+            free(exact);
+        }
+        assert_int_equal(wire_decode(buffer, len + 1, &message), ERR_MALFORMED);
+    }
+}
+
+static void a_small_buffer_or_long_text_encodes_to_nothing(void **state)
+{
+    (void)state;
+    unsigned char buffer[WIRE_MAX];
+    struct wire_message message;
+    size_t len = encoded(WIRE_OUTCOME, &message, buffer);
+    assert_int_equal(wire_encode(&message, buffer, len - 1), 0);
+    message.outcome.text.len = 201;
+    assert_int_equal(wire_encode(&message, buffer, sizeof buffer), 0);
+}
+
+static void containers_and_huge_counts_are_refused_without_allocation(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } hostile[] = {
+        {"", 0},
+        {"\xc0", 1},
+        {"\xdd\xff\xff\xff\xff", 5},             /* array32 with 4 G elements */
+        {"\xdc\xff\xff\x03", 4},                 /* array16, too many */
+        {"\x93\x03\x00\x90", 4},                 /* RE_HELLO whose field is an array */
+        {"\x93\x03\x00\xdd\xff\xff\xff\xff", 8}, /* … a huge array */
+        {"\x93\x03\x00\x80", 4},                 /* … a map */
+        {"\x93\x03\x00\xd4\x01\x00", 6},         /* … an extension */
+        {"\x93\x03\x00\xca\x00\x00\x00\x00", 8}, /* … a float */
+        {"\x93\x03\x00\xff", 4},                 /* … negative */
+        {"\x93\x03\x00\xa1x", 5},                /* … text */
+        {"\x93\x00\x00\x00", 4},                 /* no such type */
+        {"\x93\xcd\x01\x03\x00\x00", 6},         /* type 259 is not type 3 */
+        {"\x92\x03\x00", 3},                     /* a field short */
+        {"\x94\x03\x00\x00\x00", 5},             /* a field more */
+        {"\x93\x04\x00\xdb\xff\xff\xff\xff", 8}, /* text with a huge length */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(hostile); i++) {
+        struct wire_message message;
+        assert_int_equal(wire_decode(hostile[i].bytes, hostile[i].len, &message), ERR_MALFORMED);
+    }
+}
+
+static void random_damage_never_reads_outside(void **state)
+{
+    (void)state;
+    srand(4711);
+    for (int round = 0; round < 20000; round++) {
+        unsigned char buffer[WIRE_MAX];
+        struct wire_message message;
+        size_t len = encoded(types[(unsigned)rand() % ARRAY_LEN(types)], &message, buffer);
+        for (int hits = 1 + rand() % 4; hits > 0; hits--)
+            buffer[(unsigned)rand() % len] = (unsigned char)rand();
+        unsigned char *exact = malloc(len);
+        memcpy(exact, buffer, len);
+        (void)wire_decode(exact, len, &message);
+        free(exact);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_message_with_extreme_fields_survives),
+        cmocka_unit_test(every_truncation_and_every_extension_is_malformed),
+        cmocka_unit_test(a_small_buffer_or_long_text_encodes_to_nothing),
+        cmocka_unit_test(containers_and_huge_counts_are_refused_without_allocation),
+        cmocka_unit_test(random_damage_never_reads_outside),
+    };
+    return cmocka_run_group_tests_name("wire", tests, NULL, NULL);
+}
