@@ -17,13 +17,15 @@ struct bus_router {
     struct zsocket z;
     const struct bus_router_events *events;
     void *arg;
+    bool serving;
 };
 
 static bool set_router_options(void *socket)
 {
-    int on = 1;
+    int on = 1, backlog = BUS_HIGH_WATER; /* all peers come back at once after a restart */
     return zmq_setsockopt(socket, ZMQ_ROUTER_HANDOVER, &on, sizeof on) == 0 &&
-           zmq_setsockopt(socket, ZMQ_ROUTER_MANDATORY, &on, sizeof on) == 0;
+           zmq_setsockopt(socket, ZMQ_ROUTER_MANDATORY, &on, sizeof on) == 0 &&
+           zmq_setsockopt(socket, ZMQ_BACKLOG, &backlog, sizeof backlog) == 0;
 }
 
 enum err_e bus_router_open(const char *endpoint, const struct bus_router_events *events, void *arg,
@@ -70,23 +72,6 @@ static void drain_monitor(struct bus_router *router)
             router->events->closed(router->arg, connection);
 }
 
-/* Drops the parts that a well-behaved peer never sends. True if there were any. */
-static bool drop_more(void *socket, zmq_msg_t *last)
-{
-    bool dropped = false;
-    for (int more = zmq_msg_more(last); more; dropped = true) {
-        zmq_msg_t extra;
-        zmq_msg_init(&extra);
-        if (zmq_msg_recv(&extra, socket, ZMQ_DONTWAIT) < 0) {
-            zmq_msg_close(&extra);
-            break;
-        }
-        more = zmq_msg_more(&extra);
-        zmq_msg_close(&extra);
-    }
-    return dropped;
-}
-
 static void deliver(struct bus_router *router, const struct bus_identity *from, zmq_msg_t *body, bool whole)
 {
     struct wire_message message;
@@ -114,7 +99,7 @@ static bool receive_one(struct bus_router *router)
     bool whole = len <= BUS_IDENTITY_MAX && zmq_msg_more(&part);
     if (zmq_msg_more(&part) && zmq_msg_recv(&part, router->z.socket, ZMQ_DONTWAIT) < 0)
         whole = false;
-    if (drop_more(router->z.socket, &part))
+    if (zsocket_drop_rest(&router->z, &part))
         whole = false;
     deliver(router, &from, &part, whole);
     zmq_msg_close(&part);
@@ -123,11 +108,21 @@ static bool receive_one(struct bus_router *router)
 
 bool bus_router_service(struct bus_router *router, unsigned budget)
 {
+    router->serving = true;
+    zsocket_begin(&router->z);
     drain_monitor(router);
     for (; budget > 0 && zsocket_readable(&router->z); budget--)
         if (!receive_one(router))
             break;
-    return zsocket_readable(&router->z);
+    router->serving = false;
+    return zsocket_leave(&router->z);
+}
+
+static enum err_e send_parts(void *socket, const struct bus_identity *to, const void *body, size_t len)
+{
+    if (zmq_send(socket, to->bytes, to->len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+        return errno == EHOSTUNREACH ? ERR_NOT_FOUND : ERR_FULL;
+    return zmq_send(socket, body, len, ZMQ_DONTWAIT) < 0 ? ERR_FULL : ERR_OK;
 }
 
 enum err_e bus_router_send(struct bus_router *router, const struct bus_identity *to, const struct wire_message *message)
@@ -135,7 +130,8 @@ enum err_e bus_router_send(struct bus_router *router, const struct bus_identity 
     unsigned char buffer[WIRE_MAX];
     size_t len = wire_encode(message, buffer, sizeof buffer);
     MUST(len > 0);
-    if (zmq_send(router->z.socket, to->bytes, to->len, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
-        return errno == EHOSTUNREACH ? ERR_NOT_FOUND : ERR_FULL;
-    return zmq_send(router->z.socket, buffer, len, ZMQ_DONTWAIT) < 0 ? ERR_FULL : ERR_OK;
+    enum err_e err = send_parts(router->z.socket, to, buffer, len);
+    if (!router->serving)
+        zsocket_leave(&router->z);
+    return err;
 }

@@ -4,9 +4,8 @@
  * that an identity never means two processes. When the connection under a peer ends, `closed` tells so at once: the
  * end of its socket is the event, not a missing heartbeat.
  *
- * Nothing blocks. Loop-agnostic: poll bus_router_fd() for reading and call bus_router_service(). ZMQ_FD is
- * edge-triggered in meaning (readable says only "look"), so service() must also be called after own sends and until it
- * returns false; it does the looking.
+ * Nothing blocks. Loop-agnostic: poll bus_router_fd() for reading and call bus_router_service(); nothing else is
+ * needed. The descriptor is level-triggered: readable as long as there is something to do.
  */
 #pragma once
 
@@ -43,7 +42,8 @@ void bus_router_close(struct bus_router **router);
 
 int bus_router_fd(const struct bus_router *router); /* level-triggered (an epoll descriptor), for reading */
 
-/* Delivers up to `budget` messages. True: there may be more, call again soon without waiting for the descriptor. */
+/* Delivers up to `budget` messages. True: there are more (the descriptor is readable then, too). Not from within its own
+ * events. */
 bool bus_router_service(struct bus_router *router, unsigned budget);
 
 /* ERR_NOT_FOUND: no such peer is connected. ERR_FULL: the peer does not read; the message is dropped, the caller

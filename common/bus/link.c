@@ -21,6 +21,7 @@ struct link {
     uint64_t hello_ns;     /* last HELLO sent */
     uint64_t heartbeat_ns; /* next heartbeat due */
     struct link_counts counts;
+    bool serving;
 };
 
 static uint64_t now_ns(const struct link *link)
@@ -33,11 +34,13 @@ static bool set_dealer_options(struct link *link)
     unsigned char identity[9] = {link->config.role == WIRE_WORKER ? 'W' : 'A'};
     uint64_t incarnation = htobe64(link->config.incarnation);
     memcpy(identity + 1, &incarnation, sizeof incarnation);
-    int on = 1, reconnect_ms = 10, handshake_ms = 1000;
+    /* The second bound keeps a thousand agents of a stopped broker from trying a hundred times a second each. */
+    int on = 1, reconnect_ms = 10, reconnect_max_ms = 50, handshake_ms = 1000;
     void *s = link->z.socket;
     return zmq_setsockopt(s, ZMQ_ROUTING_ID, identity, sizeof identity) == 0 &&
            zmq_setsockopt(s, ZMQ_IMMEDIATE, &on, sizeof on) == 0 &&
            zmq_setsockopt(s, ZMQ_RECONNECT_IVL, &reconnect_ms, sizeof reconnect_ms) == 0 &&
+           zmq_setsockopt(s, ZMQ_RECONNECT_IVL_MAX, &reconnect_max_ms, sizeof reconnect_max_ms) == 0 &&
            zmq_setsockopt(s, ZMQ_HANDSHAKE_IVL, &handshake_ms, sizeof handshake_ms) == 0;
 }
 
@@ -114,7 +117,10 @@ enum err_e link_send(struct link *link, struct wire_message *message)
     if (link->state != LINK_UP)
         return ERR_CLOSED;
     message->broker_gen = link->broker_gen;
-    return send_message(link, message);
+    enum err_e err = send_message(link, message);
+    if (!link->serving)
+        zsocket_leave(&link->z);
+    return err;
 }
 
 /* --- the state machine ------------------------------------------------------------------------------------------- */
@@ -141,7 +147,9 @@ static void say_hello(struct link *link)
     leave_up(link, LINK_HELLO);
     link->hello_ns = now_ns(link);
     link->counts.hellos++;
-    send_message(link, &message); /* if it does not go now, the retry says it again */
+    /* A send looks for a new connection at most once a millisecond; this look makes it find the one that is up now. */
+    zsocket_readable(&link->z);
+    send_message(link, &message); /* if it does not go, the retry says it again */
 }
 
 static void on_hello_ok(struct link *link, const struct wire_message *message)
@@ -202,12 +210,27 @@ static bool receive_one(struct link *link)
     }
     struct wire_message message;
     link->counts.received++;
-    if (!zmq_msg_more(&body) && wire_decode(zmq_msg_data(&body), zmq_msg_size(&body), &message) == ERR_OK)
+    if (!zsocket_drop_rest(&link->z, &body) && wire_decode(zmq_msg_data(&body), zmq_msg_size(&body), &message) == ERR_OK)
         dispatch(link, &message);
     else
         link->counts.malformed++;
     zmq_msg_close(&body);
     return true;
+}
+
+/* What a dead broker said last is not for the next one's time: its HELLO_OK would be taken for the new one's. */
+static void drop_queued(struct link *link)
+{
+    while (zsocket_readable(&link->z)) {
+        zmq_msg_t part;
+        zmq_msg_init(&part);
+        bool received = zmq_msg_recv(&part, link->z.socket, ZMQ_DONTWAIT) >= 0;
+        zmq_msg_close(&part);
+        if (!received)
+            return;
+        link->counts.received++;
+        link->counts.other_gen++;
+    }
 }
 
 static void service_events(struct link *link)
@@ -216,10 +239,12 @@ static void service_events(struct link *link)
     for (enum zevent_e e; (e = zsocket_event(&link->z, &connection)) != ZEVENT_NONE;) {
         if (link->state == LINK_REFUSED)
             continue;
-        if (e == ZEVENT_CLOSED)
+        if (e == ZEVENT_CLOSED) {
+            drop_queued(link);
             leave_up(link, LINK_DOWN);
-        else if (e == ZEVENT_UP)
+        } else if (e == ZEVENT_UP) {
             say_hello(link);
+        }
     }
 }
 
@@ -248,12 +273,15 @@ static void service_timers(struct link *link)
 
 bool link_service(struct link *link, unsigned budget)
 {
+    link->serving = true;
+    zsocket_begin(&link->z);
     service_events(link);
     for (; budget > 0 && zsocket_readable(&link->z); budget--)
         if (!receive_one(link))
             break;
     service_timers(link);
-    return zsocket_readable(&link->z);
+    link->serving = false;
+    return zsocket_leave(&link->z);
 }
 
 uint64_t link_due_ns(const struct link *link)

@@ -10,8 +10,8 @@
  * a live connection only (ZMQ_IMMEDIATE), so that nothing meant for a dead broker is ever replayed into a new one;
  * what must not be lost is sent again by its owner from `up`.
  *
- * Loop-agnostic: poll link_fd() for reading, call link_service() then, at link_due_ns(), and again at once while it
- * returns true. Not from within its own events.
+ * Loop-agnostic: poll link_fd() for reading, call link_service() then and at link_due_ns(). The descriptor is
+ * level-triggered: readable as long as there is something to do. Not from within its own events.
  */
 #pragma once
 
@@ -60,7 +60,7 @@ int link_fd(const struct link *link); /* level-triggered (an epoll descriptor), 
 enum link_state_e link_state(const struct link *link);
 uint64_t link_broker_gen(const struct link *link); /* of the last HELLO_OK; 0 before */
 
-bool link_service(struct link *link, unsigned budget); /* true: call again without waiting */
+bool link_service(struct link *link, unsigned budget); /* true: there is more, call again without waiting */
 uint64_t link_due_ns(const struct link *link);         /* monotonic time of the next link_service() */
 
 /* Fills in broker_gen and sends. ERR_CLOSED: not UP. ERR_FULL: high-water mark; dropped. May be called from events. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 #include <zmq.h>
 
@@ -24,19 +25,24 @@ static bool set_options(void *socket)
            zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max_bytes, sizeof max_bytes) == 0;
 }
 
+static bool poll_descriptor(struct zsocket *z, int fd)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    return epoll_ctl(z->poll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+}
+
 static bool poll_socket(struct zsocket *z, void *socket)
 {
     int fd;
     size_t size = sizeof fd;
-    struct epoll_event event = {.events = EPOLLIN};
-    return zmq_getsockopt(socket, ZMQ_FD, &fd, &size) == 0 && epoll_ctl(z->poll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
+    return zmq_getsockopt(socket, ZMQ_FD, &fd, &size) == 0 && poll_descriptor(z, fd);
 }
 
 enum err_e zsocket_open(struct zsocket *z, int type)
 {
-    *z = (struct zsocket){.poll_fd = epoll_create1(EPOLL_CLOEXEC)};
+    *z = (struct zsocket){.poll_fd = epoll_create1(EPOLL_CLOEXEC), .nudge_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     z->context = zmq_ctx_new();
-    if (z->context != NULL && z->poll_fd >= 0) {
+    if (z->context != NULL && z->poll_fd >= 0 && z->nudge_fd >= 0 && poll_descriptor(z, z->nudge_fd)) {
         zmq_ctx_set(z->context, ZMQ_BLOCKY, 0);
         z->socket = zmq_socket(z->context, type);
     }
@@ -76,7 +82,9 @@ void zsocket_close(struct zsocket *z, int linger_ms)
         zmq_ctx_term(z->context);
     if (z->poll_fd >= 0)
         close(z->poll_fd);
-    *z = (struct zsocket){.poll_fd = -1};
+    if (z->nudge_fd >= 0)
+        close(z->nudge_fd);
+    *z = (struct zsocket){.poll_fd = -1, .nudge_fd = -1};
 }
 
 static enum zevent_e event_kind(uint16_t event)
@@ -110,4 +118,32 @@ bool zsocket_readable(struct zsocket *z)
     int events = 0;
     size_t size = sizeof events;
     return zmq_getsockopt(z->socket, ZMQ_EVENTS, &events, &size) == 0 && (events & ZMQ_POLLIN) != 0;
+}
+
+void zsocket_begin(struct zsocket *z)
+{
+    uint64_t count;
+    if (z->nudged && read(z->nudge_fd, &count, sizeof count) == (ssize_t)sizeof count)
+        z->nudged = false;
+}
+
+bool zsocket_leave(struct zsocket *z)
+{
+    uint64_t one = 1;
+    bool waiting = zsocket_readable(z);
+    if (waiting && !z->nudged)
+        z->nudged = write(z->nudge_fd, &one, sizeof one) == (ssize_t)sizeof one;
+    return waiting;
+}
+
+bool zsocket_drop_rest(struct zsocket *z, void *part)
+{
+    bool dropped = false;
+    for (int more = zmq_msg_more(part); more; dropped = true) {
+        zmq_msg_t extra;
+        zmq_msg_init(&extra);
+        more = zmq_msg_recv(&extra, z->socket, ZMQ_DONTWAIT) >= 0 && zmq_msg_more(&extra);
+        zmq_msg_close(&extra);
+    }
+    return dropped;
 }

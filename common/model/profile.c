@@ -56,7 +56,7 @@ const struct profile *profile_builtin(const char *name)
 
 static unsigned bit_value(const struct profile_bit *bit, uint8_t raw)
 {
-    return (raw >> bit->bit) & 1u;
+    return ((unsigned)raw >> bit->bit) & 1u;
 }
 
 bool profile_says(const struct profile *profile, uint8_t raw, enum meaning_e meaning)

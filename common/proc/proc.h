@@ -33,7 +33,8 @@ void proc_ready(void);
 
 /* Listening sockets passed down by the LISTEN_FDS convention of sd_listen_fds(3): descriptors 3… and LISTEN_FDNAMES
  * ("unknown" where there is none). LISTEN_PID is honoured when present. Returns how many; each was made non-blocking and
- * close-on-exec. A descriptor that is no listening socket is left out and logged. Call once, before anything else opens
+ * close-on-exec. A descriptor that is no listening socket is left out and logged; more than
+ * PROC_LISTEN_MAX are taken for nonsense and none is used. Call once, before anything else opens
  * descriptors or threads: the variables are removed; names live until the process ends. */
 #define PROC_LISTEN_MAX 64
 struct proc_listen_fd {

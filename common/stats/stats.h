@@ -11,8 +11,9 @@
  *     4… m descriptors of 8 words: name[48] NUL-padded, kind, index of first value word
  *     …  values: 1 word per counter or gauge, STATS_BUCKETS + 2 per histogram (count, sum in ns, buckets)
  *
- * Histogram buckets are log-linear: 4 per power of two, from 0 up to 2^40 ns (18 minutes): quantiles are right to
- * within 12.5 %, as in HDR histograms (G. Tene) with a coarse setting.
+ * Histogram buckets are log-linear: 4 per power of two, as in HDR histograms (G. Tene) with a coarse setting. Values
+ * below 4 ns have a bucket each; the last bucket takes everything above 2^41 ns (36 minutes). A quantile is reported
+ * as its bucket's upper edge: never too low, and at most 25 % too high.
  */
 #pragma once
 

@@ -88,13 +88,14 @@ const char *wire_type_name(enum wire_type_e type)
 void wire_text_copy(struct wire_text text, char *out, size_t cap)
 {
     size_t len = text.len < cap ? text.len : cap - 1;
-    memcpy(out, text.at, len);
+    if (len > 0)
+        memcpy(out, text.at, len);
     out[len] = '\0';
 }
 
 bool wire_text_equals(struct wire_text text, const char *other)
 {
-    return strlen(other) == text.len && memcmp(text.at, other, text.len) == 0;
+    return strlen(other) == text.len && (text.len == 0 || memcmp(text.at, other, text.len) == 0);
 }
 
 /* --- encoding --------------------------------------------------------------------------------------------------- */
@@ -109,7 +110,8 @@ static int sink_write(void *data, const char *bytes, size_t len)
     struct sink *sink = data;
     if (len > sink->cap - sink->len)
         return -1;
-    memcpy(sink->at + sink->len, bytes, len);
+    if (len > 0) /* an empty text may have no address */
+        memcpy(sink->at + sink->len, bytes, len);
     sink->len += len;
     return 0;
 }

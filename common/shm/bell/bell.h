@@ -13,6 +13,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,8 +27,10 @@ struct bell;
 typedef void bell_gone_f(void *arg, uint32_t slot, uint64_t incarnation);
 
 /* Listens on `socket_path` (a stale file is replaced; mode 0660). Workers' segments are looked for as
- * `<shm_dir>/worker.<slot>`. `gone` is told when a worker's connection ends. Peers of another uid are refused
- * (SO_PEERCRED). */
+ * `<shm_dir>/worker.<slot>`. `gone` is told when a worker's connection ends or a newer incarnation takes its slot, not
+ * when the same incarnation connects again, and not by bell_close(); it may call anything here but bell_close() and
+ * bell_service(). Peers of another uid are refused (SO_PEERCRED). Errors: ERR_SYSTEM (logged), ERR_MEMORY,
+ * ERR_TOO_LARGE (a path), ERR_EXISTS (the path is taken by something that is no socket). */
 enum err_e bell_open(const char *socket_path, const char *shm_dir, bell_gone_f *gone, void *arg, struct bell **bell);
 void bell_close(struct bell **bell); /* closes all, unlinks the socket */
 
@@ -39,6 +42,11 @@ void bell_service(struct bell *bell);
 /* After publishing: writes the eventfd if any worker sleeps. Returns true if it did. */
 bool bell_ring(struct bell *bell);
 uint32_t bell_workers(const struct bell *bell); /* connected and mapped */
+
+struct bell_counts {
+    uint64_t welcomed, refused, rung;
+};
+struct bell_counts bell_counts(const struct bell *bell);
 
 /* --- the worker's side ------------------------------------------------------------------------------------------ */
 

@@ -12,10 +12,12 @@ enum lvt_status_e {
     LVT_OK,
     LVT_EMPTY,
     LVT_BUSY,   /* the writer kept writing, or died while writing: ask again later */
-    LVT_CORRUPT /* the slot failed its check */
+    LVT_CORRUPT, /* the slot failed its check */
+    LVT_GONE     /* the table was retired (another ring or capacity): close, open again by name */
 };
 
-/* ERR_NOT_FOUND, ERR_SYSTEM, ERR_VERSION, ERR_MALFORMED. */
+/* ERR_NOT_FOUND (also for a retired table whose successor has not taken its name yet), ERR_SYSTEM, ERR_MEMORY,
+ * ERR_VERSION, ERR_MALFORMED. */
 enum err_e lvt_reader_open(const char *path, struct lvt_reader **reader);
 void lvt_reader_close(struct lvt_reader **reader);
 

@@ -18,7 +18,7 @@ enum ring_status_e {
     RING_EMPTY,  /* nothing newer than the reader's position */
     RING_LAPPED, /* the writer overtook this reader: it was moved to the head; frames in between are lost to it */
     RING_CORRUPT,/* a record failed its check: moved to the head, as if lapped */
-    RING_GONE    /* the file was retired: close, open again by name */
+    RING_GONE    /* the file was retired and everything in it was read: close, open again by name */
 };
 
 struct ring_topic {
@@ -43,7 +43,8 @@ struct ring_record {
     uint32_t frame_len;
 };
 
-/* Opens read-only, positioned at the head. ERR_NOT_FOUND, ERR_SYSTEM, ERR_VERSION, ERR_MALFORMED. */
+/* Opens read-only, positioned at the head. ERR_NOT_FOUND (also for a retired ring whose successor has not taken its
+ * name yet), ERR_SYSTEM, ERR_MEMORY, ERR_VERSION, ERR_MALFORMED. */
 enum err_e ring_reader_open(const char *path, struct ring_reader **reader);
 void ring_reader_close(struct ring_reader **reader);
 

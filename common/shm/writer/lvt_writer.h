@@ -14,15 +14,17 @@ struct lvt_writer;
 
 /* Attaches or creates as ring_writer_open() does. `ring_id` names the ring whose positions the slots hold; a table of
  * another ring, capacity, version or magic is replaced. Slots that a killed writer left odd are repaired by marking
- * them empty (the broker publishes their machines again). Errors: ERR_SYSTEM, ERR_CONFIG. */
+ * them empty (the broker publishes their machines again). Errors: ERR_SYSTEM, ERR_CONFIG,
+ * ERR_MEMORY, ERR_BUSY. */
 enum err_e lvt_writer_open(const char *path, uint32_t capacity, uint32_t ring_id, struct lvt_writer **writer,
                            bool *continued);
 void lvt_writer_close(struct lvt_writer **writer);
 
 uint32_t lvt_writer_capacity(const struct lvt_writer *writer);
 
-/* Writes a slot. machine->info.id is a valid id; machine->text_len <= MACHINE_TEXT_MAX. */
-void lvt_writer_put(struct lvt_writer *writer, uint32_t slot, const struct lvt_machine *machine);
+/* Writes a slot. machine->info.id is a valid id; machine->text_len <= MACHINE_TEXT_MAX. ERR_FULL (logged): the slot is
+ * used for the first time and the file system has no page for it; the slot stays empty. */
+enum err_e lvt_writer_put(struct lvt_writer *writer, uint32_t slot, const struct lvt_machine *machine);
 /* Frees a slot: readers get LVT_EMPTY. */
 void lvt_writer_clear(struct lvt_writer *writer, uint32_t slot);
 /* What the slot holds, as a reader would see it; false if empty. For re-attachment. */

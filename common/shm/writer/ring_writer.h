@@ -32,9 +32,9 @@ struct ring_entry {
 /* Attaches to the ring at `path` (parent directory exists), or creates it: a new file under a temporary name, mode
  * 0640, then rename. A file whose magic, version, size or header check does not fit, or whose size differs from
  * `size_bytes`, is marked retired (its readers get GONE) and replaced by a new ring with a new id; *continued is false
- * then and on creation. On re-attachment the writer repairs what a killed predecessor left (reserve back to head).
- * size_bytes: a power of two, 1 MiB to 4 GiB. Errors: ERR_SYSTEM (logged), ERR_CONFIG, ERR_BUSY (another live process
- * holds the writer's lock on the file). */
+ * then and on creation. On re-attachment the writer goes on at the published head; what a killed predecessor had appended
+ * and not published is overwritten. size_bytes: a power of two, 1 MiB to 4 GiB. Errors: ERR_SYSTEM (logged), ERR_CONFIG,
+ * ERR_MEMORY, ERR_BUSY (another live process holds the writer's lock on the file). */
 enum err_e ring_writer_open(const char *path, uint64_t size_bytes, struct ring_writer **writer, bool *continued);
 void ring_writer_close(struct ring_writer **writer); /* the file stays */
 
@@ -42,8 +42,10 @@ uint32_t ring_writer_id(const struct ring_writer *writer);   /* RING of RING-N *
 uint64_t ring_writer_next(const struct ring_writer *writer); /* position of the next record to be appended */
 uint64_t ring_writer_tail(const struct ring_writer *writer); /* oldest record that is still whole */
 
-/* Writes a record at ring_writer_next(). Not visible before ring_writer_publish(). ERR_TOO_LARGE: over RECORD_MAX. */
+/* Writes a record at ring_writer_next(). Not visible before ring_writer_publish(). ERR_TOO_LARGE: over RECORD_MAX.
+ * ERR_FULL: more than half of the ring is appended and not published. entry->meta is the struct that record.h names for
+ * the kind, of exactly its size. */
 enum err_e ring_writer_append(struct ring_writer *writer, const struct ring_entry *entry);
 
-/* Makes everything appended visible: one release store of the head. */
+/* Makes everything appended visible: one store of the head (sequentially consistent, for bell_ring()). */
 void ring_writer_publish(struct ring_writer *writer);

@@ -1,0 +1,65 @@
+/* conf_raw.h — what libcyaml fills: every value is a text, or NULL where the file has none.
+ *
+ * Texts, because libcyaml's own numbers and truths are too lenient for a machine's settings: it reads "12abc" as 12, -1 as
+ * a huge unsigned number and any unknown word as true. conf_key.c reads them strictly, and names the line.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "conf_key.h"
+#include "conf_table.h"
+
+#define CONF_RAW_MEMBER(key, ...) char *key;
+
+struct raw_log {
+    CONF_LOG_KEYS(CONF_RAW_MEMBER)
+};
+struct raw_ring {
+    CONF_RING_KEYS(CONF_RAW_MEMBER)
+};
+struct raw_workers {
+    CONF_WORKERS_KEYS(CONF_RAW_MEMBER)
+};
+struct raw_websocket {
+    CONF_WEBSOCKET_KEYS(CONF_RAW_MEMBER)
+    char **allowed_origins;
+    uint32_t allowed_origins_count;
+};
+struct raw_carousel {
+    CONF_CAROUSEL_KEYS(CONF_RAW_MEMBER)
+};
+struct raw_simulator {
+    CONF_SIMULATOR_KEYS(CONF_RAW_MEMBER)
+};
+struct raw_tune {
+    CONF_TUNE_KEYS(CONF_RAW_MEMBER)
+};
+struct raw_listener {
+    CONF_LISTENER_KEYS(CONF_RAW_MEMBER)
+};
+struct raw_machine {
+    CONF_MACHINE_KEYS(CONF_RAW_MEMBER)
+    CONF_TUNE_KEYS(CONF_RAW_MEMBER)
+};
+struct raw_root {
+    CONF_ROOT_KEYS(CONF_RAW_MEMBER)
+    struct raw_log log;
+    struct raw_ring ring;
+    struct raw_workers workers;
+    struct raw_websocket websocket;
+    struct raw_carousel carousel;
+    struct raw_simulator simulator;
+    struct raw_tune machine_defaults;
+    struct raw_listener *listeners;
+    uint32_t listeners_count;
+    struct raw_machine *machines;
+    uint32_t machines_count;
+};
+
+extern const struct conf_section conf_root_section, conf_listener_section, conf_machine_section;
+
+/* Fills *root from a text whose shape was checked (conf_section_check_shape()). ERR_MEMORY, ERR_MALFORMED. */
+enum err_e conf_raw_load(const char *text, size_t len, struct raw_root **root);
+void conf_raw_free(struct raw_root **root);

@@ -1,0 +1,272 @@
+/* Hop: D8. The ring's read side: copy, look for a lap, check, and only then believe.
+ *
+ * Order of loads (SHM.md): head (acquire), the record's words (acquire), then reserve. If a word came from a later
+ * record, the store of reserve that preceded that word is visible by then and shows the lap; whatever is left (bits
+ * flipped in memory) fails the record's check. A header that makes no sense is a lap if reserve says so, else damage.
+ *
+ * The copy costs one pass over the record. Rejected: handing out pointers into the ring, which saves it and gives the
+ * caller bytes that change under its hands.
+ */
+#include "ring_reader.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "must.h"
+#include "ring_page.h"
+#include "ring_reader_map.h"
+#include "shm_file.h"
+
+#define MAGIC        0x52494e52u
+#define HEADER_WORDS (sizeof(struct ring_record_header) / 8)
+
+struct ring_reader {
+    uint32_t magic;
+    bool shared; /* the mapping is another's */
+    struct ring_map map;
+    uint64_t position;
+    union {
+        struct ring_record_header header;
+        uint64_t words[RECORD_MAX / 8];
+    } copy;
+};
+
+/* --- opening ------------------------------------------------------------------------------------------------------- */
+
+static enum err_e identity_judge(const char *path, const struct ring_page *page, uint64_t file_size)
+{
+    const struct ring_identity *identity = &page->identity;
+    if (identity->magic != RING_MAGIC)
+        return ERR_MALFORMED;
+    if (page->retired != 0)
+        return ERR_NOT_FOUND;
+    if (identity->version != RING_VERSION) {
+        log_error("shm-version", "path=%s version=%llu expected=%u", path, (unsigned long long)identity->version,
+                  RING_VERSION);
+        return ERR_VERSION;
+    }
+    bool sound = identity->check == ring_identity_check(identity) && ring_size_valid(identity->size_bytes) &&
+                 identity->id != 0 && identity->id <= UINT32_MAX && file_size >= ring_file_bytes(identity->size_bytes);
+    return sound ? ERR_OK : ERR_MALFORMED;
+}
+
+static enum err_e map_file(const char *path, int fd, uint64_t file_size, struct ring_map *map)
+{
+    struct ring_page page;
+    void *at;
+    enum err_e err = shm_file_peek(fd, &page, sizeof page);
+    if (err == ERR_OK)
+        err = identity_judge(path, &page, file_size);
+    if (err == ERR_OK)
+        err = shm_file_map_twice(fd, RING_DATA_OFFSET, page.identity.size_bytes, false, &at);
+    if (err == ERR_OK)
+        *map = (struct ring_map){.page = at,
+                                 .data = (_Atomic uint64_t *)(void *)((char *)at + RING_DATA_OFFSET),
+                                 .identity = page.identity};
+    return err;
+}
+
+static enum err_e reader_new(const struct ring_map *map, bool shared, struct ring_reader **reader)
+{
+    struct ring_reader *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return ERR_MEMORY;
+    r->magic = MAGIC;
+    r->map = *map;
+    r->shared = shared;
+    r->position = ring_reader_head(r);
+    *reader = r;
+    return ERR_OK;
+}
+
+enum err_e ring_reader_open(const char *path, struct ring_reader **reader)
+{
+    int fd;
+    uint64_t file_size;
+    struct ring_map map;
+    enum err_e err = shm_file_open(path, &fd, &file_size);
+    if (err != ERR_OK)
+        return err;
+    err = map_file(path, fd, file_size, &map);
+    close(fd);
+    if (err != ERR_OK)
+        return err;
+    err = reader_new(&map, false, reader);
+    if (err != ERR_OK)
+        shm_file_unmap(map.page, ring_map_bytes(map.identity.size_bytes));
+    return err;
+}
+
+enum err_e ring_reader_over(const struct ring_map *map, struct ring_reader **reader)
+{
+    return reader_new(map, true, reader);
+}
+
+void ring_reader_close(struct ring_reader **reader)
+{
+    struct ring_reader *r = *reader;
+    if (r == NULL)
+        return;
+    MUST_MAGIC(r, MAGIC);
+    *reader = NULL;
+    if (!r->shared)
+        shm_file_unmap(r->map.page, ring_map_bytes(r->map.identity.size_bytes));
+    r->magic = 0;
+    free(r);
+}
+
+/* --- where the ring stands ------------------------------------------------------------------------------------- */
+
+/* Positions from the page are cut to lines, so that nothing they say can lead to a misaligned place. */
+static uint64_t line(uint64_t position)
+{
+    return position & ~(uint64_t)(RECORD_ALIGN - 1);
+}
+
+uint32_t ring_reader_id(const struct ring_reader *reader)
+{
+    return (uint32_t)reader->map.identity.id;
+}
+
+uint64_t ring_reader_head(const struct ring_reader *reader)
+{
+    /* Acquire for the records; sequentially consistent for the look after bell_ear_sleep() (bell.h). */
+    return line(atomic_load_explicit(&reader->map.page->head, memory_order_seq_cst));
+}
+
+uint64_t ring_reader_tail(const struct ring_reader *reader)
+{
+    return line(atomic_load_explicit(&reader->map.page->tail, memory_order_acquire));
+}
+
+uint64_t ring_reader_position(const struct ring_reader *reader)
+{
+    return reader->position;
+}
+
+/* --- one record ------------------------------------------------------------------------------------------------- */
+
+static void words_copy(struct ring_reader *r, uint64_t position, size_t from, size_t to)
+{
+    const _Atomic uint64_t *words = ring_word(&r->map, position);
+    for (size_t i = from; i < to; i++)
+        r->copy.words[i] = atomic_load_explicit(&words[i], memory_order_acquire);
+}
+
+/* After words were copied: may the writer have been at them? */
+static bool lapped(const struct ring_reader *r, uint64_t position)
+{
+    uint64_t reserve = atomic_load_explicit(&r->map.page->reserve, memory_order_relaxed);
+    return reserve > position && reserve - position > r->map.identity.size_bytes;
+}
+
+static bool header_sane(const struct ring_record_header *header, uint64_t position, uint64_t head)
+{
+    return header->position == position && header->length >= RECORD_ALIGN && header->length <= RECORD_MAX &&
+           header->length % RECORD_ALIGN == 0 && header->length <= head - position &&
+           header->kind < RECORD_KIND_COUNT && header->origin_mode <= ORIGIN_NOT &&
+           header->topic_count <= RECORD_TOPICS_MAX && header->frame_len <= RECORD_MAX &&
+           header->meta_len == ring_meta_bytes((enum record_kind_e)header->kind) &&
+           header->length ==
+               ring_record_bytes(header->topic_count, header->meta_len, header->names_len, header->frame_len);
+}
+
+static bool check_agrees(struct ring_reader *r)
+{
+    uint64_t check = r->copy.header.check;
+    r->copy.header.check = 0;
+    return ring_record_check(r->copy.words, r->copy.header.length, r->map.identity.check_seed) == check;
+}
+
+/* The record at `position`, which is below `head`, into the private copy: RING_MORE, RING_LAPPED or RING_CORRUPT. */
+static enum ring_status_e record_take(struct ring_reader *r, uint64_t position, uint64_t head)
+{
+    words_copy(r, position, 0, HEADER_WORDS);
+    if (lapped(r, position))
+        return RING_LAPPED;
+    if (!header_sane(&r->copy.header, position, head))
+        return RING_CORRUPT;
+    words_copy(r, position, HEADER_WORDS, r->copy.header.length / 8);
+    if (lapped(r, position))
+        return RING_LAPPED;
+    return check_agrees(r) ? RING_MORE : RING_CORRUPT;
+}
+
+/* The sections behind the header. False if the topic lengths do not add up. */
+static bool record_parse(const struct ring_reader *r, struct ring_record *record)
+{
+    const struct ring_record_header *header = &r->copy.header;
+    const char *hashes = (const char *)&r->copy.words[HEADER_WORDS];
+    const char *meta = hashes + 8u * header->topic_count;
+    const uint8_t *lens = (const uint8_t *)meta + ((header->meta_len + 7u) & ~7u);
+    const char *names = (const char *)lens + header->topic_count, *name = names;
+
+    for (uint32_t i = 0; i < header->topic_count; i++) {
+        if (lens[i] == 0 || lens[i] > names + header->names_len - name)
+            return false;
+        record->topics[i] = (struct ring_topic){.name = name, .len = lens[i]};
+        memcpy(&record->topics[i].hash, hashes + (size_t)i * 8, 8);
+        name += lens[i];
+    }
+    record->position = header->position;
+    record->kind = (enum record_kind_e)header->kind;
+    record->dialect = header->dialect;
+    record->origin_mode = (enum record_origin_e)header->origin_mode;
+    record->origin = (struct session_id){header->origin_worker, header->origin_serial};
+    record->wall_ms = header->wall_ms;
+    record->source_ns = header->source_ns;
+    record->topic_count = header->topic_count;
+    record->meta = meta;
+    record->meta_len = header->meta_len;
+    record->frame = names + header->names_len;
+    record->frame_len = header->frame_len;
+    return name == names + header->names_len;
+}
+
+/* What the kind's meta refers to lies within the frame. */
+static bool meta_sane(const struct ring_record *record)
+{
+    if (record->kind != RECORD_STATE)
+        return true;
+    const struct record_state *state = record->meta;
+    return state->text_len <= MACHINE_TEXT_MAX && state->text_offset <= record->frame_len &&
+           state->text_len <= record->frame_len - state->text_offset && state->connection < CONNECTION_COUNT;
+}
+
+static enum ring_status_e resync(struct ring_reader *r, enum ring_status_e why)
+{
+    r->position = ring_reader_head(r);
+    return why;
+}
+
+enum ring_status_e ring_reader_next(struct ring_reader *reader, struct ring_record *record)
+{
+    MUST_MAGIC(reader, MAGIC);
+    uint64_t head = ring_reader_head(reader), position = reader->position;
+    if (head == position)
+        return atomic_load_explicit(&reader->map.page->retired, memory_order_acquire) ? RING_GONE : RING_EMPTY;
+    if (head < position)
+        return resync(reader, RING_CORRUPT);
+    enum ring_status_e status = record_take(reader, position, head);
+    if (status == RING_MORE && !(record_parse(reader, record) && meta_sane(record)))
+        status = RING_CORRUPT;
+    if (status != RING_MORE)
+        return resync(reader, status);
+    reader->position = position + reader->copy.header.length;
+    return RING_MORE;
+}
+
+enum err_e ring_reader_seek(struct ring_reader *reader, uint64_t position)
+{
+    MUST_MAGIC(reader, MAGIC);
+    uint64_t head = ring_reader_head(reader);
+    bool found = position == head;
+    if (!found && position % RECORD_ALIGN == 0 && position < head && position >= ring_reader_tail(reader))
+        found = record_take(reader, position, head) == RING_MORE;
+    if (!found)
+        return ERR_NOT_FOUND;
+    reader->position = position;
+    return ERR_OK;
+}
