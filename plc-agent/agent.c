@@ -1,0 +1,269 @@
+/* See agent.h. */
+#include "agent.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "must.h"
+#include "proc.h"
+
+#define AGENT_MAGIC 0x41474e54u
+
+struct agent {
+    uint32_t magic;
+    struct agent_config config;
+    struct image image;
+    struct poller *poller;
+    struct queue *queue;
+    struct uplink *uplink;
+    struct loop_timer *stop_limit;
+    bool stopping, ended;
+};
+
+static void end(struct agent *agent, int exit_code)
+{
+    if (agent->ended)
+        return;
+    agent->ended = true;
+    loop_timer_stop(agent->stop_limit);
+    poller_stop(agent->poller);
+    agent->config.ended(agent->config.arg, exit_code);
+}
+
+/* --- the poller's events ----------------------------------------------------------------------------------------- */
+
+static void on_reading(void *arg, const struct driver_answer *answer)
+{
+    struct agent *agent = arg;
+    image_reading(&agent->image, answer->status, answer->position, answer->readable_ns,
+                  clock_wall_ms(loop_clock(agent->config.loop)));
+}
+
+static const char *result_text(enum driver_result_e result)
+{
+    switch (result) {
+    case DRIVER_REPLY:
+        return "reading";
+    case DRIVER_TIMEOUT:
+        return "no reply in time";
+    case DRIVER_REFUSED:
+        return "no connection";
+    case DRIVER_CLOSED:
+        return "closed by the PLC";
+    case DRIVER_BAD_REPLY:
+        return "bytes that are no reply";
+    }
+    MUST_NOT_REACH();
+}
+
+static void on_connection(void *arg, enum connection_e connection, const struct driver_answer *answer)
+{
+    struct agent *agent = arg;
+    log_write(connection == CONNECTION_CONNECTED ? LOG_INFO : LOG_WARN, "plc-connection", "state=%s last=\"%s\"",
+              connection_text(connection), result_text(answer->result));
+    image_connection(&agent->image, connection, answer->readable_ns);
+}
+
+/* The state goes up before the command's fate, so that both are in the ring in the order in which they were true. */
+static void on_turn(void *arg, const struct poller_turn *turn)
+{
+    struct agent *agent = arg;
+    uplink_state(agent->uplink);
+    queue_turn(agent->queue, turn);
+    if (agent->stopping && queue_settled(agent->queue))
+        end(agent, 0);
+}
+
+static const struct poller_events poller_events = {on_reading, on_connection, on_turn};
+
+/* --- the queue's ------------------------------------------------------------------------------------------------- */
+
+static uint64_t on_report(void *arg, const struct outcome *outcome, uint64_t earlier)
+{
+    struct agent *agent = arg;
+    return uplink_outcome(agent->uplink, outcome, earlier);
+}
+
+static size_t on_room(void *arg)
+{
+    struct agent *agent = arg;
+    return uplink_room(agent->uplink);
+}
+
+static const struct queue_events queue_events = {on_report, on_room};
+
+/* --- the uplink's ------------------------------------------------------------------------------------------------ */
+
+static void on_up(void *arg, bool profile_agrees)
+{
+    struct agent *agent = arg;
+    if (!profile_agrees)
+        log_warn("profile-differs", "the broker shows this machine by another profile: moves are refused");
+    queue_profile_agrees(agent->queue, profile_agrees);
+}
+
+static void on_refused(void *arg, const char *reason)
+{
+    (void)reason;
+    end(arg, PROC_EXIT_PERMANENT);
+}
+
+static void on_command(void *arg, const struct wire_command *command)
+{
+    struct agent *agent = arg;
+    queue_command(agent->queue, command);
+}
+
+void agent_metrics(const struct agent *agent, uint64_t metrics[UPLINK_METRICS])
+{
+    const struct poller_counts *poller = poller_counts(agent->poller);
+    const struct driver_counts *driver = poller_driver_counts(agent->poller);
+    const struct queue_counts *queue = queue_counts(agent->queue);
+    const struct uplink_counts *uplink = uplink_counts(agent->uplink);
+    metrics[UPLINK_METRIC_POLLS] = poller->polls;
+    metrics[UPLINK_METRIC_POLL_FAILURES] = poller->poll_failures;
+    metrics[UPLINK_METRIC_CONNECTS] = driver->connects;
+    metrics[UPLINK_METRIC_CONNECT_FAILURES] = driver->connect_failures;
+    metrics[UPLINK_METRIC_REPLY_TIMEOUTS] = driver->reply_timeouts;
+    metrics[UPLINK_METRIC_BAD_REPLIES] = driver->bad_replies;
+    metrics[UPLINK_METRIC_STATES_SENT] = uplink->states_sent;
+    metrics[UPLINK_METRIC_COMMANDS] = queue->commands;
+    metrics[UPLINK_METRIC_COMMANDS_REFUSED] = queue->refused;
+    metrics[UPLINK_METRIC_COMMANDS_WRITTEN] = queue->written;
+    metrics[UPLINK_METRIC_COMMANDS_REPEATED] = queue->repeated;
+    metrics[UPLINK_METRIC_OUTCOMES_SENT] = uplink->outcomes_sent;
+    metrics[UPLINK_METRIC_OUTCOMES_RESENT] = uplink->outcomes_resent;
+    metrics[UPLINK_METRIC_HELLOS] = uplink_link_counts(agent->uplink)->ups;
+    metrics[UPLINK_METRIC_EXCHANGE_US] = poller->exchange_us;
+    metrics[UPLINK_METRIC_POLL_LAG_US] = poller->poll_lag_us;
+}
+
+static void on_metrics(void *arg, uint64_t metrics[UPLINK_METRICS])
+{
+    agent_metrics(arg, metrics);
+}
+
+static const struct uplink_events uplink_events = {on_up, on_refused, on_command, on_metrics};
+
+/* --- life -------------------------------------------------------------------------------------------------------- */
+
+static enum err_e new_poller(struct agent *agent)
+{
+    const struct conf_machine *machine = agent->config.machine;
+    struct poller_config config = {
+        .loop = agent->config.loop,
+        .ops = agent->config.driver,
+        .driver = {.host = machine->connect_host,
+                   .port = machine->connect_port,
+                   .persistent = machine->persistent,
+                   .connect_limit_ns = machine->connect_timeout_ms * NS_PER_MS},
+        .profile = machine->profile,
+        .interval_ns = machine->poll_interval_ms * NS_PER_MS,
+        .moving_ns = machine->poll_moving_ms * NS_PER_MS,
+        .backoff_min_ns = machine->backoff_min_ms * NS_PER_MS,
+        .backoff_max_ns = machine->backoff_max_ms * NS_PER_MS,
+        .reply_limit_ns = machine->reply_timeout_ms * NS_PER_MS,
+        .seed = agent->config.seed,
+        .events = &poller_events,
+        .arg = agent,
+    };
+    return poller_new(&config, &agent->poller);
+}
+
+static enum err_e new_queue(struct agent *agent)
+{
+    const struct conf_machine *machine = agent->config.machine;
+    struct queue_config config = {
+        .loop = agent->config.loop,
+        .poller = agent->poller,
+        .image = &agent->image,
+        .profile = machine->profile,
+        .deadline_ns = machine->command_deadline_ms * NS_PER_MS,
+        .stale_after_ns = machine->stale_after_ms * NS_PER_MS,
+        .move_timeout_ns = machine->move_timeout_ms * NS_PER_MS,
+        .events = &queue_events,
+        .arg = agent,
+    };
+    return queue_new(&config, &agent->queue);
+}
+
+static enum err_e new_uplink(struct agent *agent)
+{
+    struct uplink_config config = {
+        .loop = agent->config.loop,
+        .endpoint = agent->config.endpoint,
+        .machine_id = agent->config.machine->info.id,
+        .profile = agent->config.machine->profile,
+        .incarnation = agent->config.incarnation,
+        .image = &agent->image,
+        .events = &uplink_events,
+        .arg = agent,
+    };
+    return uplink_new(&config, &agent->uplink);
+}
+
+static void on_stop_limit(void *arg)
+{
+    struct agent *agent = arg;
+    queue_give_up(agent->queue);
+    end(agent, 0);
+}
+
+void agent_stop(struct agent *agent)
+{
+    MUST_MAGIC(agent, AGENT_MAGIC);
+    if (agent->stopping)
+        return;
+    agent->stopping = true;
+    queue_stop(agent->queue);
+    if (queue_settled(agent->queue))
+        end(agent, 0);
+    else
+        loop_timer_start(agent->stop_limit, AGENT_STOP_NS);
+}
+
+enum err_e agent_new(const struct agent_config *config, struct agent **agent)
+{
+    MUST(config->incarnation != 0);
+    struct agent *a = calloc(1, sizeof *a);
+    if (a == NULL)
+        return ERR_MEMORY;
+    a->magic = AGENT_MAGIC;
+    a->config = *config;
+    image_init(&a->image);
+    a->stop_limit = loop_timer_new(config->loop, on_stop_limit, a);
+    enum err_e err = a->stop_limit != NULL ? new_poller(a) : ERR_MEMORY;
+    if (err == ERR_OK)
+        err = new_queue(a);
+    if (err == ERR_OK)
+        err = new_uplink(a);
+    if (err != ERR_OK) {
+        log_error("agent-start", "machine=%s: %s", config->machine->info.id, err_text(err));
+        agent_free(&a);
+        return err;
+    }
+    *agent = a;
+    return ERR_OK;
+}
+
+/* The uplink goes last: what the others report while they end still leaves. */
+void agent_free(struct agent **agent)
+{
+    struct agent *a = *agent;
+    if (a == NULL)
+        return;
+    MUST_MAGIC(a, AGENT_MAGIC);
+    poller_free(&a->poller);
+    queue_free(&a->queue);
+    uplink_free(&a->uplink);
+    loop_timer_free(&a->stop_limit);
+    a->magic = 0;
+    free(a);
+    *agent = NULL;
+}
+
+const struct image *agent_image(const struct agent *agent)
+{
+    return &agent->image;
+}

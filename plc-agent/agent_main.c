@@ -1,0 +1,157 @@
+/* plc-agent — one process per machine: reads its PLC, reports every change to the broker, writes commands at most once.
+ *
+ * A process of its own, so that a driver that hangs or crashes takes along one machine and nothing else. It opens the
+ * PLC's socket and the broker's, and no file but its configuration; it never sees shared memory.
+ */
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+#include "carousel_driver.h"
+#include "entropy.h"
+#include "log.h"
+#include "proc.h"
+
+static const char usage[] =
+    "Usage: plc-agent -c FILE -m MACHINE_ID\n"
+    "Reads one machine's PLC and reports to the broker in FILE's runtime_dir.\n"
+    "\n"
+    "  -c FILE         the installation's configuration\n"
+    "  -m MACHINE_ID   which of its machines\n"
+    "      --help      this text\n"
+    "      --version   the version\n"
+    "\n"
+    "Exit codes: 0 stopped as told; 2 wrong usage; 78 the same start would fail again; else: start it again.\n";
+
+struct arguments {
+    const char *file, *machine;
+    int exit_code; /* with file == NULL: end at once */
+};
+
+struct process {
+    struct loop *loop;
+    struct agent *agent;
+    struct loop_signal *term, *interrupt;
+    int exit_code;
+};
+
+static struct arguments parse(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'v'}, {NULL, 0, NULL, 0}};
+    struct arguments arguments = {.exit_code = PROC_EXIT_USAGE};
+    const char *file = NULL;
+    for (int option; (option = getopt_long(argc, argv, "c:m:", options, NULL)) != -1;) {
+        if (option == 'c') {
+            file = optarg;
+        } else if (option == 'm') {
+            arguments.machine = optarg;
+        } else if (option == 'h' || option == 'v') {
+            fputs(option == 'h' ? usage : "plc-agent " NORIA_VERSION "\n", stdout);
+            arguments.exit_code = 0;
+            return arguments;
+        } else {
+            return arguments;
+        }
+    }
+    if (file == NULL || arguments.machine == NULL || optind != argc)
+        fputs(usage, stderr);
+    else
+        arguments.file = file;
+    return arguments;
+}
+
+static void on_conf_problem(void *arg, const char *text)
+{
+    (void)arg;
+    log_error("configuration", "%s", text);
+}
+
+static void on_ended(void *arg, int exit_code)
+{
+    struct process *process = arg;
+    process->exit_code = exit_code;
+    loop_stop(process->loop);
+}
+
+static void on_signal(void *arg)
+{
+    struct process *process = arg;
+    log_info("stopping", "as told by a signal");
+    agent_stop(process->agent);
+}
+
+static bool start(struct process *process, const struct conf *conf, const struct conf_machine *machine)
+{
+    char socket[CONF_PATH_MAX], endpoint[CONF_PATH_MAX + 8];
+    conf_path(conf, "bus/broker.sock", socket);
+    snprintf(endpoint, sizeof endpoint, "ipc://%s", socket);
+    process->loop = loop_new(clock_system());
+    if (process->loop == NULL)
+        return false;
+    struct agent_config config = {
+        .loop = process->loop,
+        .machine = machine,
+        .endpoint = endpoint,
+        .driver = &carousel_driver,
+        .incarnation = entropy_u64(),
+        .seed = entropy_u64(),
+        .ended = on_ended,
+        .arg = process,
+    };
+    if (agent_new(&config, &process->agent) != ERR_OK)
+        return false;
+    process->term = loop_signal_new(process->loop, SIGTERM, on_signal, process);
+    process->interrupt = loop_signal_new(process->loop, SIGINT, on_signal, process);
+    return process->term != NULL && process->interrupt != NULL;
+}
+
+static int run(const struct conf *conf, const struct conf_machine *machine)
+{
+    struct process process = {.exit_code = PROC_EXIT_FAILURE};
+    if (start(&process, conf, machine)) {
+        log_info("started", "version=" NORIA_VERSION " machine=%s plc=%s:%u profile=%s", machine->info.id,
+                 machine->connect_host, (unsigned)machine->connect_port,
+                 machine->profile != NULL ? machine->profile->name : "unknown");
+        proc_ready();
+        loop_run(process.loop);
+    }
+    loop_signal_free(&process.term);
+    loop_signal_free(&process.interrupt);
+    agent_free(&process.agent);
+    loop_free(&process.loop);
+    log_info("stopped", "exit=%d", process.exit_code);
+    return process.exit_code;
+}
+
+static int run_machine(const struct conf *conf, const char *id)
+{
+    char name[MACHINE_ID_MAX + 8];
+    const struct conf_machine *machine = conf_machine(conf, id);
+    if (machine == NULL) {
+        log_error("configuration", "%s: there is no machine \"%.64s\"", conf->file, id);
+        return PROC_EXIT_PERMANENT;
+    }
+    snprintf(name, sizeof name, "agent.%s", machine->info.id);
+    log_init(name, conf->log_level);
+    return run(conf, machine);
+}
+
+int main(int argc, char **argv)
+{
+    log_init("agent", LOG_INFO);
+    if (!proc_boot())
+        return PROC_EXIT_FAILURE;
+    struct arguments arguments = parse(argc, argv);
+    if (arguments.file == NULL)
+        return arguments.exit_code;
+    struct conf *conf = NULL;
+    if (conf_load(arguments.file, on_conf_problem, NULL, &conf) != ERR_OK)
+        return PROC_EXIT_PERMANENT;
+    int exit_code = run_machine(conf, arguments.machine);
+    conf_free(&conf);
+    return exit_code;
+}

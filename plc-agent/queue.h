@@ -1,0 +1,88 @@
+/* queue.h — one command at a time, written at most once, and an honest answer to each (Hop: C5).
+ *
+ *              poll in flight, or                    reply
+ *     ──▶ WAITING for a fresh reading ──▶ WRITTEN ─────────────▶ result ──▶ a move is watched ──▶ completion
+ *            │ refused                       │ reply lost
+ *            ▼                               ▼            reading tells: the same way
+ *          result                       RECONCILING ──────────▶ else OUTCOME_UNKNOWN
+ *
+ * Before a command is written, in this order: it is new (else it gets its old answer again); it is well-formed
+ * (INVALID_COMMAND); its deadline has not passed (TIMEOUT); nothing else is under way (BUSY); the last exchange brought
+ * a reading over this very connection, if need be one poll is made for it, at once (CONNECTION_ERROR); and by that
+ * reading nothing forbids it (INTERLOCK) and the machine stands (BUSY). Command 0 only reads, so that interlocks and a
+ * moving machine do not concern it. Every other code is treated as a move, except that only command 1 has a target,
+ * and so a completion and a way to be reconciled.
+ *
+ * Never twice. Only a request of which no byte left this process is written again, at most three times, each after a
+ * new reading. Once a byte is out, only reading follows: RUN, which was 0 before, or standing at the target says that
+ * the move was taken; a reading that says neither, or none until the deadline, is OUTCOME_UNKNOWN.
+ *
+ * Exactly one result. A command's key is remembered with its answer. When it comes again (its worker did not see the
+ * answer before the broker died and asks the next one):
+ * - still under way: nothing is done, the answer will come;
+ * - answered, not acknowledged: the same OUTCOME with its old number. The broker publishes a number once, so that it
+ *   either publishes it now or only settles its command table;
+ * - acknowledged: it is in the ring. A worker reads the ring up to its head before it asks again, so that one which
+ *   still asks has lost that record (lapped). The answer goes out under a new number, because the broker would drop
+ *   the old one, and it reaches the caller, whose command is still pending at its worker. A worker that has no such
+ *   command pending drops a result, so that nobody is told twice.
+ * - unknown, and accepted by its worker before this agent's memory begins (recent.h): OUTCOME_UNKNOWN, because a
+ *   predecessor may have written it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "image.h"
+#include "outcome.h"
+#include "poller.h"
+#include "wire.h"
+
+#define QUEUE_REMEMBER    1024
+#define QUEUE_REMEMBER_NS (600 * NS_PER_S)
+#define QUEUE_ROOM        4 /* outcomes that must fit before a command is taken: its own two, and a watched move's */
+
+struct queue;
+
+struct queue_events {
+    /* Takes an outcome to the broker and returns its number. `earlier` is the number it was reported under before,
+     * 0: never. */
+    uint64_t (*report)(void *arg, const struct outcome *outcome, uint64_t earlier);
+    /* How many outcomes can be reported before acknowledgements are needed. */
+    size_t (*room)(void *arg);
+};
+
+struct queue_config {
+    struct loop *loop;
+    struct poller *poller;
+    const struct image *image;
+    const struct profile *profile; /* NULL: read-only */
+    uint64_t deadline_ns;          /* where the client names none */
+    uint64_t stale_after_ns;
+    uint64_t move_timeout_ns;
+    const struct queue_events *events;
+    void *arg;
+};
+
+struct queue_counts {
+    uint64_t commands, refused, written, repeated;
+    uint64_t dropped; /* no room for their outcomes: the broker's deadline answers */
+};
+
+enum err_e queue_new(const struct queue_config *config, struct queue **queue); /* ERR_MEMORY */
+void queue_free(struct queue **queue);
+
+/* A command from the broker; answered by `report`, now or later. */
+void queue_command(struct queue *queue, const struct wire_command *command);
+/* To be called from the poller's event of that name, after the image has taken the reading. */
+void queue_turn(struct queue *queue, const struct poller_turn *turn);
+/* The broker shows this machine by another profile than ours: moves are refused. True until told otherwise. */
+void queue_profile_agrees(struct queue *queue, bool agrees);
+
+/* Takes no further commands and refuses one that waits. A written one goes on: see queue_settled(). */
+void queue_stop(struct queue *queue);
+bool queue_settled(const struct queue *queue); /* no command is written and unanswered */
+void queue_give_up(struct queue *queue);       /* answers such a one OUTCOME_UNKNOWN */
+
+const struct queue_counts *queue_counts(const struct queue *queue);

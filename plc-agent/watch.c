@@ -1,0 +1,101 @@
+/* See watch.h (Hop: R1). */
+#include "watch.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "completion.h"
+#include "log.h"
+#include "must.h"
+
+struct watch {
+    struct queue_config config;
+    bool active;
+    struct outcome completion;
+    struct completion judge;
+    uint64_t written_ns;
+    struct loop_timer *limit;
+};
+
+static void end(struct watch *watch, enum command_code_e code, const char *text, int64_t position, uint64_t source_ns)
+{
+    struct outcome *completion = &watch->completion;
+    completion->code = code;
+    snprintf(completion->text, sizeof completion->text, "%s", text);
+    completion->position = position;
+    completion->source_ns = source_ns;
+    completion->elapsed_ms = (loop_now_ns(watch->config.loop) - watch->written_ns) / NS_PER_MS;
+    log_info("move-ended", "target=%" PRId64 " position=%" PRId64 " ms=%" PRIu64 " why=\"%s\"", completion->argument,
+             position, completion->elapsed_ms, text);
+    watch->active = false;
+    loop_timer_stop(watch->limit);
+    poller_watch(watch->config.poller, false);
+    watch->config.events->report(watch->config.arg, completion, 0);
+}
+
+static void on_limit(void *arg)
+{
+    struct watch *watch = arg;
+    const struct image *image = watch->config.image;
+    end(watch, CODE_TIMEOUT, "move timeout", image->now.position, loop_now_ns(watch->config.loop));
+}
+
+void watch_reading(struct watch *watch, const struct driver_answer *reading)
+{
+    if (!watch->active)
+        return;
+    const char *why;
+    switch (completion_judge(&watch->judge, reading->status, reading->position, &why)) {
+    case COMPLETION_UNDER_WAY:
+        return;
+    case COMPLETION_REACHED:
+        end(watch, CODE_NONE, "", reading->position, reading->readable_ns);
+        return;
+    case COMPLETION_STOPPED:
+        end(watch, CODE_INTERLOCK, why, reading->position, reading->readable_ns);
+    }
+}
+
+void watch_start(struct watch *watch, const struct outcome *result, uint64_t written_ns,
+                 const struct driver_answer *first)
+{
+    MUST(!watch->active);
+    watch->active = true;
+    watch->written_ns = written_ns;
+    watch->completion = *result;
+    watch->completion.kind = OUTCOME_COMPLETION;
+    completion_init(&watch->judge, watch->config.profile, first->position, (uint8_t)result->argument);
+    loop_timer_start_at(watch->limit, written_ns + watch->config.move_timeout_ns);
+    poller_watch(watch->config.poller, true);
+    watch_reading(watch, first);
+}
+
+bool watch_active(const struct watch *watch)
+{
+    return watch->active;
+}
+
+enum err_e watch_new(const struct queue_config *config, struct watch **watch)
+{
+    struct watch *w = calloc(1, sizeof *w);
+    if (w == NULL)
+        return ERR_MEMORY;
+    w->config = *config;
+    w->limit = loop_timer_new(config->loop, on_limit, w);
+    if (w->limit == NULL) {
+        free(w);
+        return ERR_MEMORY;
+    }
+    *watch = w;
+    return ERR_OK;
+}
+
+void watch_free(struct watch **watch)
+{
+    if (*watch == NULL)
+        return;
+    loop_timer_free(&(*watch)->limit);
+    free(*watch);
+    *watch = NULL;
+}

@@ -1,0 +1,20 @@
+/* watch.h — the one move whose end is still to be reported (Hop: R1); judged by completion.h, limited in time here.
+ * Used by queue.c alone. While it is active the poller polls at the moving rate. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "queue.h"
+
+struct watch;
+
+enum err_e watch_new(const struct queue_config *config, struct watch **watch); /* ERR_MEMORY */
+void watch_free(struct watch **watch);
+
+/* A move with this (successful) result was written at `written_ns`; `first` is the reading that its result came with,
+ * which may already show it done. None is active. */
+void watch_start(struct watch *watch, const struct outcome *result, uint64_t written_ns,
+                 const struct driver_answer *first);
+void watch_reading(struct watch *watch, const struct driver_answer *reading);
+bool watch_active(const struct watch *watch);
