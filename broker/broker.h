@@ -1,0 +1,73 @@
+/* broker.h — everything one broker process has, handed down to whoever needs it. There are no globals.
+ *
+ *                   bus                                                         shared memory
+ *     workers ──HELLO, COMMAND──▶ ┌────────┐  ┌─────────────┐  ┌─────────┐
+ *                                 │ ingest │─▶│ commands C4 │─▶│ publish │──▶ ring ──▶ LVT ──▶ bell
+ *     agents ──HELLO, STATE,────▶ │   D6   │─▶│ outcomes R2 │─▶│   D7    │
+ *              OUTCOME            └────────┘─▶│ registry    │─▶└─────────┘
+ *            ◀──COMMAND, ACK───────────────── └─────────────┘ ◀── janitor (time: stale, silent, deadlines)
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "broker_metrics.h"
+#include "bus.h"
+#include "clock.h"
+#include "command_table.h"
+#include "conf.h"
+#include "log.h"
+#include "loop.h"
+#include "outcome_floor.h"
+#include "peers.h"
+#include "publish.h"
+#include "registry.h"
+#include "segment.h"
+
+#define BROKER_COMMANDS_MAX  16384u /* live */
+#define BROKER_ANSWERED_MAX  16384u /* keys that had their answer */
+#define BROKER_HOLD_NS       (1 * NS_PER_S) /* after start: how long an agent may take to come back unseen */
+#define BROKER_INGEST_BUDGET 256u /* messages per round */
+
+struct broker {
+    const struct clock *clock;
+    struct loop *loop;
+    const struct conf *conf;
+    uint64_t gen;           /* incarnation of this process, in every message */
+    uint64_t hold_until_ns; /* BROKER_HOLD_NS after start */
+    struct stats stats;
+    struct segment *segment;
+    struct bus_router *router;
+    struct publisher publisher;
+    struct registry registry;
+    struct peers peers;
+    struct command_table commands;
+    struct outcome_floors floors;
+    struct {
+        uint64_t tick_ns;   /* of the last tick */
+        uint64_t excuse_ns; /* nobody is judged before: the broker itself was late */
+    } janitor;
+    struct {
+        struct log_limit malformed, invalid, stranger, full, refused, outcome;
+    } logs;
+};
+
+static inline uint64_t broker_now_ns(const struct broker *broker)
+{
+    return clock_mono_ns(broker->clock);
+}
+
+static inline void broker_count(struct broker *broker, enum broker_metric_e metric)
+{
+    stats_add(&broker->stats, metric, 1);
+}
+
+/* True at most once in 10 s per limit; *suppressed as in log_limit_ok(). */
+bool broker_may_log(struct broker *broker, struct log_limit *limit, uint32_t *suppressed);
+
+/* Fills in broker_gen and sends. ERR_FULL and ERR_NOT_FOUND are counted here; the message is dropped then. */
+enum err_e broker_send(struct broker *broker, const struct bus_identity *to, struct wire_message *message);
+
+/* Shows what the registry says should be shown, if clients would see a difference; `source_ns` as in publish_state(). */
+void broker_refresh(struct broker *broker, struct machine *machine, uint64_t source_ns);

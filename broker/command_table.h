@@ -1,0 +1,81 @@
+/* command_table.h — commands on their way, and which keys have had their answer (part of Hops C4, R2).
+ *
+ *              add                   hand over                    outcome, or given up
+ *     (worker) ───▶ HELD ──────────────────────▶ HANDED ─────────────────────────────▶ ANSWERED
+ *                    └── refused: deadline, no agent ───────────────────────────────────▲ (the oldest are forgotten)
+ *
+ * HELD: the agent has not been told (it is not attached, though it may be in a moment). HANDED: it has, so only it
+ * knows. ANSWERED: the caller has had its one answer; the key stays, so that neither a worker that sends the command
+ * again nor a late outcome gives the caller a second one. Keys that are known only from the ring (answered by a broker
+ * before this one) or from outcomes of commands this broker never saw are entered as ANSWERED straight away.
+ *
+ * All memory is taken at init; nothing allocates later. No I/O and no clock: unit-tested with times as numbers.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "command.h"
+#include "errcode.h"
+#include "list.h"
+#include "map.h"
+
+/* The agent decides at the deadline; its word needs this long, and one exchange with the PLC, to arrive. */
+#define COMMAND_GRACE_MS 2000u
+
+struct command_key {
+    uint64_t session_worker, session_serial, command_serial;
+};
+
+enum command_state_e { COMMAND_HELD = 1, COMMAND_HANDED, COMMAND_ANSWERED };
+
+struct command_entry {
+    struct command_key key;
+    uint64_t hash;
+    enum command_state_e state;
+    struct list_node in_state;   /* of the table: live or answered */
+    struct list_node at_machine; /* the machine's live commands, in order of arrival */
+    void *machine;               /* the caller's */
+    char request_id[REQUEST_ID_MAX + 1];
+    uint32_t dialect;
+    uint8_t command;
+    bool resent; /* a broker that is gone may have handed it over */
+    int16_t argument;
+    uint64_t deadline_ns, give_up_ns;
+    uint64_t agent_incarnation; /* HANDED: to which process */
+    uint64_t received_ns, age_ms; /* when it came, and how old it was then */
+    uint64_t source_ns;
+};
+
+struct command_table {
+    struct command_entry *entries;
+    size_t live_max, capacity; /* entries beyond live_max are for answered keys */
+    size_t used;               /* entries at and above were never touched, and so cost no memory */
+    size_t live_count;
+    uint64_t seed;
+    struct map by_hash;
+    struct list_node live, answered; /* oldest first */
+};
+
+enum err_e command_table_init(struct command_table *table, size_t live_max, size_t answered_max, uint64_t seed);
+void command_table_fini(struct command_table *table);
+
+struct command_entry *command_table_find(const struct command_table *table, const struct command_key *key);
+/* A new HELD entry, linked into `at_machine`; the caller fills in the rest. NULL: full (or two keys with one hash).
+ * The key is not in the table. */
+struct command_entry *command_table_add(struct command_table *table, const struct command_key *key,
+                                        struct list_node *at_machine);
+void command_table_handed(struct command_entry *entry, uint64_t agent_incarnation);
+void command_table_answered(struct command_table *table, struct command_entry *entry);
+/* The same for a key that need not be in the table. */
+void command_table_note_answered(struct command_table *table, const struct command_key *key);
+
+/* What has become of a live entry by the passing of time alone; CODE_NONE: nothing yet. `hold_until_ns`: until then an
+ * absent agent is waited for; `attached`: it is there. */
+enum command_code_e command_table_verdict(const struct command_entry *entry, uint64_t now_ns, uint64_t hold_until_ns,
+                                          bool attached);
+
+/* Milliseconds left to the deadline, rounded down, never negative. */
+int64_t command_table_left_ms(const struct command_entry *entry, uint64_t now_ns);

@@ -1,0 +1,198 @@
+/* Hop: D6. Who is let in. A refusal is permanent for the process that gets it, so it is given only for what a second
+ * try cannot mend: version, configuration, a newer agent of the same machine. */
+#include "introduction.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "commands.h"
+#include "must.h"
+#include "wire_metrics.h"
+
+static const struct stats_def agent_metric_defs[] = {
+#define X(NAME, name, KIND) {#name, STATS_##KIND},
+    WIRE_AGENT_METRICS(X)
+#undef X
+};
+
+static void refuse(struct broker *broker, const struct bus_identity *to, const char *who, const char *reason)
+{
+    uint32_t suppressed;
+    struct wire_message message = {.type = WIRE_REFUSED, .refused.reason = wire_text(reason)};
+    broker_count(broker, BROKER_HELLOS_REFUSED);
+    if (broker_may_log(broker, &broker->logs.refused, &suppressed))
+        log_warn("hello-refused", "peer=\"%s\" reason=\"%s\" (suppressed=%u)", who, reason, suppressed);
+    broker_send(broker, to, &message);
+}
+
+void introduction_again(struct broker *broker, const struct bus_identity *from)
+{
+    if (!peers_may_re_hello(&broker->peers, from, broker_now_ns(broker))) {
+        broker_count(broker, BROKER_RE_HELLOS_SUPPRESSED);
+        return;
+    }
+    const struct peer *peer = peers_find(&broker->peers, from);
+    struct wire_message message = {.type = WIRE_RE_HELLO, .re_hello = {peer != NULL ? peer->incarnation : 0}};
+    broker_count(broker, BROKER_RE_HELLOS);
+    broker_send(broker, from, &message);
+}
+
+/* --- leaving ----------------------------------------------------------------------------------------------------- */
+
+/* Undoes what the peer meant to its machine; the machine is not shown differently yet. */
+static struct machine *detach(struct peer *peer)
+{
+    struct machine *machine = peer->machine;
+    peer->machine = NULL;
+    if (machine != NULL)
+        registry_detach(machine);
+    return machine;
+}
+
+void introduction_end(struct broker *broker, struct peer *peer, const char *why)
+{
+    struct machine *machine = detach(peer);
+    if (machine != NULL)
+        log_warn("agent-lost", "machine=%s reason=\"%s\"", machine->conf->info.id, why);
+    else if (peer->role == WIRE_WORKER)
+        log_warn("worker-lost", "slot=%u reason=\"%s\"", peer->slot, why);
+    peers_remove(&broker->peers, peer);
+    if (machine != NULL)
+        broker_refresh(broker, machine, 0);
+}
+
+/* --- coming ------------------------------------------------------------------------------------------------------ */
+
+static struct peer *find_or_add(struct broker *broker, const struct bus_identity *from, int connection,
+                                const struct wire_hello *hello)
+{
+    struct peer *peer = peers_find(&broker->peers, from);
+    if (peer != NULL && peer->role != hello->role) {
+        introduction_end(broker, peer, "came back in another role");
+        peer = NULL;
+    }
+    if (peer == NULL)
+        peer = peers_add(&broker->peers, from, (enum wire_role_e)hello->role, broker_now_ns(broker));
+    if (peer == NULL) {
+        refuse(broker, from, "?", "the broker's table of peers is full");
+        return NULL;
+    }
+    peer->incarnation = hello->incarnation;
+    if (peer->connection != connection)
+        peers_set_connection(&broker->peers, peer, connection);
+    return peer;
+}
+
+static void welcome(struct broker *broker, struct peer *peer, uint32_t slot, bool profile_agrees)
+{
+    struct wire_message message = {.type = WIRE_HELLO_OK,
+                                   .hello_ok = {.version = WIRE_VERSION,
+                                                .slot = slot,
+                                                .ring_id = broker->publisher.ring_id,
+                                                .profile_agrees = profile_agrees}};
+    broker_count(broker, BROKER_HELLOS_ACCEPTED);
+    broker_send(broker, &peer->identity, &message);
+}
+
+static void hello_worker(struct broker *broker, const struct bus_identity *from, int connection,
+                         const struct wire_hello *hello)
+{
+    struct peer *peer = find_or_add(broker, from, connection, hello);
+    if (peer == NULL)
+        return;
+    bool known = peer->slot != PEERS_NO_SLOT;
+    if (peers_lease(&broker->peers, peer, hello->slot) == PEERS_NO_SLOT) {
+        refuse(broker, from, "worker", "all worker slots are taken");
+        peers_remove(&broker->peers, peer);
+        return;
+    }
+    if (!known)
+        log_info("worker-up", "slot=%u", peer->slot);
+    welcome(broker, peer, peer->slot, true);
+}
+
+/* The segment that shows the agent's metrics is made anew for each agent process. Without one the agent works, unseen. */
+static void show_metrics(struct broker *broker, struct machine *machine, uint64_t incarnation)
+{
+    char relative[32], path[CONF_PATH_MAX], role[SEGMENT_ROLE_MAX + 1];
+    if (machine->segment != NULL && machine->segment_gen == incarnation)
+        return;
+    segment_close(&machine->segment, false);
+    snprintf(relative, sizeof relative, "shm/agent.%u", machine->slot);
+    snprintf(role, sizeof role, "agent.%u", machine->slot);
+    conf_path(broker->conf, relative, path);
+    enum err_e err = segment_create(path, role, machine->conf->info.id, incarnation, agent_metric_defs,
+                                    ARRAY_LEN(agent_metric_defs), &machine->segment, &machine->metrics);
+    if (err != ERR_OK) {
+        log_error("agent-segment", "path=%s: %s", path, err_text(err));
+        machine->segment = NULL;
+        return;
+    }
+    machine->segment_gen = incarnation;
+}
+
+/* The newest agent of a machine is the one that counts. */
+static void replace_agent(struct broker *broker, struct machine *machine)
+{
+    struct peer *old = machine->agent;
+    broker_count(broker, BROKER_AGENTS_REPLACED);
+    refuse(broker, &old->identity, machine->conf->info.id, "replaced by another agent of this machine");
+    detach(old);
+    peers_remove(&broker->peers, old);
+}
+
+static bool profile_agrees(const struct machine *machine, uint64_t hash)
+{
+    bool agrees = machine->conf->profile != NULL && hash == machine->profile_hash;
+    if (!agrees)
+        log_warn("profile-differs", "machine=%s profile=%s: the machine is read-only", machine->conf->info.id,
+                 machine->conf->profile_name);
+    return agrees;
+}
+
+static void hello_agent(struct broker *broker, const struct bus_identity *from, int connection,
+                        const struct wire_hello *hello)
+{
+    struct machine *machine = registry_find(&broker->registry, hello->machine.at, hello->machine.len);
+    if (machine == NULL) {
+        char id[MACHINE_ID_MAX + 1];
+        wire_text_copy(hello->machine, id, sizeof id);
+        refuse(broker, from, id, "the machine is not configured");
+        return;
+    }
+    struct peer *peer = find_or_add(broker, from, connection, hello);
+    if (peer == NULL)
+        return;
+    bool known = peer->machine == machine;
+    if (machine->agent != NULL && machine->agent != peer)
+        replace_agent(broker, machine);
+    struct machine *former = known ? NULL : detach(peer);
+    peer->machine = machine;
+    registry_attach(machine, peer, profile_agrees(machine, hello->profile_hash), broker_now_ns(broker));
+    show_metrics(broker, machine, hello->incarnation);
+    if (!known)
+        log_info("agent-up", "machine=%s slot=%u", machine->conf->info.id, machine->slot);
+    welcome(broker, peer, machine->slot, machine->profile_agrees);
+    if (former != NULL)
+        broker_refresh(broker, former, 0);
+    broker_refresh(broker, machine, 0);
+    commands_agent_attached(broker, machine);
+}
+
+void introduction_hello(struct broker *broker, const struct bus_identity *from, int connection,
+                        const struct wire_message *message)
+{
+    const struct wire_hello *hello = &message->hello;
+    char reason[96];
+    if (hello->version != WIRE_VERSION) {
+        snprintf(reason, sizeof reason, "bus protocol %llu; this broker speaks %u", (unsigned long long)hello->version,
+                 WIRE_VERSION);
+        refuse(broker, from, "?", reason);
+    } else if (hello->role == WIRE_WORKER) {
+        hello_worker(broker, from, connection, hello);
+    } else if (hello->role == WIRE_AGENT) {
+        hello_agent(broker, from, connection, hello);
+    } else {
+        refuse(broker, from, "?", "no such role");
+    }
+}

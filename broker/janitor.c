@@ -1,0 +1,45 @@
+#include "janitor.h"
+
+#include "commands.h"
+#include "introduction.h"
+
+static void refresh_due(struct broker *broker, uint64_t now_ns)
+{
+    for (size_t i = 0; i < broker->registry.count; i++)
+        if (broker->registry.due_ns[i] <= now_ns)
+            broker_refresh(broker, &broker->registry.machines[i], 0);
+}
+
+static void end_silent(struct broker *broker, uint64_t now_ns)
+{
+    for (struct peer *peer; (peer = peers_silent(&broker->peers, now_ns)) != NULL;) {
+        broker_count(broker, BROKER_PEERS_SILENT);
+        introduction_end(broker, peer, "silent");
+    }
+}
+
+static void show_gauges(struct broker *broker)
+{
+    stats_set(&broker->stats, BROKER_WORKERS, broker->peers.workers);
+    stats_set(&broker->stats, BROKER_AGENTS, broker->peers.agents);
+    stats_set(&broker->stats, BROKER_COMMANDS_LIVE, broker->commands.live_count);
+    stats_set(&broker->stats, BROKER_BELL_WORKERS, bell_workers(broker->publisher.bell));
+}
+
+void janitor_tick(void *arg)
+{
+    struct broker *broker = arg;
+    uint64_t now = broker_now_ns(broker);
+    if (broker->janitor.tick_ns != 0 && now - broker->janitor.tick_ns > JANITOR_STALL_NS) {
+        broker_count(broker, BROKER_STALLS);
+        broker->janitor.excuse_ns = now + JANITOR_EXCUSE_NS;
+    }
+    broker->janitor.tick_ns = now;
+    if (now >= broker->janitor.excuse_ns) {
+        end_silent(broker, now);
+        refresh_due(broker, now);
+        commands_tick(broker, now);
+    }
+    show_gauges(broker);
+    publish_bell(&broker->publisher);
+}

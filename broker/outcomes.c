@@ -1,0 +1,146 @@
+/* Hop: R2. See the table in outcomes.h. */
+#include "outcomes.h"
+
+struct outcome {
+    const struct wire_outcome *wire;
+    const struct machine *machine;
+    struct command_fate fate;
+    bool late; /* the caller has had its answer */
+    char request_id[REQUEST_ID_MAX + 1], text[256];
+};
+
+static struct command_key outcome_key(const struct wire_outcome *wire)
+{
+    return (struct command_key){wire->session_worker, wire->session_serial, wire->command_serial};
+}
+
+static enum err_e put(struct broker *broker, const struct outcome *outcome, enum fate_kind_e kind,
+                      enum record_origin_e origin_mode)
+{
+    const struct wire_outcome *wire = outcome->wire;
+    struct fate_record record = {.kind = kind,
+                                 .origin_mode = origin_mode,
+                                 .origin = {wire->session_worker, wire->session_serial},
+                                 .dialect = wire->dialect,
+                                 .machine = outcome->machine,
+                                 .command_serial = wire->command_serial,
+                                 .agent_gen = wire->agent_gen,
+                                 .outcome_seq = wire->outcome_seq,
+                                 .source_ns = wire->source_ns};
+    return publish_fate(&broker->publisher, &record, &outcome->fate);
+}
+
+static enum err_e put_success(struct broker *broker, const struct outcome *outcome)
+{
+    broker_count(broker, BROKER_OUTCOMES_RESULTS);
+    return put(broker, outcome, FATE_RESULT, outcome->late ? ORIGIN_NOT : ORIGIN_ALSO);
+}
+
+static enum err_e put_failure(struct broker *broker, const struct outcome *outcome)
+{
+    enum err_e err = ERR_OK;
+    if (!outcome->late) {
+        broker_count(broker, BROKER_REFUSALS_NONE + (unsigned)outcome->fate.code);
+        err = put(broker, outcome, FATE_REFUSAL, ORIGIN_ONLY);
+    }
+    if (err == ERR_OK && outcome->wire->sent) {
+        broker_count(broker, BROKER_OUTCOMES_RESULTS);
+        err = put(broker, outcome, FATE_RESULT, ORIGIN_NOT);
+    }
+    return err;
+}
+
+static enum err_e put_completion(struct broker *broker, const struct outcome *outcome)
+{
+    broker_count(broker, BROKER_OUTCOMES_COMPLETIONS);
+    return put(broker, outcome, FATE_COMPLETION, ORIGIN_ALSO);
+}
+
+/* Takes the result's command out of the table: it has its answer now. */
+static void settle(struct broker *broker, struct outcome *outcome)
+{
+    struct command_key key = outcome_key(outcome->wire);
+    const struct command_entry *entry = command_table_find(&broker->commands, &key);
+    outcome->late = entry != NULL && entry->state == COMMAND_ANSWERED;
+    if (entry == NULL)
+        broker_count(broker, BROKER_OUTCOMES_UNASKED);
+    if (outcome->late)
+        broker_count(broker, BROKER_OUTCOMES_LATE);
+    command_table_note_answered(&broker->commands, &key);
+}
+
+static enum err_e publish(struct broker *broker, struct outcome *outcome)
+{
+    enum err_e err;
+    if (outcome->wire->kind == OUTCOME_COMPLETION) {
+        err = put_completion(broker, outcome);
+    } else {
+        settle(broker, outcome);
+        err = outcome->fate.code == CODE_NONE ? put_success(broker, outcome) : put_failure(broker, outcome);
+    }
+    publish_flush(&broker->publisher);
+    return err;
+}
+
+static bool sane(const struct wire_outcome *wire, const struct machine *machine)
+{
+    return wire_text_equals(wire->machine, machine->conf->info.id) && wire->agent_gen != 0 && wire->outcome_seq != 0 &&
+           (wire->kind == OUTCOME_RESULT || wire->kind == OUTCOME_COMPLETION) && wire->code < CODE_COUNT &&
+           wire->command <= UINT8_MAX && wire->argument >= -1 && wire->argument <= UINT8_MAX &&
+           wire->command_serial <= UINT32_MAX && wire->position >= -1 && wire->position <= UINT8_MAX &&
+           dialect_frames(wire->dialect) != NULL;
+}
+
+static void acknowledge(struct broker *broker, const struct peer *agent, const struct wire_outcome *wire)
+{
+    struct wire_message message = {.type = WIRE_OUTCOME_ACK, .outcome_ack = {wire->agent_gen, wire->outcome_seq}};
+    broker_send(broker, &agent->identity, &message);
+}
+
+/* An outcome nobody can be told of is acknowledged, or its agent would send it for ever. */
+static void drop(struct broker *broker, const struct peer *agent, const struct wire_outcome *wire)
+{
+    uint32_t suppressed;
+    broker_count(broker, BROKER_INVALID);
+    if (broker_may_log(broker, &broker->logs.outcome, &suppressed))
+        log_warn("outcome-invalid", "machine=%s kind=%llu code=%llu (suppressed=%u)", agent->machine->conf->info.id,
+                 (unsigned long long)wire->kind, (unsigned long long)wire->code, suppressed);
+    acknowledge(broker, agent, wire);
+}
+
+static void make_public(struct broker *broker, const struct peer *agent, const struct wire_outcome *wire)
+{
+    struct outcome outcome = {.wire = wire, .machine = agent->machine};
+    wire_text_copy(wire->request_id, outcome.request_id, sizeof outcome.request_id);
+    wire_text_copy(wire->text, outcome.text, sizeof outcome.text);
+    outcome.fate = (struct command_fate){.machine_id = agent->machine->conf->info.id,
+                                         .request_id = outcome.request_id,
+                                         .command = (uint8_t)wire->command,
+                                         .argument = (int)wire->argument,
+                                         .code = (enum command_code_e)wire->code,
+                                         .text = outcome.text,
+                                         .position = (int)wire->position,
+                                         .elapsed_ms = wire->elapsed_ms};
+    if (publish(broker, &outcome) != ERR_OK)
+        return; /* counted; the agent sends it again after its next HELLO */
+    outcome_floors_raise(&broker->floors, wire->agent_gen, wire->outcome_seq);
+    acknowledge(broker, agent, wire);
+}
+
+void outcomes_receive(struct broker *broker, struct peer *agent, const struct wire_message *message)
+{
+    const struct wire_outcome *wire = &message->outcome;
+    if (!sane(wire, agent->machine)) {
+        drop(broker, agent, wire);
+        return;
+    }
+    uint64_t floor = outcome_floors_get(&broker->floors, wire->agent_gen);
+    if (wire->outcome_seq <= floor) {
+        broker_count(broker, BROKER_OUTCOMES_REPEATED);
+        acknowledge(broker, agent, wire);
+        return;
+    }
+    if (floor != 0 && wire->outcome_seq != floor + 1)
+        broker_count(broker, BROKER_OUTCOMES_GAPS);
+    make_public(broker, agent, wire);
+}

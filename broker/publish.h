@@ -1,0 +1,67 @@
+/* publish.h — from a fact to every worker (Hop: D7).
+ *
+ * The only writer of ring and last-value table. Order of a state: append its record (and, behind it, the alarm events
+ * that it causes), publish the head once, put the last-value slot, and note that the bell is due; publish_bell() rings
+ * once for everything since. Killed between any two of these, the next broker finds what is missing (reattach.h).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bell.h"
+#include "clock.h"
+#include "dialect_frames.h"
+#include "log.h"
+#include "lvt_writer.h"
+#include "registry.h"
+#include "ring_writer.h"
+#include "stats.h"
+
+struct publisher {
+    const struct clock *clock;
+    struct stats *stats;
+    struct ring_writer *ring;
+    struct lvt_writer *lvt;
+    struct bell *bell;
+    uint32_t ring_id;
+    bool bell_due;
+    struct topic all_states, all_results, all_events;
+    struct log_limit append_log;
+    struct lvt_machine slot; /* being filled in */
+    unsigned char memory[FRAMES_CAROUSEL_MAX];
+};
+
+/* `clock` and `stats` must outlive it. Ring, table and bell are opened by the boot and closed by publisher_fini(). */
+void publisher_init(struct publisher *publisher, const struct clock *clock, struct stats *stats);
+void publisher_fini(struct publisher *publisher);
+
+/* Shows `state` for the machine: record, alarm events, slot; machine->shown and record_position follow. `source_ns` 0:
+ * no PLC answer behind it. On an error (counted, logged) nothing was published and machine->shown stays. */
+enum err_e publish_state(struct publisher *publisher, struct machine *machine, const struct machine_state *state,
+                         uint64_t agent_gen, uint64_t source_ns);
+
+/* The slot alone, for a state that is in the ring already. */
+void publish_slot(struct publisher *publisher, const struct machine *machine);
+/* The slot as it should stand now. */
+void publish_fill_slot(const struct machine *machine, struct lvt_machine *slot);
+
+enum fate_kind_e { FATE_RESULT, FATE_COMPLETION, FATE_REFUSAL };
+
+/* One record about a command. */
+struct fate_record {
+    enum fate_kind_e kind;
+    enum record_origin_e origin_mode;
+    struct session_id origin;
+    uint64_t dialect; /* one that dialect_frames() has */
+    const struct machine *machine; /* NULL: not configured. Gives topics, except to refusals, which have none */
+    uint64_t command_serial;
+    uint64_t agent_gen, outcome_seq;
+    uint64_t source_ns;
+};
+
+/* Appends; publish_flush() makes all appended records visible together. */
+enum err_e publish_fate(struct publisher *publisher, const struct fate_record *record, const struct command_fate *fate);
+void publish_flush(struct publisher *publisher);
+
+void publish_bell(struct publisher *publisher); /* rings if something was published since the last call */
