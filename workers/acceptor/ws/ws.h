@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "clock.h"
 #include "errcode.h"
 
 struct ws;
@@ -50,9 +51,11 @@ struct ws_events {
 
 struct ws_config {
     uv_loop_t *loop;
+    const struct clock *clock; /* NULL: clock_system() */
     size_t user_bytes; /* zeroed bytes of the caller's in every connection, see ws_user() */
     uint32_t max_message_bytes;
-    uint32_t ping_interval_ms, ping_timeout_ms;
+    size_t message_budget_bytes; /* for all unfinished messages together; 0: 16 MiB */
+    uint32_t ping_interval_ms, ping_timeout_ms; /* interval 0: no pings */
     uint32_t send_buffer_bytes; /* SO_SNDBUF, 64 to 128 KiB: autotuning would take up to 4 MiB for a slow client */
     const struct ws_events *events;
     void *arg;
@@ -92,5 +95,7 @@ void ws_close(struct ws_conn *conn, enum ws_close_e code, const char *reason);
 struct ws_counts {
     uint64_t opened, closed, messages, bytes_in, bytes_out, writes, short_writes, pings, ping_timeouts;
     uint64_t protocol_errors, too_large, bad_utf8;
+    uint64_t over_budget;  /* closed with 1013, because unfinished messages had used up their budget */
+    uint64_t adopt_errors; /* sockets that died, or memory that was missing, between the gate and `open` */
 };
 const struct ws_counts *ws_counts(const struct ws *ws);

@@ -1,0 +1,7 @@
+/* carousel.h — the carousel dialect (PROTOCOLS in workers/acceptor/dialects/carousel/README.md), as a table for the
+ * endpoint API. */
+#pragma once
+
+#include "endpoint.h"
+
+extern const struct endpoint_dialect carousel_dialect;

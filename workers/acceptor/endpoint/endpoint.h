@@ -1,0 +1,112 @@
+/* endpoint.h — how every dialect is built (Hops: C2, R3).
+ *
+ * A dialect is a table of functions. It sees connections, whole messages, machines and commands; never sockets, rings,
+ * logs or the bus. What it may do with a connection:
+ *
+ *     reply       a message to this connection, placed in order: after everything the connection was owed when it was
+ *                 made, before every frame that follows
+ *     subscribe   a set of topics; frames of the ring that name one of them then go to the connection without the
+ *                 dialect being asked
+ *     send up     a command, to the broker; its answers come back through the ring, already encoded
+ *     close       with an RFC 6455 code
+ *
+ * One thread; everything here may be called from every dialect function, and nothing blocks. A dialect's state lives
+ * in the connection (conn_bytes, zeroed). on_connect and on_disconnect are called exactly once each, on every way in
+ * and out; between closing and on_disconnect no message arrives and replies are dropped.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "command.h"
+#include "errcode.h"
+#include "machine.h"
+#include "topic.h"
+
+struct endpoint;      /* a dialect at work in this process */
+struct endpoint_conn; /* a connection to it */
+struct mirror_machine;
+
+struct endpoint_request { /* texts are valid during on_connect only */
+    const char *path;     /* without query, at most 8 KiB, as the client wrote it */
+    const char *query;    /* without '?', "" if none */
+    const char *listener; /* name from the configuration */
+};
+
+/* A command as a client gave it. The texts are copied by endpoint_send_command(). */
+struct endpoint_command {
+    char machine[MACHINE_ID_MAX + 1];
+    char request_id[REQUEST_ID_MAX + 1]; /* "": none */
+    uint8_t command;
+    int argument;        /* -1: none */
+    int64_t deadline_ms; /* -1: the machine's default */
+};
+
+struct endpoint_dialect {
+    const char *name;
+    unsigned record_dialect; /* enum record_dialect_e of the frames its connections understand */
+    size_t conn_bytes;       /* its state per connection */
+
+    /* False refuses the upgrade with 404. May be called before any connection exists. */
+    bool (*path_served)(const char *path, size_t len);
+    void (*on_connect)(struct endpoint_conn *conn, const struct endpoint_request *request);
+    void (*on_receive)(struct endpoint_conn *conn, const char *text, size_t len, bool binary);
+    void (*on_disconnect)(struct endpoint_conn *conn);
+
+    /* The payload that shows the current states of `machines` (at least one), complete up to `position`; used where a
+     * client that lagged gets the newest states instead of its backlog. Returns its length, at most `cap`. */
+    size_t (*states)(struct endpoint *endpoint, const struct mirror_machine *const *machines, uint32_t count,
+                     uint64_t position, char *payload, size_t cap);
+    /* Frames that cannot be merged were lost to this worker: tell the connection. */
+    void (*on_gap)(struct endpoint_conn *conn);
+    /* The worker itself must answer a command: no broker took it, or none answered in time. */
+    void (*on_command_failed)(struct endpoint_conn *conn, const struct endpoint_command *command,
+                              enum command_code_e code);
+};
+
+/* --- connections ------------------------------------------------------------------------------------------------- */
+
+void *endpoint_state(struct endpoint_conn *conn); /* conn_bytes */
+struct endpoint *endpoint_of(struct endpoint_conn *conn);
+
+/* One text message to this connection. The payload is copied. Bounded: a connection that does not read its replies is
+ * closed with 1013. */
+void endpoint_reply(struct endpoint_conn *conn, const char *payload, size_t len);
+
+/* Adds topics to what the connection is subscribed to. A frame that names several of them reaches it once. The frames
+ * that follow this call are those after endpoint_position(). ERR_TOO_LARGE: more topics than a connection may have;
+ * ERR_MEMORY; ERR_CLOSED. Nothing changes on an error. */
+enum err_e endpoint_subscribe(struct endpoint_conn *conn, const struct topic *topics, uint32_t count);
+
+void endpoint_close(struct endpoint_conn *conn, unsigned code, const char *reason);
+
+/* Sends a command up. ERR_OK: it is answered exactly once, through the ring or by on_command_failed.
+ * ERR_FULL: too many commands of this connection or worker wait for an answer; nothing was sent. */
+enum err_e endpoint_send_command(struct endpoint_conn *conn, const struct endpoint_command *command);
+
+/* --- what the worker knows --------------------------------------------------------------------------------------- */
+
+uint64_t endpoint_wall_ms(const struct endpoint *endpoint);
+/* The place in the ring up to which this worker has read: machines' states are complete up to here. */
+uint64_t endpoint_position(const struct endpoint *endpoint);
+/* Its name for clients, "RING-N", for a last member "seq". */
+#define ENDPOINT_SEQ_MAX 32
+void endpoint_seq(const struct endpoint *endpoint, uint64_t position, char seq[ENDPOINT_SEQ_MAX]);
+
+/* Machines by slot, 0 to endpoint_machine_slots() - 1; NULL where there is none. Pointers are valid until the dialect
+ * function returns. */
+uint32_t endpoint_machine_slots(const struct endpoint *endpoint);
+uint32_t endpoint_machine_count(const struct endpoint *endpoint);
+const struct mirror_machine *endpoint_machine(const struct endpoint *endpoint, uint32_t slot);
+const struct mirror_machine *endpoint_find_machine(const struct endpoint *endpoint, const char *id, size_t len);
+
+/* Settings of the configuration that dialects ask for. */
+struct conf;
+const struct conf *endpoint_conf(const struct endpoint *endpoint);
+
+/* Memory for building payloads: one buffer per worker of ENDPOINT_SCRATCH bytes, good until the dialect function
+ * returns; nested use is not possible. */
+#define ENDPOINT_SCRATCH (8u * 1024u * 1024u)
+char *endpoint_scratch(struct endpoint *endpoint);

@@ -1,0 +1,149 @@
+/* Hop: D8. See tail.h. */
+#include "tail.h"
+
+#include "log.h"
+#include "must.h"
+#include "topic.h"
+
+static void set_position(struct tail *tail)
+{
+    tail->outbox->position = ring_reader_position(tail->ring);
+}
+
+/* The mirror may now show states whose records still lie ahead of the tail; those records will be dropped as old, so
+ * whoever subscribed is owed them from the mirror. */
+static enum err_e seed(struct tail *tail, uint64_t since, enum ring_status_e why)
+{
+    uint32_t unreadable;
+    enum err_e err = mirror_seed(tail->mirror, tail->lvt, &unreadable);
+    tail->counts.reseeded++;
+    tail->counts.slots_unreadable += unreadable;
+    if (err == ERR_OK)
+        tail->events->lost(tail->arg, since, why);
+    else
+        tail->counts.out_of_memory++;
+    return err;
+}
+
+static enum err_e open_both(struct tail *tail, uint32_t ring_id)
+{
+    struct ring_reader *ring = NULL;
+    struct lvt_reader *lvt = NULL;
+    enum err_e err = ring_reader_open(tail->ring_path, &ring);
+    if (err == ERR_OK)
+        err = lvt_reader_open(tail->lvt_path, &lvt);
+    if (err == ERR_OK && (ring_reader_id(ring) != ring_id || lvt_reader_ring_id(lvt) != ring_id))
+        err = ERR_MISMATCH;
+    if (err != ERR_OK) {
+        ring_reader_close(&ring);
+        lvt_reader_close(&lvt);
+        return err;
+    }
+    tail_close(tail);
+    tail->ring = ring;
+    tail->lvt = lvt;
+    return ERR_OK;
+}
+
+enum err_e tail_attach(struct tail *tail, uint32_t ring_id)
+{
+    if (tail->ring != NULL && !tail->behind_gone && ring_reader_id(tail->ring) == ring_id &&
+        lvt_reader_ring_id(tail->lvt) == ring_id)
+        return seed(tail, ring_reader_position(tail->ring), RING_MORE); /* machines may have come or gone */
+    bool first = tail->ring == NULL;
+    enum err_e err = open_both(tail, ring_id);
+    if (err != ERR_OK)
+        return err;
+    tail->behind_gone = false;
+    mirror_forget_positions(tail->mirror);
+    set_position(tail);
+    return seed(tail, 0, first ? RING_MORE : RING_GONE);
+}
+
+void tail_close(struct tail *tail)
+{
+    ring_reader_close(&tail->ring);
+    lvt_reader_close(&tail->lvt);
+}
+
+static void to_audiences(struct tail *tail, const struct ring_record *record)
+{
+    if (record->origin_mode == ORIGIN_ONLY)
+        return;
+    for (uint32_t i = 0; i < record->topic_count; i++) {
+        const struct ring_topic *topic = &record->topics[i];
+        if (!audiences_append(tail->audiences, topic->hash, topic->name, topic->len, record->frame, record->frame_len,
+                              record->source_ns))
+            tail->counts.out_of_memory++;
+    }
+}
+
+/* True if the record's frame may go out. */
+static bool fold(struct tail *tail, const struct ring_record *record, uint64_t since)
+{
+    tail->counts.states++;
+    enum mirror_fold_e folded = mirror_fold(tail->mirror, record);
+    if (folded == MIRROR_UNKNOWN && seed(tail, since, RING_MORE) == ERR_OK)
+        folded = mirror_fold(tail->mirror, record);
+    if (folded == MIRROR_OLD)
+        tail->counts.states_old++;
+    else if (folded != MIRROR_FOLDED)
+        tail->counts.corrupt++;
+    return folded == MIRROR_FOLDED;
+}
+
+static void handle(struct tail *tail, const struct ring_record *record)
+{
+    tail->counts.records++;
+    audiences_begin_record(tail->audiences);
+    if (record->kind == RECORD_STATE && !fold(tail, record, record->position))
+        return;
+    set_position(tail);
+    to_audiences(tail, record);
+    if (record->origin_mode != ORIGIN_NONE && record->origin.worker == tail->incarnation)
+        tail->events->origin(tail->arg, record);
+}
+
+static void lost(struct tail *tail, uint64_t since, enum ring_status_e why)
+{
+    if (why == RING_CORRUPT)
+        tail->counts.corrupt++;
+    else
+        tail->counts.lapped++;
+    set_position(tail);
+    (void)seed(tail, since, why);
+}
+
+bool tail_drain(struct tail *tail, unsigned budget)
+{
+    if (tail->ring == NULL || tail->behind_gone)
+        return false;
+    for (; budget > 0; budget--) {
+        struct ring_record record;
+        uint64_t before = ring_reader_position(tail->ring);
+        switch (ring_reader_next(tail->ring, &record)) {
+        case RING_MORE:
+            handle(tail, &record);
+            break;
+        case RING_EMPTY:
+            return false;
+        case RING_LAPPED:
+            lost(tail, before, RING_LAPPED);
+            break;
+        case RING_CORRUPT:
+            lost(tail, before, RING_CORRUPT);
+            break;
+        case RING_GONE:
+            tail->behind_gone = true;
+            log_warn("ring-gone", "the broker replaced the ring; waiting for its HELLO");
+            return false;
+        }
+    }
+    return true;
+}
+
+bool tail_has_more(const struct tail *tail)
+{
+    return tail->ring != NULL && !tail->behind_gone &&
+           ring_reader_head(tail->ring) != ring_reader_position(tail->ring);
+}

@@ -1,0 +1,55 @@
+/* tail.h — follows the ring and hands every record on (Hop: D8).
+ *
+ *     ring ─▶ copy + check ─▶ mirror ─▶ audiences of its topics
+ *                                  └──▶ the session it goes back to (R3)
+ *
+ * The tail's position is the worker's "now": mirror and logs hold exactly what stands before it. When records were
+ * lost to this worker (lapped, damaged, a new ring) it seeds the mirror from the last-value table and tells the owner,
+ * who conflates state subscribers and tells the others about the gap.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "audience.h"
+#include "errcode.h"
+#include "lvt_reader.h"
+#include "mirror.h"
+#include "outbox.h"
+#include "ring_reader.h"
+
+struct tail_events {
+    /* A record that names a session of this worker as its origin; its audiences have got the frame already. */
+    void (*origin)(void *arg, const struct ring_record *record);
+    /* Records were lost; states from position `since` on are owed to everybody, everything else is a gap. */
+    void (*lost)(void *arg, uint64_t since, enum ring_status_e why);
+};
+
+struct tail_counts {
+    uint64_t records, states, states_old, lapped, corrupt, reseeded, slots_unreadable, out_of_memory;
+};
+
+struct tail {
+    struct ring_reader *ring;
+    struct lvt_reader *lvt;
+    struct mirror *mirror;
+    struct audiences *audiences;
+    struct outbox *outbox;
+    uint64_t incarnation; /* this worker's, as in session_id.worker */
+    const struct tail_events *events;
+    void *arg;
+    const char *ring_path, *lvt_path;
+    struct tail_counts counts;
+    bool behind_gone; /* the ring was retired: waits for the owner to attach again */
+};
+
+/* Opens ring and table and seeds the mirror; again after a HELLO_OK, where it keeps the ring if the id is the same.
+ * `ring_id` is what the broker said. On an error the old state is kept and the call may be repeated. */
+enum err_e tail_attach(struct tail *tail, uint32_t ring_id);
+void tail_close(struct tail *tail);
+
+/* Handles up to `budget` records; true: there are more. */
+bool tail_drain(struct tail *tail, unsigned budget);
+/* True if the ring holds something that tail_drain() has not handled (for going to sleep). */
+bool tail_has_more(const struct tail *tail);

@@ -1,0 +1,92 @@
+/* gate.h — the door of a worker: accepts connections, reads and judges each request's head, answers the bad ones
+ * itself and hands the good ones on (Hop: C1, before anything else).
+ *
+ *                  listening sockets (inherited, one SO_REUSEPORT socket per worker and listener)
+ *                        │ accept4, in budgets
+ *                        ▼
+ *      half-open: reading ──────────── head whole and good ──────────────► accepted(fd, request)
+ *                 │   │  handshake limit, peer gone ──► closed
+ *                 │   └─ too many: the oldest gives way
+ *                 ▼ head bad
+ *      half-open: draining (answer sent, sending side shut; what the peer still sends is thrown away so that no
+ *                 reset overtakes the answer) ── peer closes, or 2 s, or 64 KiB ──► closed
+ *
+ * libwebsockets sees no byte of a stranger: what it gets is a head written by ws.c from a judged request. The rules
+ * are gate_head.h's. A half-open connection costs about 130 bytes here, plus what was read of an incomplete head;
+ * their number is bounded, in all and per address (an IPv4 address or an IPv6 /64).
+ *
+ * Descriptors running out never wedges the loop: a reserve descriptor is given up to accept, answer 503 and close;
+ * then accepting pauses for 100 ms.
+ *
+ * One thread, on the worker's libuv loop. gate_free() and gate_pause() may be called from `accepted`.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "clock.h"
+#include "errcode.h"
+#include "gate_head.h"
+
+struct gate;
+typedef struct uv_loop_s uv_loop_t;
+
+struct gate_listener {
+    int fd;          /* listening, stays the caller's; made non-blocking, TCP_NODELAY and SO_SNDBUF are set on it and
+                      * inherited by what it accepts */
+    bool plain_http; /* also takes requests without an upgrade */
+};
+
+#define GATE_LISTENERS_MAX 64u
+
+struct gate_config {
+    uv_loop_t *loop;
+    const struct clock *clock;
+    const struct gate_listener *listeners;
+    unsigned listener_count;
+    uint32_t handshake_timeout_ms; /* from accept to a whole head; 0: 5000 */
+    uint32_t max_half_open;        /* 0: 1024 */
+    uint32_t max_per_address;      /* half-open ones of one address, then 429; 0: 512 */
+    uint32_t send_buffer_bytes;    /* SO_SNDBUF; 0: the kernel's choice */
+    uint64_t max_body_bytes;       /* plain requests with more get 413; 0: 1 MiB */
+    const char *const *origins;    /* allowed beside absent, same host and loopback; live as long as the gate */
+    size_t origin_count;
+
+    /* Is there anything at this path of this listener? NULL: every path. Else 404. */
+    bool (*path_known)(void *arg, unsigned listener, const char *path);
+    /* Is there room for one more connection? NULL: always. Else 503. */
+    bool (*has_room)(void *arg);
+    /* A good request. Takes the descriptor (non-blocking, all read up to request->behind). */
+    void (*accepted)(void *arg, int fd, const struct gate_request *request, unsigned listener);
+    void *arg;
+};
+
+/* Starts accepting. ERR_SYSTEM (logged) or ERR_MEMORY. */
+enum err_e gate_new(const struct gate_config *config, struct gate **gate);
+
+/* Closes what is half-open. Its libuv handles are closed by the loop's next iteration. */
+void gate_free(struct gate **gate);
+
+/* Stops accepting (connections wait in the kernel's queue, for another process that shares the socket) or goes on;
+ * half-open ones go on in either case. */
+void gate_pause(struct gate *gate, bool pause);
+
+/* Every status that the gate answers with has its counter: refused_400, refused_403, … */
+#define GATE_STATUSES(X) X(400) X(403) X(404) X(405) X(413) X(426) X(429) X(431) X(503) X(505)
+
+struct gate_counts {
+    uint64_t accepted; /* connections */
+    uint64_t upgrades, plain; /* good requests */
+#define X(status) uint64_t refused_##status;
+    GATE_STATUSES(X)
+#undef X
+    uint64_t timeouts;       /* the head was not whole in time */
+    uint64_t abandoned;      /* the peer went away before */
+    uint64_t evicted;        /* gave way to a newer one; also counted in refused_503 */
+    uint64_t no_descriptors; /* EMFILE or ENFILE */
+    uint64_t accept_errors;  /* others */
+    uint64_t half_open;      /* now */
+};
+const struct gate_counts *gate_counts(const struct gate *gate);

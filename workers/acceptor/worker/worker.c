@@ -1,0 +1,120 @@
+/* Boot order, and the order in which a stop takes things down. */
+#include "worker.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "entropy.h"
+#include "log.h"
+#include "must.h"
+#include "proc.h"
+#include "worker_metrics.h"
+
+#define TICK_MS    100u
+#define STOP_NS    (3 * NS_PER_S) /* close handshakes may take that long */
+
+static bool stop_is_done(const struct worker *w)
+{
+    return w->ws == NULL || ws_count(w->ws) == 0 || clock_mono_ns(w->clock) >= w->stop_deadline_ns;
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct worker *w = timer->data;
+    worker_uplink_tick(w);
+    worker_pump_tick(w);
+    host_tick(&w->host);
+    worker_metrics_copy(w);
+    if (w->stopping && stop_is_done(w))
+        uv_stop(&w->loop);
+}
+
+static void on_before_poll(uv_prepare_t *prepare)
+{
+    struct worker *w = prepare->data;
+    for (int rounds = 0; w->link_dirty && rounds < 4; rounds++)
+        worker_uplink_service(w);
+}
+
+static void on_signal(uv_signal_t *handle, int signo)
+{
+    struct worker *w = handle->data;
+    log_info("stopping", "signal %d", signo);
+    worker_stop(w, 0);
+}
+
+void worker_stop(struct worker *w, int exit_code)
+{
+    if (w->stopping)
+        return;
+    w->stopping = true;
+    w->exit_code = exit_code;
+    w->stop_deadline_ns = clock_mono_ns(w->clock) + STOP_NS;
+    if (w->gate != NULL)
+        gate_free(&w->gate);
+    if (w->ws != NULL)
+        ws_close_all(w->ws, WS_CLOSE_GOING_AWAY, "server is stopping");
+}
+
+static void start_handles(struct worker *w)
+{
+    uv_timer_init(&w->loop, &w->tick);
+    uv_prepare_init(&w->loop, &w->before_poll);
+    uv_idle_init(&w->loop, &w->pump);
+    uv_signal_init(&w->loop, &w->sigterm);
+    uv_signal_init(&w->loop, &w->sigint);
+    w->tick.data = w->before_poll.data = w->pump.data = w->sigterm.data = w->sigint.data = w;
+    uv_timer_start(&w->tick, on_tick, TICK_MS, TICK_MS);
+    uv_prepare_start(&w->before_poll, on_before_poll);
+    uv_signal_start(&w->sigterm, on_signal, SIGTERM);
+    uv_signal_start(&w->sigint, on_signal, SIGINT);
+}
+
+enum err_e worker_start(struct worker *w, const struct conf *conf)
+{
+    *w = (struct worker){
+        .conf = conf, .clock = clock_system(), .incarnation = entropy_u64(), .slot = UINT32_MAX};
+    conf_path(conf, "shm/ring", w->ring_path);
+    conf_path(conf, "shm/lvt", w->lvt_path);
+    conf_path(conf, "bus/bell.sock", w->bell_path);
+    struct host_config host = {.conf = conf,
+                               .clock = w->clock,
+                               .incarnation = w->incarnation,
+                               .ring_path = w->ring_path,
+                               .lvt_path = w->lvt_path,
+                               .sink = &worker_sink,
+                               .send_up = worker_send_up,
+                               .arg = w};
+    enum err_e err = worker_listen(w); /* first: inherited descriptors are taken before others are opened */
+    if (err == ERR_OK)
+        err = host_init(&w->host, &host);
+    if (err != ERR_OK)
+        return err;
+    if (uv_loop_init(&w->loop) != 0)
+        return ERR_SYSTEM;
+    start_handles(w);
+    return worker_uplink_open(w);
+}
+
+static void close_handle(uv_handle_t *handle, void *arg)
+{
+    (void)arg;
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+int worker_run(struct worker *w)
+{
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    worker_ear_close(w);
+    ws_free(&w->ws);
+    worker_uplink_close(w);
+    host_fini(&w->host);
+    uv_walk(&w->loop, close_handle, NULL);
+    uv_run(&w->loop, UV_RUN_DEFAULT);
+    int leftover = uv_loop_close(&w->loop);
+    if (leftover != 0)
+        log_warn("stopped", "event loop still had handles: %s", uv_strerror(leftover));
+    return w->exit_code;
+}

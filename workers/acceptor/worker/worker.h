@@ -1,0 +1,86 @@
+/* worker.h — the worker process: one context, passed down. Client sockets, and nothing else, are its own.
+ *
+ *   listening sockets ─▶ gate ─▶ ws ─▶ endpoint host ─▶ dialect          (C1 C2)
+ *                                 ▲        │  └─ pending ─▶ uplink ─▶ broker  (C3)
+ *   shm/ring ─▶ tail ─▶ audiences ─▶ outbox ─┘                           (D8 D9 D10 D11, R3 R4)
+ *   bell ──▶ pump (tail, then a slice of rounds) — again while there is more, asleep when there is none
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "bell.h"
+#include "conf.h"
+#include "gate.h"
+#include "host.h"
+#include "link.h"
+#include "segment.h"
+#include "stats.h"
+#include "ws.h"
+
+#define WORKER_LISTENERS_MAX 32u
+
+struct worker {
+    const struct conf *conf;
+    const struct clock *clock;
+    uint64_t incarnation;
+    char ring_path[CONF_PATH_MAX], lvt_path[CONF_PATH_MAX], bell_path[CONF_PATH_MAX];
+    uv_loop_t loop;
+    uv_signal_t sigterm, sigint;
+    uv_timer_t tick;
+    uv_prepare_t before_poll; /* the link is looked at once per iteration after own sends */
+    uv_idle_t pump;           /* active while there is something to pump */
+    uv_poll_t link_poll;
+    uv_poll_t *ear_poll; /* its own memory: the ear is opened anew after each HELLO_OK */
+
+    struct link *link;
+    bool link_dirty;     /* something was sent: ZMQ_FD may not tell what came back */
+    bool attach_pending; /* HELLO_OK came, attaching failed: the tick tries again */
+    struct wire_hello_ok hello_ok;
+
+    uint32_t slot; /* leased number, UINT32_MAX: none yet */
+    struct segment *segment;
+    struct stats stats;
+    struct bell_ear *ear;
+    bool ear_ready, asleep;
+    uint64_t bells, bells_lost;
+
+    struct gate_listener sockets[WORKER_LISTENERS_MAX];
+    struct endpoint endpoints[WORKER_LISTENERS_MAX];
+    unsigned listener_count;
+    struct endpoint_host host;
+    struct gate *gate;
+    struct ws *ws;
+
+    bool serving, stopping;
+    uint64_t stop_deadline_ns;
+    int exit_code;
+};
+
+/* worker.c: what main() calls. */
+enum err_e worker_start(struct worker *w, const struct conf *conf);
+int worker_run(struct worker *w); /* until stopped; returns the exit code */
+void worker_stop(struct worker *w, int exit_code);
+
+/* worker_listen.c: the listening sockets, inherited or made here. */
+enum err_e worker_listen(struct worker *w);
+
+/* worker_doors.c: gate and ws onto endpoints. */
+enum err_e worker_open_doors(struct worker *w);
+extern const struct outbox_sink worker_sink;
+
+/* worker_uplink.c: the broker (C3, R3). */
+enum err_e worker_uplink_open(struct worker *w);
+void worker_uplink_close(struct worker *w);
+void worker_uplink_service(struct worker *w);
+void worker_uplink_tick(struct worker *w);
+enum err_e worker_send_up(void *arg, const struct pending_entry *entry, bool resent);
+
+/* worker_pump.c: bell, tail, rounds (D8–D10). */
+void worker_pump_start(struct worker *w);
+void worker_ear_open(struct worker *w);
+void worker_ear_close(struct worker *w);
+void worker_pump_tick(struct worker *w);

@@ -1,0 +1,93 @@
+/* Listening sockets: inherited from the launcher or systemd by name, or, under Compose, made here with SO_REUSEPORT so
+ * that the workers of one network namespace share the port. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "carousel.h"
+#include "log.h"
+#include "must.h"
+#include "proc.h"
+#include "worker.h"
+
+static const struct endpoint_dialect *const dialects[] = {&carousel_dialect};
+
+static const struct endpoint_dialect *dialect_named(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(dialects); i++)
+        if (strcmp(dialects[i]->name, name) == 0)
+            return dialects[i];
+    return NULL;
+}
+
+static int inherited(const struct proc_listen_fd *fds, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(fds[i].name, name) == 0)
+            return fds[i].fd;
+    return -1;
+}
+
+static int open_socket(const struct addrinfo *address)
+{
+    int on = 1;
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) == 0 &&
+        bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, 4096) == 0)
+        return fd;
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    return -1;
+}
+
+static int own_socket(const struct conf_listener *listener)
+{
+    char port[8];
+    snprintf(port, sizeof port, "%u", listener->port);
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *address;
+    int failed = getaddrinfo(listener->address, port, &hints, &address);
+    if (failed != 0) {
+        log_error("listen", "listener=%s address=%s: %s", listener->name, listener->address, gai_strerror(failed));
+        return -1;
+    }
+    int fd = open_socket(address);
+    if (fd < 0)
+        log_error("listen", "listener=%s %s:%u: %s", listener->name, listener->address, listener->port, strerror(errno));
+    freeaddrinfo(address);
+    return fd;
+}
+
+enum err_e worker_listen(struct worker *w)
+{
+    struct proc_listen_fd fds[PROC_LISTEN_MAX];
+    size_t count = proc_listen_fds(fds);
+    if (w->conf->listener_count > WORKER_LISTENERS_MAX) {
+        log_error("listen", "more than %u listeners", WORKER_LISTENERS_MAX);
+        return ERR_CONFIG;
+    }
+    for (size_t i = 0; i < w->conf->listener_count; i++) {
+        const struct conf_listener *listener = &w->conf->listeners[i];
+        const struct endpoint_dialect *dialect = dialect_named(listener->dialect);
+        if (dialect == NULL) {
+            log_error("listen", "listener=%s: unknown dialect \"%s\"", listener->name, listener->dialect);
+            return ERR_CONFIG;
+        }
+        int fd = inherited(fds, count, listener->name);
+        if (fd < 0)
+            fd = own_socket(listener);
+        if (fd < 0)
+            return ERR_SYSTEM;
+        w->endpoints[i] = (struct endpoint){&w->host, dialect, listener->name};
+        w->sockets[i] = (struct gate_listener){.fd = fd};
+        w->listener_count = (unsigned)i + 1;
+    }
+    return ERR_OK;
+}

@@ -1,0 +1,97 @@
+/* worker_metrics.h — what a worker counts, in one table; shown in shm/worker.N (stats.h) for `noria stats`, tests and
+ * later /metrics. Modules count in plain structs; the worker copies them here a few times a second.
+ *
+ * X(NAME, name, KIND, value) with `w` the worker. */
+#pragma once
+
+#include "gate.h"
+#include "stats.h"
+
+#define WORKER_METRICS(X)                                                                                    \
+    X(CONNECTIONS, connections, GAUGE, w->ws ? ws_count(w->ws) : 0)                                          \
+    X(OPENED, ws_opened, COUNTER, ws->opened)                                                                \
+    X(CLOSED, ws_closed, COUNTER, ws->closed)                                                                \
+    X(MESSAGES, ws_messages, COUNTER, ws->messages)                                                          \
+    X(BYTES_IN, ws_bytes_in, COUNTER, ws->bytes_in)                                                          \
+    X(BYTES_OUT, ws_bytes_out, COUNTER, ws->bytes_out)                                                       \
+    X(WRITES, ws_writes, COUNTER, ws->writes)                                                                \
+    X(SHORT_WRITES, ws_short_writes, COUNTER, ws->short_writes)                                              \
+    X(PINGS, ws_pings, COUNTER, ws->pings)                                                                   \
+    X(PING_TIMEOUTS, ws_ping_timeouts, COUNTER, ws->ping_timeouts)                                           \
+    X(PROTOCOL_ERRORS, ws_protocol_errors, COUNTER, ws->protocol_errors)                                     \
+    X(TOO_LARGE, ws_too_large, COUNTER, ws->too_large)                                                       \
+    X(BAD_UTF8, ws_bad_utf8, COUNTER, ws->bad_utf8)                                                          \
+    X(OVER_BUDGET, ws_over_budget, COUNTER, ws->over_budget)                                                 \
+    X(ADOPT_ERRORS, ws_adopt_errors, COUNTER, ws->adopt_errors)                                              \
+    X(GATE_ACCEPTED, gate_accepted, COUNTER, gate->accepted)                                                 \
+    X(GATE_UPGRADES, gate_upgrades, COUNTER, gate->upgrades)                                                 \
+    X(GATE_TIMEOUTS, gate_timeouts, COUNTER, gate->timeouts)                                                 \
+    X(GATE_ABANDONED, gate_abandoned, COUNTER, gate->abandoned)                                              \
+    X(GATE_EVICTED, gate_evicted, COUNTER, gate->evicted)                                                    \
+    X(GATE_NO_DESCRIPTORS, gate_no_descriptors, COUNTER, gate->no_descriptors)                               \
+    X(GATE_HALF_OPEN, gate_half_open, GAUGE, gate->half_open)                                                \
+    X(GATE_400, gate_refused_400, COUNTER, gate->refused_400)                                                \
+    X(GATE_403, gate_refused_403, COUNTER, gate->refused_403)                                                \
+    X(GATE_404, gate_refused_404, COUNTER, gate->refused_404)                                                \
+    X(GATE_405, gate_refused_405, COUNTER, gate->refused_405)                                                \
+    X(GATE_413, gate_refused_413, COUNTER, gate->refused_413)                                                \
+    X(GATE_426, gate_refused_426, COUNTER, gate->refused_426)                                                \
+    X(GATE_429, gate_refused_429, COUNTER, gate->refused_429)                                                \
+    X(GATE_431, gate_refused_431, COUNTER, gate->refused_431)                                                \
+    X(GATE_503, gate_refused_503, COUNTER, gate->refused_503)                                                \
+    X(GATE_505, gate_refused_505, COUNTER, gate->refused_505)                                                \
+    X(TAIL_RECORDS, tail_records, COUNTER, host->tail.counts.records)                                        \
+    X(TAIL_STATES, tail_states, COUNTER, host->tail.counts.states)                                           \
+    X(TAIL_STATES_OLD, tail_states_old, COUNTER, host->tail.counts.states_old)                               \
+    X(TAIL_LAPPED, tail_lapped, COUNTER, host->tail.counts.lapped)                                           \
+    X(TAIL_CORRUPT, tail_corrupt, COUNTER, host->tail.counts.corrupt)                                        \
+    X(TAIL_RESEEDED, tail_reseeded, COUNTER, host->tail.counts.reseeded)                                     \
+    X(TAIL_SLOTS_UNREADABLE, tail_slots_unreadable, COUNTER, host->tail.counts.slots_unreadable)             \
+    X(TAIL_OUT_OF_MEMORY, tail_out_of_memory, COUNTER, host->tail.counts.out_of_memory)                      \
+    X(MACHINES, machines, GAUGE, host->mirror.present)                                                       \
+    X(AUDIENCES, audiences, GAUGE, host->audiences.by_key.count)                                             \
+    X(AUDIENCE_APPENDS, audience_appends, COUNTER, host->audiences.appends)                                  \
+    X(LOG_BYTES, audience_log_bytes, GAUGE, host->audiences.budget.used_bytes)                               \
+    X(OUTBOX_WRITES, outbox_writes, COUNTER, host->outbox.counts.writes)                                     \
+    X(OUTBOX_BYTES, outbox_bytes, COUNTER, host->outbox.counts.bytes)                                        \
+    X(OUTBOX_ROUNDS, outbox_rounds, COUNTER, host->outbox.counts.rounds)                                     \
+    X(OUTBOX_SLICES, outbox_slices, COUNTER, host->outbox.counts.slices)                                     \
+    X(OUTBOX_LAGS, outbox_lags, COUNTER, host->outbox.counts.lags)                                           \
+    X(OUTBOX_LAG_PORTIONS, outbox_lag_portions, COUNTER, host->outbox.counts.lag_portions)                   \
+    X(OUTBOX_OWN_BYTES, outbox_own_bytes, GAUGE, host->outbox.counts.own_bytes)                              \
+    X(OUTBOX_CLOSED_SLOW, outbox_closed_slow, COUNTER, host->outbox.counts.closed_slow)                      \
+    X(RECEIVED, received, COUNTER, host->counts.received)                                                    \
+    X(COMMANDS, commands, COUNTER, host->counts.commands)                                                    \
+    X(COMMANDS_PENDING, commands_pending, GAUGE, host->pending.used)                                         \
+    X(COMMANDS_FULL, commands_full, COUNTER, host->counts.commands_full)                                     \
+    X(COMMANDS_RESENT, commands_resent, COUNTER, host->counts.commands_resent)                               \
+    X(COMMANDS_FAILED_HERE, commands_failed_here, COUNTER, host->counts.commands_failed_here)                \
+    X(ANSWERS, answers, COUNTER, host->counts.answers)                                                       \
+    X(ANSWERS_REPEATED, answers_repeated, COUNTER, host->counts.answers_repeated)                            \
+    X(ANSWERS_WITHOUT_CLIENT, answers_without_client, COUNTER, host->counts.answers_without_client)          \
+    X(GAPS, gaps, COUNTER, host->counts.gaps)                                                                \
+    X(BELLS, bells, COUNTER, w->bells)                                                                       \
+    X(BELLS_LOST, bells_lost, COUNTER, w->bells_lost)                                                        \
+    X(LINK_UPS, link_ups, COUNTER, link->ups)                                                                \
+    X(LINK_DOWNS, link_downs, COUNTER, link->downs)                                                          \
+    X(LINK_SENT, link_sent, COUNTER, link->sent)                                                             \
+    X(LINK_FULL, link_full, COUNTER, link->full)                                                             \
+    X(LINK_MALFORMED, link_malformed, COUNTER, link->malformed)
+
+/* Latencies, recorded where they happen: PLC's answer readable at the agent → frame written to the first and to the
+ * last client of an audience (D2 → D11). */
+#define WORKER_HISTOGRAMS(X) X(STATE_FIRST, state_first_ns) X(STATE_LAST, state_last_ns)
+
+enum worker_metric_e {
+#define X(NAME, name, KIND, value) WORKER_##NAME,
+    WORKER_METRICS(X)
+#undef X
+#define X(NAME, name) WORKER_##NAME,
+    WORKER_HISTOGRAMS(X)
+#undef X
+    WORKER_METRIC_COUNT
+};
+
+struct worker;
+extern const struct stats_def worker_metric_defs[WORKER_METRIC_COUNT];
+void worker_metrics_copy(struct worker *w);
