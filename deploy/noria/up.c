@@ -1,0 +1,158 @@
+/* up.c — `noria up` (up.h): configuration, directory, sockets, family, and everything back in the opposite order.
+ *
+ * The launcher is the only parent, holds every listening socket, and parses nothing from outside but its configuration: no
+ * client byte, no bus message and no shared memory reaches it, so that what can kill the others cannot kill it.
+ */
+#include "up.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conf.h"
+#include "family.h"
+#include "launch_sockets.h"
+#include "log.h"
+#include "loop.h"
+#include "must.h"
+#include "proc.h"
+#include "rundir.h"
+#include "up_plan.h"
+
+#define READY_NS     (20 * NS_PER_S) /* sanitized builds on a loaded machine need seconds */
+#define STOP_NS      (5 * NS_PER_S)
+#define PREDECESSORS 10000 /* ms to wait for the processes of a launcher that was killed */
+
+static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP};
+
+struct up {
+    struct conf *conf;
+    struct up_plan plan;
+    struct rundir *rundir;
+    struct launch_sockets *sockets;
+    struct loop *loop;
+    struct loop_signal *signals[ARRAY_LEN(stop_signals)];
+    struct family *family;
+    bool stopping;
+    int exit_code;
+};
+
+static void on_ready(void *arg)
+{
+    struct up *up = arg;
+    up_plan_announce(&up->plan);
+    proc_ready(); /* for who started the launcher */
+}
+
+static void on_stopped(void *arg, int exit_code)
+{
+    struct up *up = arg;
+    up->exit_code = exit_code;
+    loop_stop(up->loop);
+}
+
+static void on_stop_signal(void *arg)
+{
+    struct up *up = arg;
+    if (up->stopping) {
+        log_warn("stopping", "text=\"second signal: killing\"");
+        family_kill(up->family);
+        return;
+    }
+    log_info("stopping", "text=\"a second signal kills\"");
+    up->stopping = true;
+    family_stop(up->family);
+}
+
+static enum err_e watch_signals(struct up *up)
+{
+    for (size_t i = 0; i < ARRAY_LEN(stop_signals); i++) {
+        up->signals[i] = loop_signal_new(up->loop, stop_signals[i], on_stop_signal, up);
+        if (up->signals[i] == NULL)
+            return ERR_MEMORY;
+    }
+    return ERR_OK;
+}
+
+static enum err_e make_family(struct up *up)
+{
+    const struct family_options options = {
+        .lock_fd = rundir_family_fd(up->rundir),
+        .ready_ns = READY_NS,
+        .stop_ns = STOP_NS,
+        .on_ready = on_ready,
+        .on_stopped = on_stopped,
+        .arg = up,
+    };
+    up->loop = loop_new(clock_system());
+    up->family = up->loop != NULL ? family_new(up->loop, &options) : NULL;
+    if (up->family == NULL)
+        return ERR_MEMORY;
+    enum err_e err = watch_signals(up);
+    return err == ERR_OK ? up_plan_add(&up->plan, up->family) : err;
+}
+
+static void warn_of_unknown_profiles(const struct conf *conf)
+{
+    for (size_t i = 0; i < conf->machine_count; i++)
+        if (conf->machines[i].profile == NULL)
+            log_warn("profile-unknown", "machine=%s profile=%s text=\"the machine is read-only: moves are refused\"",
+                     conf->machines[i].info.id, conf->machines[i].profile_name);
+}
+
+static enum err_e prepare(struct up *up, const struct up_options *options)
+{
+    warn_of_unknown_profiles(up->conf);
+    enum err_e err = up_plan_init(&up->plan, up->conf, options->bin_dir);
+    if (err == ERR_OK)
+        err = rundir_open(up->conf->runtime_dir, PREDECESSORS, &up->rundir);
+    if (err == ERR_OK)
+        err = launch_sockets_open(up->conf, &up->sockets);
+    up->plan.sockets = up->sockets;
+    return err == ERR_OK ? make_family(up) : err;
+}
+
+static void clean_up(struct up *up)
+{
+    family_free(&up->family);
+    for (size_t i = 0; i < ARRAY_LEN(stop_signals); i++)
+        loop_signal_free(&up->signals[i]);
+    if (up->loop != NULL)
+        loop_free(&up->loop);
+    launch_sockets_close(&up->sockets);
+    rundir_close(&up->rundir);
+    up_plan_fini(&up->plan);
+    conf_free(&up->conf);
+}
+
+static void tell_problem(void *arg, const char *text)
+{
+    (void)arg;
+    fprintf(stderr, "%s\n", text);
+}
+
+int up_run(const struct up_options *options)
+{
+    struct up up = {0};
+    log_init("launcher", LOG_INFO);
+    if (options->runtime_dir != NULL)
+        setenv("NORIA_RUNTIME_DIR", options->runtime_dir, 1); /* for the children, too */
+    enum err_e err = conf_load(options->file, tell_problem, NULL, &up.conf);
+    if (err != ERR_OK) {
+        log_error("configuration", "file=%s error=\"%s\"", options->file, err_text(err));
+        return err == ERR_CONFIG ? PROC_EXIT_PERMANENT : PROC_EXIT_FAILURE;
+    }
+    log_init("launcher", up.conf->log_level);
+    err = prepare(&up, options);
+    if (err == ERR_OK) {
+        family_start(up.family);
+        loop_run(up.loop);
+    } else {
+        log_error("start-failed", "error=\"%s\"", err_text(err));
+        up.exit_code = PROC_EXIT_FAILURE;
+    }
+    clean_up(&up);
+    return up.exit_code;
+}

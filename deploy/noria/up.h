@@ -1,0 +1,13 @@
+/* up.h — `noria up`: one host's installation, started, watched and stopped by one process. */
+#pragma once
+
+#include <stdint.h>
+
+struct up_options {
+    const char *file;        /* -c */
+    const char *bin_dir;     /* where the programs are; NULL: beside this one */
+    const char *runtime_dir; /* overrides the file's; NULL: as it says */
+};
+
+/* Runs until SIGINT, SIGTERM or SIGHUP, or until nothing is left to serve. Returns the exit code. */
+int up_run(const struct up_options *options);

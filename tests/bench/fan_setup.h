@@ -1,0 +1,36 @@
+/* fan_setup.h — the two sides of a fan-out comparison: a rig whose states come from the bench's source, and the bare
+ * sender, each with its own clients. */
+#pragma once
+
+#include "bench.h"
+#include "phase.h"
+#include "source.h"
+
+struct fan_source { /* plays the agents of a rig */
+    struct source_shared *shared;
+    struct source_table *table;
+    struct source_options options;
+    struct child child;
+};
+
+struct fan_bare {
+    struct bare_shared *shared;
+    struct source_table *table;
+    struct bare_options options;
+    struct child child;
+    struct fleet fleet;
+};
+
+/* All answer ERR_OK, or an error that is logged; the stop functions may be called in any case. First the source is
+ * made, then the clients (whose generators look up times in its table), then it is started. */
+enum err_e fan_source_init(struct fan_source *source, const struct rig *rig);
+enum err_e fan_source_start(struct fan_source *source, const struct fleet *fleet, int core);
+void fan_source_set(struct fan_source *source, enum source_command_e command);
+bool fan_source_stop(struct fan_source *source);
+
+enum err_e fan_bare_start(struct fan_bare *bare, const struct bench *bench, uint32_t machines, uint32_t clients);
+void fan_bare_set(struct fan_bare *bare, enum bare_command_e command);
+bool fan_bare_stop(struct fan_bare *bare);
+
+/* Waits until deliveries stop growing: nothing is on its way any more. */
+void fan_drain(const struct fleet *fleet);

@@ -1,0 +1,38 @@
+/* phase.h — one measured stretch of time: the difference of two looks at a sender and at its clients. */
+#pragma once
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "bare.h"
+#include "fleet.h"
+#include "rig.h"
+
+/* Who sends: the worker of a rig, or the bare sender. */
+struct subject {
+    const struct fleet *fleet; /* its clients */
+    struct rig *rig;           /* NULL: the bare sender */
+    struct child *bare_child;
+    struct bare_shared *bare;
+};
+
+struct phase {
+    double seconds;
+    struct fleet_counts counts;
+    uint64_t cpu_ns;        /* of the workers, or of the bare sender */
+    uint64_t broker_cpu_ns; /* of a rig */
+    uint64_t gen_cpu_ns;
+    uint64_t machine_busy_ns; /* of everything on this machine */
+    uint64_t writes, write_bytes; /* by the sender's own counters */
+    struct hist latency, first, last;
+};
+
+void phase_begin(const struct subject *subject, struct phase *phase);
+void phase_end(const struct subject *subject, struct phase *phase);
+
+double phase_deliveries_per_second(const struct phase *phase);
+double phase_deliveries_per_cpu_second(const struct phase *phase);
+double phase_frame_bytes(const struct phase *phase);
+double phase_frames_per_write(const struct phase *phase);
+/* CPU seconds per second that neither the subject, the broker nor the generators used: the machine's noise. */
+double phase_other_cpu(const struct phase *phase);

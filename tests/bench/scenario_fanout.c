@@ -1,0 +1,214 @@
+/* scenario_fanout.c — one broker, one worker, N subscribers of all machines, and the bare sender beside them.
+ *
+ * For each number of clients and each rate, system (A) and bare sender (B) run in turn: A B A B … B sends the same
+ * frames at the same rate in batches of the size that the worker's own counters showed in the A before it, to as many
+ * clients of its own. Reported are medians over the pairs; the ratio is the median of the pairs' ratios, because the
+ * machine's speed drifts between pairs. CPU time is the worker's alone, or the bare process's alone.
+ */
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "bench.h"
+#include "fan_setup.h"
+
+#define MACHINES    8u
+#define PAIRS_MAX   100u
+#define SETTLE_MS   300u
+#define LIVE_MS     60000u
+#define WINDOW      256u
+
+struct sides {
+    struct bench *bench;
+    struct rig rig;
+    struct fleet fleet;
+    struct fan_source source;
+    struct fan_bare bare;
+};
+
+struct pair_figures {
+    double deliveries[PAIRS_MAX], per_cpu[PAIRS_MAX], bare_per_cpu[PAIRS_MAX], bare_deliveries[PAIRS_MAX];
+    double ratio[PAIRS_MAX], batch[PAIRS_MAX], broker_cpu[PAIRS_MAX], worker_cpu[PAIRS_MAX], gen_cpu[PAIRS_MAX];
+    double other_cpu[PAIRS_MAX];
+};
+
+static uint32_t duration(const struct bench *bench)
+{
+    return bench_or(bench->options.duration_ms, bench, 3000, 600);
+}
+
+static uint32_t window(const struct bench *bench)
+{
+    return bench_or(bench->options.window, bench, WINDOW, WINDOW);
+}
+
+static void run_system(struct sides *s, uint32_t rate, struct phase *phase)
+{
+    struct subject subject = {&s->fleet, &s->rig, NULL, NULL};
+    atomic_store(&s->source.shared->rate, rate);
+    atomic_store(&s->source.shared->window, window(s->bench));
+    fan_source_set(&s->source, SOURCE_RUN);
+    bench_sleep_ms(SETTLE_MS);
+    phase_begin(&subject, phase);
+    bench_sleep_ms(duration(s->bench));
+    phase_end(&subject, phase);
+    fan_source_set(&s->source, SOURCE_PAUSE);
+    fan_drain(&s->fleet);
+}
+
+static void run_bare(struct sides *s, uint32_t rate, double batch, struct phase *phase)
+{
+    struct subject subject = {&s->bare.fleet, NULL, &s->bare.child, s->bare.shared};
+    uint64_t frames = batch < 1 ? 1 : (uint64_t)(batch + 0.5);
+    atomic_store(&s->bare.shared->batch, frames);
+    atomic_store(&s->bare.shared->rate, rate);
+    atomic_store(&s->bare.shared->window, frames * 3 > window(s->bench) ? frames * 3 : window(s->bench));
+    fan_bare_set(&s->bare, BARE_RUN);
+    bench_sleep_ms(SETTLE_MS);
+    phase_begin(&subject, phase);
+    bench_sleep_ms(duration(s->bench));
+    phase_end(&subject, phase);
+    fan_bare_set(&s->bare, BARE_PAUSE);
+    fan_drain(&s->bare.fleet);
+}
+
+static void check_phase(struct report *report, const char *name, const char *side, const struct phase *phase)
+{
+    const struct fleet_counts *c = &phase->counts;
+    report_check(report, c->deliveries > 0, "%s: %s delivered nothing", name, side);
+    report_check(report, c->gaps + c->lost + c->disorder + c->malformed == 0,
+                 "%s: %s: gaps %" PRIu64 " lost %" PRIu64 " out of order %" PRIu64 " malformed %" PRIu64, name, side,
+                 c->gaps, c->lost, c->disorder, c->malformed);
+    report_check(report, c->closed == 0, "%s: %s closed %" PRIu64 " connections", name, side, c->closed);
+}
+
+static void note(struct pair_figures *f, uint32_t i, const struct phase *system, const struct phase *bare)
+{
+    double per_cpu = phase_deliveries_per_cpu_second(system), bare_per_cpu = phase_deliveries_per_cpu_second(bare);
+    f->deliveries[i] = phase_deliveries_per_second(system);
+    f->bare_deliveries[i] = phase_deliveries_per_second(bare);
+    f->per_cpu[i] = per_cpu;
+    f->bare_per_cpu[i] = bare_per_cpu;
+    f->ratio[i] = bare_per_cpu > 0 ? per_cpu / bare_per_cpu : 0;
+    f->batch[i] = phase_frames_per_write(system);
+    f->worker_cpu[i] = (double)system->cpu_ns / 1e9 / system->seconds;
+    f->broker_cpu[i] = (double)system->broker_cpu_ns / 1e9 / system->seconds;
+    f->gen_cpu[i] = (double)system->gen_cpu_ns / 1e9 / system->seconds;
+    f->other_cpu[i] = phase_other_cpu(system);
+}
+
+static void report_pairs(struct report *report, const char *name, struct pair_figures *f, uint32_t pairs)
+{
+    report_value(report, name, "deliveries/s", bench_median(f->deliveries, pairs), "1/s");
+    report_value(report, name, "deliveries per worker CPU-second", bench_median(f->per_cpu, pairs), "1/s");
+    report_value(report, name, "bare: deliveries per CPU-second", bench_median(f->bare_per_cpu, pairs), "1/s");
+    report_value(report, name, "ratio to bare sender", bench_median(f->ratio, pairs), "");
+    report_value(report, name, "ratio: lowest pair", f->ratio[0], ""); /* the median sorted them */
+    report_value(report, name, "ratio: highest pair", f->ratio[pairs - 1], "");
+    report_value(report, name, "frames per write", bench_median(f->batch, pairs), "frames");
+    report_value(report, name, "worker CPU", bench_median(f->worker_cpu, pairs), "cores");
+    report_value(report, name, "broker CPU", bench_median(f->broker_cpu, pairs), "cores");
+    report_value(report, name, "generator CPU", bench_median(f->gen_cpu, pairs), "cores");
+    report_value(report, name, "other CPU", bench_median(f->other_cpu, pairs), "cores");
+}
+
+static void report_latency(struct report *report, const char *name, const struct hist *latency,
+                           const struct hist *last, const struct hist *bare)
+{
+    report_value(report, name, "latency p50", (double)hist_quantile(latency, 0.5) / 1e6, "ms");
+    report_value(report, name, "latency p99", (double)hist_quantile(latency, 0.99) / 1e6, "ms");
+    report_value(report, name, "latency highest", (double)hist_quantile(latency, 1) / 1e6, "ms");
+    report_value(report, name, "latency of the last client p50", (double)hist_quantile(last, 0.5) / 1e6, "ms");
+    report_value(report, name, "latency of the last client p99", (double)hist_quantile(last, 0.99) / 1e6, "ms");
+    report_value(report, name, "bare: latency p50", (double)hist_quantile(bare, 0.5) / 1e6, "ms");
+    report_value(report, name, "bare: latency p99", (double)hist_quantile(bare, 0.99) / 1e6, "ms");
+}
+
+static void measure(struct sides *s, uint32_t clients, uint32_t rate)
+{
+    static struct pair_figures figures;
+    static struct phase system, bare;
+    static struct hist latency, last, bare_latency;
+    struct report *report = &s->bench->report;
+    uint32_t pairs = bench_or(s->bench->options.pairs, s->bench, 5, 1);
+    char name[96];
+    double frame_bytes = 0;
+    uint64_t conflated = 0, late = atomic_load(&s->source.shared->late), full = atomic_load(&s->source.shared->full);
+    latency = last = bare_latency = (struct hist){0};
+    snprintf(name, sizeof name, rate != 0 ? "%u clients; %s; %u/s" : "%u clients; %s; maximum", clients,
+             s->bench->options.payload->name, rate);
+    for (uint32_t i = 0; i < pairs; i++) {
+        run_system(s, rate, &system);
+        run_bare(s, rate, phase_frames_per_write(&system), &bare);
+        check_phase(report, name, "the worker", &system);
+        check_phase(report, name, "the bare sender", &bare);
+        note(&figures, i, &system, &bare);
+        hist_merge(&latency, &system.latency);
+        hist_merge(&last, &system.last);
+        hist_merge(&bare_latency, &bare.latency);
+        frame_bytes = phase_frame_bytes(&system);
+        conflated += system.counts.conflated;
+    }
+    report_pairs(report, name, &figures, pairs);
+    report_latency(report, name, &latency, &last, &bare_latency);
+    report_value(report, name, "frame", frame_bytes, "bytes");
+    report_value(report, name, "conflated deliveries", (double)conflated, "");
+    report_value(report, name, "source: sent late", (double)(atomic_load(&s->source.shared->late) - late), "");
+    report_value(report, name, "source: bus full", (double)(atomic_load(&s->source.shared->full) - full), "");
+}
+
+static enum err_e start_sides(struct sides *s, uint32_t clients)
+{
+    struct rig_config config = bench_rig(s->bench);
+    config.machines = bench_or(s->bench->options.machines, s->bench, MACHINES, MACHINES);
+    config.workers = bench_or(s->bench->options.workers, s->bench, 1, 1);
+    enum err_e err = rig_start(&config, &s->rig);
+    if (err != ERR_OK)
+        return err;
+    err = fan_source_init(&s->source, &s->rig);
+    if (err != ERR_OK)
+        return err;
+    struct gen_options options = bench_gen(s->bench);
+    options.port = s->rig.port;
+    options.clients = clients;
+    options.table = s->source.table;
+    err = fleet_start(&s->fleet, &options);
+    if (err == ERR_OK)
+        err = fleet_wait_live(&s->fleet, LIVE_MS);
+    if (err == ERR_OK)
+        err = fan_source_start(&s->source, &s->fleet, config.other_core);
+    if (err == ERR_OK)
+        err = fan_bare_start(&s->bare, s->bench, config.machines, clients);
+    return err;
+}
+
+static void with_clients(struct bench *bench, uint32_t clients, const uint32_t *rates, unsigned rate_count)
+{
+    static struct sides sides;
+    sides = (struct sides){.bench = bench};
+    enum err_e err = start_sides(&sides, clients);
+    report_check(&bench->report, err == ERR_OK, "%u clients: the system did not start", clients);
+    for (unsigned i = 0; err == ERR_OK && i < rate_count; i++)
+        measure(&sides, clients, rates[i]);
+    report_check(&bench->report, err != ERR_OK || rig_healthy(&sides.rig), "a process of the system ended");
+    fan_source_stop(&sides.source);
+    fan_bare_stop(&sides.bare);
+    fleet_stop(&sides.fleet);
+    report_check(&bench->report, rig_stop(&sides.rig), "a process of the system did not end cleanly");
+}
+
+void scenario_fanout(struct bench *bench)
+{
+    static const uint32_t thousand[] = {100, 1000, 5000, 20000, 0}, ten_thousand[] = {100, 1000, 5000, 0};
+    static const uint32_t smoke[] = {200, 2000};
+    if (bench->options.rate_given)
+        with_clients(bench, bench_or(bench->options.clients, bench, 1000, 50), &bench->options.rate, 1);
+    else if (bench->options.smoke)
+        with_clients(bench, bench_or(bench->options.clients, bench, 50, 50), smoke, 2);
+    else if (bench->options.clients != 0)
+        with_clients(bench, bench->options.clients, thousand, 5);
+    else {
+        with_clients(bench, 1000, thousand, 5);
+        with_clients(bench, 10000, ten_thousand, 4);
+    }
+}

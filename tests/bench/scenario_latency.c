@@ -1,0 +1,170 @@
+/* scenario_latency.c — from the PLC's answer to every client's socket, on an idle system (Hops: D1 to D11).
+ *
+ * One simulated machine, one agent, broker, one worker, N subscribers. The simulator is told to stand elsewhere, the
+ * agent's next poll reads it, and all clients get one frame; then nothing happens until the next change. Two clocks look
+ * at it: the worker's own histograms (readable at the agent → written to the first / last client), and the bench's
+ * (simulator's log → received by the first / last client; all times are CLOCK_MONOTONIC).
+ */
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "bench.h"
+#include "clock.h"
+#include "phase.h"
+#include "seg_counters.h"
+#include "sim_link.h"
+
+#define POLL_MS     10u
+#define LIVE_MS     60000u
+#define ARRIVE_MS   5000u
+#define CHANGES_MAX 8192u
+
+struct latency {
+    struct bench *bench;
+    struct rig rig;
+    struct fleet fleet;
+    uint32_t clients;
+};
+
+/* Waits until `events` changes have reached every client. */
+static bool wait_events(const struct latency *l, uint32_t events)
+{
+    const struct gen_shared *shared = l->fleet.shared[0];
+    uint64_t deadline = clock_mono_ns(clock_system()) + ARRIVE_MS * NS_PER_MS;
+    while (clock_mono_ns(clock_system()) < deadline) {
+        uint32_t count = atomic_load_explicit(&shared->event_count, memory_order_acquire);
+        if (count >= events && shared->events[events - 1].seen >= l->clients)
+            return true;
+        bench_sleep_ms(1);
+    }
+    return false;
+}
+
+/* Pauses of changing length, so that changes do not keep step with polls. */
+static uint32_t pause_ms(uint32_t sample)
+{
+    return 15 + sample * 7 % 17;
+}
+
+static uint32_t make_changes(struct latency *l, uint32_t samples)
+{
+    uint32_t before = atomic_load(&l->fleet.shared[0]->event_count);
+    for (uint32_t i = 0; i < samples; i++) {
+        char command[80], id[RIG_ID_MAX];
+        rig_machine_id(0, id);
+        snprintf(command, sizeof command, "set %s position %u", id, 1 + i % 25);
+        if (sim_link_command(&l->rig, command) != ERR_OK || !wait_events(l, before + i + 1))
+            return i;
+        bench_sleep_ms(pause_ms(i));
+    }
+    return samples;
+}
+
+static void add(struct hist *hist, uint64_t from, uint64_t to)
+{
+    hist_add(hist, to > from ? to - from : 0);
+}
+
+/* Pairs each change the clients saw with the answer of the simulator that first said it. */
+static uint32_t match(const struct latency *l, const struct sim_change *changes, size_t change_count, struct hist hists[4])
+{
+    const struct gen_shared *shared = l->fleet.shared[0];
+    uint32_t matched = 0;
+    size_t at = 0;
+    for (uint32_t i = 0; i < atomic_load(&shared->event_count); i++) {
+        const struct gen_event *event = &shared->events[i];
+        while (at < change_count && (changes[at].raw != event->raw || changes[at].position != event->position))
+            at++;
+        if (at == change_count)
+            break;
+        add(&hists[0], changes[at].rx_ns, event->first_ns);
+        add(&hists[1], changes[at].rx_ns, event->last_ns);
+        add(&hists[2], changes[at].tx_ns, event->first_ns);
+        add(&hists[3], changes[at].tx_ns, event->last_ns);
+        matched++;
+        at++;
+    }
+    return matched;
+}
+
+static void report_quantiles(struct report *report, const char *name, const char *what, const struct hist *hist)
+{
+    static const struct {
+        const char *name;
+        double q;
+    } quantiles[] = {{"p50", 0.5}, {"p99", 0.99}};
+    for (unsigned i = 0; i < 2; i++) {
+        char metric[96];
+        snprintf(metric, sizeof metric, "%s %s", what, quantiles[i].name);
+        report_value(report, name, metric, (double)hist_quantile(hist, quantiles[i].q) / 1e3, "us");
+    }
+}
+
+static void report_worker(struct report *report, const char *name, const struct rig *rig)
+{
+    static const char *const metrics[][2] = {{"latency_first", "agent to first write (worker)"},
+                                             {"latency_last", "agent to last write (worker)"}};
+    for (unsigned i = 0; i < 2; i++)
+        for (unsigned k = 0; k < 2; k++) {
+            uint64_t ns, count;
+            char metric[96];
+            if (!seg_quantile(rig->dir, "worker.0", metrics[i][0], k == 0 ? 0.5 : 0.99, &ns, &count))
+                continue;
+            snprintf(metric, sizeof metric, "%s %s", metrics[i][1], k == 0 ? "p50" : "p99");
+            report_value(report, name, metric, (double)ns / 1e3, "us");
+        }
+}
+
+static void report_all(struct latency *l, uint32_t samples, uint32_t done)
+{
+    static struct sim_change changes[CHANGES_MAX];
+    static struct hist hists[4];
+    static const char *const what[] = {"PLC asked to first client", "PLC asked to last client",
+                                       "PLC answered to first client", "PLC answered to last client"};
+    struct report *report = &l->bench->report;
+    char name[64];
+    snprintf(name, sizeof name, "%u clients; idle", l->clients);
+    uint32_t matched = match(l, changes, sim_link_changes(&l->rig, 0, changes, CHANGES_MAX), hists);
+    report_value(report, name, "samples", matched, "");
+    for (unsigned i = 0; i < 4; i++)
+        report_quantiles(report, name, what[i], &hists[i]);
+    report_worker(report, name, &l->rig);
+    struct fleet_counts c = fleet_counts(&l->fleet);
+    report_check(report, done == samples, "only %u of %u changes reached every client", done, samples);
+    report_check(report, matched >= done, "only %u of %u changes were found in the simulator's log", matched, done);
+    report_check(report, c.gaps + c.disorder + c.malformed + c.closed == 0,
+                 "gaps %" PRIu64 " out of order %" PRIu64 " malformed %" PRIu64 " closed %" PRIu64, c.gaps, c.disorder,
+                 c.malformed, c.closed);
+}
+
+static enum err_e start(struct latency *l)
+{
+    struct rig_config config = bench_rig(l->bench);
+    config.machines = 1;
+    config.agents = true;
+    config.poll_ms = config.poll_moving_ms = POLL_MS;
+    enum err_e err = rig_start(&config, &l->rig);
+    if (err != ERR_OK)
+        return err;
+    bench_sleep_ms(500); /* the birth goes to nobody: clients come afterwards */
+    struct gen_options options = bench_gen(l->bench);
+    options.port = l->rig.port;
+    options.clients = l->clients;
+    options.log_events = true;
+    err = fleet_start(&l->fleet, &options);
+    return err == ERR_OK ? fleet_wait_live(&l->fleet, LIVE_MS) : err;
+}
+
+void scenario_latency(struct bench *bench)
+{
+    static struct latency l;
+    l = (struct latency){.bench = bench, .clients = bench_or(bench->options.clients, bench, 1000, 20)};
+    uint32_t samples = bench_or(bench->options.samples, bench, 300, 20);
+    enum err_e err = start(&l);
+    report_check(&bench->report, err == ERR_OK, "the system did not start");
+    if (err == ERR_OK)
+        report_all(&l, samples, make_changes(&l, samples));
+    report_check(&bench->report, fleet_stop(&l.fleet), "a generator did not end cleanly");
+    report_check(&bench->report, rig_stop(&l.rig), "a process of the system did not end cleanly");
+}

@@ -1,0 +1,56 @@
+/* scenario_selftest.c — the bench against itself: what its generator and its bare sender do with each batch size. The
+ * figures stand beside those of MEASURED.md ("bare epoll"), and show whether the generator is the bottleneck. */
+#include <stdatomic.h>
+#include <stdio.h>
+
+#include "bench.h"
+#include "fan_setup.h"
+
+#define MACHINES 8u
+#define LATE_MS  200
+
+static void measure(struct bench *bench, struct fan_bare *bare, uint32_t clients, uint32_t batch)
+{
+    struct subject subject = {&bare->fleet, NULL, &bare->child, bare->shared};
+    struct phase phase;
+    char name[64];
+    atomic_store(&bare->shared->batch, batch);
+    atomic_store(&bare->shared->rate, 0);
+    atomic_store(&bare->shared->window, batch * 3);
+    fan_bare_set(bare, BARE_RUN);
+    bench_sleep_ms(LATE_MS);
+    phase_begin(&subject, &phase);
+    bench_sleep_ms(bench_or(bench->options.duration_ms, bench, 2000, 500));
+    phase_end(&subject, &phase);
+    fan_bare_set(bare, BARE_PAUSE);
+    fan_drain(&bare->fleet);
+    snprintf(name, sizeof name, "%u clients; %u per send", clients, batch);
+    report_value(&bench->report, name, "bare deliveries/s", phase_deliveries_per_second(&phase), "1/s");
+    report_value(&bench->report, name, "bare deliveries per CPU-second", phase_deliveries_per_cpu_second(&phase), "1/s");
+    report_value(&bench->report, name, "generator CPU", (double)phase.gen_cpu_ns / 1e9 / phase.seconds, "cores");
+    report_value(&bench->report, name, "other CPU", phase_other_cpu(&phase), "cores");
+    report_value(&bench->report, name, "frame", phase_frame_bytes(&phase), "bytes");
+    const struct fleet_counts *c = &phase.counts;
+    report_check(&bench->report, c->deliveries > 0, "%s: nothing was delivered", name);
+    report_check(&bench->report, c->gaps + c->lost + c->disorder + c->malformed + c->others == 0,
+                 "%s: gaps %lu lost %lu disorder %lu malformed %lu others %lu", name, c->gaps, c->lost, c->disorder,
+                 c->malformed, c->others);
+}
+
+static void with_clients(struct bench *bench, uint32_t clients)
+{
+    static const uint32_t batches[] = {1, 8, 32, 160};
+    struct fan_bare bare;
+    enum err_e err = fan_bare_start(&bare, bench, MACHINES, clients);
+    report_check(&bench->report, err == ERR_OK, "%u clients did not connect", clients);
+    for (unsigned i = 0; err == ERR_OK && i < 4; i++)
+        measure(bench, &bare, clients, batches[i]);
+    report_check(&bench->report, fan_bare_stop(&bare), "the bench's own processes did not end cleanly");
+}
+
+void scenario_selftest(struct bench *bench)
+{
+    with_clients(bench, bench_or(bench->options.clients, bench, 1000, 50));
+    if (bench->options.clients == 0 && !bench->options.smoke)
+        with_clients(bench, 10000);
+}

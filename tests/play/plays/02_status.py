@@ -1,0 +1,96 @@
+"""get_status: the document's shapes, for every profile and every connection_status that a machine at rest can have."""
+from stagecraft.registry import play
+from stagecraft.scripts import AT_REST, DOCUMENT, DOCUMENT_MACHINES, MOVING, assert_text, state
+
+
+@play("get_status of one machine is the document's example, byte by byte", "asan")
+async def one_machine(s):
+    for machine in DOCUMENT_MACHINES:
+        s.machine(machine["id"], **{k: v for k, v in machine.items() if k != "id"})
+    sim = await s.house(workers=["w1"])
+    c1, c2 = await s.client("c1"), await s.client("c2")
+    await c2.subscribe()
+    await sim.place("machine_1", 15)
+    await c2.sees("machine_1", position=15)
+    answer = await c1.ask(DOCUMENT["get_status"])
+    assert_text(answer, DOCUMENT["machine_status"])
+
+
+@play("while it moves, RUN says so: 219")
+async def moving(s):
+    sim = await s.house("m1", workers=["w1"])
+    await sim.by_hand("m1")
+    c1 = await s.client("c1")
+    await c1.subscribe()
+    await c1.move("m1", 5)
+    await c1.sees("m1", raw_status=MOVING)
+    await sim.step("m1", 2)
+    await c1.sees("m1", position=2)
+    await c1.say(type="get_status", machine_id="m1")
+    answer = await c1.hear("machine_status")
+    assert_text(answer, {"type": "machine_status", "machine_id": "m1", **state(MOVING, 2), "timestamp": ""})
+    await sim.step("m1", 3)
+    await c1.hear("command_completed", success=True, position=5)
+
+
+@play("get_status without a machine tells all of them", "asan")
+async def all_machines(s):
+    sim = await s.house("m1", "m2", "m3", workers=["w1"])
+    c1, c2 = await s.client("c1"), await s.client("c2")
+    await c2.subscribe()
+    await sim.place("m2", 9)
+    await c2.sees("m2", position=9)
+    answer = await c1.ask(type="get_status")
+    expected = {"m1": state(AT_REST, 0), "m2": state(AT_REST, 9), "m3": state(AT_REST, 0)}
+    assert_text(answer, {"type": "all_machines_status", "status": expected, "timestamp": ""})
+
+
+@play("an unknown machine is answered as in the document")
+async def unknown_machine(s):
+    await s.house("m1", workers=["w1"])
+    c1 = await s.client("c1")
+    answer = await c1.ask(type="get_status", machine_id="invalid_machine")
+    assert_text(answer, DOCUMENT["error"])
+    await c1.ping()
+
+
+@play("profile delta-as: eight keys in its order, its own bits")
+async def delta_as(s):
+    s.machine("m1", profile="delta-as")
+    sim = await s.house(workers=["w1"])
+    c1 = await s.client("c1")
+    answer = await c1.ask(type="get_status", machine_id="m1")
+    assert list(answer["status"].items()) == [
+        ("READY", "El equipo está listo para operar"),
+        ("RUN", "El equipo no se está posicionando"),
+        ("MODO_OPERACION", "Modo Remoto"),
+        ("ALARMA", "No hay alarma"),
+        ("PARADA_EMERGENCIA", "Sin parada de emergencia"),
+        ("VFD", "El variador de velocidad está OK"),
+        ("ERROR_POSICIONAMIENTO", "No hay error de posicionamiento"),
+        ("SENTIDO_GIRO", answer["status"]["SENTIDO_GIRO"]),
+    ], answer.text
+    await c1.subscribe()
+    for condition, key, text in (
+            ("estop", "PARADA_EMERGENCIA", "Parada de emergencia presionada y activa"),
+            ("drive_fault", "VFD", "Error en el variador de velocidad"),
+            ("positioning_error", "ERROR_POSICIONAMIENTO", "Ha ocurrido un error en el posicionamiento"),
+            ("manual", "MODO_OPERACION", "Modo Manual"),
+            ("alarm", "ALARMA", "Alarma activa")):
+        await sim.condition("m1", condition, True)
+        await c1.hear_state("m1", status={key: text})
+        await sim.condition("m1", condition, False)
+        await c1.hear_state("m1", status=dict(answer["status"]))
+
+
+@play("get_status never answers CONNECTION_ERROR: it tells connection_status")
+async def unreachable(s):
+    sim = await s.house("m1", workers=["w1"])
+    c1, c2 = await s.client("c1"), await s.client("c2")
+    await c2.subscribe()
+    await sim.fault("m1", "refused")
+    await c2.sees("m1", connection_status="disconnected")
+    answer = await c1.ask(type="get_status", machine_id="m1")
+    assert answer.matches({"type": "machine_status", "connection_status": "disconnected"}), answer.text
+    await sim.clear("m1")
+    await c2.sees("m1", connection_status="connected")

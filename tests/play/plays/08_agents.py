@@ -1,0 +1,127 @@
+"""Agents: kill -9 and SIGSTOP. Only their own machine notices, honestly and in time."""
+from stagecraft.registry import play
+from stagecraft.scripts import AT_REST
+from stagecraft.wait import limit, now
+
+
+@play("a killed agent: disconnected within 1 s, CONNECTION_ERROR, and connected again after its restart", "asan")
+async def killed(s):
+    sim = await s.house("m1", "m2")
+    c1, c2 = await s.client("c1", on="w1"), await s.client("c2", on="w2")
+    await c1.subscribe()
+    await c2.subscribe()
+    killed_at = now()
+    await s.actor("a.m1").kill()
+    for client in (c1, c2):
+        frame = await client.hear_state("m1", connection_status="disconnected")
+        took = frame.heard_at - killed_at
+        assert took < limit(1.0), f"{client.name} heard it after {took:.2f} s"
+        assert frame["status"]["m1"]["position"] == 0, frame.text
+    await c1.move("m1", 5)
+    await c1.hear("error", code="CONNECTION_ERROR", machine_id="m1")
+    await c1.move("m2", 5)
+    await c1.hear("command_completed", machine_id="m2", success=True)
+    await s.actor("a.m1").start()
+    for client in (c1, c2):
+        await client.hear_state("m1", connection_status="connected", position=0, raw_status=AT_REST)
+    await c1.move("m1", 5)
+    await c1.hear("command_completed", machine_id="m1", success=True)
+    assert sim.truth.moves("m1") == [5]
+
+
+@play("a stopped agent: stale within its limit, then its machine's truth again")
+async def stopped(s):
+    s.set("machine_defaults", stale_after_ms=400)
+    sim = await s.house("m1", "m2")
+    c1 = await s.client("c1", on="w1")
+    await c1.subscribe()
+    s.actor("a.m1").pause()
+    stopped_at = now()
+    frame = await c1.hear_state("m1", connection_status="stale")
+    took = frame.heard_at - stopped_at
+    assert took < limit(0.4 + 1.0), f"stale after {took:.2f} s, the limit is 0.4 s"
+    assert frame["status"]["m1"]["position"] == 0, "stale keeps the last reading"
+    await c1.move("m1", 5, deadline_ms=200)
+    refused = await c1.hear("error", machine_id="m1")
+    assert refused["code"] == "INTERLOCK" and "stale" in refused["error"].lower(), refused.text
+    await sim.place("m1", 8)
+    s.actor("a.m1").resume()
+    await c1.sees("m1", connection_status="connected", position=8)
+    await sim.truth.polled_again("m1", 3)
+    assert sim.truth.moves("m1") == [], "a refused command was written later"
+
+
+@play("an agent that hangs for long is given up within 3 s, and taken back")
+async def hung(s):
+    await s.house("m1")
+    c1 = await s.client("c1")
+    await c1.subscribe()
+    s.actor("a.m1").pause()
+    await c1.hear_state("m1", within=4, connection_status=lambda x: x in ("stale", "disconnected"))
+    s.actor("a.m1").resume()
+    await c1.sees("m1", connection_status="connected")
+
+
+@play("an agent killed after the write and before the reply: an honest answer, and no second write", "asan")
+async def killed_after_write(s):
+    s.set("machine_defaults", reply_timeout_ms=5000)
+    sim = await s.house("m1")
+    c1, listener = await s.client("c1", on="w1"), await s.client("listener", on="w2")
+    await listener.subscribe(kind="command_results")
+    await sim.hold("m1", 1)
+    await c1.move("m1", 5)
+    await sim.held("m1")
+    await s.actor("a.m1").kill()
+    answer = await c1.next(within=8)
+    honest = answer.type == "error" and answer["code"] in ("OUTCOME_UNKNOWN", "CONNECTION_ERROR")
+    assert honest or answer.type == "command_result", answer.text
+    assert answer.get("success") is not True, f"nobody can know that: {answer.text}"
+    await sim.release("m1")
+    await s.actor("a.m1").start()
+    await c1.subscribe()
+    await c1.sees("m1", connection_status="connected", position=5, raw_status=AT_REST)
+    await sim.truth.polled_again("m1", 5)
+    assert sim.truth.moves("m1") == [5], "the new agent wrote the move again"
+    await c1.move("m1", 6)
+    await c1.hear("command_completed", success=True, position=6)
+    assert sim.truth.moves("m1") == [5, 6]
+
+
+@play("an agent killed while its machine moves: the caller hears of it once, the truth comes with the restart")
+async def killed_while_moving(s):
+    sim = await s.house("m1", workers=["w1"])
+    await sim.by_hand("m1")
+    c1 = await s.client("c1")
+    await c1.subscribe()
+    await c1.move("m1", 5)
+    await c1.hear("command_result", success=True)
+    await sim.step("m1", 2)
+    await c1.hear_state("m1", position=2)
+    await s.actor("a.m1").kill()
+    await c1.hear_state("m1", connection_status="disconnected")
+    await sim.step("m1", 3)
+    await s.actor("a.m1").start()
+    await c1.sees("m1", connection_status="connected", position=5, raw_status=AT_REST)
+    await c1.move("m1", 6)
+    await c1.hear("command_result", success=True, data={"argument": 6})
+    await sim.step("m1")
+    await c1.hear("command_completed", success=True, position=6)
+    of_first = c1.heard("command_completed", command={"argument": 5})
+    assert len(of_first) == 1, f"the first move was completed {len(of_first)} times"
+    assert sim.truth.moves("m1") == [5, 6]
+
+
+@play("a second agent for the same machine: one of them serves, the PLC has one client, nothing is written twice")
+async def second_agent(s):
+    sim = await s.house("m1", workers=["w1"])
+    c1 = await s.client("c1")
+    await c1.subscribe()
+    second = s.cast("a.second", "plc-agent", "-m", "m1", ready=False)
+    await second.start()
+    second.told_to_end = s.actor("a.m1").told_to_end = True
+    await c1.sees("m1", connection_status="connected")
+    for position in (4, 7):
+        await c1.sees("m1", connection_status="connected", within=10)
+        await c1.move("m1", position)
+        await c1.hear("command_completed", success=True, position=position, within=10)
+    assert sim.truth.moves("m1") == [4, 7]

@@ -1,0 +1,164 @@
+"""`noria up`: everything at once, restarted when it dies, and nothing left behind."""
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+from stagecraft.process import children_of_this_process
+from stagecraft.registry import play
+from stagecraft.scripts import AT_REST
+from stagecraft.stage import BIN
+from stagecraft.wait import limit, now, until
+
+
+async def up(s, *machines):
+    for machine in machines:
+        s.machine(machine)
+    s.write_conf()
+    s.adopt_simulator()
+    actor = s.cast_argv("up", [BIN / "noria", "up", "-c", s.conf])
+    await actor.start(within=15)
+    return actor
+
+
+def pids(program, *words):
+    """Pids of a program below this play, whose command line has all words."""
+    return [pid for pid, line in children_of_this_process()
+            if Path(line.split()[0]).name == program and all(word in line.split() for word in words)]
+
+
+async def restarted(program, old, *words, within=5.0):
+    def look():
+        now_there = [pid for pid in pids(program, *words) if pid not in old]
+        return now_there if len(pids(program, *words)) >= len(old) and now_there else None
+    return await until(f"another {program} {' '.join(words)}", look, within)
+
+
+@play("up serves everything; Ctrl-C leaves no process, no socket and no file", "asan")
+async def up_and_down(s):
+    launcher = await up(s, "m1", "m2")
+    await launcher.logs(f"ws://127.0.0.1:{s.port}")
+    c1, c2 = await s.client("c1"), await s.client("c2")
+    for client in (c1, c2):
+        await client.subscribe()
+        for machine in ("m1", "m2"):
+            await client.sees(machine, connection_status="connected", within=10)
+    await c1.move("m1", 5)
+    await c1.hear("command_completed", success=True, position=5)
+    await c2.sees("m1", position=5, raw_status=AT_REST)
+    assert len(pids("noria-worker")) == 2 and len(pids("plc-agent")) == 2
+    await launcher.stop(signal.SIGINT, within=10)
+    assert await c1.closed() == 1001 and await c2.closed() == 1001
+    assert not children_of_this_process(), children_of_this_process()
+    left = [str(p) for p in s.runtime.rglob("*") if not p.is_dir()] if s.runtime.exists() else []
+    assert not left, f"left behind: {left}"
+
+
+@play("up starts again what dies, whatever it is; clients elsewhere do not notice", within=90)
+async def restarts(s):
+    await up(s, "m1", "m2")
+    clients = [await s.client(f"c{n}") for n in range(6)]
+    for client in clients:
+        await client.subscribe()
+        client.history.repeats_allowed = True
+        await client.sees("m1", connection_status="connected", within=10)
+        await client.sees("m2", connection_status="connected", within=10)
+
+    old = pids("plc-agent", "m1")
+    os.kill(old[0], signal.SIGKILL)
+    for client in clients:
+        await client.hear_state("m1", connection_status="disconnected")
+    await restarted("plc-agent", old, "m1")
+    for client in clients:
+        await client.sees("m1", connection_status="connected")
+
+    old = pids("noria-broker")
+    os.kill(old[0], signal.SIGKILL)
+    await restarted("noria-broker", old)
+    await clients[0].move("m1", 4)
+    await clients[0].hear("command_completed", success=True, position=4, within=8)
+    for client in clients:
+        await client.sees("m1", position=4, raw_status=AT_REST, connection_status="connected")
+
+    old = pids("noria-worker")
+    os.kill(old[0], signal.SIGKILL)
+    await restarted("noria-worker", old)
+    await until("two workers", lambda: len(pids("noria-worker")) == 2)
+    fresh = [await s.client(f"fresh{n}") for n in range(6)]
+    for client in fresh:
+        await client.subscribe()
+        await client.sees("m1", position=4, connection_status="connected")
+    dropped = [c for c in clients if not c.connected]
+    assert len(dropped) < len(clients), "a killed worker took everybody along"
+
+
+@play("while a worker is away its connections wait in its socket: nobody is refused", within=90)
+async def nobody_refused(s):
+    await up(s, "m1")
+    old = pids("noria-worker")
+    os.kill(old[0], signal.SIGKILL)
+    clients = [await s.client(f"c{n}") for n in range(30)]
+    for client in clients:
+        await client.ping()
+    await restarted("noria-worker", old)
+
+
+@play("a broker restart under up: states are current again within 300 ms")
+async def broker_pause(s):
+    await up(s, "m1")
+    c1 = await s.client("c1")
+    await c1.subscribe()
+    await c1.sees("m1", connection_status="connected", within=10)
+    c1.history.repeats_allowed = True
+    took = []
+    for n in range(5):
+        old = pids("noria-broker")
+        killed_at = now()
+        os.kill(old[0], signal.SIGKILL)
+        await s.simulator.place("m1", n + 1)
+        await c1.sees("m1", position=n + 1, connection_status="connected")
+        took.append(round((c1.frames[-1].heard_at - killed_at) * 1000))
+        await restarted("noria-broker", old)
+        await c1.ping()
+    assert sorted(took)[2] < limit(300), f"ms until the change was told: {took}"
+
+
+@play("the launcher killed: its children stop by themselves")
+async def launcher_killed(s):
+    launcher = await up(s, "m1")
+    c1 = await s.client("c1")
+    await launcher.kill()
+    await until("everybody to have left", lambda: not children_of_this_process())
+    assert await c1.closed() == 1001
+    for name in ("sim.sock", "bus/bell.sock", "bus/broker.sock"):
+        (s.runtime / name).unlink(missing_ok=True)
+    for path in (s.runtime / "shm").glob("*"):
+        path.unlink()
+
+
+@play("up over what a killed launcher left behind starts as if nothing had been")
+async def up_again(s):
+    launcher = await up(s, "m1")
+    await launcher.kill()
+    await until("everybody to have left", lambda: not children_of_this_process())
+    await launcher.start(within=15)
+    c1 = await s.client("c1")
+    await c1.subscribe()
+    await c1.sees("m1", connection_status="connected", within=10)
+    await launcher.stop(signal.SIGINT, within=10)
+
+
+@play("noria stats prints every counter of every segment")
+async def stats(s):
+    await s.house("m1")
+    c1 = await s.client("c1", on="w1")
+    await c1.subscribe()
+    said = subprocess.run([BIN / "noria", "stats", "-c", s.conf], capture_output=True, text=True, timeout=limit(10))
+    assert said.returncode == 0, said.stderr
+    segments = s.counters.all()
+    assert {"broker", "worker.0", "worker.1"} <= set(segments), segments.keys()
+    assert any(name.startswith("agent.") for name in segments), segments.keys()
+    for segment, metrics in segments.items():
+        assert segment in said.stdout, f"{segment} is missing in:\n{said.stdout}"
+        for name in metrics:
+            assert name in said.stdout, f"{segment} {name} is missing"

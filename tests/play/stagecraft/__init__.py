@@ -1,0 +1,12 @@
+"""stagecraft: what plays are made of. See ../README.md for the vocabulary and a first play.
+
+    wait        the one place that waits, always with a deadline
+    ports       a block of TCP ports that is this play's own
+    process     one real process: start, ready, kill, pause, stop, its descriptors
+    segment     counters of any Noria process, read from its shared segment
+    simulator   plc-sim: its control socket and its log of every byte (the truth)
+    client      a WebSocket client that checks the dialect's rules on every frame it hears
+    rawclient   sockets without manners: hostile handshakes, clients that never read
+    stage       casts all of them, and strikes the set: nothing may be left over
+    registry    @play, and the order in which plays run
+"""

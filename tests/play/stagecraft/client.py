@@ -1,0 +1,192 @@
+"""client.py: a WebSocket client of the carousel dialect, by Debian's python3-websockets.
+
+Everything it hears is kept, in order, and checked on arrival against the rules of frames.py; a broken rule fails the
+next wait. Plays read what was heard in two ways: next() takes exactly the next frame, hear() skips to the first that
+fits. Both move the same cursor.
+"""
+import asyncio
+import json
+
+import websockets
+
+from .frames import Frame, History, check_frame, matches
+from .wait import Late, limit, now, settle
+
+
+class Gone(AssertionError):
+    """The connection ended while the play waited for a frame."""
+
+
+class Client:
+    def __init__(self, name, url):
+        self.name, self.url = name, url
+        self.frames, self.cursor = [], 0
+        self.history = History()
+        self.socket = None
+        self.close_code = None
+        self.broken_rule = None
+        self._news = asyncio.Event()
+        self._reader = None
+
+    def __repr__(self):
+        return f"<{self.name}>"
+
+    # --- connection -------------------------------------------------------------------------------------------------
+
+    async def connect(self, within=5.0, **options):
+        options = {"max_size": None, "max_queue": None, "ping_interval": None, "close_timeout": 2, **options}
+        self.socket = await settle(f"{self.name} to connect", websockets.connect(self.url, **options), within)
+        self._reader = asyncio.ensure_future(self._read())
+        return self
+
+    @property
+    def connected(self):
+        return self.socket is not None and self.close_code is None
+
+    @property
+    def local_port(self):
+        return self.socket.local_address[1]
+
+    async def _read(self):
+        try:
+            async for text in self.socket:
+                self._take(text)
+        except websockets.ConnectionClosed:
+            pass
+        finally:
+            self.close_code = self.socket.close_code or 1006
+            self._news.set()
+
+    def _take(self, text):
+        try:
+            assert isinstance(text, str), f"a binary frame: {text!r}"
+            frame = Frame(text)
+            self.frames.append(frame)
+            check_frame(text, frame)
+            self.history.check(frame)
+        except (AssertionError, ValueError) as error:
+            self.broken_rule = self.broken_rule or f"{self.name}: {error}"
+        self._news.set()
+
+    async def close(self):
+        if self.socket is not None:
+            await self.socket.close()
+            await asyncio.wait_for(self._reader, limit(5))
+
+    async def closed(self, within=5.0):
+        """Waits until the server has closed; the close code."""
+        await settle(f"{self.name} to be closed by the server", asyncio.shield(self._reader), within)
+        return self.close_code
+
+    # --- speaking -----------------------------------------------------------------------------------------------------
+
+    async def say(self, message=None, **members):
+        """A message of members, or any text or bytes as they stand."""
+        if message is None:
+            message = members
+        await self.socket.send(message if isinstance(message, (str, bytes)) else json.dumps(message))
+
+    async def ask(self, message=None, within=5.0, **members):
+        """Says something and returns exactly the next frame. For clients that hear nothing else meanwhile."""
+        await self.say(message, **members)
+        return await self.next(within=within)
+
+    async def subscribe(self, *machines, kind="status_updates"):
+        """Subscribes; returns the snapshot (None for command_results). No machine named: all of them."""
+        members = {"machine_ids": list(machines)} if machines else {}
+        await self.say(type="subscribe", subscription_type=kind, **members)
+        confirmed = await self.hear("subscription_confirmed", subscription_type=kind)
+        if kind == "command_results":
+            return None
+        snapshot = await self.next("status_broadcast")
+        if machines:
+            missing = set(machines) - set(snapshot["status"])
+            assert not missing, f"{self.name}: the snapshot lacks {missing}: {snapshot.text}"
+        del confirmed
+        return snapshot
+
+    async def command(self, machine, command, argument=None, **more):
+        inner = {"command": command} if argument is None else {"command": command, "argument": argument}
+        await self.say(type="send_command", machine_id=machine, command=inner, **more)
+
+    async def move(self, machine, position, **more):
+        await self.command(machine, 1, position, **more)
+
+    async def ping(self, within=5.0):
+        """Sends a ping of the dialect and waits for its pong: a marker on this connection."""
+        await self.say(type="ping")
+        return await self.hear("pong", within=within)
+
+    # --- hearing --------------------------------------------------------------------------------------------------------
+
+    async def _frame_at(self, index, deadline, what):
+        while len(self.frames) <= index:
+            self.keep_rules()
+            if self.close_code is not None:
+                raise Gone(f"{self.name} was closed ({self.close_code}) while it waited for {what}; {self._recent()}")
+            self._news.clear()
+            try:
+                await asyncio.wait_for(self._news.wait(), max(0.0, deadline - now()))
+            except asyncio.TimeoutError:
+                raise Late(f"{self.name} waited in vain for {what}; {self._recent()}") from None
+        self.keep_rules()
+        return self.frames[index]
+
+    async def next(self, type=None, within=5.0, **want):
+        """Exactly the next frame; fails if it is another than wanted."""
+        want = {"type": type, **want} if type else want
+        frame = await self._frame_at(self.cursor, now() + limit(within), f"the next frame {want}")
+        self.cursor += 1
+        assert frame.matches(want), f"{self.name}: wanted {want}, heard {frame.text}"
+        return frame
+
+    async def hear(self, type=None, within=5.0, test=None, **want):
+        """The first frame from the cursor on that fits; others before it are skipped (they stay in .frames)."""
+        want = {"type": type, **want} if type else want
+        deadline = now() + limit(within)
+        index = self.cursor
+        while True:
+            frame = await self._frame_at(index, deadline, f"a frame {want}")
+            index += 1
+            if frame.matches(want) and (test is None or test(frame)):
+                self.cursor = index
+                return frame
+
+    async def hear_state(self, machine, within=5.0, **want):
+        """The first broadcast from the cursor on that shows the machine so; returns the frame."""
+        return await self.hear("status_broadcast", within=within, status={machine: want})
+
+    async def sees(self, machine, within=5.0, **want):
+        """Like hear_state(), but content if the machine's newest state heard so far is already so."""
+        latest = self.state(machine)
+        if latest is not None and all(matches(latest.get(k), v) for k, v in want.items()):
+            return latest
+        return (await self.hear_state(machine, within=within, **want))["status"][machine]
+
+    # --- looking back -----------------------------------------------------------------------------------------------------
+
+    def state(self, machine):
+        """The newest state of the machine that this client heard, or None."""
+        return self.history.state.get(machine)
+
+    def heard(self, type=None, machine=None, since=0, **want):
+        """All frames from index `since` on that fit."""
+        want = {"type": type, **want} if type else want
+        return [f for f in self.frames[since:]
+                if f.matches(want) and (machine is None or machine in f.machines())]
+
+    def states(self, machine, since=0):
+        """The states of a machine in the order in which they were heard."""
+        return [f["status"][machine] for f in self.heard("status_broadcast", machine, since)]
+
+    def mark(self):
+        """An index for `since`."""
+        return len(self.frames)
+
+    def keep_rules(self):
+        if self.broken_rule:
+            raise AssertionError(self.broken_rule)
+
+    def _recent(self):
+        recent = self.frames[max(0, len(self.frames) - 4):]
+        return f"{len(self.frames)} frames heard, at last: " + (" | ".join(f.text for f in recent) or "nothing")

@@ -1,0 +1,306 @@
+"""stage.py: casts a play's actors on real processes, and strikes the set.
+
+A stage has its own runtime directory, configuration and ports. At the end it checks what no play should have to ask
+for: clients broke no rule, no process died untold, survivors hold no more descriptors than at mark(), every process
+stops cleanly when told to, no process or file is left, and no sanitizer said a word.
+"""
+import copy
+import json
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+from .client import Client
+from .ports import PortBlock
+from .process import Actor, children_of_this_process
+from .rawclient import Mute
+from .segment import Counters
+from .simulator import Simulator
+from .wait import until
+
+BIN = Path(os.environ.get("NORIA_BIN", Path(__file__).resolve().parents[3] / "build/release/bin"))
+SHM = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path("/tmp")
+STAYS = {"shm/ring", "shm/lvt"}  # the broker's, on purpose: they go on over its restarts
+
+# Short times, so that a play takes a moment. What a play is about, it sets itself.
+SETTINGS = {
+    "max_machines": 64,
+    "log": {"level": "info"},
+    "ring": {"size_mib": 1},
+    "workers": {"count": 2},
+    "websocket": {},
+    "simulator": {"positions": 26, "ms_per_position": 10},
+    "machine_defaults": {
+        "connect_timeout_ms": 500, "reply_timeout_ms": 300, "poll_interval_ms": 20, "poll_moving_ms": 10,
+        "backoff_min_ms": 20, "backoff_max_ms": 100, "stale_after_ms": 1500, "command_deadline_ms": 2000,
+        "move_timeout_ms": 10000,
+    },
+}
+MACHINE = {"ip": "192.168.1.50", "port": 3200, "simulator": True}
+
+
+class Stage:
+    def __init__(self, title):
+        self.title = title
+        self.dir = Path(tempfile.mkdtemp(prefix="np.", dir=SHM))
+        self.runtime = self.dir / "r"
+        self.conf = self.dir / "noria.yaml"
+        self.env = {}
+        self.ports = PortBlock()
+        self.port = self.ports.take()
+        self.sim_base = self.ports.take(24)
+        self.settings, self.machines = copy.deepcopy(SETTINGS), []
+        self.listeners = [{"name": "carousel", "dialect": "carousel", "address": "127.0.0.1", "port": self.port}]
+        self.actors, self.clients, self.mutes = {}, {}, []
+        self.counters = Counters(self.runtime)
+        self.simulator = None
+        self.keep = False
+
+    # --- the script's first lines -----------------------------------------------------------------------------------
+
+    def machine(self, machine_id, **settings):
+        """Adds a machine to the configuration (before anything starts)."""
+        self.machines.append({"id": machine_id, "name": f"Carrusel {machine_id}", **MACHINE, **settings})
+        return machine_id
+
+    def set(self, section=None, **settings):
+        """Settings of a section ("websocket", "machine_defaults", …) or, without one, of the top level."""
+        (self.settings.setdefault(section, {}) if section else self.settings).update(settings)
+
+    def write_conf(self, path=None):
+        """The configuration as YAML: one top-level key per line, its value in YAML's JSON form."""
+        settings = copy.deepcopy(self.settings)
+        settings["simulator"]["base_port"] = self.sim_base
+        lines = [f"runtime_dir: {self.runtime}"]
+        lines += [f"{key}: {json.dumps(value)}" for key, value in settings.items() if value != {}]
+        for key, items in (("listeners", self.listeners), ("machines", self.machines)):
+            lines += [f"{key}:"] + [f"  - {json.dumps(item, ensure_ascii=False)}" for item in items]
+        path = path or self.conf
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    # --- casting ------------------------------------------------------------------------------------------------------
+
+    def _conf_once(self):
+        if not self.conf.exists():
+            self.write_conf()
+        return self.conf
+
+    def cast(self, name, program, *args, env=None, ready=True):
+        """A process by its program, not started yet."""
+        return self.cast_argv(name, [BIN / program, "-c", self._conf_once(), *args], env=env, ready=ready)
+
+    def cast_argv(self, name, argv, **options):
+        self.actors[name] = Actor(self, name, argv, **options)
+        return self.actors[name]
+
+    async def sim(self):
+        """plc-sim with all simulated machines."""
+        self.adopt_simulator().actor = await self.cast("sim", "plc-sim").start()
+        return self.simulator
+
+    def adopt_simulator(self):
+        """The simulator of this runtime directory, whoever starts it."""
+        self.simulator = Simulator(self.runtime)
+        return self.simulator
+
+    async def broker(self, name="b1"):
+        return await self.cast(name, "noria-broker").start()
+
+    async def worker(self, name):
+        """Ready means: said hello, mirror seeded."""
+        return await self.cast(name, "noria-worker").start()
+
+    async def agent(self, machine_id, name=None):
+        return await self.cast(name or f"a.{machine_id}", "plc-agent", "-m", machine_id).start()
+
+    async def house(self, *machine_ids, workers=("w1", "w2")):
+        """The usual cast: simulator, broker, workers, and an agent for every machine, all connected."""
+        for machine_id in machine_ids:
+            if all(m["id"] != machine_id for m in self.machines):
+                self.machine(machine_id)
+        await self.sim()
+        await self.broker()
+        for name in workers:
+            await self.worker(name)
+        for machine in self.machines:
+            await self.agent(machine["id"])
+        await self.all_connected()
+        await self.mark()
+        return self.simulator
+
+    async def all_connected(self):
+        """Waits, as a client on every worker, until all machines are connected."""
+        for worker in [a for a in self.actors.values() if a.name.startswith("w") and a.alive]:
+            probe = await self.client(f"probe.{worker.name}", on=worker)
+            await probe.subscribe()
+            for machine in self.machines:
+                await probe.sees(machine["id"], connection_status="connected", within=10)
+            await probe.close()
+            del self.clients[probe.name]
+
+    def actor(self, name):
+        return self.actors[name]
+
+    # --- clients --------------------------------------------------------------------------------------------------------
+
+    async def client(self, name, on=None, port=None, path="/", welcome=True, **options):
+        """A connected client that has heard its welcome. `on`: the worker (actor or name) that must serve it; the
+        kernel spreads connections over the workers, so the client knocks until it lands there."""
+        worker = self.actors[on] if isinstance(on, str) else on
+        url = f"ws://127.0.0.1:{port or self.port}{path}"
+        for _ in range(200):
+            client = await Client(name, url).connect(**options)
+            if worker is None or serves(worker, client.local_port):
+                break
+            await client.close()
+        else:
+            raise AssertionError(f"{name}: 200 connections, and none landed on {worker}")
+        self.clients[name] = client
+        if welcome:
+            await client.next("welcome")
+        return client
+
+    def mute(self, *messages, on=None):
+        """A client that says `messages` and never reads."""
+        worker = self.actors[on] if isinstance(on, str) else on
+        texts = [m if isinstance(m, str) else json.dumps(m) for m in messages]
+        for _ in range(200):
+            mute = Mute(self.port, *texts)
+            if worker is None or serves(worker, mute.local_port):
+                self.mutes.append(mute)
+                return mute
+            mute.close()
+        raise AssertionError(f"200 mute connections, and none landed on {worker}")
+
+    # --- counters -------------------------------------------------------------------------------------------------------
+
+    def segment_of(self, actor):
+        actor = self.actors[actor] if isinstance(actor, str) else actor
+        if actor.name.startswith("w"):
+            role = self.counters.role_of_pid(actor.pid)
+            assert role, f"no segment of {actor}"
+            return self.counters.segment(role)
+        return self.counters.segment("broker")
+
+    def counter(self, actor, name):
+        metrics = self.segment_of(actor).metrics()
+        assert name in metrics, f"{actor} has no counter {name}; it has {sorted(metrics)}"
+        return metrics[name]
+
+    async def counts(self, actor, name, at_least, within=5.0):
+        """Waits until a counter has reached a value; returns it."""
+        def look():
+            value = self.counter(actor, name)
+            return value if value >= at_least else 0
+        return await until(f"{actor}'s {name} to reach {at_least}", look, within)
+
+    # --- the end ----------------------------------------------------------------------------------------------------------
+
+    async def mark(self):
+        """Everybody's descriptors now are the measure for the end of the play."""
+        for actor in self.actors.values():
+            if actor.alive:
+                actor.baseline = sum(actor.descriptors().values())
+
+    async def strike(self, failed):
+        """Ends everything. Returns the complaints; a play that failed already is only cleaned up."""
+        complaints = []
+        if not failed:
+            complaints += await self._curtain()
+        await self._kill_leftovers()
+        complaints += self._sanitizer_reports()
+        if not failed:
+            complaints += self._files_left()
+        self.ports.release()
+        if not complaints and not failed and not self.keep:
+            shutil.rmtree(self.dir, ignore_errors=True)
+        return complaints
+
+    async def _curtain(self):
+        steps = [self._clients_leave, self._nobody_died, self._descriptors_are_back, self._all_stop, self._no_orphans]
+        for step in steps:
+            try:
+                await step()
+            except AssertionError as error:
+                return [f"after the play, {step.__name__.strip('_')}: {error}"]
+        return []
+
+    async def _clients_leave(self):
+        for client in self.clients.values():
+            client.keep_rules()
+            await client.close()
+        for mute in self.mutes:
+            mute.close()
+
+    async def _nobody_died(self):
+        for actor in self.actors.values():
+            if not actor.alive and not actor.told_to_end:
+                raise AssertionError(f"{actor.name} ended by itself with {actor.proc.poll()}:\n{actor.tail()}")
+
+    async def _descriptors_are_back(self):
+        for actor in self.actors.values():
+            if actor.alive and actor.baseline is not None:
+                await until(f"{actor.name} to hold at most {actor.baseline} descriptors as at mark(); "
+                            f"it holds {actor.descriptors()}",
+                            lambda a=actor: sum(a.descriptors().values()) <= a.baseline)
+
+    async def _all_stop(self):
+        """In the order in which nobody misses anybody: workers, agents, broker, simulator; `noria up` alone."""
+        order = sorted(self.actors.values(), key=lambda a: "wabs".find(a.name[0]))
+        for actor in order:
+            if actor.alive:
+                await actor.stop()
+
+    async def _no_orphans(self):
+        await until("no child process to be left: " + repr(children_of_this_process()),
+                    lambda: not children_of_this_process(), within=2)
+
+    def _files_left(self):
+        if not self.runtime.exists():
+            return []
+        left = {str(p.relative_to(self.runtime)) for p in self.runtime.rglob("*") if not p.is_dir()}
+        logs = {name for name in left if name.startswith("sim.log")}
+        extra = left - STAYS - logs
+        return [f"after the play, left in the runtime directory: {sorted(extra)}"] if extra else []
+
+    def _sanitizer_reports(self):
+        found = []
+        for path in sorted((self.dir / "san").glob("*")) if (self.dir / "san").is_dir() else []:
+            text = path.read_text(errors="replace").strip()
+            if text:
+                found.append(f"sanitizer report of {path.name}:\n" + "\n".join(text.splitlines()[:40]))
+        return found
+
+    async def _kill_leftovers(self):
+        for actor in self.actors.values():
+            if actor.alive:
+                await actor.kill()
+        for pid, _ in children_of_this_process():
+            os.kill(pid, signal.SIGKILL)
+
+    def tails(self):
+        """The end of everybody's output, for a failed play."""
+        return "\n".join(a.tail() for a in self.actors.values() if a.text())
+
+
+def serves(worker, client_port):
+    """True if the process owns the server's end of the connection whose client's end has this local port."""
+    inode = None
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[2].split(":")[1], 16) == client_port:
+            inode = fields[9]
+            break
+    if inode in (None, "0"):
+        return False
+    target = f"socket:[{inode}]"
+    for fd in os.listdir(f"/proc/{worker.pid}/fd"):
+        try:
+            if os.readlink(f"/proc/{worker.pid}/fd/{fd}") == target:
+                return True
+        except OSError:
+            continue
+    return False

@@ -1,0 +1,62 @@
+#!/bin/sh
+# tests/proof/run.sh: proves the memory orders of common/shm with Spin, and that the proofs can fail.
+#
+# Each model must hold as it is written; each named mutation of it, and each witness (a claim that a state is never
+# reached, which must be refuted), must make it fail by an assertion. Anything else (a search cut short, a model that
+# does not compile, a mutation that passes) is a failure. About 30 s. Needs spin and a C compiler; writes only to a
+# temporary directory. Exit status 0 only if everything was as expected.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d "${TMPDIR:-/tmp}/noria-proof-XXXXXX") || exit 1
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+passed=0
+failed=0
+
+# check MODEL holds|fails [DEFINE]
+check() {
+    model=$1 want=$2 define=${3:-}
+    dir=$work/$model-${define:-real}
+    mkdir -p "$dir" && cp "$here"/*.pml "$dir" && cd "$dir" || exit 1
+    got=broken
+    if spin -a ${define:+-D"$define"} "$model.pml" >spin.log 2>&1 &&
+        ${CC:-cc} -O1 -w -DSAFETY -DNOCLAIM -o pan pan.c >cc.log 2>&1; then
+        ./pan -m200000 >pan.log 2>&1
+        if grep -q 'search depth too small\|out of memory' pan.log; then
+            got=cut-short
+        elif grep -q 'assertion violated' pan.log && grep -q 'errors: [1-9]' pan.log; then
+            got=fails
+        elif grep -q 'errors: 0' pan.log; then
+            got=holds
+        fi
+    fi
+    states=$(sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p' pan.log 2>/dev/null)
+    if [ "$got" = "$want" ]; then
+        passed=$((passed + 1))
+        verdict=ok
+    else
+        failed=$((failed + 1))
+        verdict="NOT OK, wanted: $want"
+        tail -n 20 spin.log cc.log pan.log 2>/dev/null
+    fi
+    printf '%-5s %-20s %-7s %9s states  %s\n' "$model" "${define:-(as built)}" "$got" "${states:--}" "$verdict"
+    cd "$here" || exit 1
+}
+
+check ring holds
+for mutation in HEAD_FIRST HEAD_RELAXED RESERVE_LATE WORDS_RELAXED READ_RESERVE_FIRST NO_LAP_CHECK RESERVE_BACK \
+    WITNESS_READ WITNESS_LAP WITNESS_KILL; do
+    check ring fails $mutation
+done
+check lvt holds
+for mutation in NOT_ODD ODD_LATE WORDS_RELAXED EVEN_RELAXED ONE_LOOK LOOK_EARLY TAKES_ODD REPAIR_EVEN \
+    WITNESS_READ WITNESS_ODD; do
+    check lvt fails $mutation
+done
+check bell holds
+for mutation in NO_RECHECK CHECK_FIRST SLEEP_RELAXED HEAD_RELAXED RING_FIRST WITNESS_SLEEP WITNESS_QUIET; do
+    check bell fails $mutation
+done
+
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,192 @@
+/* bench_ref_log_test.c — the common order of state frames: what counts as a gap, a snapshot, a repetition, a loss. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "ref_log.h"
+
+struct text {
+    unsigned char bytes[1024];
+    size_t len;
+};
+
+static struct text state_frame(unsigned machine, unsigned position, unsigned raw, unsigned long seq)
+{
+    struct text text;
+    text.len = (size_t)snprintf((char *)text.bytes, sizeof text.bytes,
+                                "{\"type\":\"status_broadcast\",\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"status\":{"
+                                "\"bench_%u\":{\"status\":{},\"position\":%u,\"raw_status\":%u,"
+                                "\"connection_status\":\"connected\"}},\"seq\":\"0badcafe-%lu\"}",
+                                machine, position, raw, seq);
+    return text;
+}
+
+static struct text snapshot_frame(unsigned long seq)
+{
+    struct text text;
+    text.len = (size_t)snprintf((char *)text.bytes, sizeof text.bytes,
+                                "{\"type\":\"status_broadcast\",\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"status\":{"
+                                "\"bench_0\":{\"status\":{},\"position\":1,\"raw_status\":2,\"connection_status\":\"connected\"},"
+                                "\"bench_1\":{\"status\":{},\"position\":1,\"raw_status\":2,\"connection_status\":\"connected\"}},"
+                                "\"seq\":\"0badcafe-%lu\"}",
+                                seq);
+    return text;
+}
+
+struct fixture {
+    struct ref_log log;
+    struct source_table *table;
+};
+
+static int set_up(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    f->table = source_table_new(4);
+    assert_non_null(f->table);
+    assert_int_equal(ref_log_init(&f->log, f->table), ERR_OK);
+    *state = f;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct fixture *f = *state;
+    ref_log_fini(&f->log);
+    source_table_free(&f->table);
+    free(f);
+    return 0;
+}
+
+/* Follows, or is placed: as the generator does. */
+static struct ref_place take(struct fixture *f, uint64_t *cursor, struct text text)
+{
+    struct ref *ref = ref_log_follow(&f->log, cursor, text.bytes, text.len);
+    if (ref != NULL)
+        return (struct ref_place){REF_KNOWN, ref, 0};
+    return ref_log_place(&f->log, cursor, text.bytes, text.len);
+}
+
+static void note_sent(struct fixture *f, unsigned machine, unsigned position, unsigned raw, uint64_t number)
+{
+    struct source_entry *entry = &f->table->entries[machine * SOURCE_PAIRS + (position << 8 | raw)];
+    atomic_store(&entry->number, number);
+    atomic_store(&entry->sent_ns, 1000 + number);
+}
+
+static void the_text_is_read(void **state)
+{
+    (void)state;
+    struct text text = state_frame(37, 200, 218, 123456789);
+    struct ref_state said;
+    assert_true(ref_parse(text.bytes, text.len, &said));
+    assert_int_equal(said.machine, 37);
+    assert_int_equal(said.position, 200);
+    assert_int_equal(said.raw, 218);
+    assert_int_equal(said.seq, 123456789);
+    static const char other[] = "{\"type\":\"pong\",\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"0badcafe-7\"}";
+    assert_false(ref_parse((const unsigned char *)other, sizeof other - 1, &said));
+}
+
+static void two_connections_in_step(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t a = REF_NOWHERE, b = REF_NOWHERE;
+    for (unsigned i = 0; i < 100; i++) {
+        struct text text = state_frame(i % 2, i, 218, 1000 + 8 * i);
+        assert_int_equal(take(f, &a, text).kind, REF_NEW);
+        struct ref_place place = take(f, &b, text);
+        assert_int_equal(place.kind, REF_KNOWN);
+        assert_int_equal(place.skipped, 0);
+    }
+    assert_int_equal(a, 100);
+    assert_int_equal(b, 100);
+}
+
+static void a_missing_frame_is_a_gap(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t a = REF_NOWHERE, b = REF_NOWHERE;
+    for (unsigned i = 0; i < 10; i++)
+        take(f, &a, state_frame(0, i, 218, 1000 + 8 * i));
+    take(f, &b, state_frame(0, 0, 218, 1000));
+    struct ref_place place = take(f, &b, state_frame(0, 4, 218, 1032));
+    assert_int_equal(place.kind, REF_KNOWN);
+    assert_int_equal(place.skipped, 3);
+    place = take(f, &b, state_frame(0, 10, 218, 1080)); /* new, but 5 to 9 are missing */
+    assert_int_equal(place.kind, REF_NEW);
+    assert_int_equal(place.skipped, 5);
+}
+
+static void a_repetition_is_out_of_order(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t a = REF_NOWHERE;
+    take(f, &a, state_frame(0, 1, 218, 1000));
+    take(f, &a, state_frame(0, 2, 218, 1008));
+    assert_int_equal(take(f, &a, state_frame(0, 2, 218, 1008)).kind, REF_OLD);
+    assert_int_equal(take(f, &a, state_frame(0, 1, 218, 1000)).kind, REF_OLD);
+    assert_int_equal(a, 2);
+}
+
+static void a_snapshot_moves_the_cursor(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t a = REF_NOWHERE, b = REF_NOWHERE;
+    for (unsigned i = 0; i < 10; i++)
+        take(f, &a, state_frame(0, i, 218, 1000 + 8 * i));
+    take(f, &b, state_frame(0, 0, 218, 1000));
+    struct ref_place place = take(f, &b, snapshot_frame(1050)); /* complete up to the record before */
+    assert_int_equal(place.kind, REF_SNAPSHOT);
+    assert_int_equal(place.skipped, 6);
+    place = take(f, &b, state_frame(0, 7, 218, 1056));
+    assert_int_equal(place.kind, REF_KNOWN);
+    assert_int_equal(place.skipped, 0);
+}
+
+static void a_message_that_nobody_got_is_lost(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t a = REF_NOWHERE;
+    for (unsigned i = 1; i <= 6; i++)
+        note_sent(f, 0, i, 218, i);
+    struct ref_place place = take(f, &a, state_frame(0, 1, 218, 1000));
+    assert_int_equal(place.ref->source_ns, 1001);
+    take(f, &a, state_frame(0, 2, 218, 1008));
+    assert_int_equal(f->log.lost, 0);
+    take(f, &a, state_frame(0, 6, 218, 1016));
+    assert_int_equal(f->log.lost, 3);
+}
+
+static void a_connection_far_behind_is_gapped(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t a = REF_NOWHERE, b = REF_NOWHERE;
+    take(f, &b, state_frame(0, 0, 218, 1000));
+    for (unsigned i = 0; i < REF_CAP + 10; i++)
+        take(f, &a, state_frame(0, i % 256, 218, 1000 + 8 * i));
+    struct ref_place place = take(f, &b, state_frame(0, (REF_CAP + 9) % 256, 218, 1000 + 8 * (REF_CAP + 9)));
+    assert_int_equal(place.kind, REF_KNOWN);
+    assert_int_equal(place.skipped, REF_CAP + 8);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(the_text_is_read),
+        TEST(two_connections_in_step),
+        TEST(a_missing_frame_is_a_gap),
+        TEST(a_repetition_is_out_of_order),
+        TEST(a_snapshot_moves_the_cursor),
+        TEST(a_message_that_nobody_got_is_lost),
+        TEST(a_connection_far_behind_is_gapped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
