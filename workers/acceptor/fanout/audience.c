@@ -442,7 +442,8 @@ static bool append(struct audiences *all, struct audience *audience, const void 
     audience->caught_up = 0;
     if (audience->source_ns == 0)
         audience->source_ns = source_ns;
-    if (audience->choked < audience->count && list_empty(&audience->dirty))
+    /* Where frames may be lost to a member whose socket is full, rounds look at such members too. */
+    if ((audience->choked < audience->count || audience->lossless) && list_empty(&audience->dirty))
         list_append(&all->dirty, &audience->dirty);
     return true;
 }

@@ -467,6 +467,8 @@ static bool run_round(struct outbox *outbox, struct audience *audience, uint64_t
             if (first)
                 observe(outbox, outbox->metric_first, audience->round_source_ns);
             first = false;
+        } else if (client->choked && !client->closing && audience->lossless && backlog_lost(outbox, client)) {
+            give_up(outbox, client, "too slow");
         }
         if (visited % CLOCK_EVERY == 0 && clock_mono_ns(outbox->clock) >= deadline_ns)
             return false;

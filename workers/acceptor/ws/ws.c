@@ -33,6 +33,10 @@ static int on_established(struct ws_conn *conn)
     struct ws *ws = conn->ws;
     conn->fd = lws_get_socket_fd(conn->wsi);
     conn_set_state(conn, CONN_OPEN);
+    if (!conn_watch_masks(conn)) {
+        conn_set_state(conn, CONN_CLOSING);
+        return -1;
+    }
     if (!ws->config.events->open(ws->config.arg, conn, ws->request, ws->listener)) {
         if (conn->state == CONN_OPEN)
             conn_set_state(conn, CONN_CLOSING);
@@ -107,9 +111,11 @@ enum err_e ws_adopt(struct ws *ws, int fd, const struct gate_request *request, u
         conn_set_state(conn, CONN_GONE);
         conn_free(conn);
     }
-    if (wsi != NULL)
+    if (wsi != NULL && conn->state > CONN_ADOPTING)
         return ERR_OK;
     ws->counts.adopt_errors++;
+    if (wsi != NULL)
+        conn_kill(conn); /* it put the head off, for want of memory */
     return ERR_CLOSED;
 }
 
@@ -169,6 +175,7 @@ enum err_e ws_new(const struct ws_config *config, struct ws **out)
         ws->config.clock = clock_system();
     if (ws->config.message_budget_bytes == 0)
         ws->config.message_budget_bytes = 16u << 20;
+    unmasked_init(ws);
     enum err_e err = start(ws);
     if (err != ERR_OK) {
         ws_free(&ws);
@@ -209,6 +216,7 @@ void ws_free(struct ws **ws)
     ticks_fini(w);
     finish_closing(w->config.loop);
     wheel_fini(&w->wheel);
+    unmasked_fini(w);
     conns_fini(w);
     free(w);
 }

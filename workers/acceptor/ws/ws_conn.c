@@ -84,6 +84,7 @@ void conn_gone(struct ws_conn *conn)
         return;
     conn_set_state(conn, CONN_GONE);
     wheel_stop(&ws->wheel, &conn->timer);
+    conn_unwatch_masks(conn);
     if (!conn->told_open)
         return;
     ws->open_count--;

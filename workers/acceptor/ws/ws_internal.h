@@ -30,6 +30,14 @@ enum conn_state_e { CONN_FREE, CONN_ADOPTING, CONN_OPEN, CONN_CLOSING, CONN_DEAD
 
 struct ws_join; /* an open fragmented message, ws_message.c */
 
+/* Where in the peer's frames the next raw byte lies, ws_unmasked.c. */
+struct mask_scan {
+    uint64_t payload; /* bytes left of the current payload; while a header is read, its length so far */
+    uint8_t at;       /* bytes of the current header seen; 0: between frames or in a payload */
+    uint8_t length_bytes; /* that the header has beyond its first two: 0, 2 or 8 */
+    bool breach;
+};
+
 struct ws_conn {
     struct ws *ws;
     struct lws *wsi;
@@ -37,6 +45,7 @@ struct ws_conn {
     struct wheel_node timer; /* OPEN: the next ping, or the limit for an answer; CLOSING: the limit for the peer's Close */
     uint64_t next_ping_ns, waiting_since_ns; /* the second: of the oldest ping without an answer; 0: none */
     struct ws_join *join;
+    struct mask_scan masks;
     int fd;
     uint8_t state;        /* enum conn_state_e */
     bool told_open;       /* `open` said yes, so `closed` is owed */
@@ -68,6 +77,8 @@ struct ws {
     uint64_t next_serial;
 
     size_t join_bytes; /* held by open fragmented messages */
+    struct ws_conn **by_fd; /* open ones, for ws_unmasked.c */
+    size_t by_fd_count;
     struct log_limit log_limit;
     struct ws_counts counts;
 };
@@ -108,6 +119,14 @@ void conn_library_closes(struct ws_conn *conn);
 void conn_received(struct ws_conn *conn, const char *data, size_t len);
 void conn_drop_join(struct ws_conn *conn);
 bool utf8_is_valid(const char *text, size_t len);
+
+/* ws_unmasked.c */
+void unmasked_init(struct ws *ws);
+void unmasked_fini(struct ws *ws);
+bool conn_watch_masks(struct ws_conn *conn); /* false: out of memory */
+void conn_unwatch_masks(struct ws_conn *conn);
+/* Raw bytes of the peer; false: there is an unmasked frame among them. */
+bool mask_scan_feed(struct mask_scan *scan, const unsigned char *data, size_t len);
 
 /* ws_ping.c */
 enum err_e ticks_init(struct ws *ws);
