@@ -343,7 +343,7 @@ static void run_deferred(struct loop *loop)
 static void wait_and_dispatch(struct loop *loop, bool wait)
 {
     if (!wait || loop->deferred_count > 0) {
-        event_base_loop(loop->base, EVLOOP_NONBLOCK);
+        event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK); /* without ONCE it repeats until all is quiet */
         return;
     }
     if (loop->heap_count > 0) {

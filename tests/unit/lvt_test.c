@@ -7,7 +7,8 @@
 
 #define RING_A 0xa1b2c3d4u
 
-static struct lvt_writer *writer_open(const struct place *place, uint32_t capacity, uint32_t ring, bool continued)
+static struct lvt_writer *writer_open(const struct place *place, uint32_t capacity, uint32_t ring,
+                                      bool continued)
 {
     struct lvt_writer *writer = NULL;
     bool is_continued;
@@ -279,11 +280,11 @@ static void capacities_and_locks(void **state)
     lvt_writer_close(&writer);
 }
 
-static void spoil(const struct place *place, size_t offset, uint64_t xor, bool sealed)
+static void spoil(const struct place *place, size_t offset, uint64_t flip, bool sealed)
 {
     struct scalpel scalpel = scalpel_open(place->lvt);
     struct lvt_page *page = (struct lvt_page *)(void *)scalpel.at;
-    *(uint64_t *)(void *)(scalpel.at + offset) ^= xor;
+    *(uint64_t *)(void *)(scalpel.at + offset) ^= flip;
     if (sealed)
         page->identity.check = lvt_identity_check(&page->identity);
     scalpel_close(&scalpel);
@@ -294,7 +295,7 @@ static void spoilt_and_foreign_files(void **state)
     const struct place *place = *state;
     static const struct {
         size_t offset;
-        uint64_t xor;
+        uint64_t flip;
         bool sealed;
         enum err_e reader;
     } defects[] = {
@@ -311,7 +312,7 @@ static void spoilt_and_foreign_files(void **state)
         struct lvt_writer *writer = writer_open(place, 10, RING_A, false);
         put(writer, 1, 1);
         lvt_writer_close(&writer);
-        spoil(place, defects[i].offset, defects[i].xor, defects[i].sealed);
+        spoil(place, defects[i].offset, defects[i].flip, defects[i].sealed);
         assert_int_equal(lvt_reader_open(place->lvt, &reader), defects[i].reader);
         writer = writer_open(place, 10, RING_A, false);
         lvt_writer_close(&writer);

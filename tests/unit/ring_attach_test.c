@@ -151,7 +151,7 @@ static void a_killed_writers_lock_is_gone(void **state)
     int ready[2];
     char byte;
     assert_int_equal(pipe(ready), 0);
-    pid_t child = fork();
+    pid_t child = fork_player();
     if (child == 0) {
         struct ring_writer *mine;
         bool continued;
@@ -199,7 +199,7 @@ static void another_size_makes_a_new_ring(void **state)
 struct defect {
     const char *name;
     size_t offset; /* of the word that is spoilt */
-    uint64_t xor;
+    uint64_t flip;
     bool sealed; /* the identity's check is made to agree with the defect */
     bool gone;   /* readers of the old file are told */
     enum err_e reader;
@@ -225,7 +225,7 @@ static void spoil(const struct place *place, const struct defect *defect)
     struct scalpel scalpel = scalpel_open(place->ring);
     struct ring_page *page = (struct ring_page *)(void *)scalpel.at;
     uint64_t *word = (uint64_t *)(void *)(scalpel.at + defect->offset);
-    *word = defect->xor == 0 ? 0 : *word ^ defect->xor;
+    *word = defect->flip == 0 ? 0 : *word ^ defect->flip;
     if (defect->sealed)
         page->identity.check = ring_identity_check(&page->identity);
     scalpel_close(&scalpel);

@@ -186,8 +186,10 @@ static void the_edge_of_a_lap_is_exact(void **state)
     script_meta(&b->script, 5);
     script_topics(&b->script, 5, 0);
     script_frame(&b->script, 5, 1024 - sizeof(struct ring_record_header));
-    for (int i = 0; i < 1024; i++)
-        assert_int_equal(ring_writer_append(b->writer, &b->script.entry), ERR_OK), ring_writer_publish(b->writer);
+    for (int i = 0; i < 1024; i++) {
+        assert_int_equal(ring_writer_append(b->writer, &b->script.entry), ERR_OK);
+        ring_writer_publish(b->writer);
+    }
     assert_true(ring_writer_tail(b->writer) == begin);
     expect(b, RING_MORE);
     assert_true(script_same(&b->script, &b->record));

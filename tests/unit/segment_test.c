@@ -9,7 +9,8 @@ static const struct stats_def defs[METRICS] = {{"frames", STATS_COUNTER}, {"late
 static struct segment *segment_make(const char *path, uint64_t incarnation, struct stats *stats)
 {
     struct segment *segment = NULL;
-    assert_int_equal(segment_create(path, "worker.3", "", incarnation, defs, METRICS, &segment, stats), ERR_OK);
+    assert_int_equal(segment_create(path, "worker.3", "", incarnation, defs, METRICS, &segment, stats),
+                     ERR_OK);
     return segment;
 }
 

@@ -96,7 +96,7 @@ static void one_round(const struct place *place, struct watch *watch)
 {
     uint64_t wanted = watch->records + 1 + entropy_u64() % 300, spins = entropy_u64() % 3000;
     uint64_t deadline = clock_mono_ns(clock_system()) + DEADLINE_NS;
-    pid_t child = fork();
+    pid_t child = fork_player();
     if (child == 0)
         writer_main(place, watch->next);
     while (watch->records < wanted) {

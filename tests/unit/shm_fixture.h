@@ -47,7 +47,8 @@ static inline int place_setup(void **state)
 {
     struct place *place = calloc(1, sizeof *place);
     assert_non_null(place);
-    snprintf(place->dir, sizeof place->dir, "%s/noria-test-XXXXXX", access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+    snprintf(place->dir, sizeof place->dir, "%s/noria-test-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     assert_non_null(mkdtemp(place->dir));
     snprintf(place->ring, sizeof place->ring, "%s/ring", place->dir);
     snprintf(place->lvt, sizeof place->lvt, "%s/lvt", place->dir);
@@ -71,6 +72,17 @@ static inline int place_teardown(void **state)
     rmdir(place->dir);
     free(place);
     return leaked == 0 && drafts == 0 ? 0 : -1;
+}
+
+/* In the child a failed assertion aborts, instead of jumping into a copy of the parent's test run. */
+static inline pid_t fork_player(void)
+{
+    fflush(NULL);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        setenv("CMOCKA_TEST_ABORT", "1", 1);
+    return pid;
 }
 
 /* A second, writable mapping of a file, for planting faults. */
@@ -188,7 +200,8 @@ static inline bool script_same(const struct script *script, const struct ring_re
                 record->meta_len == entry->meta_len && record->frame_len == entry->frame_len &&
                 (uintptr_t)record->meta % 8 == 0;
     for (uint32_t i = 0; same && i < record->topic_count; i++)
-        same = record->topics[i].hash == entry->topics[i].hash && record->topics[i].len == entry->topics[i].len &&
+        same = record->topics[i].hash == entry->topics[i].hash &&
+               record->topics[i].len == entry->topics[i].len &&
                memcmp(record->topics[i].name, entry->topics[i].name, entry->topics[i].len) == 0;
     return same && (entry->meta_len == 0 || memcmp(record->meta, entry->meta, entry->meta_len) == 0) &&
            (entry->frame_len == 0 || memcmp(record->frame, entry->frame, entry->frame_len) == 0);

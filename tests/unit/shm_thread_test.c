@@ -68,9 +68,11 @@ static void *ring_reading(void *arg)
         result->lapped += status == RING_LAPPED;
         result->wrong += status == RING_CORRUPT || status == RING_GONE;
         /* Lapped at the very end: nothing more comes. */
-        if (status == RING_LAPPED && ring_reader_head(reader) == ring_reader_position(reader) && role->play->done)
+        if (status == RING_LAPPED && ring_reader_head(reader) == ring_reader_position(reader) &&
+            role->play->done)
             break;
-        if (status == RING_EMPTY && role->play->done && ring_reader_head(reader) == ring_reader_position(reader))
+        if (status == RING_EMPTY && role->play->done &&
+            ring_reader_head(reader) == ring_reader_position(reader))
             break;
         if (status != RING_MORE)
             continue;
@@ -141,7 +143,8 @@ static void writer_and_readers_in_threads(void **state)
     for (size_t i = 0; i < 2 * READERS; i++) {
         roles[i].play = &play;
         roles[i].dawdles = i == 0;
-        assert_int_equal(pthread_create(&threads[i], NULL, i < READERS ? ring_reading : lvt_reading, &roles[i]), 0);
+        assert_int_equal(
+            pthread_create(&threads[i], NULL, i < READERS ? ring_reading : lvt_reading, &roles[i]), 0);
     }
     while (play.ready < 2 * READERS)
         sched_yield();

@@ -211,6 +211,78 @@ static void a_reboot_can_be_cut_short(void **state)
     end(p);
 }
 
+/* Commands, bytes, clients and time in random order; afterwards both PLCs answer as ever, and nothing has leaked. */
+static void anything_in_any_order(void **state)
+{
+    (void)state;
+    static const char *const commands[] = {
+        "fault m1 late 50 count 2",
+        "fault m1 split 30",
+        "fault m1 missing undone",
+        "fault m1 duplicated count 3",
+        "fault m1 garbage 0102030405",
+        "fault m1 reset",
+        "fault m1 half-open count 1",
+        "fault m1 refused",
+        "fault m1 reboot 40",
+        "clear m1",
+        "clear m1",
+        "hold m1",
+        "hold m1 command 1",
+        "release m1",
+        "release m1",
+        "set m1 alarm on",
+        "set m1 alarm off",
+        "set m1 position 12",
+        "pace m1 manual",
+        "pace m1 0",
+        "pace m1 20",
+        "step m1 3",
+        "get m1",
+        "counts m1",
+    };
+    struct play *p = begin(false);
+    uint64_t random = 1;
+    int clients[4] = {-1, -1, -1, -1};
+    for (int round = 0; round < 20000; round++) {
+        random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+        int *client = &clients[random >> 62];
+        unsigned dice = (unsigned)(random >> 40) % 100;
+        uint8_t bytes[] = {(uint8_t)(dice & 1), (uint8_t)(random >> 33) % 32, 0, 9, 9};
+        if (dice < 30)
+            tell(p, commands[(random >> 20) % ARRAY_LEN(commands)]);
+        else if (dice < 45)
+            pass_ms(p, (random >> 20) % 60);
+        else if (*client < 0)
+            *client = try_connect(p, "m1");
+        else if (dice < 90)
+            send(*client, bytes, 1 + (random >> 20) % sizeof bytes, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (dice >= 90 && *client >= 0) {
+            close(*client);
+            *client = -1;
+        }
+        turn(p);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(clients); i++)
+        if (clients[i] >= 0) close(clients[i]);
+    expect_ok(p, "clear m1");
+    expect_ok(p, "release m1");
+    expect_ok(p, "set m1 alarm off");
+    expect_ok(p, "set m1 position 3");
+    expect_ok(p, "pace m1 0");
+    const struct sim_counts *counts = &sim_server_find(p->server, "m1")->counts;
+    print_message("%lu connections, %lu replies, %lu faults, %lu held\n", counts->connections,
+                  counts->replies, counts->faults, counts->held);
+    assert_true(counts->connections > 100 && counts->replies > 100 && counts->faults > 100 &&
+                counts->held > 10);
+    int c = connect_to(p, "m1"); /* behind whatever stands in the backlog */
+    ask(p, c, "0107", "da07");
+    ask(p, c, "00", "da07");
+    hears_nothing(p, c);
+    close(c);
+    end(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -226,6 +298,7 @@ int main(void)
         cmocka_unit_test(refused),
         cmocka_unit_test(reboot),
         cmocka_unit_test(a_reboot_can_be_cut_short),
+        cmocka_unit_test(anything_in_any_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -122,18 +122,25 @@ static inline void expect_ok(struct play *play, const char *line)
 
 /* --- clients ------------------------------------------------------------------------------------------------------- */
 
-static inline int try_connect(struct play *play, const char *id)
+/* receive_buffer 0: the system's. */
+static inline int try_connect_with(struct play *play, const char *id, int receive_buffer)
 {
     struct sockaddr_in address = {.sin_family = AF_INET,
                                   .sin_port = htons(sim_server_find(play->server, id)->port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (receive_buffer > 0) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
         close(fd);
         return -1;
     }
     fcntl(fd, F_SETFL, O_NONBLOCK);
     return fd;
+}
+
+static inline int try_connect(struct play *play, const char *id)
+{
+    return try_connect_with(play, id, 0);
 }
 
 static inline int connect_to(struct play *play, const char *id)

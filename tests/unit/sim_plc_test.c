@@ -193,8 +193,11 @@ static void a_client_that_never_reads(void **state)
 {
     (void)state;
     struct play *p = begin(false);
-    int c = connect_to(p, "m1");
+    int c = try_connect_with(p, "m1", 2048);
     ask(p, c, "00", "da00");
+    char fault[64 + 2 * SIM_GARBAGE_MAX + 1] = "fault m1 garbage ";
+    memset(fault + strlen(fault), 'a', 2 * SIM_GARBAGE_MAX); /* fills the buffers sooner than replies do */
+    expect_ok(p, fault);
     const struct sim_conn *conn = &sim_server_find(p->server, "m1")->conn;
     static const uint8_t zeroes[SIM_READ_MAX];
     uint64_t deadline = clock_mono_ns(clock_system()) + PLAY_DEADLINE_NS;

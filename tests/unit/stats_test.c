@@ -235,9 +235,9 @@ static void garbage_in_a_block(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_block_describes_itself),    cmocka_unit_test(an_empty_table_is_a_block),
-        cmocka_unit_test(quantiles_of_single_values),  cmocka_unit_test(quantiles_of_a_spread),
-        cmocka_unit_test(headers_that_make_no_sense),  cmocka_unit_test(descriptors_that_make_no_sense),
+        cmocka_unit_test(a_block_describes_itself),   cmocka_unit_test(an_empty_table_is_a_block),
+        cmocka_unit_test(quantiles_of_single_values), cmocka_unit_test(quantiles_of_a_spread),
+        cmocka_unit_test(headers_that_make_no_sense), cmocka_unit_test(descriptors_that_make_no_sense),
         cmocka_unit_test(garbage_in_a_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

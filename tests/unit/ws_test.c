@@ -2,7 +2,7 @@
  * chosen by the path that a client asks for. */
 #include "raw_client.h"
 
-#include <sys/resource.h>
+#include <sys/ioctl.h>
 
 #include "gate.h"
 #include "must.h"
@@ -166,6 +166,13 @@ static int teardown(void **state)
     free(s);
     server = NULL;
     return 0;
+}
+
+static int unread(int fd)
+{
+    int bytes = 0;
+    ioctl(fd, FIONREAD, &bytes);
+    return bytes;
 }
 
 static struct raw_client client_open(const char *path)
@@ -415,11 +422,56 @@ static void breaches_are_1002(void **state)
         raw_send(&c, rows[i].bytes, rows[i].len);
         raw_expect_close(&c, 1002);
         assert_int_equal(server->ws->counts.protocol_errors, i + 1);
-        raw_send_frame(&c, 0x88, "\x03\xea", 2);
+        raw_send_frame(&c, 0x88, "\x03\xea", 2); /* after some breaches nothing is understood any more */
+        clock_manual_advance_ns(&server->clock, 3 * NS_PER_S);
         raw_until_end(&c);
         raw_close(&c);
         PUMP_UNTIL(&server->loop, server->closes == i + 1);
     }
+}
+
+static void unmasked_frames_are_1002(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len, messages; /* delivered before */
+    } rows[] = {
+        {"\x81\x03" "abc", 5, 0},
+        {"\x81\x00", 2, 0},
+        {"\x88\x00", 2, 0},
+        {"\x89\x02" "hi", 4, 0},
+        {"\x82\x7e\x01\x00", 4, 0},
+        {"\x81\x81\0\0\0\0x\x81\x01y", 10, 1},
+        {"\x82\xfe\0\x7e\1\2\3\4......................................................................."
+         ".......................................................\x8a\x00", 136, 1},
+        {"\x82\xff\0\0\0\0\0\0\0\x03\1\2\3\4...\x81\x01z", 20, 1},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct raw_client c = client_open("/sink");
+        unsigned before = server->messages;
+        for (size_t n = 0; n < rows[i].len; n++) { /* byte by byte: each is read alone */
+            raw_send(&c, rows[i].bytes + n, 1);
+            PUMP_UNTIL(&server->loop, server->last == NULL || unread(server->last->fd) == 0);
+        }
+        raw_expect_close(&c, 1002);
+        assert_int_equal(server->messages, before + rows[i].messages);
+        assert_int_equal(server->ws->counts.protocol_errors, i + 1);
+        raw_close(&c);
+        PUMP_UNTIL(&server->loop, server->closes == i + 1);
+    }
+}
+
+static void unmasked_frame_behind_the_head(void **state)
+{
+    (void)state;
+    struct raw_client c = raw_connect(&server->loop, server->port);
+    raw_send_text(&c, "GET /sink HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                      "Sec-WebSocket-Key: " RAW_KEY "\r\nSec-WebSocket-Version: 13\r\n\r\n\x81\x01x");
+    raw_expect_101(&c);
+    raw_expect_close(&c, 1002);
+    assert_int_equal(server->messages, 0);
+    raw_close(&c);
 }
 
 static void close_codes_are_answered(void **state)
@@ -819,6 +871,8 @@ int main(void)
         T(invalid_utf8_is_1007),
         cmocka_unit_test(utf8_table),
         T(breaches_are_1002),
+        T(unmasked_frames_are_1002),
+        T(unmasked_frame_behind_the_head),
         T(close_codes_are_answered),
         T(closing_from_every_callback),
         T(a_peer_that_does_not_answer_a_close),

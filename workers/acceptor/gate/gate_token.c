@@ -15,6 +15,13 @@ static bool found_token(struct judge *judge, const char *token)
     return true;
 }
 
+static void redact(struct gate_request *request, const char *name)
+{
+    for (size_t i = 0; i < request->header_count; i++)
+        if (strcmp(request->headers[i].name, name) == 0)
+            request->headers[i].value = "***";
+}
+
 /* --- Sec-WebSocket-Protocol -------------------------------------------------------------------------------------- */
 
 static bool take_protocol(struct judge *judge, const char *element, size_t len)
@@ -49,8 +56,10 @@ bool judge_protocols(struct judge *judge)
         if (!take_protocol(judge, element, len))
             return false;
     }
-    if (request->protocol_count > 0 && strcmp(request->protocols[0], "bearer") == 0)
+    if (request->protocol_count > 0 && strcmp(request->protocols[0], "bearer") == 0) {
         request->protocol = "bearer";
+        redact(request, list.name);
+    }
     return true;
 }
 
@@ -63,9 +72,7 @@ static bool judge_authorization(struct judge *judge)
         return false;
     if (value == NULL)
         return true;
-    for (size_t i = 0; i < judge->request->header_count; i++)
-        if (judge->request->headers[i].value == value)
-            judge->request->headers[i].value = "***";
+    redact(judge->request, "authorization");
     if (strncasecmp(value, "bearer", 6) != 0 || (value[6] != ' ' && value[6] != '\0'))
         return true;
     return found_token(judge, value + 6 + strspn(value + 6, " "));

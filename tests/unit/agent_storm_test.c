@@ -1,0 +1,334 @@
+/* A bounded storm: an agent between a PLC whose faults and conditions come at random and a broker that forgets it, dies,
+ * keeps acknowledgements to itself and repeats commands. The seed is printed; NORIA_SEED replays it.
+ *
+ * What must hold whatever happens, and however slow the machine is:
+ * - the PLC is sent each move at most once: moves are numbered by their target, and counted in its log of truth;
+ * - every value that the broker is told is one that the PLC had;
+ * - each command gets one result, under one number while that is not acknowledged; a successful move one completion;
+ * - a result that says "not sent" is true; one that says success is of a command that was written;
+ * - when the storm is over, everything is as it should be, and commands work.
+ */
+#include "agent_fixture.h"
+
+#include "entropy.h"
+#include "hash.h"
+
+#define STEPS    400
+#define COMMANDS STEPS
+
+struct storm {
+    struct agent_play *play;
+    uint64_t random, gen;
+    struct {
+        bool move;
+        struct wire_message message;
+        unsigned target;
+    } commands[COMMANDS + 2];
+    size_t checked_states;
+};
+
+static uint64_t pick(struct storm *storm, uint64_t below)
+{
+    storm->random = hash_u64(storm->random + 1);
+    return storm->random % below;
+}
+
+static bool one_in(struct storm *storm, uint64_t n)
+{
+    return pick(storm, n) == 0;
+}
+
+/* --- the weather --------------------------------------------------------------------------------------------------- */
+
+static void fault(struct storm *storm)
+{
+    static const char *const faults[] = {
+        "late 5",           "late 40",        "split 3",  "split 40",   "missing",  "duplicated", "garbage 17",
+        "garbage 17181920", "reset",          "refused",  "reboot 20",  "half-open"};
+    const char *what = faults[pick(storm, sizeof faults / sizeof faults[0])];
+    bool whole = strcmp(what, "refused") == 0 || strncmp(what, "reboot", 6) == 0;
+    if (whole)
+        plc_tell(&storm->play->f, "fault m1 %s", what);
+    else
+        plc_tell(&storm->play->f, "fault m1 %s%s count %u", what, one_in(storm, 3) ? " undone" : "",
+                 1 + (unsigned)pick(storm, 4));
+}
+
+static void condition(struct storm *storm)
+{
+    static const char *const conditions[] = {"alarm", "manual"};
+    plc_tell(&storm->play->f, "set m1 %s %s", conditions[pick(storm, 2)], one_in(storm, 3) ? "on" : "off");
+}
+
+static void command(struct storm *storm)
+{
+    struct agent_play *play = storm->play;
+    bool move = !one_in(storm, 4);
+    unsigned target = 1 + (unsigned)pick(storm, 24);
+    struct wire_message message = play_command(play, move ? 1 : 0, move ? (int)target : -1);
+    message.command.deadline_ms = one_in(storm, 5) ? (int64_t)pick(storm, 30) : 20000;
+    uint64_t serial = play->serial;
+    storm->commands[serial].move = move;
+    storm->commands[serial].target = target;
+    storm->commands[serial].message = message;
+    broker_send(&play->broker, &message);
+}
+
+static void repeat_command(struct storm *storm)
+{
+    struct agent_play *play = storm->play;
+    if (play->serial == 0)
+        return;
+    struct wire_message *message = &storm->commands[1 + pick(storm, play->serial)].message;
+    message->command.resent = true;
+    broker_send(&play->broker, message);
+}
+
+static void forget(struct storm *storm)
+{
+    struct wire_message again = {.type = WIRE_RE_HELLO, .re_hello = {storm->play->incarnation}};
+    unsigned hellos = storm->play->broker.hellos;
+    broker_send(&storm->play->broker, &again);
+    PLAY_UNTIL(storm->play, storm->play->broker.hellos > hellos);
+}
+
+/* A worker sends its pending commands again to the next broker; which those are does not matter to the agent. */
+static void new_broker(struct storm *storm)
+{
+    struct agent_play *play = storm->play;
+    unsigned hellos = play->broker.hellos;
+    broker_end(&play->broker);
+    for (uint64_t turns = pick(storm, 200); turns > 0; turns--)
+        play_turn(play);
+    broker_open(&play->broker, ++storm->gen);
+    PLAY_UNTIL(play, play->broker.hellos > hellos);
+    for (uint64_t serial = play->serial > 5 ? play->serial - 5 : 1; serial <= play->serial; serial++) {
+        struct wire_message *message = &storm->commands[serial].message;
+        message->command.resent = true;
+        broker_send(&play->broker, message);
+    }
+}
+
+static void acknowledge(struct storm *storm)
+{
+    struct fake_broker *broker = &storm->play->broker;
+    if (broker->outcome_count > 0)
+        broker_ack(broker, storm->play->incarnation, broker->outcomes[broker->outcome_count - 1].wire.outcome_seq);
+}
+
+static void step(struct storm *storm)
+{
+    struct agent_play *play = storm->play;
+    switch (pick(storm, 16)) {
+    case 0:
+    case 1:
+    case 2:
+        fault(storm);
+        break;
+    case 3:
+    case 4:
+        plc_tell(&play->f, "clear m1");
+        break;
+    case 5:
+        condition(storm);
+        break;
+    case 6:
+        repeat_command(storm);
+        break;
+    case 7:
+        forget(storm);
+        break;
+    case 8:
+        if (one_in(storm, 4))
+            new_broker(storm);
+        break;
+    case 9:
+        acknowledge(storm);
+        break;
+    default:
+        command(storm);
+    }
+    for (uint64_t turns = pick(storm, 300); turns > 0; turns--)
+        play_turn(play);
+}
+
+/* --- what must hold ------------------------------------------------------------------------------------------------ */
+
+/* Garbage that two bytes long would be a valid reply is not among the faults; so a reading is a moment of the PLC. */
+static void check_states(struct storm *storm)
+{
+    const struct fake_broker *broker = &storm->play->broker;
+    for (; storm->checked_states < broker->state_count; storm->checked_states++) {
+        const struct wire_state *s = &broker->states[storm->checked_states];
+        assert_int_equal(s->state_seq, storm->checked_states + 1);
+        if (!s->has_reading)
+            continue;
+        assert_true(s->position < 26);
+        assert_int_equal(s->raw_status & 0xf0, 0xd0);
+        assert_true(s->raw_status != 0x17 && s->raw_status != 0x19);
+    }
+}
+
+struct tally {
+    unsigned results, completions;
+    const struct seen_outcome *result;
+};
+
+/* Numbers that came again carry the same content, and count once; a fresh number for an old result is allowed only
+ * after its acknowledgement, which the storm gives at random: then contents agree. */
+static struct tally tally(const struct storm *storm, uint64_t serial)
+{
+    const struct fake_broker *broker = &storm->play->broker;
+    struct tally tally = {.result = NULL};
+    const struct seen_outcome *completion = NULL;
+    for (size_t i = 0; i < broker->outcome_count; i++) {
+        const struct seen_outcome *o = &broker->outcomes[i], **first;
+        if (o->wire.command_serial != serial)
+            continue;
+        first = o->wire.kind == OUTCOME_RESULT ? &tally.result : &completion;
+        if (*first == NULL)
+            *first = o;
+        assert_int_equal(o->wire.code, (*first)->wire.code);
+        assert_int_equal(o->wire.sent, (*first)->wire.sent);
+        assert_int_equal(o->wire.position, (*first)->wire.position);
+        assert_int_equal(o->wire.source_ns, (*first)->wire.source_ns);
+        assert_string_equal(o->text, (*first)->text);
+    }
+    tally.results = tally.result != NULL;
+    tally.completions = completion != NULL;
+    return tally;
+}
+
+/* How many moves to each target the PLC was sent, against how many commands say so. */
+static void check_moves(const struct storm *storm)
+{
+    unsigned sure[26] = {0}, maybe[26] = {0};
+    for (uint64_t serial = 1; serial <= storm->play->serial; serial++) {
+        struct tally t = tally(storm, serial);
+        if (!storm->commands[serial].move || !t.result->wire.sent)
+            continue;
+        if (t.result->wire.code == CODE_NONE)
+            sure[storm->commands[serial].target]++;
+        else
+            maybe[storm->commands[serial].target]++;
+    }
+    for (unsigned target = 0; target < 26; target++) {
+        char hex[8];
+        snprintf(hex, sizeof hex, "01%02x\n", target);
+        assert_in_range(plc_log_count(&storm->play->f, "m1", hex), sure[target], sure[target] + maybe[target]);
+    }
+}
+
+static void check_commands(const struct storm *storm)
+{
+    for (uint64_t serial = 1; serial <= storm->play->serial; serial++) {
+        struct tally t = tally(storm, serial);
+        assert_int_equal(t.results, 1);
+        bool moved = storm->commands[serial].move && t.result->wire.code == CODE_NONE;
+        assert_int_equal(t.completions, moved ? 1 : 0);
+        if (t.result->wire.code == CODE_NONE || t.result->wire.code == CODE_OUTCOME_UNKNOWN)
+            assert_true(t.result->wire.sent);
+        else
+            assert_false(t.result->wire.sent);
+    }
+}
+
+/* The weather was rough enough to have met the code. */
+static void check_variety(const struct storm *storm)
+{
+    unsigned codes[CODE_COUNT] = {0};
+    for (uint64_t serial = 1; serial <= storm->play->serial; serial++)
+        codes[tally(storm, serial).result->wire.code]++;
+    struct agent_play *play = storm->play;
+    print_message("success %u, unknown %u, busy %u, interlock %u, timeout %u, connection %u; repeated %llu, hellos %u\n",
+                  codes[CODE_NONE], codes[CODE_OUTCOME_UNKNOWN], codes[CODE_BUSY], codes[CODE_INTERLOCK],
+                  codes[CODE_TIMEOUT], codes[CODE_CONNECTION_ERROR],
+                  (unsigned long long)play_metric(play, UPLINK_METRIC_COMMANDS_REPEATED), play->broker.hellos);
+    assert_true(codes[CODE_NONE] > 0);
+}
+
+static bool all_answered(const struct storm *storm)
+{
+    for (uint64_t serial = 1; serial <= storm->play->serial; serial++) {
+        struct tally t = tally(storm, serial);
+        bool moved = t.results == 1 && storm->commands[serial].move && t.result->wire.code == CODE_NONE;
+        if (t.results == 0 || (moved && t.completions == 0))
+            return false;
+    }
+    return true;
+}
+
+static void calm(struct storm *storm)
+{
+    struct agent_play *play = storm->play;
+    plc_tell(&play->f, "clear m1");
+    plc_tell(&play->f, "set m1 alarm off");
+    plc_tell(&play->f, "set m1 manual off");
+    PLAY_UNTIL(play, all_answered(storm) && !play->plc->machine.moving);
+    PLAY_UNTIL(play, play_shows(play, CONNECTION_CONNECTED, 218, (int)play->plc->machine.position));
+    unsigned target = play->plc->machine.position == 5 ? 6 : 5;
+    struct wire_message last = play_command(play, 1, (int)target);
+    storm->commands[play->serial].move = true;
+    storm->commands[play->serial].target = target;
+    broker_send(&play->broker, &last);
+    PLAY_UNTIL(play, all_answered(storm));
+    PLAY_UNTIL(play, play_shows(play, CONNECTION_CONNECTED, 218, (int)target));
+    assert_int_equal(tally(storm, play->serial).result->wire.code, CODE_NONE);
+}
+
+static void storm_with(uint64_t seed, bool persistent)
+{
+    struct storm *storm = calloc(1, sizeof *storm);
+    struct agent_play *play = storm->play = play_set("standard", 1);
+    print_message("seed %llu, %s\n", (unsigned long long)seed, persistent ? "persistent" : "per request");
+    storm->random = seed;
+    storm->gen = play->broker.gen;
+    play->broker.keep_acks = true;
+    play->machine.persistent = persistent;
+    play->machine.reply_timeout_ms = 25;
+    play->machine.connect_timeout_ms = 50;
+    play->machine.poll_interval_ms = 3;
+    play->machine.poll_moving_ms = 1;
+    play->machine.backoff_min_ms = 1;
+    play->machine.backoff_max_ms = 4;
+    play->machine.move_timeout_ms = 200;
+    play_start_agent(play);
+    PLAY_UNTIL(play, play_state(play) != NULL);
+    for (int i = 0; i < STEPS; i++)
+        step(storm);
+    calm(storm);
+    check_states(storm);
+    check_commands(storm);
+    check_moves(storm);
+    check_variety(storm);
+    play_end(play);
+    free(storm);
+}
+
+static uint64_t seed_of(uint64_t nth)
+{
+    const char *text = getenv("NORIA_SEED");
+    return text != NULL ? strtoull(text, NULL, 10) : nth;
+}
+
+static void persistent_storm(void **state)
+{
+    (void)state;
+    storm_with(seed_of(entropy_u64() >> 20), true);
+}
+
+static void per_request_storm(void **state)
+{
+    (void)state;
+    storm_with(seed_of(entropy_u64() >> 20), false);
+}
+
+int main(void)
+{
+    log_init("agent", LOG_ERROR);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(persistent_storm),
+        cmocka_unit_test(per_request_storm),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

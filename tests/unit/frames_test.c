@@ -1,0 +1,146 @@
+/* frames: exact bytes of every frame that enters the ring. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "frames_carousel.h"
+#include "must.h"
+#include "ws_frame.h"
+
+#define WALL_MS 1737973800000ULL /* 2025-01-27T10:30:00.000Z, the documents' time */
+
+static const struct frames_seq seq = {0x00c0ffee, 64 * 1234};
+
+static void payload_is(struct frame_bytes frame, const char *expected)
+{
+    size_t len = strlen(expected), header = ws_frame_header_len(len);
+    assert_int_equal(frame.len, len + header);
+    assert_int_equal(frame.at[0], 0x81);
+    assert_int_equal(ws_frame_total_len(frame.at, frame.len), frame.len);
+    assert_memory_equal(frame.at + header, expected, len);
+}
+
+static void state_broadcast(void **state)
+{
+    (void)state;
+    unsigned char memory[FRAMES_CAROUSEL_MAX];
+    static const char text[] = "\"status\":{},\"position\":null,\"raw_status\":null,\"connection_status\":\"disconnected\"";
+    uint32_t at;
+    struct frame_bytes frame =
+        frames_carousel_state(memory, sizeof memory, "a.b", text, sizeof text - 1, WALL_MS, seq, &at);
+    payload_is(frame, "{\"type\":\"status_broadcast\",\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"status\":{\"a.b\":{"
+                      "\"status\":{},\"position\":null,\"raw_status\":null,\"connection_status\":\"disconnected\""
+                      "}},\"seq\":\"00c0ffee-1234\"}");
+    assert_memory_equal(frame.at + at, text, sizeof text - 1);
+}
+
+static const struct carousel_command move = {"m", "req \"1\"", 1, 25}, plain = {"m", "", 9, -1};
+
+static void results(void **state)
+{
+    (void)state;
+    unsigned char memory[FRAMES_CAROUSEL_MAX];
+    payload_is(frames_carousel_result(memory, sizeof memory, &move, CODE_NONE, "", WALL_MS, seq),
+               "{\"type\":\"command_result\",\"machine_id\":\"m\",\"success\":true,\"data\":{\"command_sent\":1,"
+               "\"argument\":25,\"result\":\"Comando ejecutado correctamente\"},\"request_id\":\"req \\\"1\\\"\","
+               "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
+    payload_is(frames_carousel_result(memory, sizeof memory, &plain, CODE_OUTCOME_UNKNOWN, "gone", WALL_MS, seq),
+               "{\"type\":\"command_result\",\"machine_id\":\"m\",\"success\":false,\"data\":{\"command_sent\":9,"
+               "\"argument\":null,\"result\":\"gone\"},\"code\":\"OUTCOME_UNKNOWN\","
+               "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
+}
+
+static void completions(void **state)
+{
+    (void)state;
+    unsigned char memory[FRAMES_CAROUSEL_MAX];
+    payload_is(frames_carousel_completed(memory, sizeof memory, &move, true, 25, 1234, WALL_MS, seq),
+               "{\"type\":\"command_completed\",\"machine_id\":\"m\",\"command\":{\"command\":1,\"argument\":25},"
+               "\"success\":true,\"position\":25,\"elapsed_ms\":1234,\"request_id\":\"req \\\"1\\\"\","
+               "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
+    payload_is(frames_carousel_completed(memory, sizeof memory, &plain, false, -1, 0, WALL_MS, seq),
+               "{\"type\":\"command_completed\",\"machine_id\":\"m\",\"command\":{\"command\":9,\"argument\":null},"
+               "\"success\":false,\"position\":null,\"elapsed_ms\":0,"
+               "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
+}
+
+static void errors_and_alarms(void **state)
+{
+    (void)state;
+    unsigned char memory[FRAMES_CAROUSEL_MAX];
+    payload_is(frames_carousel_error(memory, sizeof memory, &plain, CODE_BUSY, "", WALL_MS, seq),
+               "{\"type\":\"error\",\"error\":\"Machine is busy\",\"code\":\"BUSY\",\"machine_id\":\"m\","
+               "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
+    payload_is(frames_carousel_alarm(memory, sizeof memory, "m", "estop", true, WALL_MS, seq),
+               "{\"type\":\"alarm\",\"machine_id\":\"m\",\"condition\":\"estop\",\"active\":true,"
+               "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
+}
+
+static void every_buffer_that_is_too_small_gives_nothing(void **state)
+{
+    (void)state;
+    unsigned char whole[FRAMES_CAROUSEL_MAX];
+    size_t need = WS_HEADER_MAX;
+    struct frame_bytes frame = frames_carousel_error(whole, sizeof whole, &move, CODE_BUSY, "", WALL_MS, seq);
+    need += frame.len - ws_frame_header_len(frame.len - 4);
+    for (size_t cap = 0; cap < need; cap++) {
+        unsigned char *memory = malloc(cap + 1);
+        assert_int_equal(frames_carousel_error(memory, cap, &move, CODE_BUSY, "", WALL_MS, seq).len, 0);
+        free(memory);
+    }
+    assert_true(frames_carousel_error(whole, need, &move, CODE_BUSY, "", WALL_MS, seq).len > 0);
+}
+
+static void the_longest_of_everything_fits(void **state)
+{
+    (void)state;
+    unsigned char memory[FRAMES_CAROUSEL_MAX];
+    char id[MACHINE_ID_MAX + 1] = {0}, request[REQUEST_ID_MAX + 1] = {0}, text[MACHINE_TEXT_MAX], reason[201] = {0};
+    uint32_t at;
+    memset(id, 1, MACHINE_ID_MAX); /* six bytes each once escaped */
+    memset(request, 1, REQUEST_ID_MAX);
+    memset(reason, 1, 200);
+    memset(text, 'x', sizeof text);
+    struct carousel_command longest = {id, request, 255, 255};
+    struct frames_seq last = {UINT32_MAX, UINT64_MAX};
+    assert_true(frames_carousel_state(memory, sizeof memory, id, text, sizeof text, UINT64_MAX, last, &at).len > 0);
+    assert_true(frames_carousel_result(memory, sizeof memory, &longest, CODE_OUTCOME_UNKNOWN, reason, WALL_MS, last).len > 0);
+    assert_true(frames_carousel_error(memory, sizeof memory, &longest, CODE_INTERLOCK, reason, WALL_MS, last).len > 0);
+    assert_true(frames_carousel_completed(memory, sizeof memory, &longest, true, 255, UINT64_MAX, WALL_MS, last).len > 0);
+}
+
+static void headers_of_every_length_class(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {0, 1, 125, 126, 127, 65535, 65536, 100000};
+    unsigned char *memory = malloc(100000 + WS_HEADER_MAX);
+    for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+        unsigned char *frame = ws_frame_prepend(memory + WS_HEADER_MAX, lengths[i], WS_BINARY);
+        size_t header = ws_frame_header_len(lengths[i]);
+        assert_ptr_equal(frame + header, memory + WS_HEADER_MAX);
+        assert_int_equal(frame[0], 0x82);
+        assert_int_equal(ws_frame_total_len(frame, header), header + lengths[i]);
+        for (size_t known = 0; known < header; known++)
+            assert_int_equal(ws_frame_total_len(frame, known), 0);
+    }
+    free(memory);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(state_broadcast),
+        cmocka_unit_test(results),
+        cmocka_unit_test(completions),
+        cmocka_unit_test(errors_and_alarms),
+        cmocka_unit_test(every_buffer_that_is_too_small_gives_nothing),
+        cmocka_unit_test(the_longest_of_everything_fits),
+        cmocka_unit_test(headers_of_every_length_class),
+    };
+    return cmocka_run_group_tests_name("frames", tests, NULL, NULL);
+}

@@ -1,0 +1,361 @@
+/* launcher_up_test.c — the program `noria` itself, with scripts in the place of its processes: what it starts and says, how
+ * it ends, what it leaves; and `noria stats` over real segments. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "clock.h"
+#include "must.h"
+#include "proc.h"
+#include "segment.h"
+
+#define DEADLINE_NS (30 * NS_PER_S)
+
+static char base[64], noria[PATH_MAX];
+
+static const char *below(const char *name)
+{
+    static char paths[64][128];
+    static unsigned next;
+    char *path = paths[next++ % ARRAY_LEN(paths)];
+    snprintf(path, sizeof paths[0], "%s/%s", base, name);
+    return path;
+}
+
+static void write_file(const char *name, const char *text, mode_t mode)
+{
+    int fd = open(below(name), O_CREAT | O_WRONLY | O_TRUNC, mode);
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+static const char *content(const char *name)
+{
+    static char text[32 * 1024];
+    int fd = open(below(name), O_RDONLY);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    return text;
+}
+
+/* Stands in for all four programs: notes its arguments, says READY, ends on SIGTERM. */
+static const char stand_in[] = "#!/bin/sh\n"
+                               "name=$(basename $0)\n"
+                               "trap 'echo $name >>$T/ended; exit 0' TERM\n"
+                               "echo \"$name $* fds=$LISTEN_FDS names=$LISTEN_FDNAMES dir=$NORIA_RUNTIME_DIR\" >>$T/args\n"
+                               "test $name != noria-broker || : >$T/run/bus/broker.sock\n"
+                               "echo READY >&$NORIA_READY_FD\n"
+                               "while :; do read x <$T/never; done\n";
+
+static int setup(void **state)
+{
+    (void)state;
+    static const char *const programs[] = {"bin/plc-sim", "bin/noria-broker", "bin/plc-agent", "bin/noria-worker"};
+    snprintf(base, sizeof base, "/tmp/up_test.XXXXXX");
+    if (mkdtemp(base) == NULL || mkdir(below("bin"), 0700) != 0 || mkfifo(below("never"), 0600) != 0)
+        return -1;
+    for (size_t i = 0; i < ARRAY_LEN(programs); i++)
+        write_file(programs[i], stand_in, 0700);
+    write_file("conf.yaml",
+               "workers: {count: 2}\n"
+               "listeners: [{name: main, port: 0}, {name: six, address: '::1', port: 0}]\n"
+               "machines:\n"
+               "  - {id: left, name: Izquierda, ip: 10.0.0.1, simulator: true}\n"
+               "  - {id: right, ip: 10.0.0.2, profile: not-built-in}\n",
+               0600);
+    setenv("T", base, 1);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"bin/plc-sim", "bin/noria-broker", "bin/plc-agent", "bin/noria-worker",
+                                        "conf.yaml",   "never",            "args",          "ended",
+                                        "out",         "err",              "bad.yaml"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        unlink(below(names[i]));
+    rmdir(below("bin"));
+    return rmdir(base); /* fails if the runtime directory, or anything else, was left */
+}
+
+/* --- running noria ---------------------------------------------------------------------------------------------- */
+
+static pid_t start(const char *const *argv)
+{
+    unlink(below("out")); /* what it says is not to be taken for what the one before said */
+    unlink(below("err"));
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        dup2(open(below("out"), O_CREAT | O_WRONLY | O_TRUNC, 0600), STDOUT_FILENO);
+        dup2(open(below("err"), O_CREAT | O_WRONLY | O_TRUNC, 0600), STDERR_FILENO);
+        execv(noria, (char *const *)argv);
+        _exit(126);
+    }
+    return pid;
+}
+
+static pid_t start_up(void)
+{
+    const char *const argv[] = {"noria",     "up",          "-c",            below("conf.yaml"), "--bin-dir",
+                                below("bin"), "--runtime-dir", below("run"), NULL};
+    return start(argv);
+}
+
+static void pause_briefly(void)
+{
+    nanosleep(&(struct timespec){0, 1000000}, NULL);
+}
+
+#define UNTIL(cond)                                                                                                    \
+    do {                                                                                                               \
+        uint64_t until_end = clock_mono_ns(clock_system()) + DEADLINE_NS;                                              \
+        while (!(cond)) {                                                                                              \
+            if (clock_mono_ns(clock_system()) > until_end)                                                             \
+                fail_msg("waited in vain for %s", #cond);                                                              \
+            pause_briefly();                                                                                           \
+        }                                                                                                              \
+    } while (0)
+
+static int exit_code(pid_t pid)
+{
+    int status;
+    UNTIL(waitpid(pid, &status, WNOHANG) == pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+static int run(const char *const *argv)
+{
+    return exit_code(start(argv));
+}
+
+static bool says(const char *file, const char *text)
+{
+    return strstr(content(file), text) != NULL;
+}
+
+static void expect(const char *file, const char *text)
+{
+    if (!says(file, text))
+        fail_msg("%s does not say \"%s\":\n%s", file, text, content(file));
+}
+
+static size_t lines_with(const char *file, const char *word)
+{
+    size_t count = 0;
+    for (const char *at = strstr(content(file), word); at != NULL; at = strstr(at + 1, word))
+        count++;
+    return count;
+}
+
+/* --- up --------------------------------------------------------------------------------------------------------- */
+
+static void up_starts_all_and_leaves_nothing(void **state)
+{
+    (void)state;
+    pid_t pid = start_up();
+    UNTIL(says("out", "noria: ready\n"));
+    char text[256];
+    expect("out", "connect   ws://127.0.0.1:");
+    expect("out", "connect   ws://[::1]:");
+    expect("out", "machine   left \"Izquierda\", simulated at 127.0.0.1 port 3201\n");
+    expect("out", "machine   right \"right\", PLC at 10.0.0.2 port 3200\n");
+    expect("out", "\"machine_id\":\"left\"");
+    expect("err", "profile-unknown machine=right profile=not-built-in");
+    snprintf(text, sizeof text, "plc-sim -c %s fds= names= dir=%s\n", below("conf.yaml"), below("run"));
+    assert_ptr_equal(strstr(content("args"), text), content("args"));
+    snprintf(text, sizeof text, "plc-agent -c %s -m right fds= names= dir=%s\n", below("conf.yaml"), below("run"));
+    expect("args", text);
+    snprintf(text, sizeof text, "noria-worker -c %s fds=2 names=main:six dir=%s\n", below("conf.yaml"), below("run"));
+    expect("args", text);
+    assert_int_equal(lines_with("args", "noria-worker"), 2);
+    kill(pid, SIGINT);
+    assert_int_equal(exit_code(pid), 0);
+    assert_string_equal(content("ended"), "noria-worker\nnoria-worker\nplc-agent\nplc-agent\nnoria-broker\nplc-sim\n");
+    assert_int_not_equal(access(below("run"), F_OK), 0);
+}
+
+static void a_second_up_is_refused(void **state)
+{
+    (void)state;
+    pid_t first = start_up();
+    UNTIL(says("out", "noria: ready\n"));
+    pid_t second = start_up();
+    assert_int_equal(exit_code(second), PROC_EXIT_FAILURE);
+    expect("err", "another noria up runs here");
+    kill(first, SIGTERM);
+    assert_int_equal(exit_code(first), 0);
+}
+
+static void a_killed_launchers_family_stops_and_is_succeeded(void **state)
+{
+    (void)state;
+    pid_t pid = start_up();
+    UNTIL(says("out", "noria: ready\n"));
+    kill(pid, SIGKILL);
+    assert_int_equal(exit_code(pid), 1000 + SIGKILL);
+    UNTIL(lines_with("ended", "\n") == 6);
+    assert_int_equal(access(below("run/bus/broker.sock"), F_OK), 0);
+    pid = start_up();
+    UNTIL(says("out", "noria: ready\n"));
+    kill(pid, SIGINT);
+    assert_int_equal(exit_code(pid), 0);
+}
+
+static void a_child_that_dies_is_started_again(void **state)
+{
+    (void)state;
+    pid_t pid = start_up();
+    UNTIL(says("out", "noria: ready\n"));
+    const char *at = strstr(content("err"), "process-started name=broker pid=");
+    assert_non_null(at);
+    kill((pid_t)atoi(at + strlen("process-started name=broker pid=")), SIGKILL);
+    UNTIL(lines_with("args", "noria-broker") == 2);
+    UNTIL(lines_with("err", "process-ready name=broker") == 2);
+    expect("err", "process-died name=broker");
+    expect("err", "signal=SIGKILL");
+    kill(pid, SIGINT);
+    assert_int_equal(exit_code(pid), 0);
+    assert_int_equal(lines_with("out", "noria: ready"), 1);
+}
+
+static void what_cannot_start_says_why(void **state)
+{
+    (void)state;
+    int taken = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    assert_int_equal(bind(taken, (struct sockaddr *)&address, size), 0);
+    assert_int_equal(listen(taken, 1), 0);
+    assert_int_equal(getsockname(taken, (struct sockaddr *)&address, &size), 0);
+    char text[256];
+    snprintf(text, sizeof text, "listeners: [{name: main, port: %u}]\n", ntohs(address.sin_port));
+    write_file("bad.yaml", text, 0600);
+    const char *const argv[] = {"noria", "up", "-c", below("bad.yaml"), "--bin-dir", below("bin"), "--runtime-dir",
+                                below("run"), NULL};
+    assert_int_equal(run(argv), PROC_EXIT_FAILURE);
+    snprintf(text, sizeof text, "name=main address=127.0.0.1 port=%u error=\"the port is in use", ntohs(address.sin_port));
+    expect("err", text);
+    close(taken);
+    assert_int_not_equal(access(below("run"), F_OK), 0);
+
+    write_file("bad.yaml", "listeners: [{name: main, prot: 1}]\n", 0600);
+    assert_int_equal(run(argv), PROC_EXIT_PERMANENT);
+    expect("err", "bad.yaml:1: listeners[0].prot: is an unknown key, did you mean port?");
+
+    write_file("bad.yaml", "machines: [{id: a, ip: 1.1.1.1}]\n", 0600);
+    unlink(below("bin/plc-agent"));
+    assert_int_equal(run(argv), PROC_EXIT_FAILURE);
+    expect("err", "bin/plc-agent error=\"No such file or directory\"");
+}
+
+static void the_command_line_is_checked(void **state)
+{
+    (void)state;
+    const char *const help[] = {"noria", "--help", NULL}, *const version[] = {"noria", "up", "--version", NULL},
+                      *const reference[] = {"noria", "reference", NULL}, *const none[] = {"noria", NULL},
+                      *const unknown[] = {"noria", "down", NULL}, *const no_file[] = {"noria", "up", NULL},
+                      *const option[] = {"noria", "up", "--sideways", NULL},
+                      *const operand[] = {"noria", "up", "-c", "x", "y", NULL};
+    assert_int_equal(run(help), 0);
+    expect("out", "usage: noria up -c FILE");
+    assert_int_equal(run(version), 0);
+    expect("out", "noria " NORIA_VERSION);
+    assert_int_equal(run(reference), 0);
+    expect("out", "## machines[]");
+    assert_int_equal(run(none), PROC_EXIT_USAGE);
+    assert_int_equal(run(unknown), PROC_EXIT_USAGE);
+    assert_int_equal(run(no_file), PROC_EXIT_USAGE);
+    expect("err", "-c FILE is missing");
+    assert_int_equal(run(option), PROC_EXIT_USAGE);
+    assert_int_equal(run(operand), PROC_EXIT_USAGE);
+}
+
+/* --- stats ------------------------------------------------------------------------------------------------------ */
+
+static int run_stats(const char *prefix)
+{
+    const char *const argv[] = {"noria", "stats", "-c", below("conf.yaml"), "--runtime-dir", below("run"), prefix, NULL};
+    return run(argv);
+}
+
+static void stats_shows_every_segment(void **state)
+{
+    (void)state;
+    static const struct stats_def defs[] = {
+        {"frames", STATS_COUNTER}, {"clients", STATS_GAUGE}, {"round_ns", STATS_HISTOGRAM}};
+    assert_int_equal(run_stats(NULL), PROC_EXIT_FAILURE);
+    expect("err", "nothing runs in ");
+    assert_int_equal(proc_make_dirs(below("run/shm")), ERR_OK);
+    assert_int_equal(run_stats(NULL), PROC_EXIT_FAILURE);
+
+    struct segment *worker, *broker;
+    struct stats stats;
+    assert_int_equal(segment_create(below("run/shm/worker.10"), "worker.10", "", 7, defs, 3, &worker, &stats), ERR_OK);
+    stats_add(&stats, 0, 42);
+    stats_set(&stats, 1, 3);
+    for (int i = 0; i < 100; i++)
+        stats_observe_ns(&stats, 2, 1000000);
+    assert_int_equal(segment_create(below("run/shm/broker"), "broker", "", 9, defs, 1, &broker, &stats), ERR_OK);
+    write_file("run/shm/ring", "not a segment, and not asked", 0600);
+    write_file("run/shm/lvt", "likewise", 0600);
+    assert_int_equal(run_stats(NULL), 0);
+    char text[64];
+    snprintf(text, sizeof text, "worker.10 pid %d\nworker.10 incarnation 7\n", (int)getpid());
+    expect("out", text);
+    expect("out", "worker.10 frames 42\nworker.10 clients 3\nworker.10 round_ns count 100 p50_us ");
+    expect("out", "broker incarnation 9\nbroker frames 0\n");
+    assert_string_equal(content("err"), "");
+    assert_int_equal(run_stats("worker.10 c"), 0);
+    assert_string_equal(content("out"), "worker.10 clients 3\n");
+
+    write_file("run/shm/worker.11", "damaged", 0600);
+    assert_int_equal(run_stats(NULL), PROC_EXIT_FAILURE);
+    expect("err", "shm/worker.11: ");
+    expect("out", "worker.10 frames 42\n");
+    segment_close(&worker, true);
+    segment_close(&broker, true);
+    static const char *const names[] = {"run/shm/ring", "run/shm/lvt", "run/shm/worker.11"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        assert_int_equal(unlink(below(names[i])), 0);
+    assert_int_equal(rmdir(below("run/shm")), 0);
+    assert_int_equal(rmdir(below("run")), 0);
+}
+
+#define PLAY(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    ssize_t n = readlink("/proc/self/exe", noria, sizeof noria - 8);
+    MUST(n > 0);
+    noria[n] = '\0';
+    memcpy(strrchr(noria, '/'), "/noria", sizeof "/noria");
+    const struct CMUnitTest tests[] = {
+        PLAY(up_starts_all_and_leaves_nothing),
+        PLAY(a_second_up_is_refused),
+        PLAY(a_killed_launchers_family_stops_and_is_succeeded),
+        PLAY(a_child_that_dies_is_started_again),
+        PLAY(what_cannot_start_says_why),
+        PLAY(the_command_line_is_checked),
+        PLAY(stats_shows_every_segment),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
