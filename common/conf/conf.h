@@ -59,11 +59,12 @@ struct conf {
     uint32_t max_machines; /* 4096 */
     uint32_t workers;      /* 0 in the file: one per core; here already resolved, at least 1 */
     bool allow_unauthenticated;
-    uint32_t max_message_bytes;   /* 65536 */
-    uint32_t max_connections;     /* per worker; 0: bounded by descriptors only. WEBSOCKET_MAX_CONNECTIONS overrides */
-    uint32_t ping_interval_ms;    /* 30000. WEBSOCKET_PING_INTERVAL (seconds) overrides */
-    uint32_t ping_timeout_ms;     /* 10000. WEBSOCKET_PING_TIMEOUT (seconds) overrides */
-    uint32_t handshake_timeout_ms; /* 5000 */
+    uint32_t max_message_bytes; /* 65536 */
+    uint32_t
+        max_connections; /* per worker; 0: bounded by descriptors only. WEBSOCKET_MAX_CONNECTIONS overrides */
+    uint32_t ping_interval_ms;          /* 30000. WEBSOCKET_PING_INTERVAL (seconds) overrides */
+    uint32_t ping_timeout_ms;           /* 10000. WEBSOCKET_PING_TIMEOUT (seconds) overrides */
+    uint32_t handshake_timeout_ms;      /* 5000 */
     const char *const *allowed_origins; /* beside same host and loopback */
     size_t allowed_origin_count;
     bool carousel_auto_subscribe;

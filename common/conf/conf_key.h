@@ -74,10 +74,11 @@ void conf_key_expected(const struct conf_key *key, char out[CONF_EXPECTED_MAX]);
 
 /* Applies a raw structure to the section's target: what is not in the file receives its default, or is missed if it has
  * none. Lists are left to the caller. */
-void conf_section_apply(const struct conf_section *section, const void *raw, const struct conf_outline *outline,
-                        uint32_t node, void *target, struct conf_problems *problems);
+void conf_section_apply(const struct conf_section *section, const void *raw,
+                        const struct conf_outline *outline, uint32_t node, void *target,
+                        struct conf_problems *problems);
 
 /* Compares the outline with the table: unknown and repeated keys, and mappings, lists and values in each other's place.
  * False: libcyaml could not read the file (a wrong kind of value, or a list that is too long). */
-bool conf_section_check_shape(const struct conf_section *section, const struct conf_outline *outline, uint32_t node,
-                              struct conf_problems *problems);
+bool conf_section_check_shape(const struct conf_section *section, const struct conf_outline *outline,
+                              uint32_t node, struct conf_problems *problems);

@@ -21,10 +21,10 @@ enum conf_node_e { CONF_NODE_SCALAR, CONF_NODE_MAPPING, CONF_NODE_LIST };
 
 struct conf_node {
     enum conf_node_e kind;
-    uint32_t line;                       /* 1…; of its key, where it has one */
-    uint32_t parent, first, last, next;  /* CONF_NO_NODE: none */
-    uint32_t index;                      /* among its siblings */
-    char key[40];                        /* in a mapping; a longer one is cut and equals no known key */
+    uint32_t line;                      /* 1…; of its key, where it has one */
+    uint32_t parent, first, last, next; /* CONF_NO_NODE: none */
+    uint32_t index;                     /* among its siblings */
+    char key[40];                       /* in a mapping; a longer one is cut and equals no known key */
 };
 
 struct conf_outline {
@@ -33,7 +33,8 @@ struct conf_outline {
 };
 
 /* False: problems were reported, and the outline holds nothing. */
-bool conf_outline_read(struct conf_outline *outline, const char *text, size_t len, struct conf_problems *problems);
+bool conf_outline_read(struct conf_outline *outline, const char *text, size_t len,
+                       struct conf_problems *problems);
 void conf_outline_free(struct conf_outline *outline);
 
 uint32_t conf_outline_child(const struct conf_outline *outline, uint32_t mapping, const char *key);

@@ -21,8 +21,8 @@ struct conf_problems {
 };
 
 /* line 0: not known, or not in the file; path "" : the file as a whole. */
-__attribute__((format(printf, 4, 5))) void conf_problem(struct conf_problems *problems, uint32_t line, const char *path,
-                                                        const char *fmt, ...);
+__attribute__((format(printf, 4, 5))) void conf_problem(struct conf_problems *problems, uint32_t line,
+                                                        const char *path, const char *fmt, ...);
 
 /* Says how many problems were not told. ERR_CONFIG if there were any, else ERR_OK. */
 enum err_e conf_problems_end(struct conf_problems *problems);

@@ -10,7 +10,7 @@
 
 /* --- libcyaml's schema ------------------------------------------------------------------------------------------ */
 
-#define TEXT_FIELD(STRUCT, key_)                                                                                       \
+#define TEXT_FIELD(STRUCT, key_)                                                                             \
     CYAML_FIELD_STRING_PTR(#key_, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, STRUCT, key_, 0, CYAML_UNLIMITED),
 #define ROOT_FIELD(key, ...)      TEXT_FIELD(struct raw_root, key)
 #define LOG_FIELD(key, ...)       TEXT_FIELD(struct raw_log, key)
@@ -23,27 +23,28 @@
 #define LISTENER_FIELD(key, ...)  TEXT_FIELD(struct raw_listener, key)
 #define MACHINE_FIELD(key, ...)   TEXT_FIELD(struct raw_machine, key)
 
-#define LIST_FIELD(STRUCT, member, entry, most)                                                                        \
+#define LIST_FIELD(STRUCT, member, entry, most)                                                              \
     CYAML_FIELD_SEQUENCE(#member, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, STRUCT, member, entry, 0, most)
-#define SECTION_FIELD(member)                                                                                          \
+#define SECTION_FIELD(member)                                                                                \
     CYAML_FIELD_MAPPING(#member, CYAML_FLAG_OPTIONAL, struct raw_root, member, member##_fields)
 
-static const cyaml_schema_value_t text_entry = {CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 0, CYAML_UNLIMITED)};
+static const cyaml_schema_value_t text_entry = {
+    CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 0, CYAML_UNLIMITED)};
 
 static const cyaml_schema_field_t log_fields[] = {CONF_LOG_KEYS(LOG_FIELD) CYAML_FIELD_END};
 static const cyaml_schema_field_t ring_fields[] = {CONF_RING_KEYS(RING_FIELD) CYAML_FIELD_END};
 static const cyaml_schema_field_t workers_fields[] = {CONF_WORKERS_KEYS(WORKERS_FIELD) CYAML_FIELD_END};
 static const cyaml_schema_field_t websocket_fields[] = {
     CONF_WEBSOCKET_KEYS(WEBSOCKET_FIELD)
-    LIST_FIELD(struct raw_websocket, allowed_origins, &text_entry, CONF_ORIGINS_MAX),
+        LIST_FIELD(struct raw_websocket, allowed_origins, &text_entry, CONF_ORIGINS_MAX),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_field_t carousel_fields[] = {CONF_CAROUSEL_KEYS(CAROUSEL_FIELD) CYAML_FIELD_END};
 static const cyaml_schema_field_t simulator_fields[] = {CONF_SIMULATOR_KEYS(SIMULATOR_FIELD) CYAML_FIELD_END};
 static const cyaml_schema_field_t machine_defaults_fields[] = {CONF_TUNE_KEYS(TUNE_FIELD) CYAML_FIELD_END};
 static const cyaml_schema_field_t listener_fields[] = {CONF_LISTENER_KEYS(LISTENER_FIELD) CYAML_FIELD_END};
-static const cyaml_schema_field_t machine_fields[] = {
-    CONF_MACHINE_KEYS(MACHINE_FIELD) CONF_TUNE_KEYS(MACHINE_FIELD) CYAML_FIELD_END};
+static const cyaml_schema_field_t machine_fields[] = {CONF_MACHINE_KEYS(MACHINE_FIELD)
+                                                          CONF_TUNE_KEYS(MACHINE_FIELD) CYAML_FIELD_END};
 
 static const cyaml_schema_value_t listener_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_listener, listener_fields)};
@@ -51,8 +52,7 @@ static const cyaml_schema_value_t machine_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_machine, machine_fields)};
 
 static const cyaml_schema_field_t root_fields[] = {
-    CONF_ROOT_KEYS(ROOT_FIELD)
-    SECTION_FIELD(log),
+    CONF_ROOT_KEYS(ROOT_FIELD) SECTION_FIELD(log),
     SECTION_FIELD(ring),
     SECTION_FIELD(workers),
     SECTION_FIELD(websocket),
@@ -68,21 +68,21 @@ static const cyaml_schema_value_t root_value = {
 
 /* --- the same as struct conf_key -------------------------------------------------------------------------------- */
 
-#define STORE_OF(TARGET, member)                                                                                       \
+#define STORE_OF(TARGET, member)                                                                             \
     _Generic(((TARGET *)NULL)->member, char * : CONF_STORE_CHARS, const char * : CONF_STORE_POINTER, default           \
              : CONF_STORE_NUMBER)
-#define KEY_OF(RAW, TARGET, key_, TYPE, low, high, default_, form_, reload_, target_, text_)                           \
-    {.key = #key_,                                                                                                     \
-     .type = CONF_##TYPE,                                                                                              \
-     .min = low,                                                                                                       \
-     .max = high,                                                                                                      \
-     .fallback = default_,                                                                                             \
-     .form = form_,                                                                                                    \
-     .reloadable = reload_,                                                                                            \
-     .text = text_,                                                                                                    \
-     .raw_at = offsetof(RAW, key_),                                                                                    \
-     .at = offsetof(TARGET, target_),                                                                                  \
-     .size = sizeof(((TARGET *)NULL)->target_),                                                                        \
+#define KEY_OF(RAW, TARGET, key_, TYPE, low, high, default_, form_, reload_, target_, text_)                 \
+    {.key = #key_,                                                                                           \
+     .type = CONF_##TYPE,                                                                                    \
+     .min = low,                                                                                             \
+     .max = high,                                                                                            \
+     .fallback = default_,                                                                                   \
+     .form = form_,                                                                                          \
+     .reloadable = reload_,                                                                                  \
+     .text = text_,                                                                                          \
+     .raw_at = offsetof(RAW, key_),                                                                          \
+     .at = offsetof(TARGET, target_),                                                                        \
+     .size = sizeof(((TARGET *)NULL)->target_),                                                              \
      .store = STORE_OF(TARGET, target_)},
 #define ROOT_KEY(...)      KEY_OF(struct raw_root, struct conf_draft, __VA_ARGS__)
 #define LOG_KEY(...)       KEY_OF(struct raw_log, struct conf_draft, __VA_ARGS__)
@@ -94,53 +94,54 @@ static const cyaml_schema_value_t root_value = {
 #define TUNE_KEY(...)      KEY_OF(struct raw_tune, struct conf_machine, __VA_ARGS__)
 #define LISTENER_KEY(...)  KEY_OF(struct raw_listener, struct conf_listener, __VA_ARGS__)
 #define MACHINE_KEY(...)   KEY_OF(struct raw_machine, struct conf_machine, __VA_ARGS__)
-#define MACHINE_TUNE_KEY(key, type, low, high, default_, ...)                                                          \
+#define MACHINE_TUNE_KEY(key, type, low, high, default_, ...)                                                \
     MACHINE_KEY(key, type, low, high, "=machine_defaults." #key, __VA_ARGS__)
 
-#define SECTION_OF(name) {name##_keys, ARRAY_LEN(name##_keys)}
+#define SECTION_OF(name)                                                                                     \
+    {                                                                                                        \
+        name##_keys, ARRAY_LEN(name##_keys)                                                                  \
+    }
 
 static const struct conf_key log_keys[] = {CONF_LOG_KEYS(LOG_KEY)};
 static const struct conf_key ring_keys[] = {CONF_RING_KEYS(RING_KEY)};
 static const struct conf_key workers_keys[] = {CONF_WORKERS_KEYS(WORKERS_KEY)};
 static const struct conf_key websocket_keys[] = {
-    CONF_WEBSOCKET_KEYS(WEBSOCKET_KEY){.key = "allowed_origins",
-                                       .type = CONF_STRINGS,
-                                       .max = CONF_ORIGINS_MAX,
-                                       .fallback = "[]",
-                                       .form = "",
-                                       .text = "Origins of web pages that may connect, beside the same host and loopback"},
+    CONF_WEBSOCKET_KEYS(WEBSOCKET_KEY){
+        .key = "allowed_origins",
+        .type = CONF_STRINGS,
+        .max = CONF_ORIGINS_MAX,
+        .fallback = "[]",
+        .form = "",
+        .text = "Origins of web pages that may connect, beside the same host and loopback"},
 };
 static const struct conf_key carousel_keys[] = {CONF_CAROUSEL_KEYS(CAROUSEL_KEY)};
 static const struct conf_key simulator_keys[] = {CONF_SIMULATOR_KEYS(SIMULATOR_KEY)};
 static const struct conf_key tune_keys[] = {CONF_TUNE_KEYS(TUNE_KEY)};
 static const struct conf_key listener_keys[] = {CONF_LISTENER_KEYS(LISTENER_KEY)};
-static const struct conf_key machine_keys[] = {CONF_MACHINE_KEYS(MACHINE_KEY) CONF_TUNE_KEYS(MACHINE_TUNE_KEY)};
+static const struct conf_key machine_keys[] = {CONF_MACHINE_KEYS(MACHINE_KEY)
+                                                   CONF_TUNE_KEYS(MACHINE_TUNE_KEY)};
 
 static const struct conf_section log_section = SECTION_OF(log), ring_section = SECTION_OF(ring),
-                                 workers_section = SECTION_OF(workers), websocket_section = SECTION_OF(websocket),
-                                 carousel_section = SECTION_OF(carousel), simulator_section = SECTION_OF(simulator),
-                                 tune_section = SECTION_OF(tune);
+                                 workers_section = SECTION_OF(workers),
+                                 websocket_section = SECTION_OF(websocket),
+                                 carousel_section = SECTION_OF(carousel),
+                                 simulator_section = SECTION_OF(simulator), tune_section = SECTION_OF(tune);
 const struct conf_section conf_listener_section = SECTION_OF(listener);
 const struct conf_section conf_machine_section = SECTION_OF(machine);
 
-#define SUBSECTION(member, section_, at_, text_)                                                                       \
-    {.key = #member,                                                                                                   \
-     .type = CONF_SECTION,                                                                                             \
-     .raw_at = offsetof(struct raw_root, member),                                                                      \
-     .at = at_,                                                                                                        \
-     .section = section_,                                                                                              \
-     .text = text_}
-#define SUBLIST(member, section_, most, text_)                                                                         \
-    {.key = #member,                                                                                                   \
-     .type = CONF_LIST,                                                                                                \
-     .max = most,                                                                                                      \
-     .raw_at = offsetof(struct raw_root, member),                                                                      \
-     .section = section_,                                                                                              \
-     .text = text_}
+#define SUBSECTION(member, section_, at_, text_)                                                             \
+    {                                                                                                        \
+        .key = #member, .type = CONF_SECTION, .raw_at = offsetof(struct raw_root, member), .at = at_,        \
+        .section = section_, .text = text_                                                                   \
+    }
+#define SUBLIST(member, section_, most, text_)                                                               \
+    {                                                                                                        \
+        .key = #member, .type = CONF_LIST, .max = most, .raw_at = offsetof(struct raw_root, member),         \
+        .section = section_, .text = text_                                                                   \
+    }
 
 static const struct conf_key root_keys[] = {
-    CONF_ROOT_KEYS(ROOT_KEY)
-    SUBSECTION(log, &log_section, 0, "Logging."),
+    CONF_ROOT_KEYS(ROOT_KEY) SUBSECTION(log, &log_section, 0, "Logging."),
     SUBSECTION(ring, &ring_section, 0, "The shared ring."),
     SUBSECTION(workers, &workers_section, 0, "The processes that serve clients."),
     SUBSECTION(websocket, &websocket_section, 0, "Limits of every WebSocket connection."),
@@ -172,12 +173,10 @@ static void *grow(void *ctx, void *data, size_t size)
         return NULL;
     }
     size_t capacity = block != NULL ? block->capacity : 0;
-    if (size <= capacity)
-        return data;
+    if (size <= capacity) return data;
     capacity = size > capacity + capacity / 2 ? size : capacity + capacity / 2;
     block = realloc(block, sizeof *block + capacity);
-    if (block == NULL)
-        return NULL;
+    if (block == NULL) return NULL;
     block->capacity = capacity;
     return block->data;
 }
@@ -192,15 +191,13 @@ enum err_e conf_raw_load(const char *text, size_t len, struct raw_root **root)
 {
     cyaml_data_t *data = NULL;
     cyaml_err_t err = cyaml_load_data((const uint8_t *)text, len, &config, &root_value, &data, NULL);
-    if (err != CYAML_OK)
-        return err == CYAML_ERR_OOM ? ERR_MEMORY : ERR_MALFORMED;
+    if (err != CYAML_OK) return err == CYAML_ERR_OOM ? ERR_MEMORY : ERR_MALFORMED;
     *root = data;
     return data != NULL ? ERR_OK : ERR_MALFORMED;
 }
 
 void conf_raw_free(struct raw_root **root)
 {
-    if (*root != NULL)
-        cyaml_free(&config, &root_value, *root, 0);
+    if (*root != NULL) cyaml_free(&config, &root_value, *root, 0);
     *root = NULL;
 }

@@ -54,12 +54,12 @@ static void unknown_key(const struct conf_section *section, const struct conf_ou
     char path[CONF_KEY_PATH_MAX];
     conf_outline_path(outline, node, path);
     const char *near = nearest(section, outline->nodes[node].key);
-    conf_problem(problems, outline->nodes[node].line, path, "is an unknown key%s%s%s", near ? ", did you mean " : "",
-                 near ? near : "", near ? "?" : "");
+    conf_problem(problems, outline->nodes[node].line, path, "is an unknown key%s%s%s",
+                 near ? ", did you mean " : "", near ? near : "", near ? "?" : "");
 }
 
-static void wrong_kind(const struct conf_key *key, const struct conf_outline *outline, uint32_t node, const char *found,
-                       struct conf_problems *problems)
+static void wrong_kind(const struct conf_key *key, const struct conf_outline *outline, uint32_t node,
+                       const char *found, struct conf_problems *problems)
 {
     char path[CONF_KEY_PATH_MAX], expected[CONF_EXPECTED_MAX];
     conf_outline_path(outline, node, path);
@@ -69,7 +69,9 @@ static void wrong_kind(const struct conf_key *key, const struct conf_outline *ou
 
 static const char *kind_text(enum conf_node_e kind)
 {
-    return kind == CONF_NODE_MAPPING ? "a mapping" : kind == CONF_NODE_LIST ? "a list" : "a single value or nothing";
+    return kind == CONF_NODE_MAPPING ? "a mapping"
+           : kind == CONF_NODE_LIST  ? "a list"
+                                     : "a single value or nothing";
 }
 
 static bool check_list(const struct conf_key *key, const struct conf_outline *outline, uint32_t node,
@@ -85,7 +87,8 @@ static bool check_list(const struct conf_key *key, const struct conf_outline *ou
     }
     for (uint32_t at = nodes[node].first; at != CONF_NO_NODE; at = nodes[at].next) {
         if (nodes[at].kind != kind) {
-            wrong_kind(&entry_keys[key->type == CONF_STRINGS], outline, at, kind_text(nodes[at].kind), problems);
+            wrong_kind(&entry_keys[key->type == CONF_STRINGS], outline, at, kind_text(nodes[at].kind),
+                       problems);
             readable = false;
         } else if (key->type == CONF_LIST) {
             readable = conf_section_check_shape(key->section, outline, at, problems) && readable;
@@ -97,20 +100,19 @@ static bool check_list(const struct conf_key *key, const struct conf_outline *ou
 static bool check_value(const struct conf_key *key, const struct conf_outline *outline, uint32_t node,
                         struct conf_problems *problems)
 {
-    enum conf_node_e kind = key->type == CONF_SECTION                              ? CONF_NODE_MAPPING
+    enum conf_node_e kind = key->type == CONF_SECTION                             ? CONF_NODE_MAPPING
                             : key->type == CONF_LIST || key->type == CONF_STRINGS ? CONF_NODE_LIST
-                                                                                   : CONF_NODE_SCALAR;
+                                                                                  : CONF_NODE_SCALAR;
     if (outline->nodes[node].kind != kind) {
         wrong_kind(key, outline, node, kind_text(outline->nodes[node].kind), problems);
         return false;
     }
-    if (kind == CONF_NODE_MAPPING)
-        return conf_section_check_shape(key->section, outline, node, problems);
+    if (kind == CONF_NODE_MAPPING) return conf_section_check_shape(key->section, outline, node, problems);
     return kind == CONF_NODE_LIST ? check_list(key, outline, node, problems) : true;
 }
 
-bool conf_section_check_shape(const struct conf_section *section, const struct conf_outline *outline, uint32_t node,
-                              struct conf_problems *problems)
+bool conf_section_check_shape(const struct conf_section *section, const struct conf_outline *outline,
+                              uint32_t node, struct conf_problems *problems)
 {
     bool readable = true;
     uint64_t seen = 0;

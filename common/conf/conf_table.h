@@ -13,89 +13,94 @@
  */
 #pragma once
 
-#define CONF_ROOT_KEYS(K)                                                                                              \
-    K(runtime_dir, PATH, 1, 80, "/run/noria", "", false, conf.runtime_dir,                                             \
-      "Directory of sockets and shared memory (bus/, shm/); best on a tmpfs. NORIA_RUNTIME_DIR overrides")             \
-    K(max_machines, UINT, 1, 65536, "4096", "", false, conf.max_machines,                                              \
-      "Slots of the last-value table; the upper limit for machines")                                                   \
-    K(allow_unauthenticated, BOOL, 0, 0, "false", "", false, conf.allow_unauthenticated,                               \
+#define CONF_ROOT_KEYS(K)                                                                                    \
+    K(runtime_dir, PATH, 1, 80, "/run/noria", "", false, conf.runtime_dir,                                   \
+      "Directory of sockets and shared memory (bus/, shm/); best on a tmpfs. NORIA_RUNTIME_DIR overrides")   \
+    K(max_machines, UINT, 1, 65536, "4096", "", false, conf.max_machines,                                    \
+      "Slots of the last-value table; the upper limit for machines")                                         \
+    K(allow_unauthenticated, BOOL, 0, 0, "false", "", false, conf.allow_unauthenticated,                     \
       "Lets listeners without authentication bind other addresses than loopback")
 
-#define CONF_LOG_KEYS(K)                                                                                               \
-    K(level, CHOICE, 0, 0, "info", "error|warn|info|debug", false, conf.log_level, "The least important lines logged")
+#define CONF_LOG_KEYS(K)                                                                                     \
+    K(level, CHOICE, 0, 0, "info", "error|warn|info|debug", false, conf.log_level,                           \
+      "The least important lines logged")
 
-#define CONF_RING_KEYS(K)                                                                                              \
-    K(size_mib, POWER2, 1, 4096, "64", "MiB", false, conf.ring_mib,                                                    \
+#define CONF_RING_KEYS(K)                                                                                    \
+    K(size_mib, POWER2, 1, 4096, "64", "MiB", false, conf.ring_mib,                                          \
       "Shared ring from which clients are served and resume; it bounds how far back they can resume")
 
-#define CONF_WORKERS_KEYS(K)                                                                                           \
+#define CONF_WORKERS_KEYS(K)                                                                                 \
     K(count, UINT, 0, 64, "0", "processes", false, conf.workers, "Worker processes; 0: one per CPU")
 
-#define CONF_WEBSOCKET_KEYS(K)                                                                                         \
-    K(max_message_bytes, UINT, 128, 16777216, "65536", "bytes", false, conf.max_message_bytes,                         \
-      "Longer messages of clients close their connection with 1009")                                                   \
-    K(max_connections, UINT, 0, 1000000, "0", "", false, conf.max_connections,                                         \
-      "Connections per worker; 0: as many as descriptors allow. WEBSOCKET_MAX_CONNECTIONS overrides")                  \
-    K(ping_interval_ms, UINT, 50, 3600000, "30000", "ms", false, conf.ping_interval_ms,                                \
-      "Time between pings to a client. WEBSOCKET_PING_INTERVAL (seconds) overrides")                                   \
-    K(ping_timeout_ms, UINT, 50, 3600000, "10000", "ms", false, conf.ping_timeout_ms,                                  \
-      "A client that has not answered a ping by then is closed. WEBSOCKET_PING_TIMEOUT (seconds) overrides")           \
-    K(handshake_timeout_ms, UINT, 50, 60000, "5000", "ms", false, conf.handshake_timeout_ms,                           \
+#define CONF_WEBSOCKET_KEYS(K)                                                                               \
+    K(max_message_bytes, UINT, 128, 16777216, "65536", "bytes", false, conf.max_message_bytes,               \
+      "Longer messages of clients close their connection with 1009")                                         \
+    K(max_connections, UINT, 0, 1000000, "0", "", false, conf.max_connections,                               \
+      "Connections per worker; 0: as many as descriptors allow. WEBSOCKET_MAX_CONNECTIONS overrides")        \
+    K(ping_interval_ms, UINT, 50, 3600000, "30000", "ms", false, conf.ping_interval_ms,                      \
+      "Time between pings to a client. WEBSOCKET_PING_INTERVAL (seconds) overrides")                         \
+    K(ping_timeout_ms, UINT, 50, 3600000, "10000", "ms", false, conf.ping_timeout_ms,                        \
+      "A client that has not answered a ping by then is closed. WEBSOCKET_PING_TIMEOUT (seconds) overrides") \
+    K(handshake_timeout_ms, UINT, 50, 60000, "5000", "ms", false, conf.handshake_timeout_ms,                 \
       "Time from accepting a connection to the end of its request's head")
 
-#define CONF_CAROUSEL_KEYS(K)                                                                                          \
-    K(auto_subscribe, BOOL, 0, 0, "false", "", false, conf.carousel_auto_subscribe,                                    \
+#define CONF_CAROUSEL_KEYS(K)                                                                                \
+    K(auto_subscribe, BOOL, 0, 0, "false", "", false, conf.carousel_auto_subscribe,                          \
       "Subscribes every client of the carousel dialect to the status of all machines, as older servers did")
 
-#define CONF_SIMULATOR_KEYS(K)                                                                                         \
-    K(base_port, PORT, 1, 65535, "3201", "", false, conf.simulator_base_port,                                          \
-      "The k-th machine with `simulator: true` listens on 127.0.0.1, this port + k, in the order of the file")         \
-    K(positions, UINT, 2, 256, "26", "positions", false, machine.sim_positions,                                        \
-      "Positions of a simulated carousel, numbered from 0")                                                            \
-    K(ms_per_position, UINT, 1, 60000, "400", "ms", false, machine.sim_ms_per_position,                                \
+#define CONF_SIMULATOR_KEYS(K)                                                                               \
+    K(base_port, PORT, 1, 65535, "3201", "", false, conf.simulator_base_port,                                \
+      "The k-th machine with `simulator: true` listens on 127.0.0.1, this port + k, in the order of the "    \
+      "file")                                                                                                \
+    K(positions, UINT, 2, 256, "26", "positions", false, machine.sim_positions,                              \
+      "Positions of a simulated carousel, numbered from 0")                                                  \
+    K(ms_per_position, UINT, 1, 60000, "400", "ms", false, machine.sim_ms_per_position,                      \
       "How long a simulated carousel takes from one position to the next")
 
 /* How a machine is talked to: these keys may stand in machine_defaults and, for one machine, in machines[]. */
-#define CONF_TUNE_KEYS(K)                                                                                              \
-    K(profile, NAME, 1, 32, "standard", "", false, profile_name,                                                       \
-      "What the status byte means: `standard`, `delta-as`. Under an unknown profile a machine is read-only")           \
-    K(mode, CHOICE, 0, 0, "multi", "multi|single", false, mode_single,                                                 \
-      "`single` greets clients with the single-machine messages, where it is the only machine")                        \
-    K(connection, CHOICE, 0, 0, "persistent", "per_request|persistent", false, persistent,                             \
-      "Whether the TCP connection to the PLC is kept between requests")                                                \
-    K(connect_timeout_ms, UINT, 1, 600000, "2000", "ms", false, connect_timeout_ms, "Limit for connecting to the PLC") \
-    K(reply_timeout_ms, UINT, 1, 600000, "1000", "ms", false, reply_timeout_ms,                                        \
-      "Limit from the last byte of a request to the second byte of the reply")                                         \
-    K(poll_interval_ms, UINT, 1, 600000, "250", "ms", false, poll_interval_ms, "Polling of a machine at rest")         \
-    K(poll_moving_ms, UINT, 1, 600000, "50", "ms", false, poll_moving_ms,                                              \
-      "Polling of a machine that moves; not above poll_interval_ms")                                                   \
-    K(backoff_min_ms, UINT, 1, 600000, "500", "ms", false, backoff_min_ms,                                             \
-      "First pause after a failed connection; it doubles")                                                             \
-    K(backoff_max_ms, UINT, 1, 3600000, "30000", "ms", false, backoff_max_ms, "Longest pause between attempts")        \
-    K(stale_after_ms, UINT, 1, 3600000, "3000", "ms", false, stale_after_ms,                                           \
-      "Without a reading for so long a machine is `stale`; above poll_interval_ms")                                    \
-    K(command_deadline_ms, UINT, 1, 600000, "5000", "ms", false, command_deadline_ms,                                  \
-      "Limit for a command to be answered by the PLC, where the client names none")                                    \
-    K(move_timeout_ms, UINT, 1, 3600000, "60000", "ms", false, move_timeout_ms,                                        \
+#define CONF_TUNE_KEYS(K)                                                                                    \
+    K(profile, NAME, 1, 32, "standard", "", false, profile_name,                                             \
+      "What the status byte means: `standard`, `delta-as`. Under an unknown profile a machine is read-only") \
+    K(mode, CHOICE, 0, 0, "multi", "multi|single", false, mode_single,                                       \
+      "`single` greets clients with the single-machine messages, where it is the only machine")              \
+    K(connection, CHOICE, 0, 0, "persistent", "per_request|persistent", false, persistent,                   \
+      "Whether the TCP connection to the PLC is kept between requests")                                      \
+    K(connect_timeout_ms, UINT, 1, 600000, "2000", "ms", false, connect_timeout_ms,                          \
+      "Limit for connecting to the PLC")                                                                     \
+    K(reply_timeout_ms, UINT, 1, 600000, "1000", "ms", false, reply_timeout_ms,                              \
+      "Limit from the last byte of a request to the second byte of the reply")                               \
+    K(poll_interval_ms, UINT, 1, 600000, "250", "ms", false, poll_interval_ms,                               \
+      "Polling of a machine at rest")                                                                        \
+    K(poll_moving_ms, UINT, 1, 600000, "50", "ms", false, poll_moving_ms,                                    \
+      "Polling of a machine that moves; not above poll_interval_ms")                                         \
+    K(backoff_min_ms, UINT, 1, 600000, "500", "ms", false, backoff_min_ms,                                   \
+      "First pause after a failed connection; it doubles")                                                   \
+    K(backoff_max_ms, UINT, 1, 3600000, "30000", "ms", false, backoff_max_ms,                                \
+      "Longest pause between attempts")                                                                      \
+    K(stale_after_ms, UINT, 1, 3600000, "3000", "ms", false, stale_after_ms,                                 \
+      "Without a reading for so long a machine is `stale`; above poll_interval_ms")                          \
+    K(command_deadline_ms, UINT, 1, 600000, "5000", "ms", false, command_deadline_ms,                        \
+      "Limit for a command to be answered by the PLC, where the client names none")                          \
+    K(move_timeout_ms, UINT, 1, 3600000, "60000", "ms", false, move_timeout_ms,                              \
       "Limit for a move to reach its target")
 
-#define CONF_MACHINE_KEYS(K)                                                                                           \
-    K(id, ID, 1, 64, NULL, "", false, info.id, "Name of the machine in messages; unique")                              \
-    K(name, TEXT, 1, 96, "=id", "", false, info.name, "Name shown to people")                                          \
-    K(ip, ADDRESS, 1, 64, NULL, "", false, info.ip, "Address of the PLC")                                              \
-    K(port, PORT, 1, 65535, "3200", "", false, info.port, "TCP port of the PLC")                                       \
-    K(simulator, BOOL, 0, 0, "false", "", false, info.simulator,                                                       \
-      "A simulator stands in for the PLC; clients still see ip and port, with type `Simulator`")                       \
-    K(sim_positions, UINT, 2, 256, "=simulator.positions", "positions", false, sim_positions,                          \
-      "As simulator.positions, for this machine")                                                                      \
-    K(sim_ms_per_position, UINT, 1, 60000, "=simulator.ms_per_position", "ms", false, sim_ms_per_position,             \
+#define CONF_MACHINE_KEYS(K)                                                                                 \
+    K(id, ID, 1, 64, NULL, "", false, info.id, "Name of the machine in messages; unique")                    \
+    K(name, TEXT, 1, 96, "=id", "", false, info.name, "Name shown to people")                                \
+    K(ip, ADDRESS, 1, 64, NULL, "", false, info.ip, "Address of the PLC")                                    \
+    K(port, PORT, 1, 65535, "3200", "", false, info.port, "TCP port of the PLC")                             \
+    K(simulator, BOOL, 0, 0, "false", "", false, info.simulator,                                             \
+      "A simulator stands in for the PLC; clients still see ip and port, with type `Simulator`")             \
+    K(sim_positions, UINT, 2, 256, "=simulator.positions", "positions", false, sim_positions,                \
+      "As simulator.positions, for this machine")                                                            \
+    K(sim_ms_per_position, UINT, 1, 60000, "=simulator.ms_per_position", "ms", false, sim_ms_per_position,   \
       "As simulator.ms_per_position, for this machine")
 
-#define CONF_LISTENER_KEYS(K)                                                                                          \
-    K(name, NAME, 1, 32, NULL, "", false, name, "Name in logs and LISTEN_FDNAMES; unique")                             \
-    K(dialect, CHOICE_TEXT, 0, 0, "carousel", "carousel", false, dialect, "What is spoken on it")                      \
-    K(address, ADDRESS, 1, 64, "127.0.0.1", "", false, address,                                                        \
-      "Address to bind; other than loopback only with allow_unauthenticated")                                          \
+#define CONF_LISTENER_KEYS(K)                                                                                \
+    K(name, NAME, 1, 32, NULL, "", false, name, "Name in logs and LISTEN_FDNAMES; unique")                   \
+    K(dialect, CHOICE_TEXT, 0, 0, "carousel", "carousel", false, dialect, "What is spoken on it")            \
+    K(address, ADDRESS, 1, 64, "127.0.0.1", "", false, address,                                              \
+      "Address to bind; other than loopback only with allow_unauthenticated")                                \
     K(port, PORT, 0, 65535, "8765", "", false, port, "TCP port; 0: any free one, the same for all workers")
 
 #define CONF_MACHINES_MAX  65536

@@ -21,7 +21,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "child.h"
+#include "launch_child.h"
 #include "clock.h"
 #include "errcode.h"
 #include "loop.h"
@@ -39,10 +39,10 @@ struct family_member { /* copied, except for the texts of argv and the sockets, 
 };
 
 struct family_options {
-    int lock_fd;            /* inherited by every child; -1: none */
-    uint64_t ready_ns;      /* a process that is not ready by then is killed, which counts as a death */
-    uint64_t stop_ns;       /* from family_stop() to SIGKILL for whatever is left */
-    void (*on_ready)(void *arg);                /* once: every process is ready, or gone for good */
+    int lock_fd;                 /* inherited by every child; -1: none */
+    uint64_t ready_ns;           /* a process that is not ready by then is killed, which counts as a death */
+    uint64_t stop_ns;            /* from family_stop() to SIGKILL for whatever is left */
+    void (*on_ready)(void *arg); /* once: every process is ready, or gone for good */
     void (*on_stopped)(void *arg, int exit_code); /* no process is left; the family may be freed here */
     void *arg;
 };
@@ -53,11 +53,13 @@ struct family_tally {
 
 struct family;
 
-struct family *family_new(struct loop *loop, const struct family_options *options); /* NULL: out of memory, descriptors */
-enum err_e family_add(struct family *family, const struct family_member *member);   /* before family_start() */
+struct family *family_new(struct loop *loop,
+                          const struct family_options *options); /* NULL: out of memory, descriptors */
+enum err_e family_add(struct family *family, const struct family_member *member); /* before family_start() */
 void family_start(struct family *family);
-void family_stop(struct family *family); /* in order and bounded; on_stopped follows, never from within this call */
-void family_kill(struct family *family); /* SIGKILL to all, now */
+void family_stop(
+    struct family *family); /* in order and bounded; on_stopped follows, never from within this call */
+void family_kill(struct family *family);  /* SIGKILL to all, now */
 void family_free(struct family **family); /* no process is left */
 
 struct family_tally family_tally(const struct family *family);

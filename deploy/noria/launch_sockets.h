@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "child.h"
+#include "launch_child.h"
 #include "conf.h"
 #include "errcode.h"
 

@@ -20,19 +20,22 @@ static uint64_t now_ns(const struct member *member)
     return loop_now_ns(family_loop(member->family));
 }
 
+static uint64_t ms(uint64_t ns)
+{
+    return ns / NS_PER_MS;
+}
+
 static void enter(struct member *member, enum member_state_e state)
 {
     member->state = state;
-    if (state != MEMBER_STARTING && state != MEMBER_RESTING)
-        loop_timer_stop(member->timer);
+    if (state != MEMBER_STARTING && state != MEMBER_RESTING) loop_timer_stop(member->timer);
     family_changed(member->family);
 }
 
 static void stop_listening(struct member *member)
 {
     loop_fd_free(&member->ready_watch);
-    if (member->ready_fd >= 0)
-        close(member->ready_fd);
+    if (member->ready_fd >= 0) close(member->ready_fd);
     member->ready_fd = -1;
 }
 
@@ -40,7 +43,7 @@ static void became_ready(struct member *member)
 {
     stop_listening(member);
     log_info("process-ready", "name=%s pid=%d took_ms=%" PRIu64, member->what.name, (int)member->pid,
-             (now_ns(member) - member->started_ns) / NS_PER_MS);
+             ms(now_ns(member) - member->started_ns));
     enter(member, MEMBER_READY);
 }
 
@@ -49,7 +52,8 @@ static void on_ready_pipe(void *arg, unsigned events)
 {
     (void)events;
     struct member *member = arg;
-    ssize_t n = read(member->ready_fd, member->heard + member->heard_len, sizeof READY - 1 - member->heard_len);
+    ssize_t n =
+        read(member->ready_fd, member->heard + member->heard_len, sizeof READY - 1 - member->heard_len);
     member->heard_len += n > 0 ? (size_t)n : 0;
     if (member->heard_len == sizeof READY - 1 && memcmp(member->heard, READY, sizeof READY - 1) == 0)
         became_ready(member);
@@ -78,8 +82,8 @@ void member_start(struct member *member)
     MUST(member->pid == 0);
     family_counts(member->family)->starts++;
     member->started_ns = now_ns(member);
-    if (child_start(member->what.argv, &member->what.sockets, family_options(member->family)->lock_fd, &member->pid,
-                    &member->ready_fd) != ERR_OK) {
+    if (child_start(member->what.argv, &member->what.sockets, family_options(member->family)->lock_fd,
+                    &member->pid, &member->ready_fd) != ERR_OK) {
         member->pid = 0;
         family_counts(member->family)->deaths++;
         rest(member);
@@ -104,7 +108,7 @@ static void on_timer(void *arg)
     }
     MUST(member->state == MEMBER_STARTING);
     log_warn("process-not-ready", "name=%s pid=%d after_ms=%" PRIu64 " action=kill", member->what.name,
-             (int)member->pid, family_options(member->family)->ready_ns / NS_PER_MS);
+             (int)member->pid, ms(family_options(member->family)->ready_ns));
     family_counts(member->family)->not_ready++;
     member->overdue = true;
     member_kill(member);
@@ -113,40 +117,43 @@ static void on_timer(void *arg)
 static void describe(int status, char text[32])
 {
     if (WIFSIGNALED(status))
-        snprintf(text, 32, "signal=SIG%s", sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
+        snprintf(text, 32, "signal=SIG%s",
+                 sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
     else
         snprintf(text, 32, "code=%d", WEXITSTATUS(status));
 }
 
 static void gone_for_good(struct member *member)
 {
-    log_error("process-permanent", "name=%s text=\"it says that starting it again would fail in the same way (see its "
-              "last lines above); it is not started again\"", member->what.name);
+    log_error("process-permanent",
+              "name=%s text=\"it says that starting it again would fail in the same way (see its "
+              "last lines above); it is not started again\"",
+              member->what.name);
     enter(member, MEMBER_GONE);
 }
 
 void member_died(struct member *member, int status)
 {
     char how[32];
-    uint64_t uptime_ms = (now_ns(member) - member->started_ns) / NS_PER_MS;
+    uint64_t uptime_ms = ms(now_ns(member) - member->started_ns);
     pid_t pid = member->pid;
     describe(status, how);
     stop_listening(member);
     member->pid = 0;
     if (family_stopping(member->family)) {
-        log_info("process-stopped", "name=%s pid=%d %s uptime_ms=%" PRIu64, member->what.name, (int)pid, how, uptime_ms);
+        log_info("process-stopped", "name=%s pid=%d %s uptime_ms=%" PRIu64, member->what.name, (int)pid, how,
+                 uptime_ms);
         enter(member, MEMBER_GONE);
         return;
     }
     family_counts(member->family)->deaths++;
     bool permanent = WIFEXITED(status) && WEXITSTATUS(status) == PROC_EXIT_PERMANENT;
-    if (!permanent)
-        rest(member);
-    log_warn("process-died", "name=%s pid=%d %s%s uptime_ms=%" PRIu64 " deaths=%" PRIu64 " restart_in_ms=%" PRIu64,
+    if (!permanent) rest(member);
+    log_warn("process-died",
+             "name=%s pid=%d %s%s uptime_ms=%" PRIu64 " deaths=%" PRIu64 " restart_in_ms=%" PRIu64,
              member->what.name, (int)pid, how, member->overdue ? " reason=not-ready" : "", uptime_ms,
-             member->restart.deaths, member->restart.delay_ns / NS_PER_MS);
-    if (permanent)
-        gone_for_good(member);
+             member->restart.deaths, ms(member->restart.delay_ns));
+    if (permanent) gone_for_good(member);
 }
 
 void member_retire(struct member *member)
@@ -160,8 +167,7 @@ void member_retire(struct member *member)
 
 void member_kill(struct member *member)
 {
-    if (member->pid == 0)
-        return;
+    if (member->pid == 0) return;
     family_counts(member->family)->killed++;
     kill(-member->pid, SIGKILL); /* its group, too */
     kill(member->pid, SIGKILL);
@@ -170,8 +176,7 @@ void member_kill(struct member *member)
 struct member *member_new(struct family *family, const struct family_member *what)
 {
     struct member *member = calloc(1, sizeof *member);
-    if (member == NULL)
-        return NULL;
+    if (member == NULL) return NULL;
     member->what = *what;
     member->family = family;
     member->ready_fd = -1;
@@ -185,8 +190,7 @@ struct member *member_new(struct family *family, const struct family_member *wha
 
 void member_free(struct member **member)
 {
-    if (*member == NULL)
-        return;
+    if (*member == NULL) return;
     MUST((*member)->pid == 0);
     stop_listening(*member);
     loop_timer_free(&(*member)->timer);

@@ -17,7 +17,7 @@ struct member {
     struct restart restart;
     uint64_t started_ns;
     bool failed_once;
-    bool overdue; /* killed because it was not ready in time */
+    bool overdue;  /* killed because it was not ready in time */
     char heard[8]; /* of "READY\n" */
     size_t heard_len;
 };

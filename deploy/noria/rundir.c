@@ -42,8 +42,7 @@ static enum err_e make_parent(const char *path)
 {
     char parent[256];
     const char *slash = strrchr(path, '/');
-    if (slash == NULL || slash == path || (size_t)(slash - path) >= sizeof parent)
-        return ERR_OK;
+    if (slash == NULL || slash == path || (size_t)(slash - path) >= sizeof parent) return ERR_OK;
     memcpy(parent, path, (size_t)(slash - path));
     parent[slash - path] = '\0';
     return proc_make_dirs(parent);
@@ -53,10 +52,8 @@ static enum err_e make_parent(const char *path)
 static enum err_e check_owner(const struct rundir *dir)
 {
     struct stat info;
-    if (fstat(dir->dir_fd, &info) != 0)
-        return failed(dir->path, "cannot be read");
-    if ((info.st_uid == geteuid() || info.st_uid == 0) && (info.st_mode & S_IWOTH) == 0)
-        return ERR_OK;
+    if (fstat(dir->dir_fd, &info) != 0) return failed(dir->path, "cannot be read");
+    if ((info.st_uid == geteuid() || info.st_uid == 0) && (info.st_mode & S_IWOTH) == 0) return ERR_OK;
     log_error("runtime-dir", "path=%s error=\"belongs to another user or is writable by all\"", dir->path);
     return ERR_SYSTEM;
 }
@@ -64,14 +61,11 @@ static enum err_e check_owner(const struct rundir *dir)
 static enum err_e open_directory(struct rundir *dir)
 {
     enum err_e err = make_parent(dir->path);
-    if (err != ERR_OK)
-        return err;
+    if (err != ERR_OK) return err;
     dir->created = mkdir(dir->path, 0750) == 0;
-    if (!dir->created && errno != EEXIST)
-        return failed(dir->path, "cannot be made");
+    if (!dir->created && errno != EEXIST) return failed(dir->path, "cannot be made");
     dir->dir_fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir->dir_fd < 0)
-        return failed(dir->path, "cannot be opened");
+    if (dir->dir_fd < 0) return failed(dir->path, "cannot be opened");
     return check_owner(dir);
 }
 
@@ -96,8 +90,10 @@ static enum err_e refuse_second(const struct rundir *dir)
     char text[64] = "";
     ssize_t n = pread(dir->lock_fd, text, sizeof text - 1, 0);
     (void)n;
-    log_error("runtime-dir", "path=%s error=\"another noria up runs here (pid %d); stop it, or choose another directory "
-              "with --runtime-dir\"", dir->path, atoi(text));
+    log_error("runtime-dir",
+              "path=%s error=\"another noria up runs here (pid %d); stop it, or choose another directory "
+              "with --runtime-dir\"",
+              dir->path, atoi(text));
     return ERR_BUSY;
 }
 
@@ -107,10 +103,11 @@ static enum err_e wait_for_family(const struct rundir *dir, uint32_t wait_ms)
     uint64_t end = clock_mono_ns(clock_system()) + wait_ms * NS_PER_MS;
     for (bool said = false; !lock_byte(dir->family_fd, BYTE_FAMILY); said = true) {
         if (!said)
-            log_warn("runtime-dir", "path=%s waiting=\"processes of a launcher that was killed are stopping\"",
-                     dir->path);
+            log_warn("runtime-dir",
+                     "path=%s waiting=\"processes of a launcher that was killed are stopping\"", dir->path);
         if (clock_mono_ns(clock_system()) >= end) {
-            log_error("runtime-dir", "path=%s error=\"processes of a launcher that was killed do not stop; end them\"",
+            log_error("runtime-dir",
+                      "path=%s error=\"processes of a launcher that was killed do not stop; end them\"",
                       dir->path);
             return ERR_BUSY;
         }
@@ -125,10 +122,8 @@ static enum err_e take_locks(struct rundir *dir, uint32_t wait_ms)
     dir->family_fd = openat(dir->dir_fd, LOCK_FILE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (dir->lock_fd < 0 || dir->family_fd < 0)
         return errno == ENOENT ? ERR_NOT_FOUND : failed(dir->path, LOCK_FILE " cannot be opened");
-    if (!lock_byte(dir->lock_fd, BYTE_LAUNCHER))
-        return refuse_second(dir);
-    if (!still_named(dir, dir->lock_fd) || !still_named(dir, dir->family_fd))
-        return ERR_NOT_FOUND;
+    if (!lock_byte(dir->lock_fd, BYTE_LAUNCHER)) return refuse_second(dir);
+    if (!still_named(dir, dir->lock_fd) || !still_named(dir, dir->family_fd)) return ERR_NOT_FOUND;
     return wait_for_family(dir, wait_ms);
 }
 
@@ -151,8 +146,7 @@ static void empty_subdirectory(const struct rundir *dir, const char *name)
     int fd = openat(dir->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     DIR *listing = fd >= 0 ? fdopendir(fd) : NULL;
     if (listing == NULL) {
-        if (fd >= 0)
-            close(fd);
+        if (fd >= 0) close(fd);
         return;
     }
     for (const struct dirent *entry = readdir(listing); entry != NULL; entry = readdir(listing))
@@ -170,8 +164,7 @@ static void remove_stale(const struct rundir *dir)
 
 static enum err_e make_subdirectory(const struct rundir *dir, const char *name)
 {
-    if (mkdirat(dir->dir_fd, name, 0750) == 0 || errno == EEXIST)
-        return ERR_OK;
+    if (mkdirat(dir->dir_fd, name, 0750) == 0 || errno == EEXIST) return ERR_OK;
     return failed(dir->path, name);
 }
 
@@ -179,8 +172,7 @@ static enum err_e make_subdirectory(const struct rundir *dir, const char *name)
 
 static void close_fd(int *fd)
 {
-    if (*fd >= 0)
-        close(*fd);
+    if (*fd >= 0) close(*fd);
     *fd = -1;
 }
 
@@ -194,12 +186,9 @@ static void close_all(struct rundir *dir)
 static enum err_e attempt(struct rundir *dir, uint32_t wait_ms)
 {
     enum err_e err = open_directory(dir);
-    if (err == ERR_OK)
-        err = take_locks(dir, wait_ms);
-    if (err == ERR_OK)
-        err = write_lock_file(dir);
-    if (err != ERR_OK)
-        return err;
+    if (err == ERR_OK) err = take_locks(dir, wait_ms);
+    if (err == ERR_OK) err = write_lock_file(dir);
+    if (err != ERR_OK) return err;
     remove_stale(dir);
     err = make_subdirectory(dir, "bus");
     return err == ERR_OK ? make_subdirectory(dir, "shm") : err;
@@ -241,8 +230,7 @@ int rundir_family_fd(const struct rundir *rundir)
 void rundir_close(struct rundir **rundir)
 {
     struct rundir *dir = *rundir;
-    if (dir == NULL)
-        return;
+    if (dir == NULL) return;
     remove_stale(dir);
     unlinkat(dir->dir_fd, "bus", AT_REMOVEDIR);
     unlinkat(dir->dir_fd, "shm", AT_REMOVEDIR);

@@ -4,15 +4,16 @@
 
 #include <dirent.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "must.h"
 #include "segment.h"
 
 #define SEGMENT_NAME_MAX 31
-#define SEGMENTS_MAX     65536
 
 struct output {
     FILE *file;
@@ -33,17 +34,16 @@ __attribute__((format(printf, 2, 3))) static void line(const struct output *out,
 static void make_printable(char *name)
 {
     for (; *name != '\0'; name++)
-        if (*name <= ' ' || *name > '~')
-            *name = '?';
+        if (*name <= ' ' || *name > '~') *name = '?';
 }
 
-static void show_metric(const struct output *out, const char *segment, const struct stats_view *view, size_t i)
+static void show_metric(const struct output *out, const char *segment, const struct stats_view *view,
+                        size_t i)
 {
     char name[STATS_NAME_MAX + 1];
     enum stats_kind_e kind;
     uint64_t value;
-    if (!stats_view_metric(view, i, name, &kind, &value))
-        return;
+    if (!stats_view_metric(view, i, name, &kind, &value)) return;
     make_printable(name);
     if (kind == STATS_HISTOGRAM)
         line(out, "%s %s count %" PRIu64 " p50_us %.1f p99_us %.1f", segment, name, value,
@@ -67,15 +67,12 @@ static enum err_e show_segment(const struct output *out, const char *segment, co
 
 static enum err_e show_file(const struct conf *conf, const struct output *out, const char *segment)
 {
-    char relative[SEGMENT_NAME_MAX + 8], path[CONF_PATH_MAX];
-    snprintf(relative, sizeof relative, "shm/%s", segment);
-    if (strlen(conf->runtime_dir) + strlen(relative) + 2 > CONF_PATH_MAX)
-        return ERR_TOO_LARGE;
-    conf_path(conf, relative, path);
+    char path[CONF_PATH_MAX + 8];
+    int len = snprintf(path, sizeof path, "%s/shm/%s", conf->runtime_dir, segment);
+    if (len < 0 || (size_t)len >= sizeof path) return ERR_TOO_LARGE;
     struct segment_view *view;
     enum err_e err = segment_view_open(path, &view);
-    if (err != ERR_OK)
-        return err;
+    if (err != ERR_OK) return err;
     err = show_segment(out, segment, view);
     segment_view_close(&view);
     return err;
@@ -89,7 +86,8 @@ static int is_segment(const struct dirent *entry)
            strlen(name) <= SEGMENT_NAME_MAX;
 }
 
-static enum err_e show_all(const struct conf *conf, const struct output *out, struct dirent **names, int count)
+static enum err_e show_all(const struct conf *conf, const struct output *out, struct dirent **names,
+                           int count)
 {
     enum err_e worst = ERR_OK;
     for (int i = 0; i < count; i++) {
@@ -97,7 +95,8 @@ static enum err_e show_all(const struct conf *conf, const struct output *out, st
         if (err == ERR_NOT_FOUND) /* ended since the directory was read */
             continue;
         if (err != ERR_OK) {
-            fprintf(stderr, "noria stats: %s/shm/%s: %s\n", conf->runtime_dir, names[i]->d_name, err_text(err));
+            fprintf(stderr, "noria stats: %s/shm/%s: %s\n", conf->runtime_dir, names[i]->d_name,
+                    err_text(err));
             worst = err;
         }
     }
@@ -116,8 +115,7 @@ enum err_e show_stats(const struct conf *conf, const char *prefix, int fd)
     }
     struct output out = {fdopen(fd, "w"), prefix};
     enum err_e err = out.file != NULL ? show_all(conf, &out, names, count) : ERR_SYSTEM;
-    if (out.file != NULL && fclose(out.file) != 0)
-        err = ERR_SYSTEM;
+    if (out.file != NULL && fclose(out.file) != 0) err = ERR_SYSTEM;
     for (int i = 0; i < count; i++)
         free(names[i]);
     free(names);

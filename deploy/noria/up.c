@@ -23,7 +23,8 @@
 
 #define READY_NS     (20 * NS_PER_S) /* sanitized builds on a loaded machine need seconds */
 #define STOP_NS      (5 * NS_PER_S)
-#define PREDECESSORS 10000 /* ms to wait for the processes of a launcher that was killed */
+#define PREDECESSORS 10000             /* ms to wait for the processes of a launcher that was killed */
+#define ONE_WISH_NS  (300 * NS_PER_MS) /* timeout(1) and sudo pass one Ctrl-C on twice */
 
 static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP};
 
@@ -35,7 +36,7 @@ struct up {
     struct loop *loop;
     struct loop_signal *signals[ARRAY_LEN(stop_signals)];
     struct family *family;
-    bool stopping;
+    uint64_t stop_asked_ns; /* 0: not yet */
     int exit_code;
 };
 
@@ -56,22 +57,25 @@ static void on_stopped(void *arg, int exit_code)
 static void on_stop_signal(void *arg)
 {
     struct up *up = arg;
-    if (up->stopping) {
+    uint64_t now = loop_now_ns(up->loop);
+    if (up->stop_asked_ns == 0) {
+        log_info("stopping", "text=\"a second signal kills\"");
+        up->stop_asked_ns = now;
+        family_stop(up->family);
+    } else if (now - up->stop_asked_ns >= ONE_WISH_NS) {
         log_warn("stopping", "text=\"second signal: killing\"");
         family_kill(up->family);
-        return;
     }
-    log_info("stopping", "text=\"a second signal kills\"");
-    up->stopping = true;
-    family_stop(up->family);
 }
 
+/* From here on a signal waits until the loop runs, so that none leaves a directory behind. */
 static enum err_e watch_signals(struct up *up)
 {
+    up->loop = loop_new(clock_system());
+    if (up->loop == NULL) return ERR_MEMORY;
     for (size_t i = 0; i < ARRAY_LEN(stop_signals); i++) {
         up->signals[i] = loop_signal_new(up->loop, stop_signals[i], on_stop_signal, up);
-        if (up->signals[i] == NULL)
-            return ERR_MEMORY;
+        if (up->signals[i] == NULL) return ERR_MEMORY;
     }
     return ERR_OK;
 }
@@ -86,19 +90,16 @@ static enum err_e make_family(struct up *up)
         .on_stopped = on_stopped,
         .arg = up,
     };
-    up->loop = loop_new(clock_system());
-    up->family = up->loop != NULL ? family_new(up->loop, &options) : NULL;
-    if (up->family == NULL)
-        return ERR_MEMORY;
-    enum err_e err = watch_signals(up);
-    return err == ERR_OK ? up_plan_add(&up->plan, up->family) : err;
+    up->family = family_new(up->loop, &options);
+    return up->family != NULL ? up_plan_add(&up->plan, up->family) : ERR_MEMORY;
 }
 
 static void warn_of_unknown_profiles(const struct conf *conf)
 {
     for (size_t i = 0; i < conf->machine_count; i++)
         if (conf->machines[i].profile == NULL)
-            log_warn("profile-unknown", "machine=%s profile=%s text=\"the machine is read-only: moves are refused\"",
+            log_warn("profile-unknown",
+                     "machine=%s profile=%s text=\"the machine is read-only: moves are refused\"",
                      conf->machines[i].info.id, conf->machines[i].profile_name);
 }
 
@@ -106,21 +107,30 @@ static enum err_e prepare(struct up *up, const struct up_options *options)
 {
     warn_of_unknown_profiles(up->conf);
     enum err_e err = up_plan_init(&up->plan, up->conf, options->bin_dir);
-    if (err == ERR_OK)
-        err = rundir_open(up->conf->runtime_dir, PREDECESSORS, &up->rundir);
-    if (err == ERR_OK)
-        err = launch_sockets_open(up->conf, &up->sockets);
+    if (err == ERR_OK) err = rundir_open(up->conf->runtime_dir, PREDECESSORS, &up->rundir);
+    if (err == ERR_OK) err = watch_signals(up);
+    if (err == ERR_OK) err = launch_sockets_open(up->conf, &up->sockets);
     up->plan.sockets = up->sockets;
     return err == ERR_OK ? make_family(up) : err;
 }
 
+/* An impatient third signal must not leave half of it behind. */
+static void block_stop_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < ARRAY_LEN(stop_signals); i++)
+        sigaddset(&set, stop_signals[i]);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 static void clean_up(struct up *up)
 {
+    block_stop_signals();
     family_free(&up->family);
     for (size_t i = 0; i < ARRAY_LEN(stop_signals); i++)
         loop_signal_free(&up->signals[i]);
-    if (up->loop != NULL)
-        loop_free(&up->loop);
+    if (up->loop != NULL) loop_free(&up->loop);
     launch_sockets_close(&up->sockets);
     rundir_close(&up->rundir);
     up_plan_fini(&up->plan);

@@ -21,8 +21,7 @@ static const char *const program_names[UP_PROGRAMS] = {
 static bool any_simulated(const struct conf *conf)
 {
     for (size_t i = 0; i < conf->machine_count; i++)
-        if (conf->machines[i].info.simulator)
-            return true;
+        if (conf->machines[i].info.simulator) return true;
     return false;
 }
 
@@ -44,12 +43,10 @@ static size_t needed(const struct conf *conf, enum family_stage_e stage)
 static bool own_directory(char path[PATH_MAX])
 {
     ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-    if (n <= 0)
-        return false;
+    if (n <= 0) return false;
     path[n] = '\0';
     char *slash = strrchr(path, '/');
-    if (slash == NULL)
-        return false;
+    if (slash == NULL) return false;
     *slash = '\0';
     return true;
 }
@@ -64,7 +61,8 @@ enum err_e up_plan_init(struct up_plan *plan, const struct conf *conf, const cha
     }
     enum err_e err = ERR_OK;
     for (int stage = 0; stage < UP_PROGRAMS; stage++) {
-        if (asprintf(&plan->programs[stage], "%s/%s", bin_dir != NULL ? bin_dir : own, program_names[stage]) < 0) {
+        if (asprintf(&plan->programs[stage], "%s/%s", bin_dir != NULL ? bin_dir : own, program_names[stage]) <
+            0) {
             plan->programs[stage] = NULL;
             err = ERR_MEMORY;
         } else if (needed(conf, (enum family_stage_e)stage) > 0 && access(plan->programs[stage], X_OK) != 0) {
@@ -72,8 +70,7 @@ enum err_e up_plan_init(struct up_plan *plan, const struct conf *conf, const cha
             err = ERR_NOT_FOUND;
         }
     }
-    if (err != ERR_OK)
-        up_plan_fini(plan);
+    if (err != ERR_OK) up_plan_fini(plan);
     return err;
 }
 
@@ -85,7 +82,8 @@ void up_plan_fini(struct up_plan *plan)
     }
 }
 
-static enum err_e add_one(const struct up_plan *plan, struct family *family, enum family_stage_e stage, size_t i)
+static enum err_e add_one(const struct up_plan *plan, struct family *family, enum family_stage_e stage,
+                          size_t i)
 {
     struct family_member member = {.stage = stage, .argv = {plan->programs[stage], "-c", plan->conf->file}};
     switch (stage) {
@@ -131,8 +129,7 @@ static void announce_machines(const struct conf *conf)
         printf("  machine   %s \"%s\", %s at %s port %u\n", m->info.id, m->info.name,
                m->info.simulator ? "simulated" : "PLC", m->connect_host, m->connect_port);
     }
-    if (conf->machine_count > SHOWN)
-        printf("  and %zu more machines\n", conf->machine_count - SHOWN);
+    if (conf->machine_count > SHOWN) printf("  and %zu more machines\n", conf->machine_count - SHOWN);
 }
 
 void up_plan_announce(const struct up_plan *plan)
@@ -149,9 +146,11 @@ void up_plan_announce(const struct up_plan *plan)
     if (conf->listener_count > 0) {
         url_of(plan, 0, url);
         printf("  try       python3 -m websockets %s   (Debian: python3-websockets), then type\n"
-               "            {\"type\":\"subscribe\"}\n", url);
+               "            {\"type\":\"subscribe\"}\n",
+               url);
         if (conf->machine_count > 0)
-            printf("            {\"type\":\"send_command\",\"machine_id\":\"%s\",\"command\":1,\"argument\":7}\n",
+            printf("            "
+                   "{\"type\":\"send_command\",\"machine_id\":\"%s\",\"command\":1,\"argument\":7}\n",
                    conf->machines[0].info.id);
     }
     printf("noria: ready\n");

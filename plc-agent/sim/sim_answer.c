@@ -1,4 +1,5 @@
-/* One handler per verb, in the table's order. Answers are key=value words, so that a shell and a test parse them alike. */
+/* One handler per verb, in one table. Answers are key=value words, so that a shell and a test parse them alike.
+ * Rejected: JSON answers, which a play in shell could not cut up. */
 #include "sim_answer.h"
 
 #include "must.h"

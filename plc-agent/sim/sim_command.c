@@ -1,6 +1,6 @@
-/* A line is copied, cut into at most WORDS_MAX words, and taken word by word; each verb has one handler in one table. The
- * first problem found is reported with the word that caused it. Rejected: sscanf (takes "12abc" for 12, signs for
- * numbers) and JSON (people type these lines).
+/* A line is copied, cut into at most WORDS_MAX words, and taken word by word; each verb has one handler in one
+ * table. The first problem found is reported with the word that caused it. Rejected: sscanf (takes "12abc" for 12,
+ * signs for numbers) and JSON (people type these lines).
  */
 #include "sim_command.h"
 

@@ -7,8 +7,8 @@
  *     hold ID [command C]                    release ID
  *     wait ID position N|idle|moving|held|connected|disconnected|requests C N [deadline MS]
  *
- * Words are separated by blanks. CONDITION is of sim_machine.h, KIND of sim_fault.h. README.md is the manual. What the
- * line names (machine, position) is looked up when it is executed, so that a script can be checked before anything runs.
+ * Words are separated by blanks. CONDITION is of sim_machine.h, KIND of sim_fault.h. README.md is the manual. What
+ * the line names (machine, position) is looked up when it is executed, not here.
  */
 #pragma once
 

@@ -5,8 +5,8 @@
  * starts), also where its reply is then held, late or lost; the two bytes of a reply are made when its first leaves.
  * A client that closes while its reply waits frees the place at once: the PLC sees the FIN too.
  *
- * Rejected: reading only when idle, as the smallest PLCs do. The log must show bytes when they come, because tests prove by
- * it that nobody sends into a running exchange.
+ * Rejected: reading only when idle, as the smallest PLCs do. The log must show bytes when they come, because tests
+ * prove by it that nobody sends into a running exchange.
  */
 #include <errno.h>
 #include <string.h>

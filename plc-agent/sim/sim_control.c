@@ -1,8 +1,9 @@
 /* Clients of the control socket.
  *
- * Invariants: a client has at most one answer that its socket has not taken (the next line waits for it), so memory is bounded
- * by one longest answer each. The observer only answers waits and never frees a client or runs a line, because it is called in the
- * middle of other work; `resume_timer` (due at once) does that from the loop.
+ * Invariants: a client has at most one answer that its socket has not taken (the next line waits for it), so memory
+ * is bounded by one longest answer each. The observer only answers waits and never frees a client or runs a line,
+ * because it is called in the middle of other work; `resume_timer` (due at once) does that from the loop.
+ * Rejected: a thread per client (one loop, no locks).
  */
 #include "sim_control.h"
 

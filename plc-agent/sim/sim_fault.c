@@ -1,3 +1,5 @@
+/* Words and properties come from the one table in sim_fault.h. Rejected: several faults of one PLC at once; which of
+ * them a request meets would depend on the order in which they were given. */
 #include "sim_fault.h"
 
 #include <string.h>

@@ -1,3 +1,5 @@
+/* Options are checked one by one as they come, then once together; every problem names the option and what was
+ * expected. Rejected: taking machine options beside -c, because two sources for one setting need a rule to remember. */
 #include "sim_options.h"
 
 #include <getopt.h>

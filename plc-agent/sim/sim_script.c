@@ -1,3 +1,5 @@
+/* Steps are sorted once and one timer walks along them, so that a script costs nothing between its steps. Rejected:
+ * reading the file as it runs (an error in its last line would show after hours). */
 #include "sim_script.h"
 
 #include <errno.h>

@@ -18,7 +18,8 @@
 
 struct sim_script;
 
-/* ERR_SYSTEM, ERR_MALFORMED, ERR_TOO_LARGE, ERR_NOT_FOUND (a machine the server has not), ERR_MEMORY; logged with file and line. */
+/* ERR_SYSTEM, ERR_MALFORMED, ERR_TOO_LARGE, ERR_NOT_FOUND (a machine that the server has not), logged with file and
+ * line; ERR_MEMORY. */
 enum err_e sim_script_load(const char *path, struct loop *loop, struct sim_server *server,
                            struct sim_script **script);
 void sim_script_start(struct sim_script *script);

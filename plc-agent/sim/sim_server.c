@@ -1,9 +1,10 @@
 /* The PLCs of a process: their listening sockets, timers, reboots and refusals.
  *
- * Each PLC binds its port twice: `reserve_fd` never listens and lives as long as the PLC, `listen_fd` comes and goes. While
- * the second is closed a connect() meets RST, as at a PLC that boots, and no other process can take the port. Both have
- * SO_REUSEADDR, which lets them share the port only while at most one listens: a second plc-sim on the same port still
- * fails. Rejected: SO_REUSEPORT (it would not), and shutdown() of the listening socket (gives an ephemeral port away).
+ * Each PLC binds its port twice: `reserve_fd` never listens and lives as long as the PLC, `listen_fd` comes and goes.
+ * While the second is closed a connect() meets RST, as at a PLC that boots, and no other process can take the port.
+ * Both have SO_REUSEADDR, which lets them share the port only while at most one listens: a second plc-sim on the same
+ * port still fails. Rejected: SO_REUSEPORT (it would not), and shutdown() of the listening socket (gives an ephemeral
+ * port away).
  */
 #include "sim_server.h"
 

@@ -1,7 +1,7 @@
 /* sim_server.h — hundreds of simulated PLCs in one process, each with its own TCP port.
  *
  * A PLC serves one client at a time. What a second one meets is a setting: by default its connection stands in the
- * kernel's backlog, unread, until the first has closed (what the field's PLCs do); with `refuse_second` it is accepted and reset.
+ * kernel's backlog, unread, until the first has closed; with `refuse_second` it is accepted and reset.
  */
 #pragma once
 
@@ -37,8 +37,8 @@ struct sim_plc_conf {
 struct sim_server *sim_server_new(struct loop *loop, struct sim_log *log, const struct sim_server_conf *conf);
 void sim_server_free(struct sim_server **server);
 
-/* Adds a PLC, which listens from here on. ERR_CONFIG (id, bounds, address), ERR_EXISTS (id), ERR_FULL, ERR_SYSTEM (port taken,
- * descriptors), ERR_MEMORY; all logged. */
+/* Adds a PLC, which listens from here on. ERR_CONFIG (id, bounds, address), ERR_EXISTS (id), ERR_FULL, ERR_SYSTEM
+ * (port taken, descriptors), ERR_MEMORY; all logged. */
 enum err_e sim_server_add(struct sim_server *server, const struct sim_plc_conf *conf);
 
 size_t sim_server_count(const struct sim_server *server);

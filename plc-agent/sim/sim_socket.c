@@ -1,5 +1,5 @@
-/* Only a connect() tells a dead socket file from a live one: nobody removes the name of a killed process. Rejected: removing
- * what is there unasked, which would cut off a running simulator without a word. */
+/* Only a connect() tells a dead socket file from a live one: nobody removes the name of a killed process. Rejected:
+ * removing what is there unasked, which would cut off a running simulator without a word. */
 #include "sim_socket.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-/* sim_socket.h — a listening Unix socket that owns its file name: replaces one left by a dead process, never a live one's,
- * and removes only its own. */
+/* sim_socket.h — a listening Unix socket that owns its file name: replaces one left by a dead process, never a live
+ * one's, and removes only its own. */
 #pragma once
 
 #include <sys/types.h>

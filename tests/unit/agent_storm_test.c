@@ -42,16 +42,16 @@ static bool one_in(struct storm *storm, uint64_t n)
 
 static void fault(struct storm *storm)
 {
-    static const char *const faults[] = {
-        "late 5",           "late 40",        "split 3",  "split 40",   "missing",  "duplicated", "garbage 17",
-        "garbage 17181920", "reset",          "refused",  "reboot 20",  "half-open"};
+    static const char *const faults[] = {"late 5",  "late 40",    "split 3",    "split 40",
+                                         "missing", "duplicated", "garbage 17", "garbage 17181920",
+                                         "reset",   "refused",    "reboot 20",  "half-open"};
     const char *what = faults[pick(storm, sizeof faults / sizeof faults[0])];
     bool whole = strcmp(what, "refused") == 0 || strncmp(what, "reboot", 6) == 0;
     if (whole)
         plc_tell(&storm->play->f, "fault m1 %s", what);
     else
-        plc_tell(&storm->play->f, "fault m1 %s%s count %u", what, one_in(storm, 3) ? " undone" : "",
-                 1 + (unsigned)pick(storm, 4));
+        plc_tell(&storm->play->f, "fault m1 %s%s%s count %u", what, one_in(storm, 3) ? " undone" : "",
+                 one_in(storm, 2) ? " command 1" : "", 1 + (unsigned)pick(storm, 4));
 }
 
 static void condition(struct storm *storm)
@@ -77,8 +77,7 @@ static void command(struct storm *storm)
 static void repeat_command(struct storm *storm)
 {
     struct agent_play *play = storm->play;
-    if (play->serial == 0)
-        return;
+    if (play->serial == 0) return;
     struct wire_message *message = &storm->commands[1 + pick(storm, play->serial)].message;
     message->command.resent = true;
     broker_send(&play->broker, message);
@@ -113,7 +112,8 @@ static void acknowledge(struct storm *storm)
 {
     struct fake_broker *broker = &storm->play->broker;
     if (broker->outcome_count > 0)
-        broker_ack(broker, storm->play->incarnation, broker->outcomes[broker->outcome_count - 1].wire.outcome_seq);
+        broker_ack(broker, storm->play->incarnation,
+                   broker->outcomes[broker->outcome_count - 1].wire.outcome_seq);
 }
 
 static void step(struct storm *storm)
@@ -139,8 +139,7 @@ static void step(struct storm *storm)
         forget(storm);
         break;
     case 8:
-        if (one_in(storm, 4))
-            new_broker(storm);
+        if (one_in(storm, 4)) new_broker(storm);
         break;
     case 9:
         acknowledge(storm);
@@ -160,9 +159,10 @@ static void check_states(struct storm *storm)
     const struct fake_broker *broker = &storm->play->broker;
     for (; storm->checked_states < broker->state_count; storm->checked_states++) {
         const struct wire_state *s = &broker->states[storm->checked_states];
-        assert_int_equal(s->state_seq, storm->checked_states + 1);
-        if (!s->has_reading)
-            continue;
+        uint64_t before = storm->checked_states > 0 ? s[-1].state_seq : 0;
+        assert_true(s->state_seq > before);
+        assert_true(s->birth || s->state_seq == before + 1); /* lost only together with a broker */
+        if (!s->has_reading) continue;
         assert_true(s->position < 26);
         assert_int_equal(s->raw_status & 0xf0, 0xd0);
         assert_true(s->raw_status != 0x17 && s->raw_status != 0x19);
@@ -183,11 +183,9 @@ static struct tally tally(const struct storm *storm, uint64_t serial)
     const struct seen_outcome *completion = NULL;
     for (size_t i = 0; i < broker->outcome_count; i++) {
         const struct seen_outcome *o = &broker->outcomes[i], **first;
-        if (o->wire.command_serial != serial)
-            continue;
+        if (o->wire.command_serial != serial) continue;
         first = o->wire.kind == OUTCOME_RESULT ? &tally.result : &completion;
-        if (*first == NULL)
-            *first = o;
+        if (*first == NULL) *first = o;
         assert_int_equal(o->wire.code, (*first)->wire.code);
         assert_int_equal(o->wire.sent, (*first)->wire.sent);
         assert_int_equal(o->wire.position, (*first)->wire.position);
@@ -205,8 +203,7 @@ static void check_moves(const struct storm *storm)
     unsigned sure[26] = {0}, maybe[26] = {0};
     for (uint64_t serial = 1; serial <= storm->play->serial; serial++) {
         struct tally t = tally(storm, serial);
-        if (!storm->commands[serial].move || !t.result->wire.sent)
-            continue;
+        if (!storm->commands[serial].move || !t.result->wire.sent) continue;
         if (t.result->wire.code == CODE_NONE)
             sure[storm->commands[serial].target]++;
         else
@@ -215,7 +212,8 @@ static void check_moves(const struct storm *storm)
     for (unsigned target = 0; target < 26; target++) {
         char hex[8];
         snprintf(hex, sizeof hex, "01%02x\n", target);
-        assert_in_range(plc_log_count(&storm->play->f, "m1", hex), sure[target], sure[target] + maybe[target]);
+        assert_in_range(plc_log_count(&storm->play->f, "m1", hex), sure[target],
+                        sure[target] + maybe[target]);
     }
 }
 
@@ -240,10 +238,12 @@ static void check_variety(const struct storm *storm)
     for (uint64_t serial = 1; serial <= storm->play->serial; serial++)
         codes[tally(storm, serial).result->wire.code]++;
     struct agent_play *play = storm->play;
-    print_message("success %u, unknown %u, busy %u, interlock %u, timeout %u, connection %u; repeated %llu, hellos %u\n",
+    print_message("success %u, unknown %u, busy %u, interlock %u, timeout %u, connection %u; repeated %llu, "
+                  "hellos %u\n",
                   codes[CODE_NONE], codes[CODE_OUTCOME_UNKNOWN], codes[CODE_BUSY], codes[CODE_INTERLOCK],
                   codes[CODE_TIMEOUT], codes[CODE_CONNECTION_ERROR],
-                  (unsigned long long)play_metric(play, UPLINK_METRIC_COMMANDS_REPEATED), play->broker.hellos);
+                  (unsigned long long)play_metric(play, UPLINK_METRIC_COMMANDS_REPEATED),
+                  play->broker.hellos);
     assert_true(codes[CODE_NONE] > 0);
 }
 
@@ -252,8 +252,7 @@ static bool all_answered(const struct storm *storm)
     for (uint64_t serial = 1; serial <= storm->play->serial; serial++) {
         struct tally t = tally(storm, serial);
         bool moved = t.results == 1 && storm->commands[serial].move && t.result->wire.code == CODE_NONE;
-        if (t.results == 0 || (moved && t.completions == 0))
-            return false;
+        if (t.results == 0 || (moved && t.completions == 0)) return false;
     }
     return true;
 }

@@ -132,7 +132,8 @@ static void is_born_again_after_each_hello(void **state)
         assert_true(play->broker.states[before].birth);
         assert_int_equal(play->broker.states[before].connection, CONNECTION_CONNECTED);
         assert_int_equal(play->broker.states[before].raw_status, 218);
-        assert_int_equal(play->broker.states[before].state_seq, play->broker.states[before - 1].state_seq + 1);
+        assert_int_equal(play->broker.states[before].state_seq,
+                         play->broker.states[before - 1].state_seq + 1);
     }
     play_end(play);
 }
@@ -196,7 +197,8 @@ static void broker_dies_while_moving(void **state)
     plc_tell(&play->f, "pace m1 manual");
     play->broker.keep_acks = true;
     struct wire_message command = play_send(play, 1, 5);
-    PLAY_UNTIL(play, play_outcomes(play, 1, OUTCOME_RESULT, NULL) == 1 && play_shows(play, CONNECTION_CONNECTED, 219, 0));
+    PLAY_UNTIL(play, play_outcomes(play, 1, OUTCOME_RESULT, NULL) == 1 &&
+                         play_shows(play, CONNECTION_CONNECTED, 219, 0));
     broker_end(&play->broker);
     play_polls(play, 3);
     plc_tell(&play->f, "step m1 5"); /* it arrives while nobody listens */
@@ -385,12 +387,11 @@ static void lost_replies_are_reconciled(void **state)
         play_send(play, 1, 5);
         PLAY_UNTIL(play, play_outcomes(play, 1, OUTCOME_RESULT, &o) == 1);
         if (o->wire.code != (undone ? CODE_OUTCOME_UNKNOWN : CODE_NONE))
-            fail_msg("%s undone=%d: %s", faults[i / 2], undone, command_code_name((enum command_code_e)o->wire.code));
+            fail_msg("%s undone=%d: %s", faults[i / 2], undone,
+                     command_code_name((enum command_code_e)o->wire.code));
         assert_true(o->wire.sent);
-        if (!undone)
-            PLAY_UNTIL(play, play_outcomes(play, 1, OUTCOME_COMPLETION, &o) == 1);
-        if (!undone)
-            assert_int_equal(o->wire.code, CODE_NONE);
+        if (!undone) PLAY_UNTIL(play, play_outcomes(play, 1, OUTCOME_COMPLETION, &o) == 1);
+        if (!undone) assert_int_equal(o->wire.code, CODE_NONE);
         assert_int_equal(play->plc->counts.request[1], 1);
         play_end(play);
     }

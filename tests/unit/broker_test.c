@@ -102,7 +102,8 @@ static void write_conf(const struct stage *stage, unsigned ring_mib, const char 
     fprintf(file,
             "runtime_dir: %s\nlog: {level: warn}\nring: {size_mib: %u}\nmax_machines: 8\n"
             "listeners:\n  - {name: carousel, dialect: carousel, address: 127.0.0.1, port: 0}\n"
-            "machine_defaults: {poll_interval_ms: 50, stale_after_ms: 100, command_deadline_ms: 400, reply_timeout_ms: 100}\n"
+            "machine_defaults: {poll_interval_ms: 50, stale_after_ms: 100, command_deadline_ms: 400, "
+            "reply_timeout_ms: 100}\n"
             "machines:\n%s",
             stage->dir, ring_mib, machines);
     fclose(file);
@@ -138,8 +139,7 @@ static int start_broker(struct stage *stage)
 static int stop_broker(struct stage *stage, int signo)
 {
     int status;
-    if (stage->broker == 0)
-        return 0;
+    if (stage->broker == 0) return 0;
     kill(stage->broker, signo);
     assert_int_equal(waitpid(stage->broker, &status, 0), stage->broker);
     stage->broker = 0;
@@ -238,10 +238,9 @@ static size_t count_of(const struct stage *stage, enum record_kind_e kind)
 static const struct seen_record *nth(const struct stage *stage, enum record_kind_e kind, size_t n)
 {
     for (size_t i = 0; i < stage->record_count; i++)
-        if (stage->records[i].kind == kind && n-- == 0)
-            return &stage->records[i];
+        if (stage->records[i].kind == kind && n-- == 0) return &stage->records[i];
     fail_msg("no such record");
-    return NULL;
+    abort(); /* not reached */
 }
 
 /* Services all ends once and reads the ring. */
@@ -260,14 +259,14 @@ static void wait_for(struct stage *stage, const uint64_t *value, uint64_t at_lea
 {
     for (uint64_t deadline = real_ms() + DEADLINE_MS; *value < at_least; pump(stage))
         if (real_ms() > deadline)
-            fail_msg("waited in vain: %llu of %llu", (unsigned long long)*value, (unsigned long long)at_least);
+            fail_msg("waited in vain: %llu of %llu", (unsigned long long)*value,
+                     (unsigned long long)at_least);
 }
 
 static const struct seen_record *wait_record(struct stage *stage, enum record_kind_e kind, size_t n)
 {
     for (uint64_t deadline = real_ms() + DEADLINE_MS; count_of(stage, kind) <= n; pump(stage))
-        if (real_ms() > deadline)
-            fail_msg("no record %zu of kind %d", n, (int)kind);
+        if (real_ms() > deadline) fail_msg("no record %zu of kind %d", n, (int)kind);
     return nth(stage, kind, n);
 }
 
@@ -279,12 +278,10 @@ static uint64_t metric_of(const struct stage *stage, const char *segment, const 
     char name[STATS_NAME_MAX + 1];
     enum stats_kind_e kind;
     uint64_t value, found = UINT64_MAX;
-    if (segment_view_open(in_dir(stage, segment), &view) != ERR_OK)
-        return found;
+    if (segment_view_open(in_dir(stage, segment), &view) != ERR_OK) return found;
     assert_int_equal(segment_view_stats(view, &stats), ERR_OK);
     for (size_t i = 0; stats_view_metric(&stats, i, name, &kind, &value); i++)
-        if (strcmp(name, metric) == 0)
-            found = value;
+        if (strcmp(name, metric) == 0) found = value;
     segment_view_close(&view);
     return found;
 }
@@ -352,10 +349,12 @@ static void on_heartbeat(void *arg, struct wire_heartbeat *heartbeat)
     static const unsigned char metrics[16] = {41, 0, 0, 0, 0, 0, 0, 0, 42};
     const struct end *end = arg;
     heartbeat->reading_age_ms = end->reading_age_ms;
-    heartbeat->metrics = (struct wire_text){(const char *)metrics, end->role == WIRE_AGENT ? sizeof metrics : 0};
+    heartbeat->metrics =
+        (struct wire_text){(const char *)metrics, end->role == WIRE_AGENT ? sizeof metrics : 0};
 }
 
-static const struct link_events link_events = {on_hello, on_up, on_down, on_refused, on_message, on_heartbeat};
+static const struct link_events link_events = {on_hello,   on_up,      on_down,
+                                               on_refused, on_message, on_heartbeat};
 
 static void end_open(struct stage *stage, struct end *end)
 {
@@ -395,7 +394,8 @@ static void agent_open(struct stage *stage, struct end *end, const char *machine
 
 static void worker_open(struct stage *stage, struct end *end, uint64_t incarnation, uint64_t wanted)
 {
-    *end = (struct end){.role = WIRE_WORKER, .incarnation = incarnation, .machine = "", .wanted_slot = wanted};
+    *end =
+        (struct end){.role = WIRE_WORKER, .incarnation = incarnation, .machine = "", .wanted_slot = wanted};
     end_open(stage, end);
     wait_for(stage, &end->ups, 1);
 }
@@ -415,7 +415,8 @@ static void say_state(struct end *agent, enum connection_e connection, int raw, 
     assert_int_equal(link_send(agent->link, &message), ERR_OK);
 }
 
-static void say_command(struct end *worker, uint64_t serial, const char *machine, int64_t deadline_ms, bool resent)
+static void say_command(struct end *worker, uint64_t serial, const char *machine, int64_t deadline_ms,
+                        bool resent)
 {
     struct wire_message message = {.type = WIRE_COMMAND};
     message.command = (struct wire_command){.session_worker = worker->incarnation,
@@ -474,10 +475,10 @@ static void table_agrees(struct stage *stage, uint32_t slot, const struct seen_r
 {
     struct lvt_machine machine = {0};
     for (uint64_t deadline = real_ms() + DEADLINE_MS;; pump(stage)) { /* it is written after the head */
-        if (lvt_reader_get(stage->lvt, slot, &machine) == LVT_OK && machine.record_position == record->position)
+        if (lvt_reader_get(stage->lvt, slot, &machine) == LVT_OK &&
+            machine.record_position == record->position)
             break;
-        if (real_ms() > deadline)
-            fail_msg("the table does not follow");
+        if (real_ms() > deadline) fail_msg("the table does not follow");
     }
     assert_int_equal(machine.text_len, strlen(record->text));
     assert_memory_equal(machine.text, record->text, machine.text_len);
@@ -488,8 +489,7 @@ static void table_agrees(struct stage *stage, uint32_t slot, const struct seen_r
 
 static void shows(const struct seen_record *record, const char *what)
 {
-    if (strstr(record->frame, what) == NULL)
-        fail_msg("%s\n    is not in\n%s", what, record->frame);
+    if (strstr(record->frame, what) == NULL) fail_msg("%s\n    is not in\n%s", what, record->frame);
 }
 
 /* --- plays: states ------------------------------------------------------------------------------------------------------------ */
@@ -528,8 +528,11 @@ static void a_birth_becomes_a_record_and_the_table_repeats_it(void **state)
     snprintf(seq, sizeof seq, "}},\"seq\":\"%08x-%llu\"}", ring_reader_id(stage->ring),
              (unsigned long long)record->position / 64);
     shows(record, "{\"type\":\"status_broadcast\",\"timestamp\":\"20");
-    shows(record, "\"status\":{\"m1\":{\"status\":{\"READY\":\"OK\",\"RUN\":\"Detenido\",\"MODO_OPERACION\":\"Remoto\","
-                  "\"ALARMA\":\"Desactivada\"},\"position\":15,\"raw_status\":218,\"connection_status\":\"connected\"}}");
+    shows(
+        record,
+        "\"status\":{\"m1\":{\"status\":{\"READY\":\"OK\",\"RUN\":\"Detenido\",\"MODO_OPERACION\":\"Remoto\","
+        "\"ALARMA\":\"Desactivada\"},\"position\":15,\"raw_status\":218,\"connection_status\":\"connected\"}"
+        "}");
     shows(record, seq);
     assert_true(record->state.agent_gen == 100);
     table_agrees(stage, 0, record);
@@ -562,14 +565,18 @@ static void alarms_come_and_go_as_events_behind_their_state(void **state)
     agent_open(stage, &agent, "m2", "delta-as", 100);
     say_state(&agent, CONNECTION_CONNECTED, 0x10, 1); /* no e-stop, no alarm */
     say_state(&agent, CONNECTION_CONNECTED, 0x18, 1); /* alarm */
-    say_state(&agent, CONNECTION_CONNECTED, 0x68, 1); /* alarm stays; e-stop, drive fault, positioning error */
+    say_state(&agent, CONNECTION_CONNECTED, 0x68,
+              1); /* alarm stays; e-stop, drive fault, positioning error */
     say_state(&agent, CONNECTION_CONNECTED, 0x10, 1); /* all gone */
     wait_record(stage, RECORD_EVENT, 7);
-    static const char *const expected[] = {
-        "\"condition\":\"alarm\",\"active\":true",         "\"condition\":\"estop\",\"active\":true",
-        "\"condition\":\"drive_fault\",\"active\":true",   "\"condition\":\"positioning_error\",\"active\":true",
-        "\"condition\":\"alarm\",\"active\":false",        "\"condition\":\"estop\",\"active\":false",
-        "\"condition\":\"drive_fault\",\"active\":false",  "\"condition\":\"positioning_error\",\"active\":false"};
+    static const char *const expected[] = {"\"condition\":\"alarm\",\"active\":true",
+                                           "\"condition\":\"estop\",\"active\":true",
+                                           "\"condition\":\"drive_fault\",\"active\":true",
+                                           "\"condition\":\"positioning_error\",\"active\":true",
+                                           "\"condition\":\"alarm\",\"active\":false",
+                                           "\"condition\":\"estop\",\"active\":false",
+                                           "\"condition\":\"drive_fault\",\"active\":false",
+                                           "\"condition\":\"positioning_error\",\"active\":false"};
     for (size_t i = 0; i < 8; i++) {
         shows(nth(stage, RECORD_EVENT, i), expected[i]);
         shows(nth(stage, RECORD_EVENT, i), "{\"type\":\"alarm\",\"machine_id\":\"m2\"");
@@ -614,7 +621,8 @@ static void an_agent_that_leaves_disconnects_its_machine_and_the_reading_stays(v
     assert_int_equal(counter(stage, "goodbyes"), 1);
     table_agrees(stage, 0, record);
 
-    agent_open(stage, &agent, "m1", "standard", 101); /* another process: born without a reading, then with one */
+    agent_open(stage, &agent, "m1", "standard",
+               101); /* another process: born without a reading, then with one */
     say_state(&agent, CONNECTION_DISCONNECTED, -1, 0);
     say_state(&agent, CONNECTION_CONNECTED, 218, 15);
     record = wait_record(stage, RECORD_STATE, 5);
@@ -660,15 +668,16 @@ static void strangers_are_asked_to_introduce_themselves(void **state)
 
     /* One that is known, but speaks to a broker that is dead. */
     message = (struct wire_message){.type = WIRE_HELLO};
-    message.hello = (struct wire_hello){1, WIRE_AGENT, 55, UINT32_MAX, profile_hash(profile_builtin("standard")),
-                                        wire_text("m1")};
+    message.hello = (struct wire_hello){
+        1, WIRE_AGENT, 55, UINT32_MAX, profile_hash(profile_builtin("standard")), wire_text("m1")};
     zmq_send(raw, buffer, wire_encode(&message, buffer, sizeof buffer), 0);
     len = zmq_recv(raw, buffer, sizeof buffer, 0);
     assert_int_equal(wire_decode(buffer, (size_t)len, &message), ERR_OK);
     assert_int_equal(message.type, WIRE_HELLO_OK);
     assert_true(message.broker_gen == gen);
     message = (struct wire_message){.type = WIRE_STATE, .broker_gen = gen + 1};
-    message.state = (struct wire_state){.agent_gen = 55, .state_seq = 1, .machine = wire_text("m1"), .connection = 1};
+    message.state =
+        (struct wire_state){.agent_gen = 55, .state_seq = 1, .machine = wire_text("m1"), .connection = 1};
     zmq_send(raw, buffer, wire_encode(&message, buffer, sizeof buffer), 0);
     wait_counter(stage, "other_gen", 1);
     zmq_send(raw, "garbage", 7, 0);
@@ -683,7 +692,8 @@ static void strangers_are_asked_to_introduce_themselves(void **state)
     wait_counter(stage, "peers_closed", 1);
     agent_open(stage, &agent, "m1", "standard", 100);
     say_state(&agent, CONNECTION_CONNECTED, 218, 1);
-    assert_int_equal(wait_record(stage, RECORD_STATE, 3)->state.position, 1); /* nothing came from the stranger */
+    assert_int_equal(wait_record(stage, RECORD_STATE, 3)->state.position,
+                     1); /* nothing came from the stranger */
 }
 
 static void who_must_not_come_in_is_refused(void **state)
@@ -757,13 +767,164 @@ static void agents_metrics_are_shown_in_shared_memory(void **state)
     struct stage *stage = *state;
     static struct end agent;
     agent_open(stage, &agent, "m2", "delta-as", 100);
-    for (uint64_t deadline = real_ms() + DEADLINE_MS; metric_of(stage, "shm/agent.1", "polls") != 41; pump(stage))
+    for (uint64_t deadline = real_ms() + DEADLINE_MS; metric_of(stage, "shm/agent.1", "polls") != 41;
+         pump(stage))
         assert_true(real_ms() < deadline);
     assert_int_equal(metric_of(stage, "shm/agent.1", "poll_failures"), 42);
     struct segment_view *view;
     assert_int_equal(segment_view_open(in_dir(stage, "shm/agent.1"), &view), ERR_OK);
     assert_string_equal(segment_view_page(view)->id, "m2");
     segment_view_close(&view);
+}
+
+/* --- raw peers: DEALERs without link.h's manners -------------------------------------------------------------------------- */
+
+struct raw {
+    void *context, *socket;
+    uint64_t broker_gen;
+};
+
+static void raw_say(struct raw *raw, struct wire_message *message)
+{
+    unsigned char buffer[WIRE_MAX];
+    message->broker_gen = raw->broker_gen;
+    size_t len = wire_encode(message, buffer, sizeof buffer);
+    assert_true(len > 0);
+    zmq_send(raw->socket, buffer, len, 0);
+}
+
+static void raw_open(const struct stage *stage, struct raw *raw, enum wire_role_e role, const char *machine)
+{
+    unsigned char buffer[WIRE_MAX];
+    int zero = 0;
+    struct wire_message message = {.type = WIRE_HELLO};
+    *raw = (struct raw){.context = zmq_ctx_new()};
+    raw->socket = zmq_socket(raw->context, ZMQ_DEALER);
+    zmq_setsockopt(raw->socket, ZMQ_LINGER, &zero, sizeof zero);
+    assert_int_equal(zmq_connect(raw->socket, stage->endpoint), 0);
+    message.hello = (struct wire_hello){
+        1, role, 55, UINT32_MAX, profile_hash(profile_builtin("standard")), wire_text(machine)};
+    raw_say(raw, &message);
+    int len = zmq_recv(raw->socket, buffer, sizeof buffer, 0);
+    assert_int_equal(wire_decode(buffer, (size_t)len, &message), ERR_OK);
+    assert_int_equal(message.type, WIRE_HELLO_OK);
+    raw->broker_gen = message.broker_gen;
+}
+
+static void raw_close(struct raw *raw)
+{
+    zmq_close(raw->socket);
+    zmq_ctx_term(raw->context);
+}
+
+static void a_peer_that_hangs_is_given_up_after_three_seconds(void **state)
+{
+    struct stage *stage = *state;
+    struct raw agent;
+    struct wire_message message = {.type = WIRE_STATE};
+    raw_open(stage, &agent, WIRE_AGENT, "m1");
+    message.state = (struct wire_state){
+        .agent_gen = 55, .state_seq = 1, .machine = wire_text("m1"), .connection = CONNECTION_CONNECTED};
+    raw_say(&agent, &message);
+    wait_record(stage, RECORD_STATE, 3);
+    uint64_t start_ms = real_ms();
+    wait_counter(stage, "peers_silent", 1);
+    assert_true(real_ms() - start_ms > 2500);
+    shows(wait_record(stage, RECORD_STATE, 5), "\"connection_status\":\"disconnected\"");
+    shows(nth(stage, RECORD_STATE, 4), "\"connection_status\":\"stale\"");
+    raw_close(&agent);
+}
+
+/* A broker that stood still must not take its peers for dead. */
+static void a_broker_that_was_stopped_judges_nobody(void **state)
+{
+    struct stage *stage = *state;
+    static struct end agent;
+    agent_open(stage, &agent, "m1", "standard", 100);
+    say_state(&agent, CONNECTION_CONNECTED, 218, 15);
+    wait_record(stage, RECORD_STATE, 3);
+    kill(stage->broker, SIGSTOP);
+    wait_for(stage, &agent.downs, 1); /* three seconds of silence */
+    kill(stage->broker, SIGCONT);
+    wait_for(stage, &agent.ups, 2);
+    say_state(&agent, CONNECTION_CONNECTED, 218, 16);
+    shows(wait_record(stage, RECORD_STATE, 4),
+          "\"position\":16,\"raw_status\":218,\"connection_status\":\"connected\"");
+    assert_int_equal(counter(stage, "stalls"), 1);
+    assert_int_equal(counter(stage, "peers_silent"), 0);
+    assert_int_equal(counter(stage, "disconnected") + counter(stage, "stale"), 0);
+}
+
+/* Well-formed messages with any content, from peers that were let in. */
+static uint64_t any_number(void)
+{
+    static const uint64_t edges[] = {0, 1, 2, 7, 255, 256, 55, UINT32_MAX, 1ull << 32, INT64_MAX, UINT64_MAX};
+    return rand() % 3 == 0 ? (uint64_t)rand() : edges[(size_t)rand() % ARRAY_LEN(edges)];
+}
+
+static struct wire_text any_text(uint32_t max)
+{
+    static char noise[512];
+    static const char *const words[] = {"m1", "m2", "m3", "ghost", "", "req-1", "\xff", "\"\\\n"};
+    if (rand() % 4 != 0) {
+        struct wire_text text = wire_text(words[(size_t)rand() % ARRAY_LEN(words)]);
+        return text.len <= max ? text : wire_text("");
+    }
+    for (size_t i = 0; i < sizeof noise; i++)
+        noise[i] = (char)rand();
+    return (struct wire_text){noise, (uint32_t)rand() % (max + 1)};
+}
+
+#define ANY_U64(name)       m->name = any_number();
+#define ANY_I64(name)       m->name = (int64_t)any_number();
+#define ANY_FLAG(name)      m->name = rand() % 2 == 0;
+#define ANY_TEXT(name, max) m->name = any_text(max);
+#define ANY_BLOB(name, max) m->name = any_text(max);
+
+static void fill_any(struct wire_message *message)
+{
+    switch (message->type) {
+#define X(number, NAME, msg, direction, size, since)                                                         \
+    case WIRE_##NAME: {                                                                                      \
+        struct wire_##msg *m = &message->msg;                                                                \
+        WIRE_##NAME##_FIELDS(ANY_U64, ANY_I64, ANY_FLAG, ANY_TEXT, ANY_BLOB) break;                          \
+    }
+        WIRE_MESSAGE_TABLE(X)
+#undef X
+    }
+}
+
+static void any_message_from_any_peer_does_no_harm(void **state)
+{
+    struct stage *stage = *state;
+    static struct end agent;
+    struct raw peers[3];
+    unsigned char buffer[WIRE_MAX];
+    srand(31);
+    raw_open(stage, &peers[0], WIRE_WORKER, "");
+    raw_open(stage, &peers[1], WIRE_AGENT, "m2");
+    raw_open(stage, &peers[2], WIRE_AGENT, "m1");
+    for (int i = 0; i < 30000; i++) {
+        struct raw *raw = &peers[rand() % 3];
+        struct wire_message message = {.type = (enum wire_type_e)(1 + rand() % 10)};
+        fill_any(&message);
+        if (message.type == WIRE_GOODBYE || (message.type == WIRE_HELLO && rand() % 20 != 0))
+            message.type = WIRE_HEARTBEAT, message.heartbeat = (struct wire_heartbeat){55, 0, wire_text("")};
+        raw_say(raw, &message);
+        while (i % 100 == 0 && zmq_recv(raw->socket, buffer, sizeof buffer, ZMQ_DONTWAIT) > 0)
+            ;
+    }
+    for (int i = 0; i < 3; i++)
+        raw_close(&peers[i]);
+    wait_counter(stage, "agents", 0);
+    ring_reader_seek(stage->ring, ring_reader_head(stage->ring)); /* it may have been lapped */
+    stage->record_count = 0;
+    agent_open(stage, &agent, "m1", "standard", 100);
+    say_state(&agent, CONNECTION_CONNECTED, 218, 42);
+    while (wait_record(stage, RECORD_STATE, 0)->state.position != 42)
+        stage->record_count = 0;
+    assert_true(counter(stage, "invalid") > 0);
+    assert_int_equal(counter(stage, "appends_failed"), 0);
 }
 
 /* --- plays: commands ---------------------------------------------------------------------------------------------------------------- */
@@ -776,7 +937,8 @@ static void a_command_gets_one_result_and_one_completion(void **state)
     worker_open(stage, &worker, 900, UINT32_MAX);
     say_command(&worker, 1, "m1", 5000, false);
     wait_for(stage, &agent.commands, 1);
-    assert_true(agent.last.session_worker == 900 && agent.last.session_serial == 5 && agent.last.command_serial == 1);
+    assert_true(agent.last.session_worker == 900 && agent.last.session_serial == 5 &&
+                agent.last.command_serial == 1);
     assert_true(agent.last.deadline_ms > 4000 && agent.last.deadline_ms <= 5000);
     assert_int_equal(agent.last.command, COMMAND_MOVE);
     assert_int_equal(agent.last.argument, 7);
@@ -789,8 +951,9 @@ static void a_command_gets_one_result_and_one_completion(void **state)
     wait_for(stage, &agent.acks, 3);
     assert_int_equal(agent.acked, 2);
     const struct seen_record *result = wait_record(stage, RECORD_RESULT, 0);
-    shows(result, "{\"type\":\"command_result\",\"machine_id\":\"m1\",\"success\":true,\"data\":{\"command_sent\":1,"
-                  "\"argument\":7,\"result\":\"Comando ejecutado correctamente\"},\"request_id\":\"req-1\"");
+    shows(result,
+          "{\"type\":\"command_result\",\"machine_id\":\"m1\",\"success\":true,\"data\":{\"command_sent\":1,"
+          "\"argument\":7,\"result\":\"Comando ejecutado correctamente\"},\"request_id\":\"req-1\"");
     assert_int_equal(result->origin_mode, ORIGIN_ALSO);
     assert_true(result->origin.worker == 900 && result->origin.serial == 5);
     assert_string_equal(result->topics[0], "result/m1");
@@ -799,8 +962,9 @@ static void a_command_gets_one_result_and_one_completion(void **state)
     assert_int_equal(result->outcome.slot, 0);
     assert_true(result->outcome.agent_gen == 100 && result->outcome.outcome_seq == 1);
     const struct seen_record *completion = wait_record(stage, RECORD_COMPLETION, 0);
-    shows(completion, "{\"type\":\"command_completed\",\"machine_id\":\"m1\",\"command\":{\"command\":1,\"argument\":7},"
-                      "\"success\":true,\"position\":7,\"elapsed_ms\":12");
+    shows(completion,
+          "{\"type\":\"command_completed\",\"machine_id\":\"m1\",\"command\":{\"command\":1,\"argument\":7},"
+          "\"success\":true,\"position\":7,\"elapsed_ms\":12");
     assert_int_equal(completion->origin_mode, ORIGIN_ALSO);
     assert_int_equal(count_of(stage, RECORD_RESULT), 1);
     assert_int_equal(counter(stage, "outcomes_repeated"), 1);
@@ -812,13 +976,40 @@ static void a_command_gets_one_result_and_one_completion(void **state)
     assert_int_equal(agent.commands, 1);
 }
 
-static const struct seen_record *wait_refusal(struct stage *stage, size_t n, uint64_t serial, const char *error,
-                                              const char *code)
+static void an_agent_that_answers_again_under_a_new_number_is_heard_once(void **state)
+{
+    struct stage *stage = *state;
+    static struct end agent, worker;
+    agent_open(stage, &agent, "m1", "standard", 100);
+    worker_open(stage, &worker, 900, UINT32_MAX);
+    say_command(&worker, 1, "m1", 20000, false);
+    wait_for(stage, &agent.commands, 1);
+    say_outcome(&agent, 1, OUTCOME_RESULT, &worker, 1);
+    say_outcome(&agent, 2, OUTCOME_RESULT, &worker, 1);
+    say_outcome(&agent, 3, OUTCOME_COMPLETION, &worker, 1);
+    say_outcome(&agent, 4, OUTCOME_COMPLETION, &worker, 1);
+    wait_for(stage, &agent.acks, 4);
+    assert_int_equal(stop_broker(stage, SIGKILL),
+                     1000 + SIGKILL); /* and the next broker knows it from the ring */
+    assert_int_equal(start_broker(stage), -1);
+    wait_for(stage, &agent.ups, 2);
+    say_outcome(&agent, 5, OUTCOME_RESULT, &worker, 1);
+    say_outcome(&agent, 6, OUTCOME_COMPLETION, &worker, 1);
+    say_outcome(&agent, 7, OUTCOME_RESULT, &worker, 2); /* the marker */
+    wait_record(stage, RECORD_RESULT, 1);
+    assert_int_equal(nth(stage, RECORD_RESULT, 1)->outcome.command_serial, 2);
+    assert_int_equal(count_of(stage, RECORD_RESULT), 2);
+    assert_int_equal(count_of(stage, RECORD_COMPLETION), 1);
+    assert_int_equal(counter(stage, "outcomes_repeated"), 2);
+}
+
+static const struct seen_record *wait_refusal(struct stage *stage, size_t n, uint64_t serial,
+                                              const char *error, const char *code)
 {
     char expected[160];
     const struct seen_record *record = wait_record(stage, RECORD_REFUSAL, n);
-    snprintf(expected, sizeof expected, "{\"type\":\"error\",\"error\":\"%s\",\"code\":\"%s\",\"machine_id\":\"", error,
-             code);
+    snprintf(expected, sizeof expected,
+             "{\"type\":\"error\",\"error\":\"%s\",\"code\":\"%s\",\"machine_id\":\"", error, code);
     shows(record, expected);
     shows(record, "\"request_id\":\"req-1\"");
     assert_int_equal(record->origin_mode, ORIGIN_ONLY);
@@ -888,7 +1079,8 @@ static void failures_reach_the_caller_and_if_sent_the_subscribers(void **state)
     say_failure(&agent, 1, &worker, 1, CODE_BUSY, false);
     wait_refusal(stage, 0, 1, "Machine is busy", "BUSY");
     say_failure(&agent, 2, &worker, 2, CODE_OUTCOME_UNKNOWN, true);
-    wait_refusal(stage, 1, 2, "The command was sent; whether it was carried out is unknown", "OUTCOME_UNKNOWN");
+    wait_refusal(stage, 1, 2, "The command was sent; whether it was carried out is unknown",
+                 "OUTCOME_UNKNOWN");
     const struct seen_record *result = wait_record(stage, RECORD_RESULT, 0);
     shows(result, "{\"type\":\"command_result\",\"machine_id\":\"m1\",\"success\":false");
     shows(result, "\"code\":\"OUTCOME_UNKNOWN\"");
@@ -907,7 +1099,8 @@ static void a_silent_agent_means_outcome_unknown_and_a_late_result_is_not_the_ca
     say_command(&worker, 1, "m1", -1, false); /* the machine's default: 400 ms */
     wait_for(stage, &agent.commands, 1);
     assert_true(agent.last.deadline_ms <= 400);
-    wait_refusal(stage, 0, 1, "The command was sent; whether it was carried out is unknown", "OUTCOME_UNKNOWN");
+    wait_refusal(stage, 0, 1, "The command was sent; whether it was carried out is unknown",
+                 "OUTCOME_UNKNOWN");
     say_outcome(&agent, 1, OUTCOME_RESULT, &worker, 1);
     say_outcome(&agent, 2, OUTCOME_COMPLETION, &worker, 1);
     assert_int_equal(wait_record(stage, RECORD_RESULT, 0)->origin_mode, ORIGIN_NOT);
@@ -1000,11 +1193,13 @@ static void an_agent_that_does_not_come_back_is_disconnected_after_a_restart(voi
     uint64_t start_ms = real_ms();
     assert_int_equal(start_broker(stage), -1);
     worker_open(stage, &worker, 900, UINT32_MAX);
-    say_command(&worker, 1, "m1", 100, true); /* a dead broker may have handed it over, and its agent does not come back */
+    say_command(&worker, 1, "m1", 100,
+                true); /* a dead broker may have handed it over, and its agent does not come back */
     const struct seen_record *record = wait_record(stage, RECORD_STATE, 4);
     shows(record, "\"position\":15,\"raw_status\":218,\"connection_status\":\"disconnected\"");
     assert_true(real_ms() - start_ms >= 900);
-    wait_refusal(stage, 0, 1, "The command was sent; whether it was carried out is unknown", "OUTCOME_UNKNOWN");
+    wait_refusal(stage, 0, 1, "The command was sent; whether it was carried out is unknown",
+                 "OUTCOME_UNKNOWN");
 }
 
 static void a_command_is_held_while_its_agent_may_come_back(void **state)
@@ -1092,7 +1287,8 @@ static void a_ring_of_another_size_is_replaced(void **state)
     write_conf(stage, 2, demo_machines);
     assert_int_equal(start_broker(stage), -1);
     enum ring_status_e status;
-    for (uint64_t deadline = real_ms() + DEADLINE_MS; (status = ring_reader_next(stage->ring, &record)) != RING_GONE;)
+    for (uint64_t deadline = real_ms() + DEADLINE_MS;
+         (status = ring_reader_next(stage->ring, &record)) != RING_GONE;)
         assert_true(real_ms() < deadline);
     open_shared(stage);
     assert_int_not_equal(ring_reader_id(stage->ring), before);
@@ -1128,10 +1324,14 @@ int main(void)
         PLAY(senseless_states_are_dropped),
         PLAY(strangers_are_asked_to_introduce_themselves),
         PLAY(who_must_not_come_in_is_refused),
+        PLAY(a_peer_that_hangs_is_given_up_after_three_seconds),
+        PLAY(a_broker_that_was_stopped_judges_nobody),
+        PLAY(any_message_from_any_peer_does_no_harm),
         PLAY(the_newer_of_two_agents_of_a_machine_stays),
         PLAY(workers_lease_slots_and_get_theirs_back),
         PLAY(agents_metrics_are_shown_in_shared_memory),
         PLAY(a_command_gets_one_result_and_one_completion),
+        PLAY(an_agent_that_answers_again_under_a_new_number_is_heard_once),
         PLAY(what_cannot_be_done_is_refused_to_the_caller_alone),
         PLAY(failures_reach_the_caller_and_if_sent_the_subscribers),
         PLAY(a_silent_agent_means_outcome_unknown_and_a_late_result_is_not_the_callers),

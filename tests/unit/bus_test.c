@@ -68,13 +68,15 @@ static struct seen_peer *seen(struct stage *stage, const struct bus_identity *id
 static void answer_hello(struct stage *stage, const struct bus_identity *from)
 {
     struct wire_message ok = {.type = WIRE_HELLO_OK, .broker_gen = stage->gen};
-    struct wire_message no = {.type = WIRE_REFUSED, .broker_gen = stage->gen, .refused.reason = wire_text("no room")};
-    ok.hello_ok = (struct wire_hello_ok){.version = WIRE_VERSION, .slot = 3, .ring_id = 77, .profile_agrees = true};
-    if (!stage->mute)
-        bus_router_send(stage->router, from, stage->refuse ? &no : &ok);
+    struct wire_message no = {
+        .type = WIRE_REFUSED, .broker_gen = stage->gen, .refused.reason = wire_text("no room")};
+    ok.hello_ok =
+        (struct wire_hello_ok){.version = WIRE_VERSION, .slot = 3, .ring_id = 77, .profile_agrees = true};
+    if (!stage->mute) bus_router_send(stage->router, from, stage->refuse ? &no : &ok);
 }
 
-static void on_message(void *arg, const struct bus_identity *from, int connection, const struct wire_message *message)
+static void on_message(void *arg, const struct bus_identity *from, int connection,
+                       const struct wire_message *message)
 {
     struct stage *stage = arg;
     struct seen_peer *peer = seen(stage, from);
@@ -82,10 +84,8 @@ static void on_message(void *arg, const struct bus_identity *from, int connectio
     assert_true(connection >= 0);
     if (message->type == WIRE_HELLO) {
         stage->hellos++;
-        if (peer == NULL && stage->peer_count < PEERS)
-            peer = &stage->peers[stage->peer_count++];
-        if (peer != NULL)
-            *peer = (struct seen_peer){*from, connection, message->hello.incarnation};
+        if (peer == NULL && stage->peer_count < PEERS) peer = &stage->peers[stage->peer_count++];
+        if (peer != NULL) *peer = (struct seen_peer){*from, connection, message->hello.incarnation};
         answer_hello(stage, from);
     } else if (message->broker_gen != stage->gen) {
         stage->other_gen++;
@@ -114,8 +114,7 @@ static void on_closed(void *arg, int connection)
     struct stage *stage = arg;
     stage->closed++;
     for (size_t i = 0; i < stage->peer_count; i++)
-        if (stage->peers[i].connection == connection)
-            stage->peers[i].connection = -1;
+        if (stage->peers[i].connection == connection) stage->peers[i].connection = -1;
 }
 
 static const struct bus_router_events router_events = {on_message, on_malformed, on_closed};
@@ -179,13 +178,13 @@ static void on_link_message(void *arg, const struct wire_message *message)
 {
     struct end *end = arg;
     end->messages++;
-    if (message->type == WIRE_OUTCOME_ACK)
-        end->last_serial = message->outcome_ack.outcome_seq;
+    if (message->type == WIRE_OUTCOME_ACK) end->last_serial = message->outcome_ack.outcome_seq;
 }
 
 static const struct link_events link_events = {on_hello, on_up, on_down, on_refused, on_link_message, NULL};
 
-static void end_open(struct end *end, const struct stage *stage, uint64_t incarnation, const struct clock *clock)
+static void end_open(struct end *end, const struct stage *stage, uint64_t incarnation,
+                     const struct clock *clock)
 {
     struct link_config config = {.endpoint = stage->endpoint,
                                  .role = WIRE_WORKER,
@@ -199,19 +198,19 @@ static void end_open(struct end *end, const struct stage *stage, uint64_t incarn
 
 /* Services everything until *value reaches `at_least`. Only readable descriptors are serviced, and links that are due:
  * that is what shows that nothing else is needed. */
-static void run_until(struct stage *stage, struct end *const *ends, size_t count, const uint64_t *value, uint64_t at_least)
+static void run_until(struct stage *stage, struct end *const *ends, size_t count, const uint64_t *value,
+                      uint64_t at_least)
 {
     for (uint64_t deadline = real_ms() + DEADLINE_MS; *value < at_least;) {
         if (real_ms() > deadline)
-            fail_msg("waited in vain: %llu of %llu", (unsigned long long)*value, (unsigned long long)at_least);
+            fail_msg("waited in vain: %llu of %llu", (unsigned long long)*value,
+                     (unsigned long long)at_least);
         struct pollfd fds[PEERS + 1] = {{-1, POLLIN, 0}};
-        if (stage->router != NULL)
-            fds[0].fd = bus_router_fd(stage->router);
+        if (stage->router != NULL) fds[0].fd = bus_router_fd(stage->router);
         for (size_t i = 0; i < count; i++)
             fds[i + 1] = (struct pollfd){link_fd(ends[i]->link), POLLIN, 0};
         poll(fds, (nfds_t)count + 1, 20);
-        if (fds[0].revents != 0)
-            bus_router_service(stage->router, 64);
+        if (fds[0].revents != 0) bus_router_service(stage->router, 64);
         for (size_t i = 0; i < count; i++)
             if (fds[i + 1].revents != 0 || link_due_ns(ends[i]->link) <= clock_mono_ns(clock_system()))
                 link_service(ends[i]->link, 64);
@@ -244,7 +243,8 @@ static struct wire_message command(uint64_t serial)
 
 static struct wire_message ack(const struct stage *stage, uint64_t serial)
 {
-    return (struct wire_message){.type = WIRE_OUTCOME_ACK, .broker_gen = stage->gen, .outcome_ack = {1, serial}};
+    return (struct wire_message){
+        .type = WIRE_OUTCOME_ACK, .broker_gen = stage->gen, .outcome_ack = {1, serial}};
 }
 
 /* --- the plays -------------------------------------------------------------------------------------------------------- */
@@ -329,8 +329,7 @@ static void what_a_dead_broker_said_last_is_not_heard(void **state)
     end_open(&end, stage, 1001, clock_system());
     while (stage->hellos == 0) { /* the answer waits in the link's queue, unread, when its broker goes */
         bus_router_service(stage->router, 64);
-        if (link_state(end.link) == LINK_DOWN)
-            link_service(end.link, 64);
+        if (link_state(end.link) == LINK_DOWN) link_service(end.link, 64);
     }
     bus_router_close(&stage->router);
     broker_open(stage, 12);
@@ -404,7 +403,8 @@ static void garbage_is_counted_and_hurts_nobody(void **state)
         zmq_send(raw, noise, (size_t)rand() % sizeof noise, 0);
     }
     zmq_send(raw, "", 0, 0);
-    for (int part = 0; part < 20; part++) /* one message of many parts, of which the last would be well-formed */
+    for (int part = 0; part < 20;
+         part++) /* one message of many parts, of which the last would be well-formed */
         zmq_send(raw, "\x93\x03\x00\x00", 4, part < 19 ? ZMQ_SNDMORE : 0);
     struct wire_message hello = {.type = WIRE_HELLO, .hello = {.version = 1, .machine = wire_text("")}};
     size_t len = wire_encode(&hello, noise, sizeof noise);
@@ -450,7 +450,8 @@ static void bytes_that_are_not_zeromq_hurt_nobody(void **state)
     struct stage *stage = *state;
     struct end end;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    static const char request[] = "GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: who took the wrong door\r\n\r\n";
+    static const char request[] =
+        "GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: who took the wrong door\r\n\r\n";
     char noise[4096];
     broker_open(stage, 11);
     snprintf(address.sun_path, sizeof address.sun_path, "%s", stage->path);
@@ -517,8 +518,7 @@ static pid_t fork_peer(const struct stage *stage, uint64_t incarnation, int go[2
     }
     char byte;
     close(go[1]);
-    if (read(go[0], &byte, 1) != 1)
-        _exit(0);
+    if (read(go[0], &byte, 1) != 1) _exit(0);
     struct end end;
     end_open(&end, stage, incarnation, clock_system());
     for (;;) {
@@ -679,8 +679,7 @@ static void descriptors_stay_readable_while_there_is_something_to_do(void **stat
     for (uint64_t deadline = real_ms() + DEADLINE_MS; end.messages < 500 && real_ms() < deadline;) {
         struct pollfd watch = {link_fd(end.link), POLLIN, 0};
         struct wire_message up = command(1000);
-        if (poll(&watch, 1, 100) == 1 && link_service(end.link, 1))
-            assert_true(readable(link_fd(end.link)));
+        if (poll(&watch, 1, 100) == 1 && link_service(end.link, 1)) assert_true(readable(link_fd(end.link)));
         link_send(end.link, &up);
     }
     assert_true(end.messages >= 500);
@@ -698,12 +697,9 @@ static void an_idle_descriptor_is_not_readable(void **state)
         assert_true(rounds < 1000);
         bool busy = false;
         struct pollfd watch[] = {{bus_router_fd(stage->router), POLLIN, 0}, {link_fd(end.link), POLLIN, 0}};
-        if (poll(watch, 2, 20) > 0)
-            busy = true;
-        if (watch[0].revents != 0)
-            bus_router_service(stage->router, 64);
-        if (watch[1].revents != 0)
-            link_service(end.link, 64);
+        if (poll(watch, 2, 20) > 0) busy = true;
+        if (watch[0].revents != 0) bus_router_service(stage->router, 64);
+        if (watch[1].revents != 0) link_service(end.link, 64);
         quiet = busy ? 0 : quiet + 1;
     }
     link_close(&end.link);

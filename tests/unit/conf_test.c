@@ -120,33 +120,34 @@ static void every_key_is_read(void **state)
 {
     (void)state;
     struct conf *conf;
-    assert_int_equal(load("runtime_dir: /tmp/x\n"
-                          "max_machines: 10\n"
-                          "allow_unauthenticated: true\n"
-                          "log: {level: debug}\n"
-                          "ring: {size_mib: 1}\n"
-                          "workers: {count: 3}\n"
-                          "websocket:\n"
-                          "  max_message_bytes: 1000\n"
-                          "  max_connections: 7\n"
-                          "  ping_interval_ms: 100\n"
-                          "  ping_timeout_ms: 200\n"
-                          "  handshake_timeout_ms: 300\n"
-                          "  allowed_origins: [\"https://a.example:8443\", null]\n"
-                          "carousel: {auto_subscribe: yes}\n"
-                          "simulator: {base_port: 4000, positions: 99, ms_per_position: 5}\n"
-                          "machine_defaults: {poll_interval_ms: 100, mode: single, profile: delta-as}\n"
-                          "listeners:\n"
-                          "  - {name: a, dialect: carousel, address: 0.0.0.0, port: 9001}\n"
-                          "  - {name: b, address: '::1', port: 0}\n"
-                          "machines:\n"
-                          "  - {id: s1, name: Señal, ip: 1.2.3.4, port: 1, simulator: true, connection: per_request}\n"
-                          "  - {id: r1, ip: '::2', connect_timeout_ms: 11, reply_timeout_ms: 12, poll_interval_ms: 30,\n"
-                          "     poll_moving_ms: 14, backoff_min_ms: 15, backoff_max_ms: 16, stale_after_ms: 117,\n"
-                          "     command_deadline_ms: 18, move_timeout_ms: 19, profile: nobody-knows, mode: multi}\n"
-                          "  - {id: s2, ip: 1.2.3.5, simulator: true, sim_positions: 5, sim_ms_per_position: 6}\n",
-                          &conf),
-                     ERR_OK);
+    assert_int_equal(
+        load("runtime_dir: /tmp/x\n"
+             "max_machines: 10\n"
+             "allow_unauthenticated: true\n"
+             "log: {level: debug}\n"
+             "ring: {size_mib: 1}\n"
+             "workers: {count: 3}\n"
+             "websocket:\n"
+             "  max_message_bytes: 1000\n"
+             "  max_connections: 7\n"
+             "  ping_interval_ms: 100\n"
+             "  ping_timeout_ms: 200\n"
+             "  handshake_timeout_ms: 300\n"
+             "  allowed_origins: [\"https://a.example:8443\", null]\n"
+             "carousel: {auto_subscribe: yes}\n"
+             "simulator: {base_port: 4000, positions: 99, ms_per_position: 5}\n"
+             "machine_defaults: {poll_interval_ms: 100, mode: single, profile: delta-as}\n"
+             "listeners:\n"
+             "  - {name: a, dialect: carousel, address: 0.0.0.0, port: 9001}\n"
+             "  - {name: b, address: '::1', port: 0}\n"
+             "machines:\n"
+             "  - {id: s1, name: Señal, ip: 1.2.3.4, port: 1, simulator: true, connection: per_request}\n"
+             "  - {id: r1, ip: '::2', connect_timeout_ms: 11, reply_timeout_ms: 12, poll_interval_ms: 30,\n"
+             "     poll_moving_ms: 14, backoff_min_ms: 15, backoff_max_ms: 16, stale_after_ms: 117,\n"
+             "     command_deadline_ms: 18, move_timeout_ms: 19, profile: nobody-knows, mode: multi}\n"
+             "  - {id: s2, ip: 1.2.3.5, simulator: true, sim_positions: 5, sim_ms_per_position: 6}\n",
+             &conf),
+        ERR_OK);
     assert_string_equal(conf->runtime_dir, "/tmp/x");
     assert_int_equal(conf->max_machines, 10);
     assert_true(conf->allow_unauthenticated);
@@ -222,28 +223,36 @@ static void wrong_values_are_told_with_line_and_key(void **state)
             "8: machines[1].connection: sometimes is not one of per_request, persistent\n"
             "9: machines[1].poll_interval_ms: 12abc is not a number (1 to 600000 ms)\n"
             "10: machines[1].stale_after_ms: -1 is not a number (1 to 3600000 ms)\n");
-    refuses("ring: {size_mib: 48}\nlog:\n  level: loud\nmax_machines: 0\nruntime_dir: run\nworkers: {count: 65}\n",
+    refuses("ring: {size_mib: 48}\nlog:\n  level: loud\nmax_machines: 0\nruntime_dir: run\nworkers: {count: "
+            "65}\n",
             "5: runtime_dir: run is not an absolute path of at most 80 bytes\n"
             "4: max_machines: 0 is not a number (1 to 65536)\n"
             "3: log.level: loud is not one of error, warn, info, debug\n"
             "1: ring.size_mib: 48 is not a power of two (1 to 4096 MiB)\n"
             "6: workers.count: 65 is not a number (0 to 64 processes)\n");
-    refuses("runtime_dir: /123456789012345678901234567890123456789012345678901234567890123456789012345678901\n",
-            "1: runtime_dir: /12345678901234567890123456789012345678901234567890123456789… is not an absolute path of at "
-            "most 80 bytes\n");
+    refuses(
+        "runtime_dir: /123456789012345678901234567890123456789012345678901234567890123456789012345678901\n",
+        "1: runtime_dir: /12345678901234567890123456789012345678901234567890123456789… is not an absolute "
+        "path of at "
+        "most 80 bytes\n");
     refuses("max_machines:\n", "1: max_machines: nothing found, expected a number (1 to 65536)\n");
     refuses("max_machines: 99999999999\n", "1: max_machines: 99999999999 is not a number (1 to 65536)\n");
     refuses("machines: [{id: a, ip: 1.1.1.1, name: \"bell\\a\"}]\n",
             "1: machines[0].name: bell? is not a text of 1 to 96 bytes without control characters\n");
-    refuses("websocket: {allowed_origins: [\"https://ok\", \"https://Upper\", \"*\", \"http://a/path\", \"\"]}\n",
-            "1: websocket.allowed_origins[1]: https://Upper is not an origin (scheme://host or scheme://host:port in "
-            "lower case, or null)\n"
-            "1: websocket.allowed_origins[2]: * is not an origin (scheme://host or scheme://host:port in lower case, or "
-            "null)\n"
-            "1: websocket.allowed_origins[3]: http://a/path is not an origin (scheme://host or scheme://host:port in "
-            "lower case, or null)\n"
-            "1: websocket.allowed_origins[4]: nothing found, expected an origin (scheme://host or scheme://host:port in "
-            "lower case, or null)\n");
+    refuses(
+        "websocket: {allowed_origins: [\"https://ok\", \"https://Upper\", \"*\", \"http://a/path\", \"\"]}\n",
+        "1: websocket.allowed_origins[1]: https://Upper is not an origin (scheme://host or "
+        "scheme://host:port in "
+        "lower case, or null)\n"
+        "1: websocket.allowed_origins[2]: * is not an origin (scheme://host or scheme://host:port in lower "
+        "case, or "
+        "null)\n"
+        "1: websocket.allowed_origins[3]: http://a/path is not an origin (scheme://host or "
+        "scheme://host:port in "
+        "lower case, or null)\n"
+        "1: websocket.allowed_origins[4]: nothing found, expected an origin (scheme://host or "
+        "scheme://host:port in "
+        "lower case, or null)\n");
 }
 
 static void missing_keys_are_told(void **state)
@@ -310,7 +319,8 @@ static void contradictions_are_told(void **state)
             "  - {name: g, address: '::', port: 9001}\n",
             "3: listeners[1].name: a is the name of listeners[0] too\n"
             "4: listeners[2].port: 127.0.0.1 port 9001 is taken by listeners[0] (127.0.0.1 port 9001)\n"
-            "8: listeners[6].address: :: can be reached from other hosts, and this listener has no authentication: bind "
+            "8: listeners[6].address: :: can be reached from other hosts, and this listener has no "
+            "authentication: bind "
             "127.0.0.1 or ::1 behind a proxy that authenticates, or set allow_unauthenticated: true\n"
             "8: listeners[6].port: :: port 9001 is taken by listeners[0] (127.0.0.1 port 9001)\n"
             "8: listeners[6].port: :: port 9001 is taken by listeners[2] (127.0.0.1 port 9001)\n"
@@ -340,7 +350,8 @@ static void contradictions_are_told(void **state)
             "  - {id: b, ip: 1.1.1.2, simulator: true}\n",
             "4: machines[0].simulator: its simulator would listen on 127.0.0.1 port 65535, which is taken by "
             "listeners[0]\n"
-            "5: machines[1].simulator: its simulator would listen on port 65536, which is none (1 to 65535): lower "
+            "5: machines[1].simulator: its simulator would listen on port 65536, which is none (1 to 65535): "
+            "lower "
             "simulator.base_port\n");
 }
 
@@ -360,7 +371,8 @@ static void open_listeners_need_leave(void **state)
         snprintf(text, sizeof text, "listeners: [{name: a, address: '%s'}]\n", open[i]);
         assert_int_equal(load(text, &conf), ERR_CONFIG);
         assert_non_null(strstr(told, "allow_unauthenticated"));
-        snprintf(text, sizeof text, "allow_unauthenticated: true\nlisteners: [{name: a, address: '%s'}]\n", open[i]);
+        snprintf(text, sizeof text, "allow_unauthenticated: true\nlisteners: [{name: a, address: '%s'}]\n",
+                 open[i]);
         assert_int_equal(load(text, &conf), ERR_OK);
         conf_free(&conf);
     }
@@ -391,8 +403,8 @@ static void the_environment_overrides(void **state)
             " WEBSOCKET_MAX_CONNECTIONS: many is not a number (0 to 1000000)\n"
             " WEBSOCKET_PING_INTERVAL: 0 is not a number (1 to 3600 seconds)\n"
             " WEBSOCKET_PING_TIMEOUT: 1. is not a number (1 to 3600 seconds)\n");
-    static const char *const names[] = {"NORIA_RUNTIME_DIR", "WEBSOCKET_MAX_CONNECTIONS", "WEBSOCKET_PING_INTERVAL",
-                                        "WEBSOCKET_PING_TIMEOUT"};
+    static const char *const names[] = {"NORIA_RUNTIME_DIR", "WEBSOCKET_MAX_CONNECTIONS",
+                                        "WEBSOCKET_PING_INTERVAL", "WEBSOCKET_PING_TIMEOUT"};
     for (size_t i = 0; i < 4; i++)
         setenv(names[i], "", 1);
     assert_int_equal(load("log: {level: info}\n", &conf), ERR_OK);
@@ -415,7 +427,9 @@ static void unreadable_files_are_told(void **state)
     assert_int_equal(conf_load("/tmp", NULL, NULL, &conf), ERR_CONFIG);
     refuses("log: [\n", "2: is not YAML: did not find expected node content while parsing a flow node\n");
     refuses("a: b: c\n", "1: is not YAML: mapping values are not allowed in this context\n");
-    refuses("\xff\xfe" "a", "1: is UTF-16, expected UTF-8\n");
+    refuses("\xff\xfe"
+            "a",
+            "1: is UTF-16, expected UTF-8\n");
     assert_int_equal(load("log: {level: \"\xc3\x28\"}\n", &conf), ERR_CONFIG);
 }
 
@@ -432,8 +446,7 @@ static void refuses_quickly(char *text, size_t len, const char *needle)
     double start = cpu_seconds();
     assert_int_equal(load_bytes(text, len, &conf), ERR_CONFIG);
     double took = cpu_seconds() - start;
-    if (strstr(told, needle) == NULL)
-        fail_msg("expected \"%s\", told: %.300s", needle, told);
+    if (strstr(told, needle) == NULL) fail_msg("expected \"%s\", told: %.300s", needle, told);
     if (took > 10) /* CPU time, under sanitizers and valgrind; natively each takes under 0.3 s (README) */
         fail_msg("took %.1f s", took);
     free(text);
@@ -506,9 +519,10 @@ static void hostile_files_cost_little(void **state)
 static void damaged_files_do_no_harm(void **state)
 {
     (void)state;
-    static const char good[] = "runtime_dir: /tmp/x\nlog: {level: debug}\nwebsocket:\n  allowed_origins: [\"http://a\"]\n"
-                               "listeners:\n  - {name: a, port: 9001}\nmachines:\n  - id: \"m\\x31\"\n    ip: 1.1.1.1\n"
-                               "    simulator: true\n  - {id: m2, ip: 1.1.1.2, poll_moving_ms: 20}\n";
+    static const char good[] =
+        "runtime_dir: /tmp/x\nlog: {level: debug}\nwebsocket:\n  allowed_origins: [\"http://a\"]\n"
+        "listeners:\n  - {name: a, port: 9001}\nmachines:\n  - id: \"m\\x31\"\n    ip: 1.1.1.1\n"
+        "    simulator: true\n  - {id: m2, ip: 1.1.1.2, poll_moving_ms: 20}\n";
     static const char marks[] = "{}[]:,-?&*!|>'\"%@`#\n \t\\\0\xff~0";
     unsigned seed = 20261122;
     for (int round = 0; round < 3000; round++) {
@@ -517,11 +531,9 @@ static void damaged_files_do_no_harm(void **state)
         size_t changes = 1 + (size_t)rand_r(&seed) % 4, len = sizeof good - 1;
         for (size_t i = 0; i < changes; i++)
             text[(size_t)rand_r(&seed) % len] = marks[(size_t)rand_r(&seed) % (sizeof marks - 1)];
-        if (round % 8 == 0)
-            len = (size_t)rand_r(&seed) % len;
+        if (round % 8 == 0) len = (size_t)rand_r(&seed) % len;
         struct conf *conf;
-        if (load_bytes(text, len, &conf) == ERR_OK)
-            conf_free(&conf);
+        if (load_bytes(text, len, &conf) == ERR_OK) conf_free(&conf);
     }
 }
 
@@ -559,8 +571,7 @@ static void the_reference_lists_every_key(void **state)
         "| `WEBSOCKET_PING_TIMEOUT` | `ping_timeout_ms` | seconds |",
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
-        if (strstr(page, expected[i]) == NULL)
-            fail_msg("the page lacks: %s", expected[i]);
+        if (strstr(page, expected[i]) == NULL) fail_msg("the page lacks: %s", expected[i]);
 }
 
 int main(void)

@@ -26,7 +26,7 @@ struct seen_outcome {
 };
 
 struct fake_broker {
-    char path[96], endpoint[112];
+    char path[128], endpoint[144];
     struct bus_router *router;
     uint64_t gen;
     bool mute, refuse, disagree, keep_acks; /* how it behaves */
@@ -51,7 +51,8 @@ static inline void broker_send(struct fake_broker *b, struct wire_message *messa
 
 static inline void broker_ack(struct fake_broker *b, uint64_t agent_gen, uint64_t seq)
 {
-    struct wire_message ack = {.type = WIRE_OUTCOME_ACK, .broker_gen = b->gen, .outcome_ack = {agent_gen, seq}};
+    struct wire_message ack = {
+        .type = WIRE_OUTCOME_ACK, .broker_gen = b->gen, .outcome_ack = {agent_gen, seq}};
     bus_router_send(b->router, &b->agent, &ack); /* an agent that stops may be gone */
 }
 
@@ -62,11 +63,11 @@ static inline void broker_on_hello(struct fake_broker *b, const struct wire_mess
     wire_text_copy(message->hello.machine, b->machine, sizeof b->machine);
     struct wire_message ok = {.type = WIRE_HELLO_OK};
     ok.hello_ok = (struct wire_hello_ok){.version = WIRE_VERSION, .slot = 5, .profile_agrees = !b->disagree};
-    struct wire_message no = {.type = WIRE_REFUSED, .refused.reason = wire_text("another agent has this machine")};
+    struct wire_message no = {.type = WIRE_REFUSED,
+                              .refused.reason = wire_text("another agent has this machine")};
     struct wire_message *answer = b->refuse ? &no : &ok;
     answer->broker_gen = b->gen;
-    if (!b->mute)
-        bus_router_send(b->router, &b->agent, answer);
+    if (!b->mute) bus_router_send(b->router, &b->agent, answer);
 }
 
 static inline void broker_on_heartbeat(struct fake_broker *b, const struct wire_heartbeat *heartbeat)
@@ -89,8 +90,7 @@ static inline void broker_on_outcome(struct fake_broker *b, const struct wire_ou
     seen->wire = *outcome;
     wire_text_copy(outcome->text, seen->text, sizeof seen->text);
     wire_text_copy(outcome->request_id, seen->request_id, sizeof seen->request_id);
-    if (!b->keep_acks)
-        broker_ack(b, outcome->agent_gen, outcome->outcome_seq);
+    if (!b->keep_acks) broker_ack(b, outcome->agent_gen, outcome->outcome_seq);
 }
 
 static inline void broker_on_message(void *arg, const struct bus_identity *from, int connection,
@@ -99,8 +99,7 @@ static inline void broker_on_message(void *arg, const struct bus_identity *from,
     struct fake_broker *b = arg;
     (void)connection;
     b->agent = *from;
-    if (message->type != WIRE_HELLO)
-        assert_int_equal(message->broker_gen, b->gen);
+    if (message->type != WIRE_HELLO) assert_int_equal(message->broker_gen, b->gen);
     switch (message->type) {
     case WIRE_HELLO:
         broker_on_hello(b, message);

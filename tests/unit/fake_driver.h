@@ -48,8 +48,7 @@ static inline void fake_exchange(struct driver *driver, const struct driver_requ
 
 static inline enum driver_state_e fake_state(const struct driver *driver)
 {
-    if (driver->busy)
-        return DRIVER_STATE_BUSY;
+    if (driver->busy) return DRIVER_STATE_BUSY;
     return driver->open ? DRIVER_STATE_OPEN : DRIVER_STATE_CLOSED;
 }
 
@@ -58,23 +57,26 @@ static inline const struct driver_counts *fake_counts(const struct driver *drive
     return &driver->counts;
 }
 
-static const struct driver_ops fake_driver = {"fake", fake_open, fake_close, fake_exchange, fake_state, fake_counts};
+static const struct driver_ops fake_driver = {"fake",        fake_open,  fake_close,
+                                              fake_exchange, fake_state, fake_counts};
 
 static inline void fake_answer(struct driver_answer answer)
 {
     assert_true(fake->busy);
     fake->busy = false;
     fake->open = answer.result == DRIVER_REPLY;
-    if (answer.sent != DRIVER_NOT_SENT)
-        fake->written[fake->request.command]++;
+    if (answer.sent != DRIVER_NOT_SENT) fake->written[fake->request.command]++;
     answer.readable_ns = loop_now_ns(fake->config.loop);
     fake->config.done(fake->config.arg, &answer);
 }
 
 static inline void fake_reply(uint8_t status, uint8_t position)
 {
-    fake_answer((struct driver_answer){
-        .result = DRIVER_REPLY, .sent = DRIVER_SENT, .status = status, .position = position, .took_ns = NS_PER_MS});
+    fake_answer((struct driver_answer){.result = DRIVER_REPLY,
+                                       .sent = DRIVER_SENT,
+                                       .status = status,
+                                       .position = position,
+                                       .took_ns = NS_PER_MS});
 }
 
 static inline void fake_fail(enum driver_result_e result, enum driver_sent_e sent)

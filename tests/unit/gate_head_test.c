@@ -51,10 +51,8 @@ static struct gate_verdict judge_in_steps(const char *head, size_t len, size_t s
     for (size_t at = 0; at < len && result == GATE_SCAN_MORE; at += step)
         result = gate_scan_feed(&scan, head + at, step < len - at ? step : len - at);
     *memory = NULL;
-    if (result == GATE_SCAN_BAD)
-        return scan.verdict;
-    if (result == GATE_SCAN_MORE)
-        return (struct gate_verdict){0xffff, "incomplete"};
+    if (result == GATE_SCAN_BAD) return scan.verdict;
+    if (result == GATE_SCAN_MORE) return (struct gate_verdict){0xffff, "incomplete"};
     *memory = malloc(scan.length);
     assert_non_null(*memory);
     memcpy(*memory, head, scan.length);
@@ -89,7 +87,8 @@ static const struct row rows[] = {
     {HTTP, 0, "GET /x HTTP/1.1\r\n" HOST END},
     {HTTP, 0, "POST /x HTTP/1.1\r\n" HOST "Content-Length: 1000\r\n" END},
     {HTTP, 0, "DELETE /x HTTP/1.1\r\n" HOST END},
-    {HTTP, 0, GET HOST "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\n" END},
+    {HTTP, 0,
+     GET HOST "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\n" END},
     {HTTP, 0, GOOD END},
     /* request line */
     {WS, 400, "\r\n" GOOD END},
@@ -130,7 +129,9 @@ static const struct row rows[] = {
     {WS, 400, GET "Host: h\n" UPG KEY VER END},
     {WS, 400, GET "Host: h\r" UPG KEY VER END},
     {WS, 400, GET "Host: h\r\r\n" UPG KEY VER END},
-    {WS, 400, GET HOST "X: a\x01" "b\r\n" UPG KEY VER END},
+    {WS, 400,
+     GET HOST "X: a\x01"
+              "b\r\n" UPG KEY VER END},
     {WS, 400, GET HOST "X: a\x7f\r\n" UPG KEY VER END},
     {WS, 400, GET HOST "X: a\r\n folded\r\n" UPG KEY VER END},
     {WS, 400, GET HOST "X: a\r\n\tfolded\r\n" UPG KEY VER END},
@@ -167,7 +168,8 @@ static const struct row rows[] = {
     /* no upgrade, or another */
     {WS, 426, GET HOST END},
     {WS, 426, GET HOST "Connection: Upgrade\r\n" KEY VER END},
-    {WS, 426, GET HOST "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\n" END},
+    {WS, 426,
+     GET HOST "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\n" END},
     {WS, 426, GET HOST "Upgrade: websockets\r\nConnection: Upgrade\r\n" KEY VER END},
     {WS, 400, GET HOST "Upgrade: websocket, h2c\r\nConnection: Upgrade\r\n" KEY VER END},
     {WS, 400, GET HOST "Upgrade: h2c\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" KEY VER END},
@@ -233,8 +235,8 @@ static void every_row_has_its_answer_in_any_pieces(void **state)
             struct gate_request request;
             char *memory;
             size_t len = strlen(rows[i].head);
-            struct gate_verdict verdict =
-                judge_in_steps(rows[i].head, len, steps[s] < len ? steps[s] : len + 1, rows[i].kind, &request, &memory);
+            struct gate_verdict verdict = judge_in_steps(
+                rows[i].head, len, steps[s] < len ? steps[s] : len + 1, rows[i].kind, &request, &memory);
             if (verdict.status != rows[i].status)
                 fail_msg("row %zu in steps of %zu: %u (%s) instead of %u\n%s", i, steps[s], verdict.status,
                          verdict.reason ? verdict.reason : "", rows[i].status, rows[i].head);
@@ -253,7 +255,8 @@ static void nul_bytes_are_refused_everywhere(void **state)
         char copy[sizeof good], *memory;
         memcpy(copy, good, sizeof good);
         copy[at] = '\0';
-        assert_int_equal(judge_in_steps(copy, sizeof good - 1, SIZE_MAX / 2, WS, &request, &memory).status, 400);
+        assert_int_equal(judge_in_steps(copy, sizeof good - 1, SIZE_MAX / 2, WS, &request, &memory).status,
+                         400);
         free(memory);
     }
 }
@@ -326,9 +329,10 @@ static void what_a_request_tells(void **state)
     (void)state;
     struct gate_request request;
     char value[8];
-    char *memory = judge_good("GET /api/v1/ws?channel=general&user_id=7&empty=&flag HTTP/1.1\r\n" HOST UPG KEY VER
-                              "Origin: http://example.com\r\nSec-WebSocket-Protocol: chat ,, v2\r\nX-Y:  z  \r\n" END,
-                              WS, &request);
+    char *memory =
+        judge_good("GET /api/v1/ws?channel=general&user_id=7&empty=&flag HTTP/1.1\r\n" HOST UPG KEY VER
+                   "Origin: http://example.com\r\nSec-WebSocket-Protocol: chat ,, v2\r\nX-Y:  z  \r\n" END,
+                   WS, &request);
     assert_string_equal(request.method, "GET");
     assert_string_equal(request.path, "/api/v1/ws");
     assert_string_equal(request.query, "channel=general&user_id=7&empty=&flag");

@@ -50,11 +50,9 @@ static void accepted(void *arg, int fd, const struct gate_request *request, unsi
     assert_true(request->behind_len <= sizeof d->behind);
     memcpy(d->behind, request->behind, request->behind_len);
     d->behind_len = request->behind_len;
-    if (d->fd >= 0)
-        close(d->fd);
+    if (d->fd >= 0) close(d->fd);
     d->fd = fd;
-    if (d->free_in_accepted)
-        gate_free(&d->gate);
+    if (d->free_in_accepted) gate_free(&d->gate);
 }
 
 static void start(struct door *d, uint32_t max_half_open, uint32_t max_per_address)
@@ -92,14 +90,12 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct door *d = *state;
-    if (d->gate != NULL)
-        assert_int_equal(gate_counts(d->gate)->half_open, d->gate->wheel.count);
+    if (d->gate != NULL) assert_int_equal(gate_counts(d->gate)->half_open, d->gate->wheel.count);
     gate_free(&d->gate);
     while (uv_run(&d->loop, UV_RUN_NOWAIT) != 0)
         ;
     assert_int_equal(uv_loop_close(&d->loop), 0);
-    if (d->fd >= 0)
-        close(d->fd);
+    if (d->fd >= 0) close(d->fd);
     for (int i = 0; i < 2; i++)
         close(d->listen_fd[i]);
     free(d);
@@ -199,8 +195,10 @@ static void every_answer_can_be_read(void **state)
     } rows[] = {
         {0, 400, "nonsense\r\n\r\n", "Connection: close\r\n"},
         {0, 400, "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "Content-Type: text/plain\r\n"},
-        {0, 403, "GET / HTTP/1.1\r\nHost: h\r\nOrigin: http://evil\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                 "Sec-WebSocket-Key: " RAW_KEY "\r\nSec-WebSocket-Version: 13\r\n\r\n", ""},
+        {0, 403,
+         "GET / HTTP/1.1\r\nHost: h\r\nOrigin: http://evil\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+         "Sec-WebSocket-Key: " RAW_KEY "\r\nSec-WebSocket-Version: 13\r\n\r\n",
+         ""},
         {0, 404, GOOD("/nowhere"), ""},
         {0, 405, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello", "Allow: GET\r\n"},
         {1, 405, "TRACE / HTTP/1.1\r\nHost: h\r\n\r\n", "Allow: GET, HEAD, POST"},
@@ -338,8 +336,9 @@ static void kept_heads_cost_at_most_double(void **state)
     memset(head, 'a', sizeof head);
     for (size_t sent = 0; sent + 100 < sizeof head; sent += 100) {
         raw_send(&c, head, 100);
-        PUMP_UNTIL(&door->loop, !list_empty(&door->gate->reading) &&
-                                    LIST_ENTRY(door->gate->reading.next, struct half, link)->have == sent + 100);
+        PUMP_UNTIL(&door->loop,
+                   !list_empty(&door->gate->reading) &&
+                       LIST_ENTRY(door->gate->reading.next, struct half, link)->have == sent + 100);
         const struct half *half = LIST_ENTRY(door->gate->reading.next, struct half, link);
         assert_true(half->cap <= 2 * half->have || half->cap <= 128);
     }
@@ -421,6 +420,9 @@ static size_t take_descriptors(int *taken, size_t max)
 static void out_of_descriptors(void **state)
 {
     (void)state;
+    const char *preload = getenv("LD_PRELOAD");
+    if (preload != NULL && strstr(preload, "vgpreload") != NULL)
+        skip(); /* valgrind plays the limit itself, and closes what the kernel has accepted */
     struct rlimit old, low = {.rlim_cur = 64};
     int taken[128];
     struct raw_client c[3];
@@ -448,6 +450,33 @@ static void out_of_descriptors(void **state)
     PUMP_UNTIL(&door->loop, door->accepted == 2);
     for (size_t i = 0; i < ARRAY_LEN(c); i++)
         raw_close(&c[i]);
+}
+
+static void the_last_descriptors_are_left_to_others(void **state)
+{
+    (void)state;
+    struct rlimit old, low;
+    int taken[128];
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    low = (struct rlimit){.rlim_cur = 128, .rlim_max = old.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    start(door, 0, 0);
+    setrlimit(RLIMIT_NOFILE, &old);
+    size_t count = 0;
+    while (count < ARRAY_LEN(taken) && (taken[count] = dup(0)) < 70)
+        count++;
+    struct raw_client c = arrive(0);
+    raw_send_text(&c, GOOD("/chat"));
+    raw_until_end(&c);
+    assert_int_equal(raw_status(&c), 503);
+    assert_int_equal(counts()->no_descriptors, 1);
+    raw_close(&c);
+    for (size_t i = 0; i <= count; i++)
+        close(taken[i]);
+    c = arrive(0);
+    raw_send_text(&c, GOOD("/chat"));
+    PUMP_UNTIL(&door->loop, door->accepted == 1);
+    raw_close(&c);
 }
 
 /* --- pausing and ending ------------------------------------------------------------------------------------------------ */
@@ -534,6 +563,7 @@ int main(void)
         T(the_oldest_gives_way),
         T(many_at_once),
         T(out_of_descriptors),
+        T(the_last_descriptors_are_left_to_others),
         T(pausing_leaves_them_in_the_queue),
         T(freed_with_half_open_ones),
         T(freed_in_its_own_callback),

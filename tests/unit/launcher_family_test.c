@@ -18,7 +18,8 @@ static void restarts_are_paced(void **state)
         assert_int_equal(delay / NS_PER_MS, expected_ms[i]);
         now += delay + NS_PER_MS;
     }
-    now += RESTART_FORGET_NS - 1 - 10 * NS_PER_S - NS_PER_MS; /* one ns less than a minute after the last death */
+    now += RESTART_FORGET_NS - 1 - 10 * NS_PER_S -
+           NS_PER_MS; /* one ns less than a minute after the last death */
     assert_int_equal(restart_after_death(&r, now), 10 * NS_PER_S);
     now += RESTART_FORGET_NS;
     assert_int_equal(restart_after_death(&r, now), 0);
@@ -53,8 +54,7 @@ static void stages_start_in_order(void **state)
 static void who_is_not_ready_in_time_is_killed(void **state)
 {
     struct troupe *t = *state;
-    troupe_add(t, FAMILY_BROKER, "b",
-               "test -e $T/go && " SAY_READY ":; " MARK("up") WAIT);
+    troupe_add(t, FAMILY_BROKER, "b", "test -e $T/go && " SAY_READY ":; " MARK("up") WAIT);
     family_start(t->family);
     UNTIL(t, troupe_marked(t, "up"));
     pid_t first = family_pid(t->family, "b");
@@ -76,8 +76,9 @@ static void who_is_not_ready_in_time_is_killed(void **state)
 static void other_words_are_no_readiness(void **state)
 {
     struct troupe *t = *state;
-    troupe_add(t, FAMILY_BROKER, "b", "test -e $T/go && " SAY_READY "test -e $T/go || echo READILY >&$NORIA_READY_FD; "
-               MARK("up") WAIT);
+    troupe_add(t, FAMILY_BROKER, "b",
+               "test -e $T/go && " SAY_READY "test -e $T/go || echo READILY >&$NORIA_READY_FD; " MARK("up")
+                   WAIT);
     family_start(t->family);
     UNTIL(t, troupe_marked(t, "up"));
     for (int i = 0; i < 20; i++)
@@ -148,20 +149,19 @@ static void the_brokers_death_restarts_nobody_else(void **state)
 static bool is_gone(pid_t pid)
 {
     char path[64], text[512] = "";
-    if (kill(pid, 0) != 0)
-        return true;
+    if (kill(pid, 0) != 0) return true;
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     int fd = open(path, O_RDONLY);
     ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
-    if (fd >= 0)
-        close(fd);
+    if (fd >= 0) close(fd);
     return n <= 0 || strstr(text, ") Z ") != NULL; /* a zombie: whoever inherits it has not looked yet */
 }
 
 static void what_a_process_started_dies_with_it(void **state)
 {
     struct troupe *t = *state;
-    troupe_add(t, FAMILY_BROKER, "b", "test -e $T/go || { (" WAIT ") & echo child $! >>$T/log; }; " SAY_READY WAIT);
+    troupe_add(t, FAMILY_BROKER, "b",
+               "test -e $T/go || { (" WAIT ") & echo child $! >>$T/log; }; " SAY_READY WAIT);
     family_start(t->family);
     UNTIL(t, t->ready_told > 0);
     const char *mark = strstr(troupe_log(t), "child ");

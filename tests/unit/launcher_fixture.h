@@ -25,14 +25,17 @@
 #include "loop.h"
 #include "must.h"
 
-#define READY_NS      (10 * NS_PER_S)
-#define STOP_NS       (5 * NS_PER_S)
-#define DEADLINE_NS   (30 * NS_PER_S)
-#define SAY_READY     "echo READY >&$NORIA_READY_FD; "
-#define MARK(what)    "echo " what " >>$T/log; "
-#define WAIT          "while :; do read x <$T/never; done; "
-#define STOPS(what)   "trap 'echo stop-" what " >>$T/log; exit 0' TERM; "
-#define SCRIPT(...)   {"/bin/sh", "-c", __VA_ARGS__}
+#define READY_NS    (10 * NS_PER_S)
+#define STOP_NS     (5 * NS_PER_S)
+#define DEADLINE_NS (30 * NS_PER_S)
+#define SAY_READY   "echo READY >&$NORIA_READY_FD; "
+#define MARK(what)  "echo " what " >>$T/log; "
+#define WAIT        "while :; do read x <$T/never; done; "
+#define STOPS(what) "trap 'echo stop-" what " >>$T/log; exit 0' TERM; "
+#define SCRIPT(...)                                                                                          \
+    {                                                                                                        \
+        "/bin/sh", "-c", __VA_ARGS__                                                                         \
+    }
 
 struct troupe {
     char dir[64];
@@ -74,7 +77,8 @@ static inline int troupe_setup(void **state)
     return 0;
 }
 
-static inline void troupe_add(struct troupe *t, enum family_stage_e stage, const char *name, const char *script)
+static inline void troupe_add(struct troupe *t, enum family_stage_e stage, const char *name,
+                              const char *script)
 {
     struct family_member member = {.stage = stage, .argv = {"/bin/sh", "-c", script}};
     snprintf(member.name, sizeof member.name, "%s", name);
@@ -106,15 +110,15 @@ static inline void troupe_touch(struct troupe *t, const char *name)
 }
 
 /* Runs the loop until `cond` holds; the test fails if that takes DEADLINE_NS of real time. */
-#define UNTIL(t, cond)                                                                                                 \
-    do {                                                                                                               \
-        uint64_t until_end = clock_mono_ns(clock_system()) + DEADLINE_NS;                                              \
-        while (!(cond)) {                                                                                              \
-            loop_poll((t)->loop);                                                                                      \
-            if (clock_mono_ns(clock_system()) > until_end)                                                             \
-                fail_msg("waited in vain for %s; log:\n%s", #cond, troupe_log(t));                                     \
-            nanosleep(&(struct timespec){0, 200000}, NULL);                                                            \
-        }                                                                                                              \
+#define UNTIL(t, cond)                                                                                       \
+    do {                                                                                                     \
+        uint64_t until_end = clock_mono_ns(clock_system()) + DEADLINE_NS;                                    \
+        while (!(cond)) {                                                                                    \
+            loop_poll((t)->loop);                                                                            \
+            if (clock_mono_ns(clock_system()) > until_end)                                                   \
+                fail_msg("waited in vain for %s; log:\n%s", #cond, troupe_log(t));                           \
+            nanosleep(&(struct timespec){0, 200000}, NULL);                                                  \
+        }                                                                                                    \
     } while (0)
 
 static inline void troupe_advance(struct troupe *t, uint64_t ns)

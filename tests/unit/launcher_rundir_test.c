@@ -152,8 +152,7 @@ static void be_launcher(int let_go, int say)
     while (read(ready_fd, text, 6) < 0 && errno == EAGAIN)
         continue;
     make_file("run/shm/worker.0");
-    if (write(say, text, 1) != 1)
-        _exit(1);
+    if (write(say, text, 1) != 1) _exit(1);
     for (;;)
         pause();
 }
@@ -196,12 +195,9 @@ static void a_killed_launchers_children_are_waited_for(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        PLAY(what_was_made_is_removed),
-        PLAY(what_was_there_stays),
-        PLAY(unknown_files_are_never_removed),
-        PLAY(a_second_launcher_is_refused),
-        PLAY(unsafe_places_are_refused),
-        PLAY(a_killed_launchers_children_are_waited_for),
+        PLAY(what_was_made_is_removed),        PLAY(what_was_there_stays),
+        PLAY(unknown_files_are_never_removed), PLAY(a_second_launcher_is_refused),
+        PLAY(unsafe_places_are_refused),       PLAY(a_killed_launchers_children_are_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,7 +74,8 @@ static void an_address_in_use_is_refused(void **state)
     char listeners[64];
     snprintf(listeners, sizeof listeners, "[{name: b, port: %u}]", launch_sockets_port(sockets, 0));
     struct conf *same = configured(t, listeners);
-    assert_int_equal(launch_sockets_open(same, &others), ERR_EXISTS); /* both with SO_REUSEPORT, by one user */
+    assert_int_equal(launch_sockets_open(same, &others),
+                     ERR_EXISTS); /* both with SO_REUSEPORT, by one user */
     assert_null(others);
     launch_sockets_close(&sockets);
     assert_int_equal(launch_sockets_open(same, &others), ERR_OK);
@@ -91,16 +92,17 @@ static void an_address_in_use_is_refused(void **state)
 }
 
 /* A worker that answers every connection with its process id. */
-static const char worker[] = "import os, socket\n"
-                             "assert os.environ['LISTEN_FDS'] == '1' and os.environ['LISTEN_FDNAMES'] == 'a'\n"
-                             "assert os.environ['LISTEN_PID'] == str(os.getpid())\n"
-                             "listener = socket.socket(fileno=3)\n"
-                             "listener.setblocking(True)\n"
-                             "os.write(int(os.environ['NORIA_READY_FD']), b'READY\\n')\n"
-                             "while True:\n"
-                             "    client = listener.accept()[0]\n"
-                             "    client.sendall(b'%d\\n' % os.getpid())\n"
-                             "    client.close()\n";
+static const char worker[] =
+    "import os, socket\n"
+    "assert os.environ['LISTEN_FDS'] == '1' and os.environ['LISTEN_FDNAMES'] == 'a'\n"
+    "assert os.environ['LISTEN_PID'] == str(os.getpid())\n"
+    "listener = socket.socket(fileno=3)\n"
+    "listener.setblocking(True)\n"
+    "os.write(int(os.environ['NORIA_READY_FD']), b'READY\\n')\n"
+    "while True:\n"
+    "    client = listener.accept()[0]\n"
+    "    client.sendall(b'%d\\n' % os.getpid())\n"
+    "    client.close()\n";
 
 static int connected(uint16_t port)
 {
@@ -113,8 +115,7 @@ static int connected(uint16_t port)
 static bool answered(int fd, pid_t *pid)
 {
     char text[32] = "";
-    if (recv(fd, text, sizeof text - 1, MSG_DONTWAIT) <= 0)
-        return false;
+    if (recv(fd, text, sizeof text - 1, MSG_DONTWAIT) <= 0) return false;
     *pid = (pid_t)atoi(text);
     return true;
 }

@@ -49,25 +49,26 @@ static const char *content(const char *name)
     static char text[32 * 1024];
     int fd = open(below(name), O_RDONLY);
     ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
-    if (fd >= 0)
-        close(fd);
+    if (fd >= 0) close(fd);
     text[n > 0 ? n : 0] = '\0';
     return text;
 }
 
 /* Stands in for all four programs: notes its arguments, says READY, ends on SIGTERM. */
-static const char stand_in[] = "#!/bin/sh\n"
-                               "name=$(basename $0)\n"
-                               "trap 'echo $name >>$T/ended; exit 0' TERM\n"
-                               "echo \"$name $* fds=$LISTEN_FDS names=$LISTEN_FDNAMES dir=$NORIA_RUNTIME_DIR\" >>$T/args\n"
-                               "test $name != noria-broker || : >$T/run/bus/broker.sock\n"
-                               "echo READY >&$NORIA_READY_FD\n"
-                               "while :; do read x <$T/never; done\n";
+static const char stand_in[] =
+    "#!/bin/sh\n"
+    "name=$(basename $0)\n"
+    "trap 'echo $name >>$T/ended; exit 0' TERM\n"
+    "echo \"$name $* fds=$LISTEN_FDS names=$LISTEN_FDNAMES dir=$NORIA_RUNTIME_DIR\" >>$T/args\n"
+    "test $name != noria-broker || : >$T/run/bus/broker.sock\n"
+    "echo READY >&$NORIA_READY_FD\n"
+    "while :; do read x <$T/never; done\n";
 
 static int setup(void **state)
 {
     (void)state;
-    static const char *const programs[] = {"bin/plc-sim", "bin/noria-broker", "bin/plc-agent", "bin/noria-worker"};
+    static const char *const programs[] = {"bin/plc-sim", "bin/noria-broker", "bin/plc-agent",
+                                           "bin/noria-worker"};
     snprintf(base, sizeof base, "/tmp/up_test.XXXXXX");
     if (mkdtemp(base) == NULL || mkdir(below("bin"), 0700) != 0 || mkfifo(below("never"), 0600) != 0)
         return -1;
@@ -87,9 +88,12 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     (void)state;
-    static const char *const names[] = {"bin/plc-sim", "bin/noria-broker", "bin/plc-agent", "bin/noria-worker",
-                                        "conf.yaml",   "never",            "args",          "ended",
-                                        "out",         "err",              "bad.yaml"};
+    static const char *const names[] = {"bin/plc-sim",   "bin/noria-broker",
+                                        "bin/plc-agent", "bin/noria-worker",
+                                        "conf.yaml",     "never",
+                                        "args",          "ended",
+                                        "out",           "err",
+                                        "bad.yaml"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         unlink(below(names[i]));
     rmdir(below("bin"));
@@ -115,8 +119,9 @@ static pid_t start(const char *const *argv)
 
 static pid_t start_up(void)
 {
-    const char *const argv[] = {"noria",     "up",          "-c",            below("conf.yaml"), "--bin-dir",
-                                below("bin"), "--runtime-dir", below("run"), NULL};
+    const char *const argv[] = {
+        "noria",         "up",         "-c", below("conf.yaml"), "--bin-dir", below("bin"),
+        "--runtime-dir", below("run"), NULL};
     return start(argv);
 }
 
@@ -125,14 +130,13 @@ static void pause_briefly(void)
     nanosleep(&(struct timespec){0, 1000000}, NULL);
 }
 
-#define UNTIL(cond)                                                                                                    \
-    do {                                                                                                               \
-        uint64_t until_end = clock_mono_ns(clock_system()) + DEADLINE_NS;                                              \
-        while (!(cond)) {                                                                                              \
-            if (clock_mono_ns(clock_system()) > until_end)                                                             \
-                fail_msg("waited in vain for %s", #cond);                                                              \
-            pause_briefly();                                                                                           \
-        }                                                                                                              \
+#define UNTIL(cond)                                                                                          \
+    do {                                                                                                     \
+        uint64_t until_end = clock_mono_ns(clock_system()) + DEADLINE_NS;                                    \
+        while (!(cond)) {                                                                                    \
+            if (clock_mono_ns(clock_system()) > until_end) fail_msg("waited in vain for %s", #cond);         \
+            pause_briefly();                                                                                 \
+        }                                                                                                    \
     } while (0)
 
 static int exit_code(pid_t pid)
@@ -154,8 +158,7 @@ static bool says(const char *file, const char *text)
 
 static void expect(const char *file, const char *text)
 {
-    if (!says(file, text))
-        fail_msg("%s does not say \"%s\":\n%s", file, text, content(file));
+    if (!says(file, text)) fail_msg("%s does not say \"%s\":\n%s", file, text, content(file));
 }
 
 static size_t lines_with(const char *file, const char *word)
@@ -182,15 +185,45 @@ static void up_starts_all_and_leaves_nothing(void **state)
     expect("err", "profile-unknown machine=right profile=not-built-in");
     snprintf(text, sizeof text, "plc-sim -c %s fds= names= dir=%s\n", below("conf.yaml"), below("run"));
     assert_ptr_equal(strstr(content("args"), text), content("args"));
-    snprintf(text, sizeof text, "plc-agent -c %s -m right fds= names= dir=%s\n", below("conf.yaml"), below("run"));
+    snprintf(text, sizeof text, "plc-agent -c %s -m right fds= names= dir=%s\n", below("conf.yaml"),
+             below("run"));
     expect("args", text);
-    snprintf(text, sizeof text, "noria-worker -c %s fds=2 names=main:six dir=%s\n", below("conf.yaml"), below("run"));
+    snprintf(text, sizeof text, "noria-worker -c %s fds=2 names=main:six dir=%s\n", below("conf.yaml"),
+             below("run"));
     expect("args", text);
     assert_int_equal(lines_with("args", "noria-worker"), 2);
     kill(pid, SIGINT);
     assert_int_equal(exit_code(pid), 0);
-    assert_string_equal(content("ended"), "noria-worker\nnoria-worker\nplc-agent\nplc-agent\nnoria-broker\nplc-sim\n");
+    assert_string_equal(content("ended"),
+                        "noria-worker\nnoria-worker\nplc-agent\nplc-agent\nnoria-broker\nplc-sim\n");
     assert_int_not_equal(access(below("run"), F_OK), 0);
+}
+
+static void one_wish_told_twice_kills_nobody(void **state)
+{
+    (void)state;
+    pid_t pid = start_up();
+    UNTIL(says("out", "noria: ready\n"));
+    kill(pid, SIGINT);
+    UNTIL(says("err", "a second signal kills"));
+    kill(pid, SIGINT);
+    assert_int_equal(exit_code(pid), 0);
+    expect("err", "killed=0");
+}
+
+static void a_second_wish_kills(void **state)
+{
+    (void)state;
+    write_file("bin/noria-worker",
+               "#!/bin/sh\ntrap '' TERM\necho READY >&$NORIA_READY_FD\n"
+               "while :; do read x <$T/never; done\n",
+               0700);
+    pid_t pid = start_up();
+    UNTIL(says("out", "noria: ready\n"));
+    int status;
+    UNTIL(kill(pid, SIGINT) == 0 && waitpid(pid, &status, WNOHANG) == pid);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    expect("err", "second signal: killing");
 }
 
 static void a_second_up_is_refused(void **state)
@@ -249,10 +282,12 @@ static void what_cannot_start_says_why(void **state)
     char text[256];
     snprintf(text, sizeof text, "listeners: [{name: main, port: %u}]\n", ntohs(address.sin_port));
     write_file("bad.yaml", text, 0600);
-    const char *const argv[] = {"noria", "up", "-c", below("bad.yaml"), "--bin-dir", below("bin"), "--runtime-dir",
-                                below("run"), NULL};
+    const char *const argv[] = {"noria",           "up",         "-c",
+                                below("bad.yaml"), "--bin-dir",  below("bin"),
+                                "--runtime-dir",   below("run"), NULL};
     assert_int_equal(run(argv), PROC_EXIT_FAILURE);
-    snprintf(text, sizeof text, "name=main address=127.0.0.1 port=%u error=\"the port is in use", ntohs(address.sin_port));
+    snprintf(text, sizeof text, "name=main address=127.0.0.1 port=%u error=\"the port is in use",
+             ntohs(address.sin_port));
     expect("err", text);
     close(taken);
     assert_int_not_equal(access(below("run"), F_OK), 0);
@@ -270,7 +305,8 @@ static void what_cannot_start_says_why(void **state)
 static void the_command_line_is_checked(void **state)
 {
     (void)state;
-    const char *const help[] = {"noria", "--help", NULL}, *const version[] = {"noria", "up", "--version", NULL},
+    const char *const help[] = {"noria", "--help", NULL},
+                      *const version[] = {"noria", "up", "--version", NULL},
                       *const reference[] = {"noria", "reference", NULL}, *const none[] = {"noria", NULL},
                       *const unknown[] = {"noria", "down", NULL}, *const no_file[] = {"noria", "up", NULL},
                       *const option[] = {"noria", "up", "--sideways", NULL},
@@ -293,7 +329,8 @@ static void the_command_line_is_checked(void **state)
 
 static int run_stats(const char *prefix)
 {
-    const char *const argv[] = {"noria", "stats", "-c", below("conf.yaml"), "--runtime-dir", below("run"), prefix, NULL};
+    const char *const argv[] = {"noria",         "stats",      "-c",   below("conf.yaml"),
+                                "--runtime-dir", below("run"), prefix, NULL};
     return run(argv);
 }
 
@@ -309,12 +346,14 @@ static void stats_shows_every_segment(void **state)
 
     struct segment *worker, *broker;
     struct stats stats;
-    assert_int_equal(segment_create(below("run/shm/worker.10"), "worker.10", "", 7, defs, 3, &worker, &stats), ERR_OK);
+    assert_int_equal(segment_create(below("run/shm/worker.10"), "worker.10", "", 7, defs, 3, &worker, &stats),
+                     ERR_OK);
     stats_add(&stats, 0, 42);
     stats_set(&stats, 1, 3);
     for (int i = 0; i < 100; i++)
         stats_observe_ns(&stats, 2, 1000000);
-    assert_int_equal(segment_create(below("run/shm/broker"), "broker", "", 9, defs, 1, &broker, &stats), ERR_OK);
+    assert_int_equal(segment_create(below("run/shm/broker"), "broker", "", 9, defs, 1, &broker, &stats),
+                     ERR_OK);
     write_file("run/shm/ring", "not a segment, and not asked", 0600);
     write_file("run/shm/lvt", "likewise", 0600);
     assert_int_equal(run_stats(NULL), 0);
@@ -350,6 +389,8 @@ int main(void)
     memcpy(strrchr(noria, '/'), "/noria", sizeof "/noria");
     const struct CMUnitTest tests[] = {
         PLAY(up_starts_all_and_leaves_nothing),
+        PLAY(one_wish_told_twice_kills_nobody),
+        PLAY(a_second_wish_kills),
         PLAY(a_second_up_is_refused),
         PLAY(a_killed_launchers_family_stops_and_is_succeeded),
         PLAY(a_child_that_dies_is_started_again),

@@ -53,8 +53,7 @@ static void on_turn(void *arg, const struct poller_turn *turn)
     play->turns++;
     play->turn = *turn;
     assert_true(poller_idle(play->poller));
-    if (play->command_in_turn)
-        command(play);
+    if (play->command_in_turn) command(play);
     play->command_in_turn = false;
 }
 
@@ -431,7 +430,8 @@ static void commands_cannot_hammer_a_lost_plc(void **state)
     fake_fail(DRIVER_REFUSED, DRIVER_NOT_SENT);
     assert_in_range(until_next_ms(&play), 2 * MIN_MS * 3 / 4 - MIN_MS, MIN_MS); /* the plan stands */
     fake_fail(DRIVER_REFUSED, DRIVER_NOT_SENT);
-    assert_in_range(until_next_ms(&play), 4 * MIN_MS * 3 / 4, 4 * MIN_MS); /* and has not grown by the extra try */
+    assert_in_range(until_next_ms(&play), 4 * MIN_MS * 3 / 4,
+                    4 * MIN_MS); /* and has not grown by the extra try */
     end(&play);
 }
 

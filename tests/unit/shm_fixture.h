@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -74,14 +76,19 @@ static inline int place_teardown(void **state)
     return leaked == 0 && drafts == 0 ? 0 : -1;
 }
 
-/* In the child a failed assertion aborts, instead of jumping into a copy of the parent's test run. */
+/* A child dies with the test, however that ends; a failed assertion in it aborts, instead of jumping into a copy of the
+ * parent's test run. */
 static inline pid_t fork_player(void)
 {
     fflush(NULL);
-    pid_t pid = fork();
+    pid_t parent = getpid(), pid = fork();
     assert_true(pid >= 0);
-    if (pid == 0)
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(99);
         setenv("CMOCKA_TEST_ABORT", "1", 1);
+    }
     return pid;
 }
 

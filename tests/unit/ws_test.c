@@ -42,8 +42,7 @@ static void write_text(struct ws_conn *conn, const char *data, size_t len, enum 
     memcpy(room + WS_HEADER_MAX, data, len);
     unsigned char *frame = ws_frame_prepend(room + WS_HEADER_MAX, len, opcode);
     size_t total = (size_t)(room + WS_HEADER_MAX + len - frame);
-    if (ws_write(conn, frame, total, &taken) == ERR_OK)
-        assert_int_equal(taken, total);
+    if (ws_write(conn, frame, total, &taken) == ERR_OK) assert_int_equal(taken, total);
     free(room);
 }
 
@@ -62,10 +61,8 @@ static bool on_open(void *arg, struct ws_conn *conn, const struct gate_request *
     }
     server->opens++;
     server->last = conn;
-    if (strcmp(user->path, "/hello") == 0)
-        write_text(conn, "hello", 5, WS_TEXT);
-    if (strcmp(user->path, "/close-in-open") == 0)
-        ws_close(conn, WS_CLOSE_POLICY, "Token inválido");
+    if (strcmp(user->path, "/hello") == 0) write_text(conn, "hello", 5, WS_TEXT);
+    if (strcmp(user->path, "/close-in-open") == 0) ws_close(conn, WS_CLOSE_POLICY, "Token inválido");
     return true;
 }
 
@@ -77,10 +74,8 @@ static void on_message(void *arg, struct ws_conn *conn, const char *data, size_t
     server->messages++;
     server->last_len = len;
     server->last_binary = binary;
-    if (strcmp(user->path, "/echo") == 0)
-        write_text(conn, data, len, binary ? WS_BINARY : WS_TEXT);
-    if (strcmp(user->path, "/close-in-message") == 0)
-        ws_close(conn, WS_CLOSE_GOING_AWAY, "bye");
+    if (strcmp(user->path, "/echo") == 0) write_text(conn, data, len, binary ? WS_BINARY : WS_TEXT);
+    if (strcmp(user->path, "/close-in-message") == 0) ws_close(conn, WS_CLOSE_GOING_AWAY, "bye");
 }
 
 static void on_writable(void *arg, struct ws_conn *conn)
@@ -89,10 +84,8 @@ static void on_writable(void *arg, struct ws_conn *conn)
     (void)arg;
     server->writables++;
     user->writables++;
-    if (strcmp(user->path, "/close-in-writable") == 0)
-        ws_close(conn, WS_CLOSE_TRY_LATER, "slow");
-    if (server->go_on != NULL)
-        server->go_on(conn);
+    if (strcmp(user->path, "/close-in-writable") == 0) ws_close(conn, WS_CLOSE_TRY_LATER, "slow");
+    if (server->go_on != NULL) server->go_on(conn);
 }
 
 static void on_closed(void *arg, struct ws_conn *conn)
@@ -103,8 +96,7 @@ static void on_closed(void *arg, struct ws_conn *conn)
     ws_close(conn, WS_CLOSE_NORMAL, "too late"); /* nothing happens */
     assert_false(ws_can_write(conn));
     server->closes++;
-    if (server->last == conn)
-        server->last = NULL;
+    if (server->last == conn) server->last = NULL;
 }
 
 static void on_accepted(void *arg, int fd, const struct gate_request *request, unsigned listener)
@@ -276,11 +268,9 @@ static void joins_fragments_with_control_frames_between(void **state)
     struct raw_got got;
     assert_true(raw_get_frame(&c, &got));
     bool pong_first = got.first == 0x8a; /* either order is right */
-    if (pong_first)
-        raw_expect_frame(&c, 0x8a, "p", 1);
+    if (pong_first) raw_expect_frame(&c, 0x8a, "p", 1);
     raw_expect_frame(&c, 0x81, "caf\xc3\xa9!", 6);
-    if (!pong_first)
-        raw_expect_frame(&c, 0x8a, "p", 1);
+    if (!pong_first) raw_expect_frame(&c, 0x8a, "p", 1);
     assert_int_equal(server->ws->join_bytes, 0);
     raw_close(&c);
 }
@@ -408,13 +398,13 @@ static void breaches_are_1002(void **state)
         const char *bytes;
         size_t len;
     } rows[] = {
-        {"\xc1\x81\0\0\0\0x", 7},         /* a reserved bit */
-        {"\x83\x80\0\0\0\0", 6},          /* a reserved opcode */
-        {"\x8b\x80\0\0\0\0", 6},          /* a reserved control opcode */
-        {"\x09\x80\0\0\0\0", 6},          /* a fragmented ping */
-        {"\x80\x80\0\0\0\0", 6},          /* a continuation of nothing */
-        {"\x01\x80\0\0\0\0\x81\x80\0\0\0\0", 12}, /* a new message inside one */
-        {"\x89\xfe\0\x7e\0\0\0\0", 8},    /* a control frame above 125 bytes */
+        {"\xc1\x81\0\0\0\0x", 7},                    /* a reserved bit */
+        {"\x83\x80\0\0\0\0", 6},                     /* a reserved opcode */
+        {"\x8b\x80\0\0\0\0", 6},                     /* a reserved control opcode */
+        {"\x09\x80\0\0\0\0", 6},                     /* a fragmented ping */
+        {"\x80\x80\0\0\0\0", 6},                     /* a continuation of nothing */
+        {"\x01\x80\0\0\0\0\x81\x80\0\0\0\0", 12},    /* a new message inside one */
+        {"\x89\xfe\0\x7e\0\0\0\0", 8},               /* a control frame above 125 bytes */
         {"\x82\xff\x80\0\0\0\0\0\0\1\0\0\0\0x", 15}, /* a length with its top bit set */
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -437,14 +427,19 @@ static void unmasked_frames_are_1002(void **state)
         const char *bytes;
         size_t len, messages; /* delivered before */
     } rows[] = {
-        {"\x81\x03" "abc", 5, 0},
+        {"\x81\x03"
+         "abc",
+         5, 0},
         {"\x81\x00", 2, 0},
         {"\x88\x00", 2, 0},
-        {"\x89\x02" "hi", 4, 0},
+        {"\x89\x02"
+         "hi",
+         4, 0},
         {"\x82\x7e\x01\x00", 4, 0},
         {"\x81\x81\0\0\0\0x\x81\x01y", 10, 1},
         {"\x82\xfe\0\x7e\1\2\3\4......................................................................."
-         ".......................................................\x8a\x00", 136, 1},
+         ".......................................................\x8a\x00",
+         136, 1},
         {"\x82\xff\0\0\0\0\0\0\0\x03\1\2\3\4...\x81\x01z", 20, 1},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
@@ -486,9 +481,9 @@ static void close_codes_are_answered(void **state)
                 {"\x03\xe9 bye", 6, 1001},
                 {"\x0b\xb8", 2, 3000},
                 {"\x03", 1, 1002},
-                {"\x03\xed", 2, 1002},   /* 1005 */
+                {"\x03\xed", 2, 1002}, /* 1005 */
                 {"\x00\x00", 2, 1002},
-                {"\x07\xd0", 2, 1002},   /* 2000 */
+                {"\x07\xd0", 2, 1002}, /* 2000 */
                 {"\x03\xe8\xff", 3, 1007}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct raw_client c = client_open("/echo");
@@ -648,8 +643,7 @@ static void free_batch(struct batch *batch)
 static size_t expect_boundary(const struct batch *batch, size_t at)
 {
     for (size_t i = 0; i <= batch->count; i++)
-        if (batch->starts[i] == at)
-            return i;
+        if (batch->starts[i] == at) return i;
     fail_msg("%zu is no frame boundary", at);
     return 0;
 }
@@ -662,7 +656,8 @@ static enum err_e write_some(struct ws_conn *conn, const struct batch *batch, si
     int count = 0;
     for (size_t i = first; in_pieces && i < batch->count && count < 16; i += 3, count++) {
         size_t end = i + 3 < batch->count ? i + 3 : batch->count;
-        pieces[count] = (struct iovec){batch->bytes + batch->starts[i], batch->starts[end] - batch->starts[i]};
+        pieces[count] =
+            (struct iovec){batch->bytes + batch->starts[i], batch->starts[end] - batch->starts[i]};
     }
     enum err_e err = in_pieces
                          ? ws_writev(conn, pieces, count, &taken)
@@ -735,8 +730,7 @@ static void fill(struct ws_conn *conn, const struct batch *batch)
 {
     for (size_t at = 0; ws_can_write(conn);) {
         assert_int_equal(write_some(conn, batch, &at, false), ERR_OK);
-        if (at == batch->starts[batch->count])
-            at = 0;
+        if (at == batch->starts[batch->count]) at = 0;
     }
 }
 
@@ -838,6 +832,74 @@ static void two_hundred_at_once(void **state)
     PUMP_UNTIL(&server->loop, ws_count(server->ws) == 0);
 }
 
+/* More clients than there are blocks to read ahead into, each with messages of all sizes in flight. */
+static void many_send_much_at_once(void **state)
+{
+    (void)state;
+    enum { CLIENTS = 12, MESSAGES = 12 };
+    static char text[MAX_MESSAGE];
+    struct raw_client c[CLIENTS];
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)('a' + i % 23);
+    for (size_t i = 0; i < CLIENTS; i++)
+        c[i] = client_open("/echo");
+    for (size_t m = 0; m < MESSAGES; m++)
+        for (size_t i = 0; i < CLIENTS; i++)
+            raw_send_frame(&c[i], 0x81, text + i, (m * 2011 + i * 577) % 20000);
+    for (size_t i = 0; i < CLIENTS; i++)
+        for (size_t m = 0; m < MESSAGES; m++)
+            raw_expect_frame(&c[i], 0x81, text + i, (m * 2011 + i * 577) % 20000);
+    for (size_t i = 0; i < CLIENTS; i++)
+        raw_close(&c[i]);
+    PUMP_UNTIL(&server->loop, ws_count(server->ws) == 0);
+}
+
+/* The connection ends while much of what it sent was read and not yet looked at. */
+static void ending_while_read_ahead(void **state)
+{
+    (void)state;
+    unsigned char all[16000];
+    size_t len = 0;
+    while (len + 30 < sizeof all)
+        len += raw_frame(all + len, 0x81, "a message", 9, true);
+    struct raw_client c = client_open("/close-in-message");
+    raw_send(&c, all, len);
+    raw_expect_close(&c, 1001);
+    assert_int_equal(server->messages, 1);
+    raw_close(&c);
+    PUMP_UNTIL(&server->loop, server->closes == 1);
+    c = client_open("/sink");
+    raw_send(&c, all, len);
+    raw_reset(&c);
+    PUMP_UNTIL(&server->loop, server->closes == 2);
+}
+
+static void masks_in_random_pieces(void **state)
+{
+    (void)state;
+    static unsigned char stream[400000];
+    static const size_t lengths[] = {0, 1, 125, 126, 127, 300, 65535, 65536, 70000};
+    uint64_t random = 88172645463325252ULL;
+    for (unsigned round = 0; round < 60; round++) {
+        struct mask_scan scan = {0};
+        size_t len = 0;
+        for (unsigned frame = 0; frame < 4; frame++) {
+            random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+            size_t payload = lengths[(random >> 40) % ARRAY_LEN(lengths)];
+            static unsigned char zeros[70000];
+            len += raw_frame(stream + len, 0x82, zeros, payload, true);
+        }
+        size_t breach = len + 1; /* the second byte of a frame without mask */
+        len += raw_frame(stream + len, 0x81, "x", 1, false);
+        for (size_t at = 0, step; at <= breach; at += step) {
+            random = random * 6364136223846793005ULL + 1442695040888963407ULL;
+            step = 1 + (random >> 33) % 3000;
+            if (step > len - at) step = len - at;
+            assert_int_equal(mask_scan_feed(&scan, stream + at, step), at + step <= breach);
+        }
+    }
+}
+
 static void serials_are_never_reused(void **state)
 {
     (void)state;
@@ -887,6 +949,9 @@ int main(void)
         T(a_reader_that_never_reads_is_dropped),
         T(a_reset_while_much_is_written),
         T(two_hundred_at_once),
+        T(many_send_much_at_once),
+        T(ending_while_read_ahead),
+        cmocka_unit_test(masks_in_random_pieces),
         T(serials_are_never_reused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

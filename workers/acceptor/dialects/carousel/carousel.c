@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "bytes.h"
-#include "carousel_codec.h"
+#include "carousel_message.h"
 #include "conf.h"
 #include "mirror.h"
 #include "must.h"

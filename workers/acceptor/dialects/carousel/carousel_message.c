@@ -1,4 +1,4 @@
-#include "carousel_codec.h"
+#include "carousel_message.h"
 
 #include <jansson.h>
 #include <stdarg.h>

@@ -1,4 +1,4 @@
-/* carousel_codec: what clients may say, and what they are told when it is something else. */
+/* carousel_message: what clients may say, and what they are told when it is something else. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "carousel_codec.h"
+#include "carousel_message.h"
 #include "must.h"
 
 static struct carousel_message message;
@@ -176,5 +176,5 @@ int main(void)
         cmocka_unit_test(limits),
         cmocka_unit_test(damaged_messages_never_read_outside),
     };
-    return cmocka_run_group_tests_name("carousel_codec", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("carousel_message", tests, NULL, NULL);
 }

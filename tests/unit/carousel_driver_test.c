@@ -10,7 +10,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
-#include "carousel_codec.h"
+#include "carousel_bytes.h"
 #include "carousel_driver.h"
 #include "interlock.h"
 #include "profile.h"
@@ -31,8 +31,7 @@ static void request_bytes(void **state)
             size_t len = carousel_request((uint8_t)command, argument, out);
             assert_int_equal(len, argument < 0 ? 1 : 2);
             assert_int_equal(out[0], command);
-            if (argument >= 0)
-                assert_int_equal(out[1], argument);
+            if (argument >= 0) assert_int_equal(out[1], argument);
         }
 }
 
@@ -47,12 +46,13 @@ static void reply_in_all_splits(void **state)
             enum carousel_reply_e got = CAROUSEL_MORE;
             size_t from = 0;
             for (size_t at = 1; at <= total && got == CAROUSEL_MORE; at++) {
-                if (at < total && !(cuts & 1u << (at - 1)))
-                    continue;
+                if (at < total && !(cuts & 1u << (at - 1))) continue;
                 got = carousel_reply_feed(&reply, bytes + from, at - from);
                 from = at;
             }
-            enum carousel_reply_e want = from > 2 ? CAROUSEL_TOO_MANY : from == 2 ? CAROUSEL_COMPLETE : CAROUSEL_MORE;
+            enum carousel_reply_e want = from > 2    ? CAROUSEL_TOO_MANY
+                                         : from == 2 ? CAROUSEL_COMPLETE
+                                                     : CAROUSEL_MORE;
             assert_int_equal(got, want);
             if (got == CAROUSEL_COMPLETE) {
                 assert_int_equal(reply.bytes[0], 0xda);
@@ -89,14 +89,10 @@ static void standard_bytes_by_meaning(void **state)
 
 static const char *delta_forbids(unsigned raw)
 {
-    if (!bit(raw, 4))
-        return "emergency stop";
-    if (bit(raw, 3))
-        return "alarm";
-    if (bit(raw, 5))
-        return "drive fault";
-    if (bit(raw, 6))
-        return "positioning error";
+    if (!bit(raw, 4)) return "emergency stop";
+    if (bit(raw, 3)) return "alarm";
+    if (bit(raw, 5)) return "drive fault";
+    if (bit(raw, 6)) return "positioning error";
     return bit(raw, 2) ? NULL : "manual mode";
 }
 
@@ -140,7 +136,8 @@ static void on_done(void *arg, const struct driver_answer *answer)
 
 static void open_driver(struct play *play, const char *host, uint16_t port, bool persistent)
 {
-    struct driver_config config = {play->f.loop, host, port, persistent, CONNECT_MS * NS_PER_MS, on_done, play};
+    struct driver_config config = {play->f.loop,           host,    port, persistent,
+                                   CONNECT_MS * NS_PER_MS, on_done, play};
     assert_int_equal(carousel_driver.open(&config, &play->driver), ERR_OK);
 }
 
@@ -178,8 +175,7 @@ static void expect(struct play *play, enum driver_result_e result, enum driver_s
     assert_int_equal(play->answers, before + 1);
     assert_int_equal(play->answer.result, result);
     assert_int_equal(play->answer.sent, sent);
-    if (result != DRIVER_REPLY)
-        assert_int_equal(play->answer.status + play->answer.position, 0);
+    if (result != DRIVER_REPLY) assert_int_equal(play->answer.status + play->answer.position, 0);
 }
 
 static void pass_ms(struct play *play, uint64_t ms)
@@ -429,8 +425,7 @@ static struct server listen_here(int backlog)
 static bool asked(struct server *server)
 {
     uint8_t byte;
-    if (server->fd < 0)
-        server->fd = accept(server->listener, NULL, NULL);
+    if (server->fd < 0) server->fd = accept(server->listener, NULL, NULL);
     return server->fd >= 0 && recv(server->fd, &byte, 1, MSG_DONTWAIT) == 1;
 }
 
@@ -451,9 +446,25 @@ static void begin_with(struct play *play, struct server *server, bool persistent
 static void end_with(struct play *play, struct server *server)
 {
     close(server->listener);
-    if (server->fd >= 0)
-        close(server->fd);
+    if (server->fd >= 0) close(server->fd);
     end(play);
+}
+
+/* close() alone would let the kernel go on delivering what it still holds; RST takes it back. */
+static void failed_connections_are_reset(void **state)
+{
+    (void)state;
+    struct play play;
+    struct server server;
+    begin_with(&play, &server, true);
+    ask(&play, 0, DRIVER_NO_ARGUMENT);
+    TURN_UNTIL(play.f.loop, asked(&server));
+    pass_ms(&play, REPLY_MS);
+    expect(&play, DRIVER_TIMEOUT, DRIVER_SENT);
+    uint8_t byte;
+    assert_int_equal(recv(server.fd, &byte, 1, 0), -1);
+    assert_int_equal(errno, ECONNRESET);
+    end_with(&play, &server);
 }
 
 /* Bytes after a reply: the reply stands, the bytes end the connection and never answer the next request. */
@@ -517,8 +528,7 @@ static void closed_between_exchanges_is_no_failure(void **state)
         hang_up(&server);
         expect(&play, DRIVER_REPLY, DRIVER_SENT);
         assert_int_equal(play.answer.position, i);
-        if (i == 2)
-            TURN_UNTIL(play.f.loop, carousel_driver.state(play.driver) == DRIVER_STATE_CLOSED);
+        if (i == 2) TURN_UNTIL(play.f.loop, carousel_driver.state(play.driver) == DRIVER_STATE_CLOSED);
     }
     end_with(&play, &server);
 }
@@ -594,8 +604,7 @@ static void wrong_addresses(void **state)
     for (size_t i = 0; i < 5; i++) {
         struct driver *driver = NULL;
         struct driver_config config = {f.loop, hosts[i], 3200, true, NS_PER_S, on_done, NULL};
-        if (strcmp(hosts[i], "1.2.3") == 0)
-            continue; /* inet_aton's old forms are numeric, too */
+        if (strcmp(hosts[i], "1.2.3") == 0) continue; /* inet_aton's old forms are numeric, too */
         assert_int_equal(carousel_driver.open(&config, &driver), ERR_CONFIG);
         assert_null(driver);
     }
@@ -662,6 +671,7 @@ int main(void)
         cmocka_unit_test(half_open_connection),
         cmocka_unit_test(refused_connections),
         cmocka_unit_test(rebooting_plc),
+        cmocka_unit_test(failed_connections_are_reset),
         cmocka_unit_test(unasked_bytes_end_the_connection),
         cmocka_unit_test(unasked_bytes_are_seen_before_writing),
         cmocka_unit_test(closed_between_exchanges_is_no_failure),

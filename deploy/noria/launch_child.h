@@ -1,4 +1,4 @@
-/* child.h — starts one process of the family.
+/* launch_child.h — starts one process of the family.
  *
  * What a child receives, and nothing else: standard input from /dev/null, the launcher's output and error, its listening
  * sockets from descriptor 3 on (LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES), a pipe to say that it is ready (NORIA_READY_FD),

@@ -1,4 +1,4 @@
-/* carousel_codec.h — what a client of the carousel dialect says, as structs (Hop: C2). Pure: bytes in, struct out.
+/* carousel_message.h — what a client of the carousel dialect says, as structs (Hop: C2). Pure: bytes in, struct out.
  *
  * Strict where a command is concerned: `command` and `argument` are JSON integers 0 to 255, nothing that merely looks
  * like one. Unknown members are ignored; a missing or mistyped member is an error whose text names it. Source:

@@ -1,0 +1,175 @@
+/* command table: states, deadlines with times as numbers, bounds. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "clock.h"
+#include "command_table.h"
+
+#define MS   NS_PER_MS
+#define T0   (1000 * NS_PER_S)
+#define HOLD (T0 + 1000 * MS)
+
+static struct command_table table;
+static struct list_node machine;
+
+static int set_up(void **state)
+{
+    (void)state;
+    list_init(&machine);
+    return command_table_init(&table, 4, 3, 99) == ERR_OK ? 0 : 1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    command_table_fini(&table);
+    return 0;
+}
+
+static struct command_key key(uint64_t serial)
+{
+    return (struct command_key){1, 2, serial};
+}
+
+/* A command that arrived at T0 with two seconds to go and is given up a second after. */
+static struct command_entry *add(uint64_t serial)
+{
+    struct command_key k = key(serial);
+    struct command_entry *entry = command_table_add(&table, &k, &machine);
+    if (entry != NULL) {
+        entry->deadline_ns = T0 + 2000 * MS;
+        entry->give_up_ns = T0 + 3000 * MS;
+    }
+    return entry;
+}
+
+static struct command_entry *find(uint64_t serial)
+{
+    struct command_key k = key(serial);
+    return command_table_find(&table, &k);
+}
+
+static void a_command_goes_from_held_to_handed_to_answered(void **state)
+{
+    (void)state;
+    struct command_entry *entry = add(1);
+    assert_ptr_equal(find(1), entry);
+    assert_null(find(2));
+    assert_int_equal(entry->state, COMMAND_HELD);
+    assert_ptr_equal(machine.next, &entry->at_machine);
+    command_table_handed(entry, 77);
+    assert_int_equal(entry->state, COMMAND_HANDED);
+    assert_int_equal(table.live_count, 1);
+    command_table_answered(&table, entry);
+    assert_int_equal(find(1)->state, COMMAND_ANSWERED);
+    assert_int_equal(table.live_count, 0);
+    assert_true(list_empty(&machine));
+    struct command_key k = key(1);
+    assert_null(command_table_add(&table, &k, &machine)); /* the key is taken */
+}
+
+static void live_commands_are_bounded_and_the_oldest_answers_forgotten(void **state)
+{
+    (void)state;
+    for (uint64_t serial = 1; serial <= 4; serial++)
+        assert_non_null(add(serial));
+    assert_null(add(5));
+    for (uint64_t serial = 11; serial <= 13; serial++) {
+        struct command_key k = key(serial);
+        command_table_note_answered(&table, &k);
+    }
+    assert_non_null(find(11));
+    struct command_key k = key(14);
+    command_table_note_answered(&table, &k); /* live ones stay, whatever is answered */
+    assert_null(find(11));
+    assert_int_equal(find(14)->state, COMMAND_ANSWERED);
+    for (uint64_t serial = 1; serial <= 4; serial++)
+        assert_int_equal(find(serial)->state, COMMAND_HELD);
+    command_table_answered(&table, find(2));
+    assert_non_null(add(5));
+    assert_null(add(6));
+    assert_int_equal(find(2)->state, COMMAND_ANSWERED);
+}
+
+static void a_churn_of_commands_stays_within_its_memory(void **state)
+{
+    (void)state;
+    for (uint64_t serial = 1; serial < 20000; serial++) {
+        struct command_entry *entry = add(serial);
+        assert_non_null(entry);
+        if (serial % 3 == 0) command_table_handed(entry, 1);
+        command_table_answered(&table, entry);
+        if (serial > 7) assert_null(find(serial - 7));
+        assert_non_null(find(serial));
+    }
+    assert_int_equal(table.used, 7);
+    assert_int_equal(table.by_hash.count, 7);
+}
+
+static void noting_an_answer_ends_a_live_command(void **state)
+{
+    (void)state;
+    struct command_key k = key(1);
+    add(1);
+    command_table_note_answered(&table, &k);
+    assert_int_equal(find(1)->state, COMMAND_ANSWERED);
+    assert_int_equal(table.live_count, 0);
+    command_table_note_answered(&table, &k);
+    assert_int_equal(table.by_hash.count, 1);
+}
+
+static void what_was_handed_over_ends_as_unknown(void **state)
+{
+    (void)state;
+    struct command_entry *entry = add(1);
+    command_table_handed(entry, 77);
+    assert_int_equal(command_table_verdict(entry, T0 + 2999 * MS, HOLD, true), CODE_NONE);
+    assert_int_equal(command_table_verdict(entry, T0 + 2999 * MS, HOLD, false), CODE_NONE);
+    assert_int_equal(command_table_verdict(entry, T0 + 3000 * MS, HOLD, true), CODE_OUTCOME_UNKNOWN);
+    assert_int_equal(command_table_verdict(entry, T0 + 3000 * MS, HOLD, false), CODE_OUTCOME_UNKNOWN);
+}
+
+static void what_was_not_ends_as_what_it_is(void **state)
+{
+    (void)state;
+    struct command_entry *entry = add(1);
+    assert_int_equal(command_table_verdict(entry, HOLD - 1, HOLD, false), CODE_NONE);
+    assert_int_equal(command_table_verdict(entry, HOLD, HOLD, false), CODE_CONNECTION_ERROR);
+    assert_int_equal(command_table_verdict(entry, HOLD, HOLD, true), CODE_NONE);
+    assert_int_equal(command_table_verdict(entry, T0 + 2000 * MS, HOLD, true), CODE_TIMEOUT);
+    assert_int_equal(command_table_verdict(entry, T0 + 2000 * MS, T0 + 9000 * MS, false), CODE_TIMEOUT);
+    entry->resent = true; /* a broker that is gone may have handed it over */
+    assert_int_equal(command_table_verdict(entry, T0 + 2999 * MS, HOLD, false), CODE_NONE);
+    assert_int_equal(command_table_verdict(entry, T0 + 3000 * MS, HOLD, false), CODE_OUTCOME_UNKNOWN);
+}
+
+static void time_left_is_never_negative(void **state)
+{
+    (void)state;
+    struct command_entry *entry = add(1);
+    assert_int_equal(command_table_left_ms(entry, T0), 2000);
+    assert_int_equal(command_table_left_ms(entry, T0 + 1), 1999);
+    assert_int_equal(command_table_left_ms(entry, T0 + 2000 * MS), 0);
+    assert_int_equal(command_table_left_ms(entry, UINT64_MAX), 0);
+}
+
+#define PLAY(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PLAY(a_command_goes_from_held_to_handed_to_answered),
+        PLAY(live_commands_are_bounded_and_the_oldest_answers_forgotten),
+        PLAY(a_churn_of_commands_stays_within_its_memory),
+        PLAY(noting_an_answer_ends_a_live_command),
+        PLAY(what_was_handed_over_ends_as_unknown),
+        PLAY(what_was_not_ends_as_what_it_is),
+        PLAY(time_left_is_never_negative),
+    };
+    return cmocka_run_group_tests_name("command_table", tests, NULL, NULL);
+}
