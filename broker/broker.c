@@ -13,8 +13,8 @@ enum err_e broker_send(struct broker *broker, const struct bus_identity *to, str
     if (err == ERR_FULL) {
         broker_count(broker, BROKER_SEND_FULL);
         if (broker_may_log(broker, &broker->logs.full, &suppressed))
-            log_warn("peer-full", "a peer does not read; dropped %s (suppressed=%u)", wire_type_name(message->type),
-                     suppressed);
+            log_warn("peer-full", "a peer does not read; dropped %s (suppressed=%u)",
+                     wire_type_name(message->type), suppressed);
     } else if (err != ERR_OK) {
         broker_count(broker, BROKER_SEND_NO_PEER);
     }

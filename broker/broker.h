@@ -25,10 +25,10 @@
 #include "registry.h"
 #include "segment.h"
 
-#define BROKER_COMMANDS_MAX  16384u /* live */
-#define BROKER_ANSWERED_MAX  16384u /* keys that had their answer */
+#define BROKER_COMMANDS_MAX  16384u         /* live */
+#define BROKER_ANSWERED_MAX  16384u         /* keys that had their answer */
 #define BROKER_HOLD_NS       (1 * NS_PER_S) /* after start: how long an agent may take to come back unseen */
-#define BROKER_INGEST_BUDGET 256u /* messages per round */
+#define BROKER_INGEST_BUDGET 256u           /* messages per round */
 
 struct broker {
     const struct clock *clock;
@@ -44,12 +44,13 @@ struct broker {
     struct peers peers;
     struct command_table commands;
     struct outcome_floors floors;
+    bool segments_wanted; /* agents came that have no segment yet */
     struct {
-        uint64_t tick_ns;   /* of the last tick */
+        uint64_t tick_ns;   /* of the last tick, or the start */
         uint64_t excuse_ns; /* nobody is judged before: the broker itself was late */
     } janitor;
     struct {
-        struct log_limit malformed, invalid, stranger, full, refused, outcome;
+        struct log_limit malformed, invalid, stranger, full, refused, command, outcome;
     } logs;
 };
 

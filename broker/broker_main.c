@@ -20,14 +20,15 @@
 #include "proc.h"
 #include "reattach.h"
 
-static const char usage[] = "usage: noria-broker -c FILE\n"
-                            "\n"
-                            "The broker of a Noria installation: takes machine states and command outcomes from agents and commands\n"
-                            "from workers (bus/broker.sock), and publishes to shared memory (shm/ring, shm/lvt).\n"
-                            "\n"
-                            "  -c, --config FILE  configuration (YAML)\n"
-                            "      --help         this text\n"
-                            "      --version      version of Noria\n";
+static const char usage[] =
+    "usage: noria-broker -c FILE\n"
+    "\n"
+    "The broker of a Noria installation: takes machine states and command outcomes from agents and commands\n"
+    "from workers (bus/broker.sock), and publishes to shared memory (shm/ring, shm/lvt).\n"
+    "\n"
+    "  -c, --config FILE  configuration (YAML)\n"
+    "      --help         this text\n"
+    "      --version      version of Noria\n";
 
 struct program {
     struct broker broker;
@@ -44,8 +45,7 @@ static enum err_e make_dirs(const struct conf *conf)
     char path[CONF_PATH_MAX];
     conf_path(conf, "bus", path);
     enum err_e err = proc_make_dirs(path);
-    if (err != ERR_OK)
-        return err;
+    if (err != ERR_OK) return err;
     conf_path(conf, "shm", path);
     return proc_make_dirs(path);
 }
@@ -56,17 +56,18 @@ static enum err_e open_shared(struct broker *broker, bool *continued)
     bool table_continued;
     struct publisher *publisher = &broker->publisher;
     conf_path(broker->conf, "shm/ring", path);
-    enum err_e err = ring_writer_open(path, (uint64_t)broker->conf->ring_mib << 20, &publisher->ring, continued);
+    enum err_e err =
+        ring_writer_open(path, (uint64_t)broker->conf->ring_mib << 20, &publisher->ring, continued);
     if (err == ERR_BUSY)
         log_error("broker-busy", "ring=%s: another broker serves this runtime directory", path);
-    if (err != ERR_OK)
-        return err;
+    if (err != ERR_OK) return err;
     publisher->ring_id = ring_writer_id(publisher->ring);
     conf_path(broker->conf, "shm/lvt", path);
-    err = lvt_writer_open(path, broker->conf->max_machines, publisher->ring_id, &publisher->lvt, &table_continued);
+    err = lvt_writer_open(path, broker->conf->max_machines, publisher->ring_id, &publisher->lvt,
+                          &table_continued);
     if (err == ERR_OK)
-        log_info("ring", "id=%08x mib=%u continued=%d table_continued=%d", publisher->ring_id, broker->conf->ring_mib,
-                 *continued, table_continued);
+        log_info("ring", "id=%08x mib=%u continued=%d table_continued=%d", publisher->ring_id,
+                 broker->conf->ring_mib, *continued, table_continued);
     return err;
 }
 
@@ -74,16 +75,15 @@ static enum err_e open_segment(struct broker *broker)
 {
     char path[CONF_PATH_MAX];
     conf_path(broker->conf, "shm/broker", path);
-    return segment_create(path, "broker", "", broker->gen, broker_metric_defs, BROKER_METRIC_COUNT, &broker->segment,
-                          &broker->stats);
+    return segment_create(path, "broker", "", broker->gen, broker_metric_defs, BROKER_METRIC_COUNT,
+                          &broker->segment, &broker->stats);
 }
 
 static enum err_e make_tables(struct broker *broker)
 {
     size_t floors = broker->conf->machine_count * 4 + 256;
     enum err_e err = registry_init(&broker->registry, broker->conf, broker->hold_until_ns);
-    if (err == ERR_OK)
-        err = peers_init(&broker->peers, broker->gen);
+    if (err == ERR_OK) err = peers_init(&broker->peers, broker->gen);
     if (err == ERR_OK)
         err = command_table_init(&broker->commands, BROKER_COMMANDS_MAX, BROKER_ANSWERED_MAX, broker->gen);
     return err == ERR_OK ? outcome_floors_init(&broker->floors, floors) : err;
@@ -93,8 +93,8 @@ static enum err_e take_up(struct broker *broker, bool continued)
 {
     char path[CONF_PATH_MAX];
     conf_path(broker->conf, "shm/ring", path);
-    struct reattach job = {path,          &broker->registry, &broker->publisher, &broker->floors, &broker->commands,
-                           &broker->stats};
+    struct reattach job = {
+        path, &broker->registry, &broker->publisher, &broker->floors, &broker->commands, &broker->stats};
     enum err_e err = reattach(&job, continued);
     if (err == ERR_FULL)
         log_error("too-many-machines", "configured=%zu max_machines=%u", broker->registry.count,
@@ -117,8 +117,7 @@ static enum err_e open_sockets(struct broker *broker)
     conf_path(broker->conf, "bus/bell.sock", path);
     conf_path(broker->conf, "shm", shm);
     enum err_e err = bell_open(path, shm, bell_gone, broker, &broker->publisher.bell);
-    if (err != ERR_OK)
-        return err;
+    if (err != ERR_OK) return err;
     conf_path(broker->conf, "bus/broker.sock", path);
     snprintf(endpoint, sizeof endpoint, "ipc://%s", path);
     return bus_router_open(endpoint, &ingest_events, broker, &broker->router);
@@ -132,14 +131,10 @@ static enum err_e open_all(struct broker *broker)
     broker->hold_until_ns = broker_now_ns(broker) + BROKER_HOLD_NS;
     publisher_init(&broker->publisher, broker->clock, &broker->stats);
     enum err_e err = make_dirs(broker->conf);
-    if (err == ERR_OK)
-        err = make_tables(broker);
-    if (err == ERR_OK)
-        err = open_shared(broker, &continued);
-    if (err == ERR_OK)
-        err = open_segment(broker);
-    if (err == ERR_OK)
-        err = take_up(broker, continued);
+    if (err == ERR_OK) err = make_tables(broker);
+    if (err == ERR_OK) err = open_shared(broker, &continued);
+    if (err == ERR_OK) err = open_segment(broker);
+    if (err == ERR_OK) err = take_up(broker, continued);
     return err == ERR_OK ? open_sockets(broker) : err;
 }
 
@@ -206,14 +201,10 @@ static bool watch_all(struct program *program)
 static void unwatch_all(struct program *program)
 {
     loop_timer_free(&program->tick);
-    if (program->bus_watch != NULL)
-        loop_fd_free(&program->bus_watch);
-    if (program->bell_watch != NULL)
-        loop_fd_free(&program->bell_watch);
-    if (program->term != NULL)
-        loop_signal_free(&program->term);
-    if (program->interrupt != NULL)
-        loop_signal_free(&program->interrupt);
+    if (program->bus_watch != NULL) loop_fd_free(&program->bus_watch);
+    if (program->bell_watch != NULL) loop_fd_free(&program->bell_watch);
+    if (program->term != NULL) loop_signal_free(&program->term);
+    if (program->interrupt != NULL) loop_signal_free(&program->interrupt);
 }
 
 static int serve(struct program *program)
@@ -222,8 +213,10 @@ static int serve(struct program *program)
     broker->loop = loop_new(broker->clock);
     bool watched = broker->loop != NULL && watch_all(program);
     if (watched) {
+        broker->janitor.tick_ns = broker_now_ns(broker);
         loop_timer_start(program->tick, JANITOR_TICK_NS);
-        log_info("ready", "gen=%016llx machines=%zu", (unsigned long long)broker->gen, broker->registry.count);
+        log_info("ready", "gen=%016llx machines=%zu", (unsigned long long)broker->gen,
+                 broker->registry.count);
         proc_ready();
         loop_run(broker->loop);
     } else {
@@ -244,8 +237,7 @@ static int run(struct program *program)
         code = serve(program);
     else if (err == ERR_BUSY || err == ERR_CONFIG || err == ERR_EXISTS)
         code = PROC_EXIT_PERMANENT;
-    if (err != ERR_OK)
-        log_error("boot-failed", "%s", err_text(err));
+    if (err != ERR_OK) log_error("boot-failed", "%s", err_text(err));
     close_all(&program->broker);
     return code;
 }
@@ -254,8 +246,10 @@ static int run(struct program *program)
 
 static const char *arguments(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {"version", no_argument, NULL, 'v'}, {0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {"version", no_argument, NULL, 'v'},
+                                            {0}};
     const char *file = NULL;
     for (int option; (option = getopt_long(argc, argv, "c:", options, NULL)) != -1;) {
         if (option == 'c') {
@@ -288,10 +282,8 @@ int main(int argc, char **argv)
         return PROC_EXIT_USAGE;
     }
     log_init("broker", LOG_INFO);
-    if (!proc_boot())
-        return PROC_EXIT_FAILURE;
-    if (conf_load(file, report, NULL, &program.conf) != ERR_OK)
-        return PROC_EXIT_PERMANENT;
+    if (!proc_boot()) return PROC_EXIT_FAILURE;
+    if (conf_load(file, report, NULL, &program.conf) != ERR_OK) return PROC_EXIT_PERMANENT;
     log_init("broker", program.conf->log_level);
     program.broker.conf = program.conf;
     int code = run(&program);

@@ -6,81 +6,82 @@
 #include "stats.h"
 #include "wire.h"
 
-#define BROKER_METRICS(X)                                                                                     \
-    /* D6: what came in. MESSAGES_* in the order of WIRE_MESSAGE_TABLE */                                     \
-    X(MESSAGES_HELLO, messages_hello, COUNTER)                                                                \
-    X(MESSAGES_HELLO_OK, messages_hello_ok, COUNTER)                                                          \
-    X(MESSAGES_RE_HELLO, messages_re_hello, COUNTER)                                                          \
-    X(MESSAGES_REFUSED, messages_refused, COUNTER)                                                            \
-    X(MESSAGES_HEARTBEAT, messages_heartbeat, COUNTER)                                                        \
-    X(MESSAGES_STATE, messages_state, COUNTER)                                                                \
-    X(MESSAGES_COMMAND, messages_command, COUNTER)                                                            \
-    X(MESSAGES_OUTCOME, messages_outcome, COUNTER)                                                            \
-    X(MESSAGES_OUTCOME_ACK, messages_outcome_ack, COUNTER)                                                    \
-    X(MESSAGES_GOODBYE, messages_goodbye, COUNTER)                                                            \
-    X(MALFORMED, malformed, COUNTER)       /* bytes that are no message */                                    \
-    X(INVALID, invalid, COUNTER)           /* a message whose fields make no sense, or from the wrong role */ \
-    X(UNKNOWN_PEER, unknown_peer, COUNTER) /* from somebody who has not said HELLO */                         \
-    X(OTHER_GEN, other_gen, COUNTER)       /* meant for a broker that is dead */                              \
-    X(BATCHES, batches, COUNTER)           /* rounds of ingest */                                             \
-    /* peers */                                                                                               \
-    X(HELLOS_ACCEPTED, hellos_accepted, COUNTER)                                                              \
-    X(HELLOS_REFUSED, hellos_refused, COUNTER)                                                                \
-    X(RE_HELLOS, re_hellos, COUNTER)                       /* sent */                                         \
-    X(RE_HELLOS_SUPPRESSED, re_hellos_suppressed, COUNTER) /* not sent: the same peer got one just now */     \
-    X(AGENTS_REPLACED, agents_replaced, COUNTER)                                                              \
-    X(PEERS_CLOSED, peers_closed, COUNTER) /* their connection ended */                                       \
-    X(PEERS_SILENT, peers_silent, COUNTER) /* no message for 3 s */                                           \
-    X(GOODBYES, goodbyes, COUNTER)                                                                            \
-    X(SEND_FULL, send_full, COUNTER)         /* a peer does not read: message dropped */                      \
-    X(SEND_NO_PEER, send_no_peer, COUNTER)   /* a peer's connection was gone already */                       \
-    X(WORKERS, workers, GAUGE)                                                                                \
-    X(AGENTS, agents, GAUGE)                                                                                  \
-    X(BELL_WORKERS, bell_workers, GAUGE) /* workers that can be woken */                                      \
-    /* D7: what went out */                                                                                   \
-    X(STATES_PUBLISHED, states_published, COUNTER)                                                            \
-    X(STATES_UNCHANGED, states_unchanged, COUNTER) /* nothing that a client would see */                      \
-    X(STATES_OLD, states_old, COUNTER)             /* not newer than the one before */                        \
-    X(STATES_RESTORED, states_restored, COUNTER)   /* published again at start */                             \
-    X(STALE, stale, COUNTER)                       /* machines that turned stale */                           \
-    X(DISCONNECTED, disconnected, COUNTER)         /* machines that turned disconnected */                    \
-    X(ALARM_EVENTS, alarm_events, COUNTER)                                                                    \
-    X(APPENDS_FAILED, appends_failed, COUNTER)                                                                \
-    X(BELLS, bells, COUNTER)             /* somebody slept and was woken */                                   \
-    X(BELLS_SPARED, bells_spared, COUNTER) /* nobody slept */                                                 \
-    X(INGEST_TO_PUBLISH, ingest_to_publish, HISTOGRAM) /* D5 → D7: PLC's answer readable to record visible */ \
-    /* C4: commands */                                                                                        \
-    X(COMMANDS_HANDED, commands_handed, COUNTER)     /* to an agent */                                        \
-    X(COMMANDS_HELD, commands_held, COUNTER)         /* had to wait for an agent to come back */              \
-    X(COMMANDS_REPEATED, commands_repeated, COUNTER) /* a key that is known already */                        \
-    X(COMMANDS_AGAIN, commands_again, COUNTER)       /* handed again to the same agent after a reconnect */   \
-    X(COMMANDS_LIVE, commands_live, GAUGE)                                                                    \
-    /* refusals that callers were given, in the order of COMMAND_CODE_TABLE */                                \
-    X(REFUSALS_NONE, refusals_none, COUNTER)                                                                  \
-    X(REFUSALS_MACHINE_NOT_FOUND, refusals_machine_not_found, COUNTER)                                        \
-    X(REFUSALS_INVALID_COMMAND, refusals_invalid_command, COUNTER)                                            \
-    X(REFUSALS_CONNECTION_ERROR, refusals_connection_error, COUNTER)                                          \
-    X(REFUSALS_BUSY, refusals_busy, COUNTER)                                                                  \
-    X(REFUSALS_INVALID_MESSAGE_FORMAT, refusals_invalid_message_format, COUNTER)                              \
-    X(REFUSALS_INTERLOCK, refusals_interlock, COUNTER)                                                        \
-    X(REFUSALS_TIMEOUT, refusals_timeout, COUNTER)                                                            \
-    X(REFUSALS_OUTCOME_UNKNOWN, refusals_outcome_unknown, COUNTER)                                            \
-    X(REFUSALS_UNAUTHORIZED, refusals_unauthorized, COUNTER)                                                  \
-    X(REFUSALS_FORBIDDEN, refusals_forbidden, COUNTER)                                                        \
-    X(REFUSALS_RATE_LIMITED, refusals_rate_limited, COUNTER)                                                  \
-    X(REFUSALS_INTERNAL_ERROR, refusals_internal_error, COUNTER)                                              \
-    /* R2: outcomes */                                                                                        \
-    X(OUTCOMES_RESULTS, outcomes_results, COUNTER)         /* RESULT records to subscribers */                \
-    X(OUTCOMES_COMPLETIONS, outcomes_completions, COUNTER)                                                    \
-    X(OUTCOMES_REPEATED, outcomes_repeated, COUNTER)       /* published already: only acknowledged */         \
-    X(OUTCOMES_LATE, outcomes_late, COUNTER)               /* for a command that had its answer */            \
-    X(OUTCOMES_UNASKED, outcomes_unasked, COUNTER)         /* for a command that this broker never saw */     \
-    X(OUTCOMES_GAPS, outcomes_gaps, COUNTER)               /* an agent's numbers jumped */                    \
-    /* the broker itself */                                                                                   \
-    X(RING_CONTINUED, ring_continued, GAUGE)                                                                  \
-    X(RESTORE_US, restore_us, GAUGE)      /* reading the ring at start */                                     \
-    X(RESTORE_RECORDS, restore_records, GAUGE)                                                                \
-    X(STALLS, stalls, COUNTER)            /* the janitor's tick came late: nobody is judged for a second */   \
+#define BROKER_METRICS(X)                                                                                    \
+    /* D6: what came in. MESSAGES_* in the order of WIRE_MESSAGE_TABLE */                                    \
+    X(MESSAGES_HELLO, messages_hello, COUNTER)                                                               \
+    X(MESSAGES_HELLO_OK, messages_hello_ok, COUNTER)                                                         \
+    X(MESSAGES_RE_HELLO, messages_re_hello, COUNTER)                                                         \
+    X(MESSAGES_REFUSED, messages_refused, COUNTER)                                                           \
+    X(MESSAGES_HEARTBEAT, messages_heartbeat, COUNTER)                                                       \
+    X(MESSAGES_STATE, messages_state, COUNTER)                                                               \
+    X(MESSAGES_COMMAND, messages_command, COUNTER)                                                           \
+    X(MESSAGES_OUTCOME, messages_outcome, COUNTER)                                                           \
+    X(MESSAGES_OUTCOME_ACK, messages_outcome_ack, COUNTER)                                                   \
+    X(MESSAGES_GOODBYE, messages_goodbye, COUNTER)                                                           \
+    X(MALFORMED, malformed, COUNTER) /* bytes that are no message */                                         \
+    X(INVALID, invalid, COUNTER)     /* a message whose fields make no sense, or from the wrong role */      \
+    X(UNKNOWN_PEER, unknown_peer, COUNTER) /* from somebody who has not said HELLO */                        \
+    X(OTHER_GEN, other_gen, COUNTER)       /* meant for a broker that is dead */                             \
+    X(BATCHES, batches, COUNTER)           /* rounds of ingest */                                            \
+    /* peers */                                                                                              \
+    X(HELLOS_ACCEPTED, hellos_accepted, COUNTER)                                                             \
+    X(HELLOS_REFUSED, hellos_refused, COUNTER)                                                               \
+    X(RE_HELLOS, re_hellos, COUNTER)                       /* sent */                                        \
+    X(RE_HELLOS_SUPPRESSED, re_hellos_suppressed, COUNTER) /* not sent: the same peer got one just now */    \
+    X(AGENTS_REPLACED, agents_replaced, COUNTER)                                                             \
+    X(PEERS_CLOSED, peers_closed, COUNTER) /* their connection ended */                                      \
+    X(PEERS_SILENT, peers_silent, COUNTER) /* no message for 3 s */                                          \
+    X(GOODBYES, goodbyes, COUNTER)                                                                           \
+    X(SEND_FULL, send_full, COUNTER)       /* a peer does not read: message dropped */                       \
+    X(SEND_NO_PEER, send_no_peer, COUNTER) /* a peer's connection was gone already */                        \
+    X(WORKERS, workers, GAUGE)                                                                               \
+    X(AGENTS, agents, GAUGE)                                                                                 \
+    X(BELL_WORKERS, bell_workers, GAUGE) /* workers that can be woken */                                     \
+    /* D7: what went out */                                                                                  \
+    X(STATES_PUBLISHED, states_published, COUNTER)                                                           \
+    X(STATES_UNCHANGED, states_unchanged, COUNTER) /* nothing that a client would see */                     \
+    X(STATES_OLD, states_old, COUNTER)             /* not newer than the one before */                       \
+    X(STATES_RESTORED, states_restored, COUNTER)   /* published again at start */                            \
+    X(STALE, stale, COUNTER)                       /* machines that turned stale */                          \
+    X(DISCONNECTED, disconnected, COUNTER)         /* machines that turned disconnected */                   \
+    X(ALARM_EVENTS, alarm_events, COUNTER)                                                                   \
+    X(APPENDS_FAILED, appends_failed, COUNTER)                                                               \
+    X(BELLS, bells, COUNTER)               /* somebody slept and was woken */                                \
+    X(BELLS_SPARED, bells_spared, COUNTER) /* nobody slept */                                                \
+    X(INGEST_TO_PUBLISH, ingest_to_publish,                                                                  \
+      HISTOGRAM) /* D5 → D7: PLC's answer readable to record visible */                                    \
+    /* C4: commands */                                                                                       \
+    X(COMMANDS_HANDED, commands_handed, COUNTER)     /* to an agent */                                       \
+    X(COMMANDS_HELD, commands_held, COUNTER)         /* had to wait for an agent to come back */             \
+    X(COMMANDS_REPEATED, commands_repeated, COUNTER) /* a key that is known already */                       \
+    X(COMMANDS_AGAIN, commands_again, COUNTER)       /* handed again to the same agent after a reconnect */  \
+    X(COMMANDS_LIVE, commands_live, GAUGE)                                                                   \
+    /* refusals that callers were given, in the order of COMMAND_CODE_TABLE */                               \
+    X(REFUSALS_NONE, refusals_none, COUNTER)                                                                 \
+    X(REFUSALS_MACHINE_NOT_FOUND, refusals_machine_not_found, COUNTER)                                       \
+    X(REFUSALS_INVALID_COMMAND, refusals_invalid_command, COUNTER)                                           \
+    X(REFUSALS_CONNECTION_ERROR, refusals_connection_error, COUNTER)                                         \
+    X(REFUSALS_BUSY, refusals_busy, COUNTER)                                                                 \
+    X(REFUSALS_INVALID_MESSAGE_FORMAT, refusals_invalid_message_format, COUNTER)                             \
+    X(REFUSALS_INTERLOCK, refusals_interlock, COUNTER)                                                       \
+    X(REFUSALS_TIMEOUT, refusals_timeout, COUNTER)                                                           \
+    X(REFUSALS_OUTCOME_UNKNOWN, refusals_outcome_unknown, COUNTER)                                           \
+    X(REFUSALS_UNAUTHORIZED, refusals_unauthorized, COUNTER)                                                 \
+    X(REFUSALS_FORBIDDEN, refusals_forbidden, COUNTER)                                                       \
+    X(REFUSALS_RATE_LIMITED, refusals_rate_limited, COUNTER)                                                 \
+    X(REFUSALS_INTERNAL_ERROR, refusals_internal_error, COUNTER)                                             \
+    /* R2: outcomes */                                                                                       \
+    X(OUTCOMES_RESULTS, outcomes_results, COUNTER) /* RESULT records to subscribers */                       \
+    X(OUTCOMES_COMPLETIONS, outcomes_completions, COUNTER)                                                   \
+    X(OUTCOMES_REPEATED, outcomes_repeated, COUNTER) /* published already: only acknowledged */              \
+    X(OUTCOMES_LATE, outcomes_late, COUNTER)         /* for a command that had its answer */                 \
+    X(OUTCOMES_UNASKED, outcomes_unasked, COUNTER)   /* for a command that this broker never saw */          \
+    X(OUTCOMES_GAPS, outcomes_gaps, COUNTER)         /* an agent's numbers jumped */                         \
+    /* the broker itself */                                                                                  \
+    X(RING_CONTINUED, ring_continued, GAUGE)                                                                 \
+    X(RESTORE_US, restore_us, GAUGE) /* reading the ring at start */                                         \
+    X(RESTORE_RECORDS, restore_records, GAUGE)                                                               \
+    X(STALLS, stalls, COUNTER) /* the janitor's tick came late: nobody is judged for a second */             \
     X(MACHINES, machines, GAUGE)
 
 enum broker_metric_e {
@@ -91,12 +92,14 @@ enum broker_metric_e {
 };
 
 #define X(number, NAME, name, direction, size, since)                                                        \
-    _Static_assert((int)BROKER_MESSAGES_##NAME == (int)BROKER_MESSAGES_HELLO + (number)-1, "order of wire.h");
+    _Static_assert((int)BROKER_MESSAGES_##NAME == (int)BROKER_MESSAGES_HELLO + (number)-1, "order of "       \
+                                                                                           "wire.h");
 WIRE_MESSAGE_TABLE(X)
 #undef X
 
 #define X(name, text)                                                                                        \
-    _Static_assert((int)BROKER_REFUSALS_##name == (int)BROKER_REFUSALS_NONE + (int)CODE_##name, "order of command.h");
+    _Static_assert((int)BROKER_REFUSALS_##name == (int)BROKER_REFUSALS_NONE + (int)CODE_##name,              \
+                   "order of command.h");
 COMMAND_CODE_TABLE(X)
 #undef X
 

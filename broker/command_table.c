@@ -13,7 +13,8 @@ static uint64_t key_hash(const struct command_table *table, const struct command
     return h != 0 ? h : 1;
 }
 
-enum err_e command_table_init(struct command_table *table, size_t live_max, size_t answered_max, uint64_t seed)
+enum err_e command_table_init(struct command_table *table, size_t live_max, size_t answered_max,
+                              uint64_t seed)
 {
     *table = (struct command_table){.live_max = live_max, .capacity = live_max + answered_max, .seed = seed};
     MUST(answered_max > 0);
@@ -21,8 +22,7 @@ enum err_e command_table_init(struct command_table *table, size_t live_max, size
     list_init(&table->answered);
     map_init(&table->by_hash);
     table->entries = calloc(table->capacity, sizeof *table->entries);
-    if (table->entries != NULL && map_reserve(&table->by_hash, table->capacity) == ERR_OK)
-        return ERR_OK;
+    if (table->entries != NULL && map_reserve(&table->by_hash, table->capacity) == ERR_OK) return ERR_OK;
     command_table_fini(table);
     return ERR_MEMORY;
 }
@@ -59,8 +59,7 @@ static struct command_entry *take_place(struct command_table *table)
 static struct command_entry *place(struct command_table *table, const struct command_key *key)
 {
     uint64_t hash = key_hash(table, key);
-    if (map_get(&table->by_hash, hash) != NULL)
-        return NULL;
+    if (map_get(&table->by_hash, hash) != NULL) return NULL;
     struct command_entry *entry = take_place(table);
     *entry = (struct command_entry){.key = *key, .hash = hash};
     list_init(&entry->in_state);
@@ -73,11 +72,9 @@ static struct command_entry *place(struct command_table *table, const struct com
 struct command_entry *command_table_add(struct command_table *table, const struct command_key *key,
                                         struct list_node *at_machine)
 {
-    if (table->live_count >= table->live_max)
-        return NULL;
+    if (table->live_count >= table->live_max) return NULL;
     struct command_entry *entry = place(table, key);
-    if (entry == NULL)
-        return NULL;
+    if (entry == NULL) return NULL;
     entry->state = COMMAND_HELD;
     table->live_count++;
     list_append(&table->live, &entry->in_state);
@@ -103,28 +100,27 @@ void command_table_answered(struct command_table *table, struct command_entry *e
     list_append(&table->answered, &entry->in_state);
 }
 
-void command_table_note_answered(struct command_table *table, const struct command_key *key)
+struct command_entry *command_table_note_answered(struct command_table *table, const struct command_key *key)
 {
     struct command_entry *entry = command_table_find(table, key);
     if (entry != NULL) {
-        if (entry->state != COMMAND_ANSWERED)
-            command_table_answered(table, entry);
-        return;
+        if (entry->state != COMMAND_ANSWERED) command_table_answered(table, entry);
+        return entry;
     }
     entry = place(table, key);
-    if (entry == NULL) /* two keys with one hash: the older one stays */
-        return;
-    entry->state = COMMAND_ANSWERED;
-    list_append(&table->answered, &entry->in_state);
+    if (entry != NULL) {
+        entry->state = COMMAND_ANSWERED;
+        list_append(&table->answered, &entry->in_state);
+    }
+    return entry;
 }
 
-enum command_code_e command_table_verdict(const struct command_entry *entry, uint64_t now_ns, uint64_t hold_until_ns,
-                                          bool attached)
+enum command_code_e command_table_verdict(const struct command_entry *entry, uint64_t now_ns,
+                                          uint64_t hold_until_ns, bool attached)
 {
     if (entry->state == COMMAND_HANDED || entry->resent)
         return now_ns >= entry->give_up_ns ? CODE_OUTCOME_UNKNOWN : CODE_NONE;
-    if (now_ns >= entry->deadline_ns)
-        return CODE_TIMEOUT;
+    if (now_ns >= entry->deadline_ns) return CODE_TIMEOUT;
     return !attached && now_ns >= hold_until_ns ? CODE_CONNECTION_ERROR : CODE_NONE;
 }
 

@@ -6,8 +6,9 @@
  *
  * HELD: the agent has not been told (it is not attached, though it may be in a moment). HANDED: it has, so only it
  * knows. ANSWERED: the caller has had its one answer; the key stays, so that neither a worker that sends the command
- * again nor a late outcome gives the caller a second one. Keys that are known only from the ring (answered by a broker
- * before this one) or from outcomes of commands this broker never saw are entered as ANSWERED straight away.
+ * again nor a late outcome gives the caller a second one, and nobody else either. Keys that are known only from the ring
+ * (answered by a broker before this one) or from outcomes of commands this broker never saw are entered as ANSWERED straight
+ * away.
  *
  * All memory is taken at init; nothing allocates later. No I/O and no clock: unit-tested with times as numbers.
  */
@@ -41,10 +42,12 @@ struct command_entry {
     char request_id[REQUEST_ID_MAX + 1];
     uint32_t dialect;
     uint8_t command;
-    bool resent; /* a broker that is gone may have handed it over */
+    bool resent;     /* a broker that is gone may have handed it over */
+    bool agent_told; /* ANSWERED: its RESULT is public; else the answer was a broker's own */
+    bool completed;  /* its COMPLETION is public */
     int16_t argument;
     uint64_t deadline_ns, give_up_ns;
-    uint64_t agent_incarnation; /* HANDED: to which process */
+    uint64_t agent_incarnation;   /* HANDED: to which process */
     uint64_t received_ns, age_ms; /* when it came, and how old it was then */
     uint64_t source_ns;
 };
@@ -59,7 +62,8 @@ struct command_table {
     struct list_node live, answered; /* oldest first */
 };
 
-enum err_e command_table_init(struct command_table *table, size_t live_max, size_t answered_max, uint64_t seed);
+enum err_e command_table_init(struct command_table *table, size_t live_max, size_t answered_max,
+                              uint64_t seed);
 void command_table_fini(struct command_table *table);
 
 struct command_entry *command_table_find(const struct command_table *table, const struct command_key *key);
@@ -69,13 +73,13 @@ struct command_entry *command_table_add(struct command_table *table, const struc
                                         struct list_node *at_machine);
 void command_table_handed(struct command_entry *entry, uint64_t agent_incarnation);
 void command_table_answered(struct command_table *table, struct command_entry *entry);
-/* The same for a key that need not be in the table. */
-void command_table_note_answered(struct command_table *table, const struct command_key *key);
+/* The same for a key that need not be in the table. NULL: two keys with one hash, the other one stays. */
+struct command_entry *command_table_note_answered(struct command_table *table, const struct command_key *key);
 
 /* What has become of a live entry by the passing of time alone; CODE_NONE: nothing yet. `hold_until_ns`: until then an
  * absent agent is waited for; `attached`: it is there. */
-enum command_code_e command_table_verdict(const struct command_entry *entry, uint64_t now_ns, uint64_t hold_until_ns,
-                                          bool attached);
+enum command_code_e command_table_verdict(const struct command_entry *entry, uint64_t now_ns,
+                                          uint64_t hold_until_ns, bool attached);
 
 /* Milliseconds left to the deadline, rounded down, never negative. */
 int64_t command_table_left_ms(const struct command_entry *entry, uint64_t now_ns);

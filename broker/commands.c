@@ -49,8 +49,8 @@ static void refuse_entry(struct broker *broker, const struct command_entry *entr
     refuse(broker, &refusal);
 }
 
-static void refuse_message(struct broker *broker, const struct wire_command *command, const struct machine *machine,
-                           enum command_code_e code, const char *text)
+static void refuse_message(struct broker *broker, const struct wire_command *command,
+                           const struct machine *machine, enum command_code_e code, const char *text)
 {
     char id[MACHINE_ID_MAX + 1], request_id[REQUEST_ID_MAX + 1];
     wire_text_copy(command->machine, id, sizeof id);
@@ -63,7 +63,8 @@ static void refuse_message(struct broker *broker, const struct wire_command *com
         .fate = {.machine_id = id,
                  .request_id = request_id,
                  .command = (uint8_t)command->command,
-                 .argument = command->argument >= 0 && command->argument <= UINT8_MAX ? (int)command->argument : -1,
+                 .argument =
+                     command->argument >= 0 && command->argument <= UINT8_MAX ? (int)command->argument : -1,
                  .code = code,
                  .text = text,
                  .position = -1}};
@@ -76,18 +77,19 @@ static struct wire_message entry_message(const struct command_entry *entry, uint
 {
     const struct machine *machine = entry->machine;
     struct wire_message message = {.type = WIRE_COMMAND};
-    message.command = (struct wire_command){.session_worker = entry->key.session_worker,
-                                            .session_serial = entry->key.session_serial,
-                                            .command_serial = entry->key.command_serial,
-                                            .dialect = entry->dialect,
-                                            .machine = wire_text(machine->conf->info.id),
-                                            .request_id = wire_text(entry->request_id),
-                                            .command = entry->command,
-                                            .argument = entry->argument,
-                                            .deadline_ms = command_table_left_ms(entry, now_ns),
-                                            .age_ms = entry->age_ms + (now_ns - entry->received_ns) / NS_PER_MS,
-                                            .resent = entry->resent,
-                                            .source_ns = entry->source_ns};
+    message.command =
+        (struct wire_command){.session_worker = entry->key.session_worker,
+                              .session_serial = entry->key.session_serial,
+                              .command_serial = entry->key.command_serial,
+                              .dialect = entry->dialect,
+                              .machine = wire_text(machine->conf->info.id),
+                              .request_id = wire_text(entry->request_id),
+                              .command = entry->command,
+                              .argument = entry->argument,
+                              .deadline_ms = command_table_left_ms(entry, now_ns),
+                              .age_ms = entry->age_ms + (now_ns - entry->received_ns) / NS_PER_MS,
+                              .resent = entry->resent,
+                              .source_ns = entry->source_ns};
     return message;
 }
 
@@ -142,17 +144,17 @@ void commands_agent_attached(struct broker *broker, struct machine *machine)
 
 /* --- receiving ------------------------------------------------------------------------------------------------------- */
 
-static void fill_entry(struct command_entry *entry, const struct wire_command *command, struct machine *machine,
-                       uint64_t now_ns)
+static void fill_entry(struct command_entry *entry, const struct wire_command *command,
+                       struct machine *machine, uint64_t now_ns)
 {
     const struct conf_machine *conf = machine->conf;
     int64_t left_ms = command->deadline_ms;
     if (left_ms < 0) {
-        uint64_t age_ms = command->age_ms < conf->command_deadline_ms ? command->age_ms : conf->command_deadline_ms;
+        uint64_t age_ms =
+            command->age_ms < conf->command_deadline_ms ? command->age_ms : conf->command_deadline_ms;
         left_ms = (int64_t)(conf->command_deadline_ms - age_ms);
     }
-    if (left_ms > DEADLINE_MS_MAX)
-        left_ms = DEADLINE_MS_MAX;
+    if (left_ms > DEADLINE_MS_MAX) left_ms = DEADLINE_MS_MAX;
     entry->machine = machine;
     wire_text_copy(command->request_id, entry->request_id, sizeof entry->request_id);
     entry->dialect = (uint32_t)command->dialect;
@@ -163,7 +165,8 @@ static void fill_entry(struct command_entry *entry, const struct wire_command *c
     entry->age_ms = command->age_ms;
     entry->source_ns = command->source_ns;
     entry->deadline_ns = now_ns + (uint64_t)left_ms * NS_PER_MS;
-    entry->give_up_ns = entry->deadline_ns + (COMMAND_GRACE_MS + (uint64_t)conf->reply_timeout_ms) * NS_PER_MS;
+    entry->give_up_ns =
+        entry->deadline_ns + (COMMAND_GRACE_MS + (uint64_t)conf->reply_timeout_ms) * NS_PER_MS;
 }
 
 /* A command that is new: into the table, and on, or answered at once. */
@@ -191,9 +194,13 @@ void commands_receive(struct broker *broker, struct peer *worker, const struct w
 {
     const struct wire_command *command = &message->command;
     struct command_key key = {command->session_worker, command->session_serial, command->command_serial};
-    (void)worker;
-    if (dialect_frames(command->dialect) == NULL || command->command_serial > UINT32_MAX || key.session_worker == 0) {
-        broker_count(broker, BROKER_INVALID); /* nobody could be answered, in no dialect */
+    if (dialect_frames(command->dialect) == NULL || command->command_serial > UINT32_MAX ||
+        key.session_worker == 0) {
+        uint32_t suppressed; /* nobody could be answered, in no dialect */
+        broker_count(broker, BROKER_INVALID);
+        if (broker_may_log(broker, &broker->logs.command, &suppressed))
+            log_warn("command-invalid", "slot=%u dialect=%llu (suppressed=%u)", worker->slot,
+                     (unsigned long long)command->dialect, suppressed);
         return;
     }
     if (command_table_find(&broker->commands, &key) != NULL) {
@@ -222,7 +229,6 @@ void commands_tick(struct broker *broker, uint64_t now_ns)
         const struct machine *machine = entry->machine;
         enum command_code_e code =
             command_table_verdict(entry, now_ns, broker->hold_until_ns, machine->agent != NULL);
-        if (code != CODE_NONE)
-            refuse_entry(broker, entry, code, "");
+        if (code != CODE_NONE) refuse_entry(broker, entry, code, "");
     }
 }

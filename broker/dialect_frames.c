@@ -7,8 +7,8 @@ static struct carousel_command carousel_command(const struct command_fate *fate)
     return (struct carousel_command){fate->machine_id, fate->request_id, fate->command, fate->argument};
 }
 
-static struct frame_bytes carousel_result(void *memory, size_t cap, const struct command_fate *fate, uint64_t wall_ms,
-                                          struct frames_seq seq)
+static struct frame_bytes carousel_result(void *memory, size_t cap, const struct command_fate *fate,
+                                          uint64_t wall_ms, struct frames_seq seq)
 {
     struct carousel_command command = carousel_command(fate);
     return frames_carousel_result(memory, cap, &command, fate->code, fate->text, wall_ms, seq);
@@ -18,12 +18,12 @@ static struct frame_bytes carousel_completed(void *memory, size_t cap, const str
                                              uint64_t wall_ms, struct frames_seq seq)
 {
     struct carousel_command command = carousel_command(fate);
-    return frames_carousel_completed(memory, cap, &command, fate->code == CODE_NONE, fate->position, fate->elapsed_ms,
-                                     wall_ms, seq);
+    return frames_carousel_completed(memory, cap, &command, fate->code == CODE_NONE, fate->position,
+                                     fate->elapsed_ms, wall_ms, seq);
 }
 
-static struct frame_bytes carousel_error(void *memory, size_t cap, const struct command_fate *fate, uint64_t wall_ms,
-                                         struct frames_seq seq)
+static struct frame_bytes carousel_error(void *memory, size_t cap, const struct command_fate *fate,
+                                         uint64_t wall_ms, struct frames_seq seq)
 {
     struct carousel_command command = carousel_command(fate);
     return frames_carousel_error(memory, cap, &command, fate->code, fate->text, wall_ms, seq);

@@ -20,8 +20,8 @@ struct command_fate {
     uint64_t elapsed_ms;
 };
 
-typedef struct frame_bytes fate_encoder_f(void *memory, size_t cap, const struct command_fate *fate, uint64_t wall_ms,
-                                          struct frames_seq seq);
+typedef struct frame_bytes fate_encoder_f(void *memory, size_t cap, const struct command_fate *fate,
+                                          uint64_t wall_ms, struct frames_seq seq);
 
 struct dialect_frames {
     fate_encoder_f *result, *completed, *error;

@@ -3,15 +3,12 @@
  * another peer. Texts are checked to be UTF-8 without NUL, because they end in frames that browsers would close on. */
 #include "ingest.h"
 
-#include <endian.h>
-#include <string.h>
-
+#include "agent_metrics.h"
 #include "commands.h"
 #include "introduction.h"
 #include "must.h"
 #include "outcomes.h"
 #include "broker_text.h"
-#include "wire_metrics.h"
 
 /* --- what only touches peer and registry -------------------------------------------------------------------------- */
 
@@ -20,16 +17,16 @@ static bool invalid(struct broker *broker, const struct wire_message *message, c
     uint32_t suppressed;
     broker_count(broker, BROKER_INVALID);
     if (broker_may_log(broker, &broker->logs.invalid, &suppressed))
-        log_warn("message-invalid", "type=%s reason=\"%s\" (suppressed=%u)", wire_type_name(message->type), why,
-                 suppressed);
+        log_warn("message-invalid", "type=%s reason=\"%s\" (suppressed=%u)", wire_type_name(message->type),
+                 why, suppressed);
     return false;
 }
 
 static bool state_sane(const struct wire_state *state, const struct machine *machine)
 {
     return wire_text_equals(state->machine, machine->conf->info.id) && state->connection < CONNECTION_COUNT &&
-           state->connection != CONNECTION_STALE && state->raw_status <= UINT8_MAX && state->position <= UINT8_MAX &&
-           state->agent_gen != 0;
+           state->connection != CONNECTION_STALE && state->raw_status <= UINT8_MAX &&
+           state->position <= UINT8_MAX && state->agent_gen != 0;
 }
 
 static void handle_state(struct broker *broker, struct peer *peer, const struct wire_message *message)
@@ -46,44 +43,25 @@ static void handle_state(struct broker *broker, struct peer *peer, const struct 
     }
     uint64_t before = machine->record_position;
     broker_refresh(broker, machine, state->source_ns);
-    if (machine->record_position == before)
-        broker_count(broker, BROKER_STATES_UNCHANGED);
-}
-
-static void take_metrics(struct machine *machine, struct wire_text blob)
-{
-    enum { METRICS = 0
-#define X(NAME, name, KIND) +1
-           WIRE_AGENT_METRICS(X)
-#undef X
-    };
-    if (machine->segment == NULL)
-        return;
-    for (size_t i = 0; i < METRICS && (i + 1) * 8 <= blob.len; i++) {
-        uint64_t value;
-        memcpy(&value, blob.at + i * 8, sizeof value);
-        stats_set(&machine->metrics, i, le64toh(value));
-    }
+    if (machine->record_position == before) broker_count(broker, BROKER_STATES_UNCHANGED);
 }
 
 static void handle_heartbeat(struct broker *broker, struct peer *peer, const struct wire_message *message)
 {
     if (peer->machine != NULL) {
         registry_heartbeat(peer->machine, message->heartbeat.reading_age_ms, broker_now_ns(broker));
-        take_metrics(peer->machine, message->heartbeat.metrics);
+        agent_metrics_take(peer->machine, message->heartbeat.metrics);
         broker_refresh(broker, peer->machine, 0);
     }
-    struct wire_message answer = {.type = WIRE_HEARTBEAT,
-                                  .heartbeat = {broker->gen, -1, wire_text("")}};
+    struct wire_message answer = {.type = WIRE_HEARTBEAT, .heartbeat = {broker->gen, -1, wire_text("")}};
     broker_send(broker, &peer->identity, &answer);
 }
 
 static void handle_goodbye(struct broker *broker, struct peer *peer, const struct wire_message *message)
 {
-    if (message->goodbye.incarnation != peer->incarnation)
-        return;
+    if (message->goodbye.incarnation != peer->incarnation) return;
     broker_count(broker, BROKER_GOODBYES);
-    introduction_end(broker, peer, "goodbye");
+    introduction_end(broker, peer, LOG_INFO, "goodbye");
 }
 
 /* --- the table ------------------------------------------------------------------------------------------------------ */
@@ -128,15 +106,18 @@ static void dispatch(struct broker *broker, struct peer *peer, const struct wire
         handler->handle(broker, peer, message);
 }
 
-static void stranger(struct broker *broker, const struct bus_identity *from, const struct wire_message *message)
+static void stranger(struct broker *broker, const struct bus_identity *from,
+                     const struct wire_message *message)
 {
     uint32_t suppressed;
     if (broker_may_log(broker, &broker->logs.stranger, &suppressed))
-        log_info("stranger", "said %s before HELLO (suppressed=%u)", wire_type_name(message->type), suppressed);
+        log_info("stranger", "said %s before HELLO (suppressed=%u)", wire_type_name(message->type),
+                 suppressed);
     introduction_again(broker, from);
 }
 
-static void on_message(void *arg, const struct bus_identity *from, int connection, const struct wire_message *message)
+static void on_message(void *arg, const struct bus_identity *from, int connection,
+                       const struct wire_message *message)
 {
     struct broker *broker = arg;
     broker_count(broker, BROKER_MESSAGES_HELLO + ((unsigned)message->type - WIRE_HELLO));
@@ -173,10 +154,9 @@ static void on_closed(void *arg, int connection)
 {
     struct broker *broker = arg;
     struct peer *peer = peers_at_connection(&broker->peers, connection);
-    if (peer == NULL)
-        return;
+    if (peer == NULL) return;
     broker_count(broker, BROKER_PEERS_CLOSED);
-    introduction_end(broker, peer, "connection closed");
+    introduction_end(broker, peer, LOG_WARN, "connection closed");
 }
 
 const struct bus_router_events ingest_events = {on_message, on_malformed, on_closed};

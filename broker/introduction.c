@@ -7,13 +7,6 @@
 
 #include "commands.h"
 #include "must.h"
-#include "wire_metrics.h"
-
-static const struct stats_def agent_metric_defs[] = {
-#define X(NAME, name, KIND) {#name, STATS_##KIND},
-    WIRE_AGENT_METRICS(X)
-#undef X
-};
 
 static void refuse(struct broker *broker, const struct bus_identity *to, const char *who, const char *reason)
 {
@@ -44,21 +37,19 @@ static struct machine *detach(struct peer *peer)
 {
     struct machine *machine = peer->machine;
     peer->machine = NULL;
-    if (machine != NULL)
-        registry_detach(machine);
+    if (machine != NULL) registry_detach(machine);
     return machine;
 }
 
-void introduction_end(struct broker *broker, struct peer *peer, const char *why)
+void introduction_end(struct broker *broker, struct peer *peer, enum log_level_e level, const char *why)
 {
     struct machine *machine = detach(peer);
     if (machine != NULL)
-        log_warn("agent-lost", "machine=%s reason=\"%s\"", machine->conf->info.id, why);
+        log_write(level, "agent-lost", "machine=%s reason=\"%s\"", machine->conf->info.id, why);
     else if (peer->role == WIRE_WORKER)
-        log_warn("worker-lost", "slot=%u reason=\"%s\"", peer->slot, why);
+        log_write(level, "worker-lost", "slot=%u reason=\"%s\"", peer->slot, why);
     peers_remove(&broker->peers, peer);
-    if (machine != NULL)
-        broker_refresh(broker, machine, 0);
+    if (machine != NULL) broker_refresh(broker, machine, 0);
 }
 
 /* --- coming ------------------------------------------------------------------------------------------------------ */
@@ -68,7 +59,7 @@ static struct peer *find_or_add(struct broker *broker, const struct bus_identity
 {
     struct peer *peer = peers_find(&broker->peers, from);
     if (peer != NULL && peer->role != hello->role) {
-        introduction_end(broker, peer, "came back in another role");
+        introduction_end(broker, peer, LOG_WARN, "came back in another role");
         peer = NULL;
     }
     if (peer == NULL)
@@ -78,8 +69,7 @@ static struct peer *find_or_add(struct broker *broker, const struct bus_identity
         return NULL;
     }
     peer->incarnation = hello->incarnation;
-    if (peer->connection != connection)
-        peers_set_connection(&broker->peers, peer, connection);
+    if (peer->connection != connection) peers_set_connection(&broker->peers, peer, connection);
     return peer;
 }
 
@@ -98,37 +88,15 @@ static void hello_worker(struct broker *broker, const struct bus_identity *from,
                          const struct wire_hello *hello)
 {
     struct peer *peer = find_or_add(broker, from, connection, hello);
-    if (peer == NULL)
-        return;
+    if (peer == NULL) return;
     bool known = peer->slot != PEERS_NO_SLOT;
     if (peers_lease(&broker->peers, peer, hello->slot) == PEERS_NO_SLOT) {
         refuse(broker, from, "worker", "all worker slots are taken");
         peers_remove(&broker->peers, peer);
         return;
     }
-    if (!known)
-        log_info("worker-up", "slot=%u", peer->slot);
+    if (!known) log_info("worker-up", "slot=%u", peer->slot);
     welcome(broker, peer, peer->slot, true);
-}
-
-/* The segment that shows the agent's metrics is made anew for each agent process. Without one the agent works, unseen. */
-static void show_metrics(struct broker *broker, struct machine *machine, uint64_t incarnation)
-{
-    char relative[32], path[CONF_PATH_MAX], role[SEGMENT_ROLE_MAX + 1];
-    if (machine->segment != NULL && machine->segment_gen == incarnation)
-        return;
-    segment_close(&machine->segment, false);
-    snprintf(relative, sizeof relative, "shm/agent.%u", machine->slot);
-    snprintf(role, sizeof role, "agent.%u", machine->slot);
-    conf_path(broker->conf, relative, path);
-    enum err_e err = segment_create(path, role, machine->conf->info.id, incarnation, agent_metric_defs,
-                                    ARRAY_LEN(agent_metric_defs), &machine->segment, &machine->metrics);
-    if (err != ERR_OK) {
-        log_error("agent-segment", "path=%s: %s", path, err_text(err));
-        machine->segment = NULL;
-        return;
-    }
-    machine->segment_gen = incarnation;
 }
 
 /* The newest agent of a machine is the one that counts. */
@@ -161,20 +129,16 @@ static void hello_agent(struct broker *broker, const struct bus_identity *from, 
         return;
     }
     struct peer *peer = find_or_add(broker, from, connection, hello);
-    if (peer == NULL)
-        return;
+    if (peer == NULL) return;
     bool known = peer->machine == machine;
-    if (machine->agent != NULL && machine->agent != peer)
-        replace_agent(broker, machine);
+    if (machine->agent != NULL && machine->agent != peer) replace_agent(broker, machine);
     struct machine *former = known ? NULL : detach(peer);
     peer->machine = machine;
     registry_attach(machine, peer, profile_agrees(machine, hello->profile_hash), broker_now_ns(broker));
-    show_metrics(broker, machine, hello->incarnation);
-    if (!known)
-        log_info("agent-up", "machine=%s slot=%u", machine->conf->info.id, machine->slot);
+    broker->segments_wanted = true;
+    if (!known) log_info("agent-up", "machine=%s slot=%u", machine->conf->info.id, machine->slot);
     welcome(broker, peer, machine->slot, machine->profile_agrees);
-    if (former != NULL)
-        broker_refresh(broker, former, 0);
+    if (former != NULL) broker_refresh(broker, former, 0);
     broker_refresh(broker, machine, 0);
     commands_agent_attached(broker, machine);
 }
@@ -185,8 +149,8 @@ void introduction_hello(struct broker *broker, const struct bus_identity *from, 
     const struct wire_hello *hello = &message->hello;
     char reason[96];
     if (hello->version != WIRE_VERSION) {
-        snprintf(reason, sizeof reason, "bus protocol %llu; this broker speaks %u", (unsigned long long)hello->version,
-                 WIRE_VERSION);
+        snprintf(reason, sizeof reason, "bus protocol %llu; this broker speaks %u",
+                 (unsigned long long)hello->version, WIRE_VERSION);
         refuse(broker, from, "?", reason);
     } else if (hello->role == WIRE_WORKER) {
         hello_worker(broker, from, connection, hello);

@@ -11,4 +11,4 @@ void introduction_hello(struct broker *broker, const struct bus_identity *from, 
 void introduction_again(struct broker *broker, const struct bus_identity *from);
 
 /* The peer is gone: a worker's slot is free, an agent's machine disconnected. `peer` is not valid afterwards. */
-void introduction_end(struct broker *broker, struct peer *peer, const char *why);
+void introduction_end(struct broker *broker, struct peer *peer, enum log_level_e level, const char *why);

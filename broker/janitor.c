@@ -1,20 +1,20 @@
 #include "janitor.h"
 
+#include "agent_metrics.h"
 #include "commands.h"
 #include "introduction.h"
 
 static void refresh_due(struct broker *broker, uint64_t now_ns)
 {
     for (size_t i = 0; i < broker->registry.count; i++)
-        if (broker->registry.due_ns[i] <= now_ns)
-            broker_refresh(broker, &broker->registry.machines[i], 0);
+        if (broker->registry.due_ns[i] <= now_ns) broker_refresh(broker, &broker->registry.machines[i], 0);
 }
 
 static void end_silent(struct broker *broker, uint64_t now_ns)
 {
     for (struct peer *peer; (peer = peers_silent(&broker->peers, now_ns)) != NULL;) {
         broker_count(broker, BROKER_PEERS_SILENT);
-        introduction_end(broker, peer, "silent");
+        introduction_end(broker, peer, LOG_WARN, "silent");
     }
 }
 
@@ -30,7 +30,7 @@ void janitor_tick(void *arg)
 {
     struct broker *broker = arg;
     uint64_t now = broker_now_ns(broker);
-    if (broker->janitor.tick_ns != 0 && now - broker->janitor.tick_ns > JANITOR_STALL_NS) {
+    if (now - broker->janitor.tick_ns > JANITOR_STALL_NS) {
         broker_count(broker, BROKER_STALLS);
         broker->janitor.excuse_ns = now + JANITOR_EXCUSE_NS;
     }
@@ -40,6 +40,7 @@ void janitor_tick(void *arg)
         refresh_due(broker, now);
         commands_tick(broker, now);
     }
+    agent_metrics_tick(broker);
     show_gauges(broker);
     publish_bell(&broker->publisher);
 }

@@ -10,5 +10,5 @@
 #define JANITOR_STALL_NS  (1 * NS_PER_S)
 #define JANITOR_EXCUSE_NS (1 * NS_PER_S)
 
-/* A loop callback; `arg` is the broker. The caller starts the timer again. */
+/* A loop callback; the caller starts the timer again. The boot sets janitor.tick_ns to when the loop starts. */
 void janitor_tick(void *broker);

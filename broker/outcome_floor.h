@@ -30,4 +30,5 @@ enum err_e outcome_floors_init(struct outcome_floors *floors, size_t capacity);
 void outcome_floors_fini(struct outcome_floors *floors);
 
 uint64_t outcome_floors_get(const struct outcome_floors *floors, uint64_t agent_gen); /* 0: none known */
-void outcome_floors_raise(struct outcome_floors *floors, uint64_t agent_gen, uint64_t seq); /* agent_gen is not 0 */
+void outcome_floors_raise(struct outcome_floors *floors, uint64_t agent_gen,
+                          uint64_t seq); /* agent_gen is not 0 */

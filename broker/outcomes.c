@@ -5,7 +5,7 @@ struct outcome {
     const struct wire_outcome *wire;
     const struct machine *machine;
     struct command_fate fate;
-    bool late; /* the caller has had its answer */
+    bool late; /* the caller has had its answer, from a broker */
     char request_id[REQUEST_ID_MAX + 1], text[256];
 };
 
@@ -56,44 +56,64 @@ static enum err_e put_completion(struct broker *broker, const struct outcome *ou
     return put(broker, outcome, FATE_COMPLETION, ORIGIN_ALSO);
 }
 
-/* Takes the result's command out of the table: it has its answer now. */
-static void settle(struct broker *broker, struct outcome *outcome)
+/* Has this been made public before, under whatever number? Else *late tells whether the caller has its answer. */
+static bool published_before(struct broker *broker, struct outcome *outcome)
 {
     struct command_key key = outcome_key(outcome->wire);
     const struct command_entry *entry = command_table_find(&broker->commands, &key);
-    outcome->late = entry != NULL && entry->state == COMMAND_ANSWERED;
-    if (entry == NULL)
+    bool completion = outcome->wire->kind == OUTCOME_COMPLETION;
+    if (entry == NULL) {
         broker_count(broker, BROKER_OUTCOMES_UNASKED);
-    if (outcome->late)
-        broker_count(broker, BROKER_OUTCOMES_LATE);
-    command_table_note_answered(&broker->commands, &key);
+        return false;
+    }
+    outcome->late = !completion && entry->state == COMMAND_ANSWERED;
+    return completion ? entry->completed : entry->agent_told;
+}
+
+static enum err_e put_all(struct broker *broker, const struct outcome *outcome)
+{
+    if (outcome->wire->kind == OUTCOME_COMPLETION) return put_completion(broker, outcome);
+    if (outcome->late) broker_count(broker, BROKER_OUTCOMES_LATE);
+    return outcome->fate.code == CODE_NONE ? put_success(broker, outcome) : put_failure(broker, outcome);
+}
+
+/* A command is out of the live ones with its RESULT. A COMPLETION follows one, so it leaves an unknown command so, too. */
+static void note(struct broker *broker, const struct wire_outcome *wire)
+{
+    struct command_key key = outcome_key(wire);
+    bool completion = wire->kind == OUTCOME_COMPLETION;
+    struct command_entry *entry = completion ? command_table_find(&broker->commands, &key) : NULL;
+    if (entry == NULL) entry = command_table_note_answered(&broker->commands, &key);
+    if (entry == NULL) return;
+    entry->completed |= completion;
+    entry->agent_told |= !completion;
 }
 
 static enum err_e publish(struct broker *broker, struct outcome *outcome)
 {
-    enum err_e err;
-    if (outcome->wire->kind == OUTCOME_COMPLETION) {
-        err = put_completion(broker, outcome);
-    } else {
-        settle(broker, outcome);
-        err = outcome->fate.code == CODE_NONE ? put_success(broker, outcome) : put_failure(broker, outcome);
+    if (published_before(broker, outcome)) {
+        broker_count(broker, BROKER_OUTCOMES_REPEATED);
+        return ERR_OK;
     }
+    enum err_e err = put_all(broker, outcome);
     publish_flush(&broker->publisher);
+    if (err == ERR_OK) note(broker, outcome->wire);
     return err;
 }
 
 static bool sane(const struct wire_outcome *wire, const struct machine *machine)
 {
-    return wire_text_equals(wire->machine, machine->conf->info.id) && wire->agent_gen != 0 && wire->outcome_seq != 0 &&
-           (wire->kind == OUTCOME_RESULT || wire->kind == OUTCOME_COMPLETION) && wire->code < CODE_COUNT &&
-           wire->command <= UINT8_MAX && wire->argument >= -1 && wire->argument <= UINT8_MAX &&
-           wire->command_serial <= UINT32_MAX && wire->position >= -1 && wire->position <= UINT8_MAX &&
-           dialect_frames(wire->dialect) != NULL;
+    return wire_text_equals(wire->machine, machine->conf->info.id) && wire->agent_gen != 0 &&
+           wire->outcome_seq != 0 && (wire->kind == OUTCOME_RESULT || wire->kind == OUTCOME_COMPLETION) &&
+           wire->code < CODE_COUNT && wire->command <= UINT8_MAX && wire->argument >= -1 &&
+           wire->argument <= UINT8_MAX && wire->command_serial <= UINT32_MAX && wire->position >= -1 &&
+           wire->position <= UINT8_MAX && dialect_frames(wire->dialect) != NULL;
 }
 
 static void acknowledge(struct broker *broker, const struct peer *agent, const struct wire_outcome *wire)
 {
-    struct wire_message message = {.type = WIRE_OUTCOME_ACK, .outcome_ack = {wire->agent_gen, wire->outcome_seq}};
+    struct wire_message message = {.type = WIRE_OUTCOME_ACK,
+                                   .outcome_ack = {wire->agent_gen, wire->outcome_seq}};
     broker_send(broker, &agent->identity, &message);
 }
 
@@ -103,8 +123,9 @@ static void drop(struct broker *broker, const struct peer *agent, const struct w
     uint32_t suppressed;
     broker_count(broker, BROKER_INVALID);
     if (broker_may_log(broker, &broker->logs.outcome, &suppressed))
-        log_warn("outcome-invalid", "machine=%s kind=%llu code=%llu (suppressed=%u)", agent->machine->conf->info.id,
-                 (unsigned long long)wire->kind, (unsigned long long)wire->code, suppressed);
+        log_warn("outcome-invalid", "machine=%s kind=%llu code=%llu (suppressed=%u)",
+                 agent->machine->conf->info.id, (unsigned long long)wire->kind,
+                 (unsigned long long)wire->code, suppressed);
     acknowledge(broker, agent, wire);
 }
 
@@ -140,7 +161,6 @@ void outcomes_receive(struct broker *broker, struct peer *agent, const struct wi
         acknowledge(broker, agent, wire);
         return;
     }
-    if (floor != 0 && wire->outcome_seq != floor + 1)
-        broker_count(broker, BROKER_OUTCOMES_GAPS);
+    if (floor != 0 && wire->outcome_seq != floor + 1) broker_count(broker, BROKER_OUTCOMES_GAPS);
     make_public(broker, agent, wire);
 }

@@ -6,9 +6,10 @@
  *     RESULT, failed, unsent   error (REFUSAL, ONLY)       nothing
  *     COMPLETION               command_completed           the same record
  *
- * Published once per (agent_gen, outcome_seq); repeats are only acknowledged. A RESULT for a command whose caller has
- * had an answer (OUTCOME_UNKNOWN, as a rule) is late: subscribers get it, the caller does not. A COMPLETION after such an
- * answer does go to the caller: it is no second result, and it resolves the doubt. Both records of a failure become visible together, so that a
+ * Published once per (agent_gen, outcome_seq) and once per command and kind, because an agent that is handed a command
+ * again answers it again, under a new number; repeats are only acknowledged. A RESULT for a command that a broker has
+ * answered by itself (OUTCOME_UNKNOWN, as a rule) is late: subscribers get it, the caller does not. A COMPLETION after
+ * such an answer does go to the caller: it is no second result, and it resolves the doubt. Both records of a failure become visible together, so that a
  * broker killed in between has published both or none. An outcome of a command that this broker never saw (it was
  * restarted) is published all the same: everything needed travels in the message.
  */

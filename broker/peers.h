@@ -25,7 +25,7 @@ struct machine;
 
 struct peer {
     struct bus_identity identity;
-    uint64_t hash; /* of the identity */
+    uint64_t hash;  /* of the identity */
     int connection; /* that its last HELLO came by; -1: none */
     enum wire_role_e role;
     uint64_t incarnation;
@@ -42,7 +42,8 @@ struct peers {
     struct list_node by_heard, free;
     size_t workers, agents;
     uint64_t seed;
-    struct recent { /* peers that were told RE_HELLO a moment ago: a small cache, so that a flood costs no flood */
+    struct
+        recent { /* peers that were told RE_HELLO a moment ago: a small cache, so that a flood costs no flood */
         uint64_t hash, at_ns;
     } recent[256];
 };
@@ -62,7 +63,8 @@ void peers_set_connection(struct peers *peers, struct peer *peer, int connection
 struct peer *peers_at_connection(const struct peers *peers, int connection); /* NULL: none */
 
 void peers_heard(struct peers *peers, struct peer *peer, uint64_t now_ns);
-struct peer *peers_silent(const struct peers *peers, uint64_t now_ns); /* one that is silent for too long, or NULL */
+struct peer *peers_silent(const struct peers *peers,
+                          uint64_t now_ns); /* one that is silent for too long, or NULL */
 
 /* Leases the slot that is wanted if it is free, else the lowest free one. PEERS_NO_SLOT: all are taken. A worker that
  * has a slot keeps it. */

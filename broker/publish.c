@@ -15,20 +15,16 @@ void publisher_init(struct publisher *publisher, const struct clock *clock, stru
 
 void publisher_fini(struct publisher *publisher)
 {
-    if (publisher->bell != NULL)
-        bell_close(&publisher->bell);
-    if (publisher->lvt != NULL)
-        lvt_writer_close(&publisher->lvt);
-    if (publisher->ring != NULL)
-        ring_writer_close(&publisher->ring);
+    if (publisher->bell != NULL) bell_close(&publisher->bell);
+    if (publisher->lvt != NULL) lvt_writer_close(&publisher->lvt);
+    if (publisher->ring != NULL) ring_writer_close(&publisher->ring);
 }
 
 static enum err_e append(struct publisher *publisher, const struct ring_entry *entry)
 {
     enum err_e err = entry->frame_len == 0 ? ERR_TOO_LARGE : ring_writer_append(publisher->ring, entry);
     uint32_t suppressed;
-    if (err == ERR_OK)
-        return ERR_OK;
+    if (err == ERR_OK) return ERR_OK;
     stats_add(publisher->stats, BROKER_APPENDS_FAILED, 1);
     if (log_limit_ok(&publisher->append_log, clock_mono_ns(publisher->clock), 10 * NS_PER_S, 1, &suppressed))
         log_error("append-failed", "kind=%d bytes=%u: %s (suppressed=%u)", (int)entry->kind, entry->frame_len,
@@ -49,16 +45,15 @@ void publish_flush(struct publisher *publisher)
 
 void publish_bell(struct publisher *publisher)
 {
-    if (!publisher->bell_due)
-        return;
+    if (!publisher->bell_due) return;
     publisher->bell_due = false;
     stats_add(publisher->stats, bell_ring(publisher->bell) ? BROKER_BELLS : BROKER_BELLS_SPARED, 1);
 }
 
 /* --- states ------------------------------------------------------------------------------------------------------ */
 
-static void fill_slot(struct lvt_machine *slot, const struct machine *machine, const struct machine_state *state,
-                      uint64_t agent_gen, uint64_t record_position)
+static void fill_slot(struct lvt_machine *slot, const struct machine *machine,
+                      const struct machine_state *state, uint64_t agent_gen, uint64_t record_position)
 {
     slot->info = machine->conf->info;
     slot->state = *state;
@@ -96,8 +91,8 @@ static enum err_e append_state(struct publisher *publisher, const struct machine
                                 .agent_gen = slot->agent_gen};
     uint64_t wall_ms = clock_wall_ms(publisher->clock);
     struct frame_bytes frame =
-        frames_carousel_state(publisher->memory, sizeof publisher->memory, slot->info.id, slot->text, slot->text_len,
-                              wall_ms, next_seq(publisher), &meta.text_offset);
+        frames_carousel_state(publisher->memory, sizeof publisher->memory, slot->info.id, slot->text,
+                              slot->text_len, wall_ms, next_seq(publisher), &meta.text_offset);
     struct ring_entry entry = {.kind = RECORD_STATE,
                                .dialect = DIALECT_CAROUSEL,
                                .origin_mode = ORIGIN_NONE,
@@ -112,12 +107,13 @@ static enum err_e append_state(struct publisher *publisher, const struct machine
     return append(publisher, &entry);
 }
 
-static void append_alarm(struct publisher *publisher, const struct machine *machine, const char *condition, bool active,
-                         uint64_t source_ns)
+static void append_alarm(struct publisher *publisher, const struct machine *machine, const char *condition,
+                         bool active, uint64_t source_ns)
 {
     uint64_t wall_ms = clock_wall_ms(publisher->clock);
-    struct frame_bytes frame = frames_carousel_alarm(publisher->memory, sizeof publisher->memory, machine->conf->info.id,
-                                                     condition, active, wall_ms, next_seq(publisher));
+    struct frame_bytes frame =
+        frames_carousel_alarm(publisher->memory, sizeof publisher->memory, machine->conf->info.id, condition,
+                              active, wall_ms, next_seq(publisher));
     struct ring_entry entry = {.kind = RECORD_EVENT,
                                .dialect = DIALECT_CAROUSEL,
                                .origin_mode = ORIGIN_NONE,
@@ -127,13 +123,13 @@ static void append_alarm(struct publisher *publisher, const struct machine *mach
                                .topic_count = 1,
                                .frame = frame.at,
                                .frame_len = (uint32_t)frame.len};
-    if (append(publisher, &entry) == ERR_OK)
-        stats_add(publisher->stats, BROKER_ALARM_EVENTS, 1);
+    if (append(publisher, &entry) == ERR_OK) stats_add(publisher->stats, BROKER_ALARM_EVENTS, 1);
 }
 
 /* The conditions whose coming and going is an event of its own. A machine never read before had none of them. */
-static void append_alarms(struct publisher *publisher, const struct machine *machine, const struct machine_state *before,
-                          const struct machine_state *now, uint64_t source_ns)
+static void append_alarms(struct publisher *publisher, const struct machine *machine,
+                          const struct machine_state *before, const struct machine_state *now,
+                          uint64_t source_ns)
 {
     static const struct {
         enum meaning_e meaning;
@@ -143,13 +139,11 @@ static void append_alarms(struct publisher *publisher, const struct machine *mac
                       {MEANING_DRIVE_FAULT, "drive_fault"},
                       {MEANING_POSITIONING_ERROR, "positioning_error"}};
     const struct profile *profile = machine->conf->profile;
-    if (profile == NULL || !now->has_reading)
-        return;
+    if (profile == NULL || !now->has_reading) return;
     for (size_t i = 0; i < ARRAY_LEN(conditions); i++) {
         bool was = before->has_reading && profile_says(profile, before->raw_status, conditions[i].meaning);
         bool is = profile_says(profile, now->raw_status, conditions[i].meaning);
-        if (was != is)
-            append_alarm(publisher, machine, conditions[i].condition, is, source_ns);
+        if (was != is) append_alarm(publisher, machine, conditions[i].condition, is, source_ns);
     }
 }
 
@@ -162,22 +156,20 @@ static void observe_latency(struct publisher *publisher, uint64_t source_ns)
 
 static void count_transition(struct publisher *publisher, enum connection_e before, enum connection_e now)
 {
-    if (before == now)
-        return;
+    if (before == now) return;
     if (now == CONNECTION_STALE)
         stats_add(publisher->stats, BROKER_STALE, 1);
     else if (now == CONNECTION_DISCONNECTED)
         stats_add(publisher->stats, BROKER_DISCONNECTED, 1);
 }
 
-enum err_e publish_state(struct publisher *publisher, struct machine *machine, const struct machine_state *state,
-                         uint64_t agent_gen, uint64_t source_ns)
+enum err_e publish_state(struct publisher *publisher, struct machine *machine,
+                         const struct machine_state *state, uint64_t agent_gen, uint64_t source_ns)
 {
     uint64_t position = ring_writer_next(publisher->ring);
     fill_slot(&publisher->slot, machine, state, agent_gen, position);
     enum err_e err = append_state(publisher, machine, source_ns);
-    if (err != ERR_OK)
-        return err;
+    if (err != ERR_OK) return err;
     append_alarms(publisher, machine, &machine->shown, state, source_ns);
     publish_flush(publisher);
     lvt_writer_put(publisher->lvt, machine->slot, &publisher->slot);
@@ -197,15 +189,19 @@ static struct frame_bytes encode_fate(struct publisher *publisher, const struct 
 {
     const struct dialect_frames *frames = dialect_frames(record->dialect);
     MUST(frames != NULL);
-    fate_encoder_f *encoders[] = {
-        [FATE_RESULT] = frames->result, [FATE_COMPLETION] = frames->completed, [FATE_REFUSAL] = frames->error};
-    return encoders[record->kind](publisher->memory, sizeof publisher->memory, fate, wall_ms, next_seq(publisher));
+    fate_encoder_f *encoders[] = {[FATE_RESULT] = frames->result,
+                                  [FATE_COMPLETION] = frames->completed,
+                                  [FATE_REFUSAL] = frames->error};
+    return encoders[record->kind](publisher->memory, sizeof publisher->memory, fate, wall_ms,
+                                  next_seq(publisher));
 }
 
-enum err_e publish_fate(struct publisher *publisher, const struct fate_record *record, const struct command_fate *fate)
+enum err_e publish_fate(struct publisher *publisher, const struct fate_record *record,
+                        const struct command_fate *fate)
 {
-    static const enum record_kind_e kinds[] = {
-        [FATE_RESULT] = RECORD_RESULT, [FATE_COMPLETION] = RECORD_COMPLETION, [FATE_REFUSAL] = RECORD_REFUSAL};
+    static const enum record_kind_e kinds[] = {[FATE_RESULT] = RECORD_RESULT,
+                                               [FATE_COMPLETION] = RECORD_COMPLETION,
+                                               [FATE_REFUSAL] = RECORD_REFUSAL};
     bool with_topics = record->kind != FATE_REFUSAL && record->machine != NULL;
     struct topic topics[2] = {{0}};
     if (with_topics) {

@@ -38,8 +38,8 @@ void publisher_fini(struct publisher *publisher);
 
 /* Shows `state` for the machine: record, alarm events, slot; machine->shown and record_position follow. `source_ns` 0:
  * no PLC answer behind it. On an error (counted, logged) nothing was published and machine->shown stays. */
-enum err_e publish_state(struct publisher *publisher, struct machine *machine, const struct machine_state *state,
-                         uint64_t agent_gen, uint64_t source_ns);
+enum err_e publish_state(struct publisher *publisher, struct machine *machine,
+                         const struct machine_state *state, uint64_t agent_gen, uint64_t source_ns);
 
 /* The slot alone, for a state that is in the ring already. */
 void publish_slot(struct publisher *publisher, const struct machine *machine);
@@ -54,14 +54,16 @@ struct fate_record {
     enum record_origin_e origin_mode;
     struct session_id origin;
     uint64_t dialect; /* one that dialect_frames() has */
-    const struct machine *machine; /* NULL: not configured. Gives topics, except to refusals, which have none */
+    const struct machine
+        *machine; /* NULL: not configured. Gives topics, except to refusals, which have none */
     uint64_t command_serial;
     uint64_t agent_gen, outcome_seq;
     uint64_t source_ns;
 };
 
 /* Appends; publish_flush() makes all appended records visible together. */
-enum err_e publish_fate(struct publisher *publisher, const struct fate_record *record, const struct command_fate *fate);
+enum err_e publish_fate(struct publisher *publisher, const struct fate_record *record,
+                        const struct command_fate *fate);
 void publish_flush(struct publisher *publisher);
 
 void publish_bell(struct publisher *publisher); /* rings if something was published since the last call */

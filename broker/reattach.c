@@ -13,8 +13,7 @@ static struct machine *machine_of_topic(const struct registry *registry, const s
     static const char prefix[] = "state/";
     const struct ring_topic *topic = &record->topics[0];
     size_t skip = sizeof prefix - 1;
-    if (record->topic_count == 0 || topic->len <= skip || memcmp(topic->name, prefix, skip) != 0)
-        return NULL;
+    if (record->topic_count == 0 || topic->len <= skip || memcmp(topic->name, prefix, skip) != 0) return NULL;
     return registry_find(registry, topic->name + skip, topic->len - skip);
 }
 
@@ -23,11 +22,9 @@ static void take_state(struct reattach *reattach, const struct ring_record *reco
 {
     struct record_state meta;
     struct machine *machine = machine_of_topic(reattach->registry, record);
-    if (machine == NULL || record->meta_len != sizeof meta)
-        return;
+    if (machine == NULL || record->meta_len != sizeof meta) return;
     memcpy(&meta, record->meta, sizeof meta);
-    if (meta.slot != machine->slot || meta.connection >= CONNECTION_COUNT || meta.raw_status > UINT8_MAX ||
-        meta.position > UINT8_MAX)
+    if (meta.connection >= CONNECTION_COUNT || meta.raw_status > UINT8_MAX || meta.position > UINT8_MAX)
         return;
     machine->shown = (struct machine_state){.connection = (enum connection_e)meta.connection,
                                             .has_reading = meta.has_reading != 0,
@@ -41,22 +38,22 @@ static void take_state(struct reattach *reattach, const struct ring_record *reco
 static void take_outcome(struct reattach *reattach, const struct ring_record *record)
 {
     struct record_outcome meta;
-    if (record->meta_len != sizeof meta)
-        return;
+    if (record->meta_len != sizeof meta) return;
     memcpy(&meta, record->meta, sizeof meta);
-    if (meta.agent_gen != 0)
-        outcome_floors_raise(reattach->floors, meta.agent_gen, meta.outcome_seq);
-    if (record->kind == RECORD_COMPLETION || record->origin_mode == ORIGIN_NOT)
-        return;
+    if (meta.agent_gen != 0) outcome_floors_raise(reattach->floors, meta.agent_gen, meta.outcome_seq);
     struct command_key key = {record->origin.worker, record->origin.serial, meta.command_serial};
-    command_table_note_answered(reattach->commands, &key);
+    struct command_entry *entry = command_table_note_answered(reattach->commands, &key);
+    if (entry == NULL) return;
+    entry->completed |= record->kind == RECORD_COMPLETION;
+    entry->agent_told |= meta.agent_gen != 0;
 }
 
 static void take_record(struct reattach *reattach, const struct ring_record *record)
 {
     if (record->kind == RECORD_STATE)
         take_state(reattach, record);
-    else if (record->kind == RECORD_RESULT || record->kind == RECORD_COMPLETION || record->kind == RECORD_REFUSAL)
+    else if (record->kind == RECORD_RESULT || record->kind == RECORD_COMPLETION ||
+             record->kind == RECORD_REFUSAL)
         take_outcome(reattach, record);
 }
 
@@ -73,8 +70,7 @@ static void read_ring(struct reattach *reattach)
             take_record(reattach, &record);
             count++;
         }
-        if (err == ERR_OK && status != RING_EMPTY)
-            err = ERR_CORRUPT;
+        if (err == ERR_OK && status != RING_EMPTY) err = ERR_CORRUPT;
         stats_set(reattach->stats, BROKER_RESTORE_RECORDS, count);
         ring_reader_close(&reader);
     }
@@ -91,8 +87,7 @@ static void read_table(struct reattach *reattach, bool *used)
     struct lvt_writer *lvt = reattach->publisher->lvt;
     struct lvt_machine *slot = &reattach->publisher->slot;
     for (uint32_t i = 0; i < lvt_writer_capacity(lvt); i++) {
-        if (!lvt_writer_get(lvt, i, slot))
-            continue;
+        if (!lvt_writer_get(lvt, i, slot)) continue;
         used[i] = true;
         if (!registry_keep_slot(reattach->registry, i, slot->info.id)) {
             lvt_writer_clear(lvt, i);
@@ -115,7 +110,8 @@ static bool same_info(const struct machine_info *a, const struct machine_info *b
 static bool slot_stands(struct reattach *reattach, const struct machine *machine, struct lvt_machine *should)
 {
     struct lvt_machine *is = &reattach->publisher->slot;
-    if (!lvt_writer_get(reattach->publisher->lvt, machine->slot, is) || strcmp(is->info.id, machine->conf->info.id) != 0)
+    if (!lvt_writer_get(reattach->publisher->lvt, machine->slot, is) ||
+        strcmp(is->info.id, machine->conf->info.id) != 0)
         return false;
     publish_fill_slot(machine, should);
     return is->record_position == should->record_position && is->text_len == should->text_len &&
@@ -126,11 +122,11 @@ static void publish_missing(struct reattach *reattach, struct lvt_machine *scrat
 {
     for (size_t i = 0; i < reattach->registry->count; i++) {
         struct machine *machine = &reattach->registry->machines[i];
-        if (slot_stands(reattach, machine, scratch))
-            continue;
         struct machine_state state = machine->shown;
-        if (publish_state(reattach->publisher, machine, &state, machine->shown_gen, 0) == ERR_OK)
+        if (!slot_stands(reattach, machine, scratch) &&
+            publish_state(reattach->publisher, machine, &state, machine->shown_gen, 0) == ERR_OK)
             stats_add(reattach->stats, BROKER_STATES_RESTORED, 1);
+        registry_plan(reattach->registry, machine);
     }
 }
 
@@ -144,13 +140,12 @@ enum err_e reattach(struct reattach *reattach, bool ring_continued)
     if (used != NULL && scratch != NULL) {
         read_table(reattach, used);
         err = registry_assign_slots(reattach->registry, capacity, used);
-        if (err == ERR_OK && ring_continued)
-            read_ring(reattach);
-        if (err == ERR_OK)
-            publish_missing(reattach, scratch);
+        if (err == ERR_OK && ring_continued) read_ring(reattach);
+        if (err == ERR_OK) publish_missing(reattach, scratch);
     }
     free(scratch);
     free(used);
-    stats_set(reattach->stats, BROKER_RESTORE_US, (clock_mono_ns(reattach->publisher->clock) - start_ns) / NS_PER_US);
+    stats_set(reattach->stats, BROKER_RESTORE_US,
+              (clock_mono_ns(reattach->publisher->clock) - start_ns) / NS_PER_US);
     return err;
 }

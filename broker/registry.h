@@ -55,7 +55,7 @@ struct machine {
     uint64_t record_position; /* of the state record that clients saw last */
 
     struct list_node commands; /* live entries of command_table.h, by their at_machine */
-    struct segment *segment;   /* shm/agent.<slot>; NULL until an agent came */
+    struct segment *segment;   /* shm/agent.<slot> (agent_metrics.h); NULL: none */
     struct stats metrics;
     uint64_t segment_gen; /* incarnation it was made for */
 };
@@ -72,7 +72,8 @@ struct registry {
 enum err_e registry_init(struct registry *registry, const struct conf *conf, uint64_t hold_until_ns);
 void registry_fini(struct registry *registry);
 
-struct machine *registry_find(const struct registry *registry, const char *id, size_t len); /* NULL: not configured */
+struct machine *registry_find(const struct registry *registry, const char *id,
+                              size_t len); /* NULL: not configured */
 size_t registry_index(const struct registry *registry, const struct machine *machine);
 
 /* Slots: first registry_keep_slot() for each slot that the table holds (false: its machine is not configured any more,
@@ -89,7 +90,8 @@ bool registry_report(struct machine *machine, const struct wire_state *state, ui
 void registry_heartbeat(struct machine *machine, int64_t reading_age_ms, uint64_t now_ns);
 
 /* What should be shown now, and when that may change by itself. */
-struct machine_state registry_target(const struct registry *registry, const struct machine *machine, uint64_t now_ns);
+struct machine_state registry_target(const struct registry *registry, const struct machine *machine,
+                                     uint64_t now_ns);
 void registry_plan(struct registry *registry, struct machine *machine);
 
 /* True if commands that act may go to it: a profile that broker and agent read alike. */

@@ -18,13 +18,13 @@ struct agent {
     struct queue *queue;
     struct uplink *uplink;
     struct loop_timer *stop_limit;
+    struct log_limit connection_log;
     bool stopping, ended;
 };
 
 static void end(struct agent *agent, int exit_code)
 {
-    if (agent->ended)
-        return;
+    if (agent->ended) return;
     agent->ended = true;
     loop_timer_stop(agent->stop_limit);
     poller_stop(agent->poller);
@@ -60,8 +60,11 @@ static const char *result_text(enum driver_result_e result)
 static void on_connection(void *arg, enum connection_e connection, const struct driver_answer *answer)
 {
     struct agent *agent = arg;
-    log_write(connection == CONNECTION_CONNECTED ? LOG_INFO : LOG_WARN, "plc-connection", "state=%s last=\"%s\"",
-              connection_text(connection), result_text(answer->result));
+    uint32_t suppressed;
+    if (log_limit_ok(&agent->connection_log, answer->readable_ns, NS_PER_S, 10, &suppressed))
+        log_write(connection == CONNECTION_CONNECTED ? LOG_INFO : LOG_WARN, "plc-connection",
+                  "state=%s last=\"%s\" suppressed=%u", connection_text(connection),
+                  result_text(answer->result), suppressed);
     image_connection(&agent->image, connection, answer->readable_ns);
 }
 
@@ -71,8 +74,7 @@ static void on_turn(void *arg, const struct poller_turn *turn)
     struct agent *agent = arg;
     uplink_state(agent->uplink);
     queue_turn(agent->queue, turn);
-    if (agent->stopping && queue_settled(agent->queue))
-        end(agent, 0);
+    if (agent->stopping && queue_settled(agent->queue)) end(agent, 0);
 }
 
 static const struct poller_events poller_events = {on_reading, on_connection, on_turn};
@@ -213,8 +215,7 @@ static void on_stop_limit(void *arg)
 void agent_stop(struct agent *agent)
 {
     MUST_MAGIC(agent, AGENT_MAGIC);
-    if (agent->stopping)
-        return;
+    if (agent->stopping) return;
     agent->stopping = true;
     queue_stop(agent->queue);
     if (queue_settled(agent->queue))
@@ -227,17 +228,14 @@ enum err_e agent_new(const struct agent_config *config, struct agent **agent)
 {
     MUST(config->incarnation != 0);
     struct agent *a = calloc(1, sizeof *a);
-    if (a == NULL)
-        return ERR_MEMORY;
+    if (a == NULL) return ERR_MEMORY;
     a->magic = AGENT_MAGIC;
     a->config = *config;
     image_init(&a->image);
     a->stop_limit = loop_timer_new(config->loop, on_stop_limit, a);
     enum err_e err = a->stop_limit != NULL ? new_poller(a) : ERR_MEMORY;
-    if (err == ERR_OK)
-        err = new_queue(a);
-    if (err == ERR_OK)
-        err = new_uplink(a);
+    if (err == ERR_OK) err = new_queue(a);
+    if (err == ERR_OK) err = new_uplink(a);
     if (err != ERR_OK) {
         log_error("agent-start", "machine=%s: %s", config->machine->info.id, err_text(err));
         agent_free(&a);
@@ -247,12 +245,11 @@ enum err_e agent_new(const struct agent_config *config, struct agent **agent)
     return ERR_OK;
 }
 
-/* The uplink goes last: what the others report while they end still leaves. */
+/* The uplink goes last: it takes along what is still queued, and says GOODBYE. */
 void agent_free(struct agent **agent)
 {
     struct agent *a = *agent;
-    if (a == NULL)
-        return;
+    if (a == NULL) return;
     MUST_MAGIC(a, AGENT_MAGIC);
     poller_free(&a->poller);
     queue_free(&a->queue);

@@ -5,7 +5,8 @@
 
 void backoff_init(struct backoff *backoff, uint64_t min_ns, uint64_t max_ns, uint64_t seed)
 {
-    *backoff = (struct backoff){.min_ns = min_ns, .max_ns = max_ns < min_ns ? min_ns : max_ns, .random = seed};
+    *backoff =
+        (struct backoff){.min_ns = min_ns, .max_ns = max_ns < min_ns ? min_ns : max_ns, .random = seed};
     backoff_reset(backoff);
 }
 

@@ -24,7 +24,9 @@ struct completion {
 enum completion_e { COMPLETION_UNDER_WAY, COMPLETION_REACHED, COMPLETION_STOPPED };
 
 /* `origin`: the position of the first reading after the command was taken. */
-void completion_init(struct completion *completion, const struct profile *profile, uint8_t origin, uint8_t target);
+void completion_init(struct completion *completion, const struct profile *profile, uint8_t origin,
+                     uint8_t target);
 
 /* *why names what stopped it (a literal), else NULL. */
-enum completion_e completion_judge(struct completion *completion, uint8_t raw, uint8_t position, const char **why);
+enum completion_e completion_judge(struct completion *completion, uint8_t raw, uint8_t position,
+                                   const char **why);

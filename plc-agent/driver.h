@@ -1,4 +1,4 @@
-/* driver.h — the contract of a driver: one PLC, one request at a time (between Hops D1/D2 and D3; C5 and C6).
+/* driver.h — the contract of a driver: one PLC, one request at a time (Hop: D1, D2, C6).
  *
  *     poller/queue ── exchange(request) ──▶ driver ── bytes ──▶ PLC
  *                  ◀── done(answer) ───────        ◀── bytes ──

@@ -1,4 +1,4 @@
-/* image.h — what this agent knows of its machine, and what of it the broker has not been told (Hops: D3, D4). Pure.
+/* image.h — what this agent knows of its machine, and what of it the broker has not been told (Hop: D3, D4). Pure.
  *
  * The diff is one comparison: the state now against the state last sent, as clients would see it. A birth sends the
  * whole state whatever was sent before; after it, only differences go.

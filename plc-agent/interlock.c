@@ -10,18 +10,15 @@ static const struct {
     bool stops;
     const char *text;
 } conditions[] = {
-    {MEANING_ESTOP, true, "emergency stop"},
-    {MEANING_ALARM, true, "alarm"},
-    {MEANING_DRIVE_FAULT, true, "drive fault"},
-    {MEANING_POSITIONING_ERROR, true, "positioning error"},
+    {MEANING_ESTOP, true, "emergency stop"},    {MEANING_ALARM, true, "alarm"},
+    {MEANING_DRIVE_FAULT, true, "drive fault"}, {MEANING_POSITIONING_ERROR, true, "positioning error"},
     {MEANING_MANUAL, false, "manual mode"},
 };
 
 const char *interlock_forbids(const struct profile *profile, uint8_t raw)
 {
     for (size_t i = 0; i < ARRAY_LEN(conditions); i++)
-        if (profile_says(profile, raw, conditions[i].meaning))
-            return conditions[i].text;
+        if (profile_says(profile, raw, conditions[i].meaning)) return conditions[i].text;
     return NULL;
 }
 

@@ -19,12 +19,12 @@ struct poller {
     bool stopped, watched;
 
     enum connection_e connection;
-    bool last_good;       /* the last exchange brought a reading */
-    bool suspect;         /* CONNECTED, but the last exchange failed: trying again at once */
-    unsigned bad_in_row;  /* BAD_REPLY results since anything else */
-    bool moving;          /* by the last reading */
-    uint64_t started_ns;  /* of the last exchange */
-    uint64_t due_ns;      /* of the next poll */
+    bool last_good;      /* the last exchange brought a reading */
+    bool suspect;        /* CONNECTED, but the last exchange failed: trying again at once */
+    unsigned bad_in_row; /* BAD_REPLY results since anything else */
+    bool moving;         /* by the last reading */
+    uint64_t started_ns; /* of the last exchange */
+    uint64_t due_ns;     /* of the next poll */
     struct backoff backoff;
     struct poller_counts counts;
 };
@@ -67,16 +67,15 @@ static void on_due(void *arg)
 
 static void arm(struct poller *poller)
 {
-    if (poller->flight == FLIGHT_NONE && !poller->stopped)
-        loop_timer_start_at(poller->timer, poller->due_ns);
+    if (poller->flight == FLIGHT_NONE && !poller->stopped) loop_timer_start_at(poller->timer, poller->due_ns);
 }
 
 /* --- what an answer says ----------------------------------------------------------------------------------------- */
 
-static void set_connection(struct poller *poller, enum connection_e connection, const struct driver_answer *answer)
+static void set_connection(struct poller *poller, enum connection_e connection,
+                           const struct driver_answer *answer)
 {
-    if (poller->connection == connection)
-        return;
+    if (poller->connection == connection) return;
     poller->connection = connection;
     poller->config.events->connection(poller->config.arg, connection, answer);
 }
@@ -98,8 +97,8 @@ static void went_well(struct poller *poller, const struct driver_answer *answer)
     poller->suspect = false;
     poller->bad_in_row = 0;
     backoff_reset(&poller->backoff);
-    poller->moving =
-        poller->config.profile != NULL && profile_says(poller->config.profile, answer->status, MEANING_MOVING);
+    poller->moving = poller->config.profile != NULL &&
+                     profile_says(poller->config.profile, answer->status, MEANING_MOVING);
     poller->counts.exchange_us = answer->took_ns / NS_PER_US;
     poller->config.events->reading(poller->config.arg, answer);
     set_connection(poller, CONNECTION_CONNECTED, answer);
@@ -142,8 +141,7 @@ static void on_done(void *arg, const struct driver_answer *answer)
     MUST_MAGIC(poller, POLLER_MAGIC);
     enum flight_e flight = poller->flight;
     poller->flight = FLIGHT_NONE;
-    if (flight != FLIGHT_COMMAND)
-        count_poll(poller, answer);
+    if (flight != FLIGHT_COMMAND) count_poll(poller, answer);
     if (answer->result == DRIVER_REPLY)
         went_well(poller, answer);
     else if (says_nothing(answer))
@@ -164,7 +162,8 @@ bool poller_idle(const struct poller *poller)
 
 bool poller_fresh(const struct poller *poller)
 {
-    bool same = !poller->config.driver.persistent || poller->config.ops->state(poller->driver) == DRIVER_STATE_OPEN;
+    bool same =
+        !poller->config.driver.persistent || poller->config.ops->state(poller->driver) == DRIVER_STATE_OPEN;
     return poller->last_good && same;
 }
 
@@ -176,8 +175,7 @@ enum connection_e poller_connection(const struct poller *poller)
 bool poller_poll_now(struct poller *poller)
 {
     bool resting = poller->connection != CONNECTION_CONNECTED && poller->started_ns != 0;
-    if (resting && now_ns(poller) < poller->started_ns + poller->config.backoff_min_ns)
-        return false;
+    if (resting && now_ns(poller) < poller->started_ns + poller->config.backoff_min_ns) return false;
     start_poll(poller, FLIGHT_EXTRA_POLL);
     return true;
 }
@@ -191,11 +189,9 @@ void poller_command(struct poller *poller, const struct driver_request *request)
 
 void poller_watch(struct poller *poller, bool watched)
 {
-    if (poller->watched == watched)
-        return;
+    if (poller->watched == watched) return;
     poller->watched = watched;
-    if (poller->flight != FLIGHT_NONE || !poller->last_good)
-        return;
+    if (poller->flight != FLIGHT_NONE || !poller->last_good) return;
     plan_next(poller);
     arm(poller);
 }
@@ -215,8 +211,7 @@ const struct driver_counts *poller_driver_counts(const struct poller *poller)
 enum err_e poller_new(const struct poller_config *config, struct poller **poller)
 {
     struct poller *p = calloc(1, sizeof *p);
-    if (p == NULL)
-        return ERR_MEMORY;
+    if (p == NULL) return ERR_MEMORY;
     p->magic = POLLER_MAGIC;
     p->config = *config;
     p->config.driver.loop = config->loop;
@@ -239,8 +234,7 @@ enum err_e poller_new(const struct poller_config *config, struct poller **poller
 void poller_free(struct poller **poller)
 {
     struct poller *p = *poller;
-    if (p == NULL)
-        return;
+    if (p == NULL) return;
     MUST_MAGIC(p, POLLER_MAGIC);
     p->config.ops->close(&p->driver);
     loop_timer_free(&p->timer);

@@ -14,6 +14,7 @@
 #define QUEUE_MAGIC      0x51554555u
 #define TRIES_MAX        3
 #define DEADLINE_MAX_MS  (24 * 3600 * 1000LL)
+#define LOGS_PER_S       10
 #define ARGUMENT_MAX     255
 #define COMMAND_CODE_MAX 255
 
@@ -22,8 +23,8 @@ enum stage_e { STAGE_NONE, STAGE_WAITING, STAGE_WRITTEN, STAGE_RECONCILING };
 struct current {
     struct outcome result; /* whose, and what was asked; the answer when there is one */
     uint64_t arrived_ns, deadline_ns, written_ns;
-    bool asked;     /* WAITING: a poll was begun for it */
-    bool looked;    /* RECONCILING: a reading was tried */
+    bool asked;  /* WAITING: a poll was begun for it */
+    bool looked; /* RECONCILING: a reading was tried */
     unsigned tries;
 };
 
@@ -36,7 +37,7 @@ struct queue {
     struct watch *watch;
     struct recent *recent;
     bool profile_agrees, stopped;
-    struct log_limit drop_log;
+    struct log_limit drop_log, command_log;
     struct queue_counts counts;
 };
 
@@ -64,8 +65,7 @@ static void decide(struct queue *queue, struct outcome *result, uint64_t arrived
     result->code = code;
     snprintf(result->text, sizeof result->text, "%s", text != NULL ? text : command_code_text(code));
     result->elapsed_ms = (now - arrived_ns) / NS_PER_MS;
-    if (result->source_ns == 0)
-        result->source_ns = now;
+    if (result->source_ns == 0) result->source_ns = now;
     uint64_t seq = queue->config.events->report(queue->config.arg, result, 0);
     recent_put(queue->recent, result, seq, arrived_ns, now);
 }
@@ -80,10 +80,10 @@ static void refuse(struct queue *queue, struct outcome *result, enum command_cod
 static void end(struct queue *queue, enum command_code_e code, const char *text)
 {
     struct current *current = &queue->current;
-    if (queue->stage == STAGE_WAITING)
-        queue->counts.refused++;
-    else if (code != CODE_NONE)
-        log_warn("command-failed", "command=%" PRIu64 " code=%s", current->result.command, command_code_name(code));
+    if (queue->stage == STAGE_WAITING) queue->counts.refused++;
+    if (code == CODE_OUTCOME_UNKNOWN)
+        log_warn("outcome-unknown", "command=%" PRIu64 " argument=%" PRId64, current->result.command,
+                 current->result.argument);
     loop_timer_stop(queue->deadline);
     queue->stage = STAGE_NONE;
     decide(queue, &current->result, current->arrived_ns, code, text);
@@ -94,9 +94,8 @@ static void succeed(struct queue *queue, const struct driver_answer *answer)
     struct current *current = &queue->current;
     current->result.position = answer->position;
     current->result.source_ns = answer->readable_ns;
-    end(queue, CODE_NONE, NULL);
-    if (is_move(&current->result))
-        watch_start(queue->watch, &current->result, current->written_ns, answer);
+    end(queue, CODE_NONE, "");
+    if (is_move(&current->result)) watch_start(queue->watch, &current->result, current->written_ns, answer);
 }
 
 static void unknown(struct queue *queue)
@@ -116,8 +115,7 @@ static enum command_code_e forbidden(const struct queue *queue, const char **tex
 {
     uint8_t raw = queue->config.image->now.raw_status;
     *text = is_stale(queue) ? "stale state" : interlock_forbids(queue->config.profile, raw);
-    if (*text != NULL)
-        return CODE_INTERLOCK;
+    if (*text != NULL) return CODE_INTERLOCK;
     bool moves = watch_active(queue->watch) || profile_says(queue->config.profile, raw, MEANING_MOVING);
     return moves ? CODE_BUSY : CODE_NONE;
 }
@@ -148,8 +146,7 @@ static void step(struct queue *queue)
     } else if (moves && (queue->config.profile == NULL || !queue->profile_agrees)) {
         end(queue, CODE_INTERLOCK, "unknown profile");
     } else if (!poller_fresh(queue->config.poller)) {
-        if (current->asked || !poller_poll_now(queue->config.poller))
-            end(queue, CODE_CONNECTION_ERROR, NULL);
+        if (current->asked || !poller_poll_now(queue->config.poller)) end(queue, CODE_CONNECTION_ERROR, NULL);
         current->asked = true;
     } else {
         enum command_code_e code = moves ? forbidden(queue, &text) : CODE_NONE;
@@ -177,6 +174,16 @@ static void not_sent(struct queue *queue, const struct driver_answer *answer)
     }
 }
 
+static void log_written(struct queue *queue, const struct driver_answer *answer)
+{
+    const struct outcome *asked = &queue->current.result;
+    uint32_t suppressed;
+    if (!only_reads(asked) &&
+        log_limit_ok(&queue->command_log, now_ns(queue), NS_PER_S, LOGS_PER_S, &suppressed))
+        log_info("command-written", "command=%" PRIu64 " argument=%" PRId64 " replied=%d suppressed=%u",
+                 asked->command, asked->argument, answer->result == DRIVER_REPLY, suppressed);
+}
+
 static void after_exchange(struct queue *queue, const struct driver_answer *answer)
 {
     struct current *current = &queue->current;
@@ -186,8 +193,7 @@ static void after_exchange(struct queue *queue, const struct driver_answer *answ
     }
     queue->counts.written++;
     current->result.sent = true;
-    log_info("command-written", "command=%" PRIu64 " argument=%" PRId64 " replied=%d", current->result.command,
-             current->result.argument, answer->result == DRIVER_REPLY);
+    log_written(queue, answer);
     if (answer->result == DRIVER_REPLY) {
         succeed(queue, answer);
     } else if (is_move(&current->result) || only_reads(&current->result)) {
@@ -228,8 +234,7 @@ static void on_deadline(void *arg)
 void queue_turn(struct queue *queue, const struct poller_turn *turn)
 {
     MUST_MAGIC(queue, QUEUE_MAGIC);
-    if (turn->answer.result == DRIVER_REPLY)
-        watch_reading(queue->watch, &turn->answer);
+    if (turn->answer.result == DRIVER_REPLY) watch_reading(queue->watch, &turn->answer);
     switch (queue->stage) {
     case STAGE_NONE:
         return;
@@ -269,8 +274,7 @@ static bool is_known(struct queue *queue, const struct command_key *key)
         return true;
     }
     struct recent_entry *entry = recent_find(queue->recent, key, now_ns(queue));
-    if (entry == NULL)
-        return false;
+    if (entry == NULL) return false;
     queue->counts.repeated++;
     entry->seq = queue->config.events->report(queue->config.arg, &entry->result, entry->seq);
     return true;
@@ -279,18 +283,16 @@ static bool is_known(struct queue *queue, const struct command_key *key)
 static bool maybe_a_predecessors(const struct queue *queue, const struct wire_command *command)
 {
     uint64_t since_horizon_ns = now_ns(queue) - recent_horizon_ns(queue->recent);
-    return command->resent && command->age_ms >= since_horizon_ns / NS_PER_MS;
+    bool writes = command->command != COMMAND_STATUS;
+    return writes && command->resent && command->age_ms >= since_horizon_ns / NS_PER_MS;
 }
 
 /* NULL: well-formed. A move without a target is refused, because the PLC would take the next poll for its argument. */
 static const char *malformed(const struct wire_command *command)
 {
-    if (command->command > COMMAND_CODE_MAX)
-        return "command is not in 0..255";
-    if (command->argument < -1 || command->argument > ARGUMENT_MAX)
-        return "argument is not in 0..255";
-    if (command->command == COMMAND_MOVE && command->argument == -1)
-        return "a move needs a position";
+    if (command->command > COMMAND_CODE_MAX) return "command is not in 0..255";
+    if (command->argument < -1 || command->argument > ARGUMENT_MAX) return "argument is not in 0..255";
+    if (command->command == COMMAND_MOVE && command->argument == -1) return "a move needs a position";
     return NULL;
 }
 
@@ -317,8 +319,7 @@ static void begin(struct queue *queue, const struct outcome *result, int64_t lef
         .deadline_ns = now + (uint64_t)left * NS_PER_MS,
     };
     loop_timer_start_at(queue->deadline, queue->current.deadline_ns);
-    if (poller_idle(queue->config.poller))
-        step(queue);
+    if (poller_idle(queue->config.poller)) step(queue);
 }
 
 static void drop(struct queue *queue)
@@ -326,7 +327,8 @@ static void drop(struct queue *queue)
     uint32_t suppressed;
     queue->counts.dropped++;
     if (log_limit_ok(&queue->drop_log, now_ns(queue), NS_PER_S, 1, &suppressed))
-        log_error("outcomes-full", "a command was dropped: the broker acknowledges nothing; suppressed=%u", suppressed);
+        log_error("outcomes-full", "a command was dropped: the broker acknowledges nothing; suppressed=%u",
+                  suppressed);
 }
 
 void queue_command(struct queue *queue, const struct wire_command *command)
@@ -334,8 +336,7 @@ void queue_command(struct queue *queue, const struct wire_command *command)
     MUST_MAGIC(queue, QUEUE_MAGIC);
     queue->counts.commands++;
     struct outcome result = result_for(command);
-    if (is_known(queue, &result.key))
-        return;
+    if (is_known(queue, &result.key)) return;
     if (queue->config.events->room(queue->config.arg) < QUEUE_ROOM) {
         drop(queue);
         return;
@@ -368,8 +369,7 @@ void queue_profile_agrees(struct queue *queue, bool agrees)
 void queue_stop(struct queue *queue)
 {
     queue->stopped = true;
-    if (queue->stage == STAGE_WAITING)
-        end(queue, CODE_CONNECTION_ERROR, "The agent is stopping");
+    if (queue->stage == STAGE_WAITING) end(queue, CODE_CONNECTION_ERROR, "The agent is stopping");
 }
 
 bool queue_settled(const struct queue *queue)
@@ -379,8 +379,7 @@ bool queue_settled(const struct queue *queue)
 
 void queue_give_up(struct queue *queue)
 {
-    if (queue->stage == STAGE_NONE)
-        return;
+    if (queue->stage == STAGE_NONE) return;
     queue->current.result.sent = true; /* bytes may be out, whether or not the driver has told yet */
     unknown(queue);
 }
@@ -393,15 +392,13 @@ const struct queue_counts *queue_counts(const struct queue *queue)
 enum err_e queue_new(const struct queue_config *config, struct queue **queue)
 {
     struct queue *q = calloc(1, sizeof *q);
-    if (q == NULL)
-        return ERR_MEMORY;
+    if (q == NULL) return ERR_MEMORY;
     q->magic = QUEUE_MAGIC;
     q->config = *config;
     q->profile_agrees = true;
     q->deadline = loop_timer_new(config->loop, on_deadline, q);
     enum err_e err = recent_new(QUEUE_REMEMBER, QUEUE_REMEMBER_NS, now_ns(q), &q->recent);
-    if (err == ERR_OK)
-        err = watch_new(config, &q->watch);
+    if (err == ERR_OK) err = watch_new(config, &q->watch);
     if (q->deadline == NULL || err != ERR_OK) {
         queue_free(&q);
         return ERR_MEMORY;
@@ -413,8 +410,7 @@ enum err_e queue_new(const struct queue_config *config, struct queue **queue)
 void queue_free(struct queue **queue)
 {
     struct queue *q = *queue;
-    if (q == NULL)
-        return;
+    if (q == NULL) return;
     MUST_MAGIC(q, QUEUE_MAGIC);
     watch_free(&q->watch);
     recent_free(&q->recent);

@@ -27,7 +27,7 @@
  *   the old one, and it reaches the caller, whose command is still pending at its worker. A worker that has no such
  *   command pending drops a result, so that nobody is told twice.
  * - unknown, and accepted by its worker before this agent's memory begins (recent.h): OUTCOME_UNKNOWN, because a
- *   predecessor may have written it.
+ *   predecessor may have written it. (Command 0 is simply carried out: reading twice does no harm.)
  */
 #pragma once
 

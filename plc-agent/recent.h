@@ -28,7 +28,8 @@ void recent_free(struct recent **recent);
 /* NULL: unknown. The entry may be changed, and lives until the next recent_put() or recent_find(). */
 struct recent_entry *recent_find(struct recent *recent, const struct command_key *key, uint64_t now_ns);
 /* The key is not in it yet. */
-void recent_put(struct recent *recent, const struct outcome *result, uint64_t seq, uint64_t arrived_ns, uint64_t now_ns);
+void recent_put(struct recent *recent, const struct outcome *result, uint64_t seq, uint64_t arrived_ns,
+                uint64_t now_ns);
 
 uint64_t recent_horizon_ns(const struct recent *recent);
 size_t recent_count(const struct recent *recent);

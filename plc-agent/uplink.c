@@ -1,4 +1,4 @@
-/* See uplink.h (Hops: D5, R1).
+/* See uplink.h (Hop: D5, R1).
  *
  * One timer drives the link: it is set to link_due_ns(), and to now after every send, because sending may consume the
  * wake-up for a message that has arrived meanwhile (ZMQ_FD, see bus.h). */
@@ -10,9 +10,9 @@
 #include "log.h"
 #include "must.h"
 
-#define UPLINK_MAGIC  0x55504c4bu
-#define LINK_BUDGET   64
-#define TRY_AGAIN_NS  (10 * NS_PER_MS) /* after ZeroMQ took no more */
+#define UPLINK_MAGIC 0x55504c4bu
+#define LINK_BUDGET  64
+#define TRY_AGAIN_NS (10 * NS_PER_MS) /* after ZeroMQ took no more */
 
 struct uplink {
     uint32_t magic;
@@ -20,15 +20,15 @@ struct uplink {
     struct link *link;
     struct loop_fd *watch;
     struct loop_timer *timer;
-    bool birth_due;  /* since HELLO_OK */
-    bool blocked;    /* something could not be sent; try again */
-    bool servicing;  /* inside link_service() */
+    bool birth_due; /* since HELLO_OK */
+    bool blocked;   /* something could not be sent; try again */
+    bool servicing; /* inside link_service() */
 
     struct outcome outcomes[UPLINK_OUTCOMES]; /* number n stands at n % UPLINK_OUTCOMES */
-    uint64_t first;  /* oldest kept */
-    uint64_t next;   /* to be given; [first, next) are kept */
-    uint64_t cursor; /* next to be sent to this broker */
-    uint64_t unsent; /* lowest number never sent to any broker */
+    uint64_t first;                           /* oldest kept */
+    uint64_t next;                            /* to be given; [first, next) are kept */
+    uint64_t cursor;                          /* next to be sent to this broker */
+    uint64_t unsent;                          /* lowest number never sent to any broker */
 
     uint64_t metrics[UPLINK_METRICS];
     struct uplink_counts counts;
@@ -44,8 +44,7 @@ static uint64_t now_ns(const struct uplink *uplink)
 static void look_at(struct uplink *uplink, uint64_t due_ns)
 {
     uint64_t now = now_ns(uplink);
-    if (uplink->blocked && due_ns > now + TRY_AGAIN_NS)
-        due_ns = now + TRY_AGAIN_NS;
+    if (uplink->blocked && due_ns > now + TRY_AGAIN_NS) due_ns = now + TRY_AGAIN_NS;
     if (due_ns == UINT64_MAX)
         loop_timer_stop(uplink->timer);
     else
@@ -55,10 +54,8 @@ static void look_at(struct uplink *uplink, uint64_t due_ns)
 static bool send_message(struct uplink *uplink, struct wire_message *message)
 {
     enum err_e err = link_send(uplink->link, message);
-    if (err == ERR_FULL)
-        uplink->blocked = true;
-    if (!uplink->servicing)
-        look_at(uplink, now_ns(uplink));
+    if (err == ERR_FULL) uplink->blocked = true;
+    if (!uplink->servicing) look_at(uplink, now_ns(uplink));
     return err == ERR_OK;
 }
 
@@ -67,14 +64,12 @@ static bool send_message(struct uplink *uplink, struct wire_message *message)
 void uplink_state(struct uplink *uplink)
 {
     struct image *image = uplink->config.image;
-    if (link_state(uplink->link) != LINK_UP || !(uplink->birth_due || image_differs(image)))
-        return;
+    if (link_state(uplink->link) != LINK_UP || !(uplink->birth_due || image_differs(image))) return;
     struct wire_message message = {.type = WIRE_STATE};
     message.state.agent_gen = uplink->config.incarnation;
     message.state.machine = wire_text(uplink->config.machine_id);
     image_state(image, uplink->birth_due, now_ns(uplink), &message.state);
-    if (!send_message(uplink, &message))
-        return;
+    if (!send_message(uplink, &message)) return;
     image_was_sent(image);
     uplink->birth_due = false;
     uplink->counts.states_sent++;
@@ -111,8 +106,7 @@ static struct wire_message outcome_message(const struct uplink *uplink, uint64_t
 static bool send_outcome(struct uplink *uplink, uint64_t seq)
 {
     struct wire_message message = outcome_message(uplink, seq);
-    if (!send_message(uplink, &message))
-        return false;
+    if (!send_message(uplink, &message)) return false;
     uplink->counts.outcomes_sent++;
     if (seq < uplink->unsent)
         uplink->counts.outcomes_resent++;
@@ -123,7 +117,8 @@ static bool send_outcome(struct uplink *uplink, uint64_t seq)
 
 static void send_outcomes(struct uplink *uplink)
 {
-    while (link_state(uplink->link) == LINK_UP && uplink->cursor < uplink->next && send_outcome(uplink, uplink->cursor))
+    while (link_state(uplink->link) == LINK_UP && uplink->cursor < uplink->next &&
+           send_outcome(uplink, uplink->cursor))
         uplink->cursor++;
 }
 
@@ -156,11 +151,9 @@ static void on_ack(struct uplink *uplink, const struct wire_outcome_ack *ack)
         uplink->counts.malformed++;
         return;
     }
-    if (ack->outcome_seq < uplink->first)
-        return;
+    if (ack->outcome_seq < uplink->first) return;
     uplink->first = ack->outcome_seq + 1;
-    if (uplink->cursor < uplink->first)
-        uplink->cursor = uplink->first;
+    if (uplink->cursor < uplink->first) uplink->cursor = uplink->first;
 }
 
 /* --- the link's events ------------------------------------------------------------------------------------------- */
@@ -201,7 +194,8 @@ static void on_refused(void *arg, const char *reason)
 static void on_message(void *arg, const struct wire_message *message)
 {
     struct uplink *uplink = arg;
-    if (message->type == WIRE_COMMAND && wire_text_equals(message->command.machine, uplink->config.machine_id))
+    if (message->type == WIRE_COMMAND &&
+        wire_text_equals(message->command.machine, uplink->config.machine_id))
         uplink->config.events->command(uplink->config.arg, &message->command);
     else if (message->type == WIRE_OUTCOME_ACK)
         on_ack(uplink, &message->outcome_ack);
@@ -279,12 +273,10 @@ static enum err_e open_link(struct uplink *uplink)
         .arg = uplink,
     };
     enum err_e err = link_open(&config, &uplink->link);
-    if (err != ERR_OK)
-        return err;
+    if (err != ERR_OK) return err;
     uplink->watch = loop_fd_new(uplink->config.loop, link_fd(uplink->link), LOOP_READ, on_readable, uplink);
     uplink->timer = loop_timer_new(uplink->config.loop, on_timer, uplink);
-    if (uplink->watch == NULL || uplink->timer == NULL)
-        return ERR_MEMORY;
+    if (uplink->watch == NULL || uplink->timer == NULL) return ERR_MEMORY;
     loop_timer_start(uplink->timer, 0);
     return ERR_OK;
 }
@@ -292,8 +284,7 @@ static enum err_e open_link(struct uplink *uplink)
 enum err_e uplink_new(const struct uplink_config *config, struct uplink **uplink)
 {
     struct uplink *u = calloc(1, sizeof *u);
-    if (u == NULL)
-        return ERR_MEMORY;
+    if (u == NULL) return ERR_MEMORY;
     u->magic = UPLINK_MAGIC;
     u->config = *config;
     u->first = u->next = u->cursor = u->unsent = 1;
@@ -309,8 +300,7 @@ enum err_e uplink_new(const struct uplink_config *config, struct uplink **uplink
 void uplink_free(struct uplink **uplink)
 {
     struct uplink *u = *uplink;
-    if (u == NULL)
-        return;
+    if (u == NULL) return;
     MUST_MAGIC(u, UPLINK_MAGIC);
     loop_fd_free(&u->watch);
     loop_timer_free(&u->timer);

@@ -1,4 +1,4 @@
-/* uplink.h — what goes up to the broker: births, differences, heartbeats and outcomes (Hops: D5, R1).
+/* uplink.h — what goes up to the broker: births, differences, heartbeats and outcomes (Hop: D5, R1).
  *
  *     image ── differs? ──▶ STATE ─┐
  *     queue ── outcome ──▶ kept ───┼──▶ link ──▶ broker
@@ -50,8 +50,9 @@ struct uplink_config {
     void *arg;
 };
 
-enum err_e uplink_new(const struct uplink_config *config, struct uplink **uplink); /* ERR_MEMORY, ERR_SYSTEM */
-void uplink_free(struct uplink **uplink); /* says GOODBYE; may take 100 ms to let go what is queued */
+enum err_e uplink_new(const struct uplink_config *config,
+                      struct uplink **uplink); /* ERR_MEMORY, ERR_SYSTEM */
+void uplink_free(struct uplink **uplink);      /* says GOODBYE; may take 100 ms to let go what is queued */
 
 /* The image may have changed: sends the difference, if clients would see one. */
 void uplink_state(struct uplink *uplink);

@@ -18,7 +18,8 @@ struct watch {
     struct loop_timer *limit;
 };
 
-static void end(struct watch *watch, enum command_code_e code, const char *text, int64_t position, uint64_t source_ns)
+static void end(struct watch *watch, enum command_code_e code, const char *text, int64_t position,
+                uint64_t source_ns)
 {
     struct outcome *completion = &watch->completion;
     completion->code = code;
@@ -26,8 +27,8 @@ static void end(struct watch *watch, enum command_code_e code, const char *text,
     completion->position = position;
     completion->source_ns = source_ns;
     completion->elapsed_ms = (loop_now_ns(watch->config.loop) - watch->written_ns) / NS_PER_MS;
-    log_info("move-ended", "target=%" PRId64 " position=%" PRId64 " ms=%" PRIu64 " why=\"%s\"", completion->argument,
-             position, completion->elapsed_ms, text);
+    log_info("move-ended", "target=%" PRId64 " position=%" PRId64 " ms=%" PRIu64 " why=\"%s\"",
+             completion->argument, position, completion->elapsed_ms, text);
     watch->active = false;
     loop_timer_stop(watch->limit);
     poller_watch(watch->config.poller, false);
@@ -43,8 +44,7 @@ static void on_limit(void *arg)
 
 void watch_reading(struct watch *watch, const struct driver_answer *reading)
 {
-    if (!watch->active)
-        return;
+    if (!watch->active) return;
     const char *why;
     switch (completion_judge(&watch->judge, reading->status, reading->position, &why)) {
     case COMPLETION_UNDER_WAY:
@@ -79,8 +79,7 @@ bool watch_active(const struct watch *watch)
 enum err_e watch_new(const struct queue_config *config, struct watch **watch)
 {
     struct watch *w = calloc(1, sizeof *w);
-    if (w == NULL)
-        return ERR_MEMORY;
+    if (w == NULL) return ERR_MEMORY;
     w->config = *config;
     w->limit = loop_timer_new(config->loop, on_limit, w);
     if (w->limit == NULL) {
@@ -93,8 +92,7 @@ enum err_e watch_new(const struct queue_config *config, struct watch **watch)
 
 void watch_free(struct watch **watch)
 {
-    if (*watch == NULL)
-        return;
+    if (*watch == NULL) return;
     loop_timer_free(&(*watch)->limit);
     free(*watch);
     *watch = NULL;

@@ -44,10 +44,10 @@ static inline void out_text(struct out *out, const char *text)
 
 #define out_literal(out, text) out_bytes(out, "" text, sizeof(text) - 1)
 
-void out_u64(struct out *out, uint64_t value);           /* decimal */
-void out_i64(struct out *out, int64_t value);            /* decimal */
-void out_hex32(struct out *out, uint32_t value);         /* eight lower-case digits */
-void out_timestamp(struct out *out, uint64_t wall_ms);   /* clock_iso8601() without quotes */
+void out_u64(struct out *out, uint64_t value);         /* decimal */
+void out_i64(struct out *out, int64_t value);          /* decimal */
+void out_hex32(struct out *out, uint32_t value);       /* eight lower-case digits */
+void out_timestamp(struct out *out, uint64_t wall_ms); /* clock_iso8601() without quotes */
 
 /* A JSON string with quotes. `text` is UTF-8 already (validated where it entered); quotes, backslashes and control
  * characters are escaped, everything else is written as it is. */

@@ -11,7 +11,7 @@ struct list_node {
     struct list_node *prev, *next;
 };
 
-#define LIST_ENTRY(node, type, member) ((type *)(void *)((char *)(node) - offsetof(type, member)))
+#define LIST_ENTRY(node, type, member) ((type *)(void *)((char *)(node)-offsetof(type, member)))
 
 static inline void list_init(struct list_node *node)
 {
@@ -40,4 +40,5 @@ static inline void list_remove(struct list_node *node)
 
 /* Removal of `it` inside the loop is allowed. */
 #define LIST_FOREACH(it, head)                                                                               \
-    for (struct list_node *it = (head)->next, *it##_next = it->next; it != (head); it = it##_next, it##_next = it->next)
+    for (struct list_node *it = (head)->next, *it##_next = it->next; it != (head);                           \
+         it = it##_next, it##_next = it->next)

@@ -38,7 +38,8 @@ void log_write(enum log_level_e level, const char *event, const char *fmt, ...)
         return;
     char line[LOG_LINE_MAX], stamp[CLOCK_ISO_LEN + 1];
     clock_iso8601(clock_wall_ms(clock_system()), stamp);
-    int n = snprintf(line, sizeof line, "%s %-5s %s %s ", stamp, level_names[level], log_state.process, event);
+    int n =
+        snprintf(line, sizeof line, "%s %-5s %s %s ", stamp, level_names[level], log_state.process, event);
     size_t len = n < 0 ? 0 : (size_t)n < sizeof line - 1 ? (size_t)n : sizeof line - 2;
     va_list args;
     va_start(args, fmt);
@@ -56,7 +57,8 @@ void log_write(enum log_level_e level, const char *event, const char *fmt, ...)
     (void)ignored;
 }
 
-bool log_limit_ok(struct log_limit *limit, uint64_t now_ns, uint64_t period_ns, uint32_t burst, uint32_t *suppressed)
+bool log_limit_ok(struct log_limit *limit, uint64_t now_ns, uint64_t period_ns, uint32_t burst,
+                  uint32_t *suppressed)
 {
     *suppressed = 0;
     if (limit->used == 0 || now_ns - limit->period_start_ns >= period_ns) {

@@ -19,7 +19,8 @@ enum log_level_e { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 void log_init(const char *process, enum log_level_e level);
 bool log_level_parse(const char *text, enum log_level_e *out); /* "error", "warn", "info", "debug" */
 
-__attribute__((format(printf, 3, 4))) void log_write(enum log_level_e level, const char *event, const char *fmt, ...);
+__attribute__((format(printf, 3, 4))) void log_write(enum log_level_e level, const char *event,
+                                                     const char *fmt, ...);
 
 #define log_error(event, ...) log_write(LOG_ERROR, event, __VA_ARGS__)
 #define log_warn(event, ...)  log_write(LOG_WARN, event, __VA_ARGS__)
@@ -32,4 +33,5 @@ struct log_limit {
     uint64_t period_start_ns;
     uint32_t used, dropped;
 };
-bool log_limit_ok(struct log_limit *limit, uint64_t now_ns, uint64_t period_ns, uint32_t burst, uint32_t *suppressed);
+bool log_limit_ok(struct log_limit *limit, uint64_t now_ns, uint64_t period_ns, uint32_t burst,
+                  uint32_t *suppressed);

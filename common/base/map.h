@@ -23,8 +23,8 @@ struct map {
 };
 
 void map_init(struct map *map);
-void map_fini(struct map *map);                              /* frees the table, not the values */
-enum err_e map_reserve(struct map *map, size_t count);       /* ERR_MEMORY */
+void map_fini(struct map *map);                                 /* frees the table, not the values */
+enum err_e map_reserve(struct map *map, size_t count);          /* ERR_MEMORY */
 enum err_e map_put(struct map *map, uint64_t key, void *value); /* inserts or replaces; ERR_MEMORY */
-void *map_get(const struct map *map, uint64_t key);          /* NULL if absent */
-void *map_remove(struct map *map, uint64_t key);             /* the value that was there, or NULL */
+void *map_get(const struct map *map, uint64_t key);             /* NULL if absent */
+void *map_remove(struct map *map, uint64_t key);                /* the value that was there, or NULL */

@@ -6,7 +6,8 @@
  */
 #pragma once
 
-__attribute__((noreturn, cold)) void must_fail(const char *file, int line, const char *func, const char *what);
+__attribute__((noreturn, cold)) void must_fail(const char *file, int line, const char *func,
+                                               const char *what);
 
 #define MUST(cond)                                                                                           \
     do {                                                                                                     \

@@ -1,7 +1,13 @@
 /* Which connection a message came by is ZMQ_SRCFD, the descriptor under it; when that closes, the monitor names the
- * same descriptor. Descriptors are reused, so a HELLO is never delivered before the monitor was drained: the end of
- * an old connection cannot be taken for the end of a new one with its number. Rejected: ZMQ_ROUTER_NOTIFY (draft API,
- * not in Debian's build) and waiting for heartbeats (seconds instead of milliseconds). */
+ * same descriptor. Two orders matter:
+ *
+ *   - What a peer said last comes before its end. Ends are collected at the start of a round and delivered when the
+ *     queue is empty (or after one more round, so that a flood of others cannot put them off).
+ *   - The end of a connection comes before a HELLO by its successor, which may have the same descriptor: before a HELLO is
+ *     delivered, so are all ends that have happened.
+ *
+ * Rejected: ZMQ_ROUTER_NOTIFY (draft API, not in Debian's build) and waiting for heartbeats (seconds instead of
+ * milliseconds). */
 #include "bus.h"
 
 #include <errno.h>
@@ -13,11 +19,16 @@
 #include "must.h"
 #include "zsocket.h"
 
+#define ENDED_MAX 256 /* ends put off; beyond it they are delivered early */
+
 struct bus_router {
     struct zsocket z;
     const struct bus_router_events *events;
     void *arg;
     bool serving;
+    bool carried;       /* ends were put off by a round already */
+    size_t ended_count; /* ends not delivered yet */
+    int ended[ENDED_MAX];
 };
 
 static bool set_router_options(void *socket)
@@ -32,8 +43,7 @@ enum err_e bus_router_open(const char *endpoint, const struct bus_router_events 
                            struct bus_router **router)
 {
     struct bus_router *r = calloc(1, sizeof *r);
-    if (r == NULL)
-        return ERR_MEMORY;
+    if (r == NULL) return ERR_MEMORY;
     r->events = events;
     r->arg = arg;
     enum err_e err = zsocket_open(&r->z, ZMQ_ROUTER);
@@ -41,7 +51,8 @@ enum err_e bus_router_open(const char *endpoint, const struct bus_router_events 
         free(r);
         return err;
     }
-    if (!set_router_options(r->z.socket) || zsocket_watch(&r->z) != ERR_OK || zmq_bind(r->z.socket, endpoint) != 0) {
+    if (!set_router_options(r->z.socket) || zsocket_watch(&r->z) != ERR_OK ||
+        zmq_bind(r->z.socket, endpoint) != 0) {
         log_error("bus-bind", "endpoint=%s: %s", endpoint, zmq_strerror(errno));
         bus_router_close(&r);
         return ERR_SYSTEM;
@@ -52,8 +63,7 @@ enum err_e bus_router_open(const char *endpoint, const struct bus_router_events 
 
 void bus_router_close(struct bus_router **router)
 {
-    if (*router == NULL)
-        return;
+    if (*router == NULL) return;
     zsocket_close(&(*router)->z, 100); /* last answers get 100 ms to leave */
     free(*router);
     *router = NULL;
@@ -64,12 +74,22 @@ int bus_router_fd(const struct bus_router *router)
     return router->z.poll_fd;
 }
 
-static void drain_monitor(struct bus_router *router)
+static void deliver_ends(struct bus_router *router)
+{
+    for (size_t i = 0; i < router->ended_count; i++)
+        router->events->closed(router->arg, router->ended[i]);
+    router->ended_count = 0;
+    router->carried = false;
+}
+
+static void collect_ends(struct bus_router *router)
 {
     int connection;
-    for (enum zevent_e e; (e = zsocket_event(&router->z, &connection)) != ZEVENT_NONE;)
-        if (e == ZEVENT_CLOSED)
-            router->events->closed(router->arg, connection);
+    for (enum zevent_e e; (e = zsocket_event(&router->z, &connection)) != ZEVENT_NONE;) {
+        if (e != ZEVENT_CLOSED) continue;
+        if (router->ended_count == ENDED_MAX) deliver_ends(router);
+        router->ended[router->ended_count++] = connection;
+    }
 }
 
 static void deliver(struct bus_router *router, const struct bus_identity *from, zmq_msg_t *body, bool whole)
@@ -79,8 +99,10 @@ static void deliver(struct bus_router *router, const struct bus_identity *from, 
         router->events->malformed(router->arg, from, zmq_msg_size(body));
         return;
     }
-    if (message.type == WIRE_HELLO)
-        drain_monitor(router);
+    if (message.type == WIRE_HELLO) {
+        collect_ends(router);
+        deliver_ends(router);
+    }
     router->events->message(router->arg, from, zmq_msg_get(body, ZMQ_SRCFD), &message);
 }
 
@@ -97,10 +119,8 @@ static bool receive_one(struct bus_router *router)
     from.len = (uint8_t)(len <= BUS_IDENTITY_MAX ? len : BUS_IDENTITY_MAX);
     memcpy(from.bytes, zmq_msg_data(&part), from.len);
     bool whole = len <= BUS_IDENTITY_MAX && zmq_msg_more(&part);
-    if (zmq_msg_more(&part) && zmq_msg_recv(&part, router->z.socket, ZMQ_DONTWAIT) < 0)
-        whole = false;
-    if (zsocket_drop_rest(&router->z, &part))
-        whole = false;
+    if (zmq_msg_more(&part) && zmq_msg_recv(&part, router->z.socket, ZMQ_DONTWAIT) < 0) whole = false;
+    if (zsocket_drop_rest(&router->z, &part)) whole = false;
     deliver(router, &from, &part, whole);
     zmq_msg_close(&part);
     return true;
@@ -110,10 +130,13 @@ bool bus_router_service(struct bus_router *router, unsigned budget)
 {
     router->serving = true;
     zsocket_begin(&router->z);
-    drain_monitor(router);
+    collect_ends(router);
     for (; budget > 0 && zsocket_readable(&router->z); budget--)
-        if (!receive_one(router))
-            break;
+        if (!receive_one(router)) break;
+    if (router->carried || !zsocket_readable(&router->z))
+        deliver_ends(router);
+    else
+        router->carried = router->ended_count > 0;
     router->serving = false;
     return zsocket_leave(&router->z);
 }
@@ -125,13 +148,13 @@ static enum err_e send_parts(void *socket, const struct bus_identity *to, const 
     return zmq_send(socket, body, len, ZMQ_DONTWAIT) < 0 ? ERR_FULL : ERR_OK;
 }
 
-enum err_e bus_router_send(struct bus_router *router, const struct bus_identity *to, const struct wire_message *message)
+enum err_e bus_router_send(struct bus_router *router, const struct bus_identity *to,
+                           const struct wire_message *message)
 {
     unsigned char buffer[WIRE_MAX];
     size_t len = wire_encode(message, buffer, sizeof buffer);
     MUST(len > 0);
     enum err_e err = send_parts(router->z.socket, to, buffer, len);
-    if (!router->serving)
-        zsocket_leave(&router->z);
+    if (!router->serving) zsocket_leave(&router->z);
     return err;
 }

@@ -29,9 +29,12 @@ struct bus_identity {
 struct bus_router_events {
     /* A well-formed message. `connection` names the transport connection it came by; it is what `closed` will name.
      * Texts inside are valid during the call. */
-    void (*message)(void *arg, const struct bus_identity *from, int connection, const struct wire_message *message);
+    void (*message)(void *arg, const struct bus_identity *from, int connection,
+                    const struct wire_message *message);
     /* Bytes that are no message (counted and logged by the receiver, who knows the peer). */
     void (*malformed)(void *arg, const struct bus_identity *from, size_t len);
+    /* The connection has ended; what its peer said last was delivered before. Descriptors are reused: a HELLO of a
+     * successor with the same number comes after this, never before. */
     void (*closed)(void *arg, int connection);
 };
 
@@ -47,5 +50,7 @@ int bus_router_fd(const struct bus_router *router); /* level-triggered (an epoll
 bool bus_router_service(struct bus_router *router, unsigned budget);
 
 /* ERR_NOT_FOUND: no such peer is connected. ERR_FULL: the peer does not read; the message is dropped, the caller
- * counts it. May be called from the events. */
-enum err_e bus_router_send(struct bus_router *router, const struct bus_identity *to, const struct wire_message *message);
+ * counts it. ERR_OK promises nothing: what is on its way when a connection ends is lost, and for a moment after
+ * `closed` messages are still taken. May be called from the events. */
+enum err_e bus_router_send(struct bus_router *router, const struct bus_identity *to,
+                           const struct wire_message *message);

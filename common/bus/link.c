@@ -48,15 +48,15 @@ enum err_e link_open(const struct link_config *config, struct link **link)
 {
     MUST(config->incarnation != 0);
     struct link *l = calloc(1, sizeof *l);
-    if (l == NULL)
-        return ERR_MEMORY;
+    if (l == NULL) return ERR_MEMORY;
     l->config = *config;
     enum err_e err = zsocket_open(&l->z, ZMQ_DEALER);
     if (err != ERR_OK) {
         free(l);
         return err;
     }
-    if (!set_dealer_options(l) || zsocket_watch(&l->z) != ERR_OK || zmq_connect(l->z.socket, config->endpoint) != 0) {
+    if (!set_dealer_options(l) || zsocket_watch(&l->z) != ERR_OK ||
+        zmq_connect(l->z.socket, config->endpoint) != 0) {
         log_error("bus-connect", "endpoint=%s: %s", config->endpoint, zmq_strerror(errno));
         zsocket_close(&l->z, 0);
         free(l);
@@ -69,11 +69,9 @@ enum err_e link_open(const struct link_config *config, struct link **link)
 void link_close(struct link **link)
 {
     struct link *l = *link;
-    if (l == NULL)
-        return;
+    if (l == NULL) return;
     struct wire_message bye = {.type = WIRE_GOODBYE, .goodbye = {l->config.incarnation}};
-    if (l->state == LINK_UP)
-        link_send(l, &bye);
+    if (l->state == LINK_UP) link_send(l, &bye);
     zsocket_close(&l->z, 100);
     free(l);
     *link = NULL;
@@ -114,12 +112,10 @@ static enum err_e send_message(struct link *link, const struct wire_message *mes
 
 enum err_e link_send(struct link *link, struct wire_message *message)
 {
-    if (link->state != LINK_UP)
-        return ERR_CLOSED;
+    if (link->state != LINK_UP) return ERR_CLOSED;
     message->broker_gen = link->broker_gen;
     enum err_e err = send_message(link, message);
-    if (!link->serving)
-        zsocket_leave(&link->z);
+    if (!link->serving) zsocket_leave(&link->z);
     return err;
 }
 
@@ -158,7 +154,8 @@ static void on_hello_ok(struct link *link, const struct wire_message *message)
         return;
     if (message->hello_ok.version != WIRE_VERSION) {
         link->state = LINK_REFUSED;
-        link->config.events->refused(link->config.arg, "the broker speaks another version of the bus protocol");
+        link->config.events->refused(link->config.arg,
+                                     "the broker speaks another version of the bus protocol");
         return;
     }
     link->state = LINK_UP;
@@ -184,8 +181,7 @@ static void dispatch(struct link *link, const struct wire_message *message)
         on_hello_ok(link, message);
         return;
     case WIRE_RE_HELLO:
-        if (link->state == LINK_UP)
-            say_hello(link);
+        if (link->state == LINK_UP) say_hello(link);
         return;
     case WIRE_REFUSED:
         on_refused(link, message);
@@ -210,7 +206,8 @@ static bool receive_one(struct link *link)
     }
     struct wire_message message;
     link->counts.received++;
-    if (!zsocket_drop_rest(&link->z, &body) && wire_decode(zmq_msg_data(&body), zmq_msg_size(&body), &message) == ERR_OK)
+    if (!zsocket_drop_rest(&link->z, &body) &&
+        wire_decode(zmq_msg_data(&body), zmq_msg_size(&body), &message) == ERR_OK)
         dispatch(link, &message);
     else
         link->counts.malformed++;
@@ -226,8 +223,7 @@ static void drop_queued(struct link *link)
         zmq_msg_init(&part);
         bool received = zmq_msg_recv(&part, link->z.socket, ZMQ_DONTWAIT) >= 0;
         zmq_msg_close(&part);
-        if (!received)
-            return;
+        if (!received) return;
         link->counts.received++;
         link->counts.other_gen++;
     }
@@ -237,8 +233,7 @@ static void service_events(struct link *link)
 {
     int connection;
     for (enum zevent_e e; (e = zsocket_event(&link->z, &connection)) != ZEVENT_NONE;) {
-        if (link->state == LINK_REFUSED)
-            continue;
+        if (link->state == LINK_REFUSED) continue;
         if (e == ZEVENT_CLOSED) {
             drop_queued(link);
             leave_up(link, LINK_DOWN);
@@ -251,10 +246,8 @@ static void service_events(struct link *link)
 static void service_timers(struct link *link)
 {
     uint64_t now = now_ns(link);
-    if (link->state == LINK_HELLO && now >= link->hello_ns + LINK_RETRY_NS)
-        say_hello(link);
-    if (link->state != LINK_UP)
-        return;
+    if (link->state == LINK_HELLO && now >= link->hello_ns + LINK_RETRY_NS) say_hello(link);
+    if (link->state != LINK_UP) return;
     if (now >= link->heard_ns + LINK_SILENCE_NS) {
         say_hello(link);
         return;
@@ -277,8 +270,7 @@ bool link_service(struct link *link, unsigned budget)
     zsocket_begin(&link->z);
     service_events(link);
     for (; budget > 0 && zsocket_readable(&link->z); budget--)
-        if (!receive_one(link))
-            break;
+        if (!receive_one(link)) break;
     service_timers(link);
     link->serving = false;
     return zsocket_leave(&link->z);

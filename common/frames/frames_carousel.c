@@ -5,7 +5,8 @@
 /* The payload is written behind room for the header. */
 static struct out begin(void *memory, size_t cap)
 {
-    return cap > WS_HEADER_MAX ? out_init((char *)memory + WS_HEADER_MAX, cap - WS_HEADER_MAX) : out_init(memory, 0);
+    return cap > WS_HEADER_MAX ? out_init((char *)memory + WS_HEADER_MAX, cap - WS_HEADER_MAX)
+                               : out_init(memory, 0);
 }
 
 static struct frame_bytes end(struct out *out)
@@ -105,8 +106,8 @@ struct frame_bytes frames_carousel_result(void *memory, size_t cap, const struct
 }
 
 struct frame_bytes frames_carousel_completed(void *memory, size_t cap, const struct carousel_command *command,
-                                             bool success, int position, uint64_t elapsed_ms, uint64_t wall_ms,
-                                             struct frames_seq seq)
+                                             bool success, int position, uint64_t elapsed_ms,
+                                             uint64_t wall_ms, struct frames_seq seq)
 {
     struct out out = begin(memory, cap);
     out_literal(&out, "{\"type\":\"command_completed\",\"machine_id\":");
@@ -142,8 +143,9 @@ struct frame_bytes frames_carousel_error(void *memory, size_t cap, const struct 
     return end(&out);
 }
 
-struct frame_bytes frames_carousel_alarm(void *memory, size_t cap, const char *machine_id, const char *condition,
-                                         bool active, uint64_t wall_ms, struct frames_seq seq)
+struct frame_bytes frames_carousel_alarm(void *memory, size_t cap, const char *machine_id,
+                                         const char *condition, bool active, uint64_t wall_ms,
+                                         struct frames_seq seq)
 {
     struct out out = begin(memory, cap);
     out_literal(&out, "{\"type\":\"alarm\",\"machine_id\":");

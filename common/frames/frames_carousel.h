@@ -46,8 +46,8 @@ struct frame_bytes frames_carousel_result(void *memory, size_t cap, const struct
 
 /* command_completed. position -1: unknown (null). */
 struct frame_bytes frames_carousel_completed(void *memory, size_t cap, const struct carousel_command *command,
-                                             bool success, int position, uint64_t elapsed_ms, uint64_t wall_ms,
-                                             struct frames_seq seq);
+                                             bool success, int position, uint64_t elapsed_ms,
+                                             uint64_t wall_ms, struct frames_seq seq);
 
 /* error, to the origin only; text "" takes the code's own. */
 struct frame_bytes frames_carousel_error(void *memory, size_t cap, const struct carousel_command *command,
@@ -55,5 +55,6 @@ struct frame_bytes frames_carousel_error(void *memory, size_t cap, const struct 
                                          struct frames_seq seq);
 
 /* alarm event: condition is "alarm", "estop", "drive_fault" or "positioning_error". */
-struct frame_bytes frames_carousel_alarm(void *memory, size_t cap, const char *machine_id, const char *condition,
-                                         bool active, uint64_t wall_ms, struct frames_seq seq);
+struct frame_bytes frames_carousel_alarm(void *memory, size_t cap, const char *machine_id,
+                                         const char *condition, bool active, uint64_t wall_ms,
+                                         struct frames_seq seq);

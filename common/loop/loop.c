@@ -232,7 +232,8 @@ static void on_fd(evutil_socket_t fd, short what, void *arg)
     watch->callback(watch->arg, (what & EV_READ ? LOOP_READ : 0u) | (what & EV_WRITE ? LOOP_WRITE : 0u));
 }
 
-static struct loop_fd *fd_new(struct loop *loop, int fd, unsigned events, short edge, loop_fd_f *callback, void *arg)
+static struct loop_fd *fd_new(struct loop *loop, int fd, unsigned events, short edge, loop_fd_f *callback,
+                              void *arg)
 {
     struct loop_fd *watch = calloc(1, sizeof *watch);
     if (watch == NULL)
@@ -343,7 +344,8 @@ static void run_deferred(struct loop *loop)
 static void wait_and_dispatch(struct loop *loop, bool wait)
 {
     if (!wait || loop->deferred_count > 0) {
-        event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NONBLOCK); /* without ONCE it repeats until all is quiet */
+        event_base_loop(loop->base,
+                        EVLOOP_ONCE | EVLOOP_NONBLOCK); /* without ONCE it repeats until all is quiet */
         return;
     }
     if (loop->heap_count > 0) {

@@ -18,7 +18,8 @@
 #define MACHINE_ID_MAX   64 /* bytes without the NUL */
 #define MACHINE_NAME_MAX 96
 #define MACHINE_HOST_MAX 64
-#define MACHINE_TEXT_MAX 1280 /* longest JSON text of a state; profiles that could exceed it are refused at load */
+#define MACHINE_TEXT_MAX                                                                                     \
+    1280 /* longest JSON text of a state; profiles that could exceed it are refused at load */
 
 #define CONNECTION_TABLE(X)                                                                                  \
     X(DISCONNECTED, "disconnected") /* no PLC connection, or no agent */                                     \

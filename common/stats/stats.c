@@ -30,10 +30,10 @@ enum {
     METRICS_MAX = 4096
 };
 
-
 _Static_assert((STATS_NAME_MAX + 1) % 8 == 0, "names are whole words");
 _Static_assert(DESCRIPTOR_INDEX + 1 == DESCRIPTOR_WORDS, "descriptor layout of stats.h");
-_Static_assert(STATS_BUCKETS == 160, "bucket_of() and bucket_top() are written for 4 buckets a power of two to 2^41");
+_Static_assert(STATS_BUCKETS == 160,
+               "bucket_of() and bucket_top() are written for 4 buckets a power of two to 2^41");
 
 static uint64_t magic_word(void)
 {
@@ -170,7 +170,8 @@ enum err_e stats_view_open(struct stats_view *view, const void *memory, size_t s
 }
 
 /* Where the values stand, if the descriptor keeps them between the descriptors and the end of the block. */
-static const _Atomic uint64_t *view_value(const struct stats_view *view, size_t metric, enum stats_kind_e *kind)
+static const _Atomic uint64_t *view_value(const struct stats_view *view, size_t metric,
+                                          enum stats_kind_e *kind)
 {
     if (metric >= view->count)
         return NULL;

@@ -29,7 +29,7 @@ struct message_def {
 #define DESCRIBE_FLAG(name)       {FIELD_FLAG, offsetof(struct SELF, name), 0},
 #define DESCRIBE_TEXT(name, max_) {FIELD_TEXT, offsetof(struct SELF, name), max_},
 #define DESCRIBE_BLOB(name, max_) {FIELD_BLOB, offsetof(struct SELF, name), max_},
-#define DESCRIBE(LIST) LIST(DESCRIBE_U64, DESCRIBE_I64, DESCRIBE_FLAG, DESCRIBE_TEXT, DESCRIBE_BLOB)
+#define DESCRIBE(LIST)            LIST(DESCRIBE_U64, DESCRIBE_I64, DESCRIBE_FLAG, DESCRIBE_TEXT, DESCRIBE_BLOB)
 
 #define SELF wire_hello
 static const struct field hello_fields[] = {DESCRIBE(WIRE_HELLO_FIELDS)};
@@ -74,7 +74,7 @@ static const struct message_def *message_def(unsigned type)
 }
 
 #define X(number, NAME, msg, direction, size, since)                                                         \
-    _Static_assert(offsetof(struct wire_message, msg) == offsetof(struct wire_message, hello), "one union");  \
+    _Static_assert(offsetof(struct wire_message, msg) == offsetof(struct wire_message, hello), "one union"); \
     _Static_assert((size) <= WIRE_MAX, "fits the buffer");
 WIRE_MESSAGE_TABLE(X)
 #undef X

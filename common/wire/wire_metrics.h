@@ -3,19 +3,19 @@
 #pragma once
 
 #define WIRE_AGENT_METRICS(X)                                                                                \
-    X(POLLS, polls, COUNTER)                       /* status exchanges that gave a reading */                \
-    X(POLL_FAILURES, poll_failures, COUNTER)       /* … that did not */                                      \
-    X(CONNECTS, connects, COUNTER)                 /* TCP connections established */                         \
+    X(POLLS, polls, COUNTER)                 /* status exchanges that gave a reading */                      \
+    X(POLL_FAILURES, poll_failures, COUNTER) /* … that did not */                                          \
+    X(CONNECTS, connects, COUNTER)           /* TCP connections established */                               \
     X(CONNECT_FAILURES, connect_failures, COUNTER)                                                           \
     X(REPLY_TIMEOUTS, reply_timeouts, COUNTER)                                                               \
-    X(BAD_REPLIES, bad_replies, COUNTER)           /* bytes nobody asked for, or too many */                 \
-    X(STATES_SENT, states_sent, COUNTER)           /* births and differences */                              \
-    X(COMMANDS, commands, COUNTER)                 /* received */                                            \
+    X(BAD_REPLIES, bad_replies, COUNTER) /* bytes nobody asked for, or too many */                           \
+    X(STATES_SENT, states_sent, COUNTER) /* births and differences */                                        \
+    X(COMMANDS, commands, COUNTER)       /* received */                                                      \
     X(COMMANDS_REFUSED, commands_refused, COUNTER)                                                           \
-    X(COMMANDS_WRITTEN, commands_written, COUNTER) /* bytes went to the PLC */                               \
+    X(COMMANDS_WRITTEN, commands_written, COUNTER)   /* bytes went to the PLC */                             \
     X(COMMANDS_REPEATED, commands_repeated, COUNTER) /* same key again: answered, not written */             \
     X(OUTCOMES_SENT, outcomes_sent, COUNTER)                                                                 \
     X(OUTCOMES_RESENT, outcomes_resent, COUNTER)                                                             \
-    X(HELLOS, hellos, COUNTER)                     /* accepted by a broker */                                \
-    X(EXCHANGE_US, exchange_us, GAUGE)             /* last exchange, first byte written to last byte read */ \
-    X(POLL_LAG_US, poll_lag_us, GAUGE)             /* last poll: start against plan */
+    X(HELLOS, hellos, COUNTER)         /* accepted by a broker */                                            \
+    X(EXCHANGE_US, exchange_us, GAUGE) /* last exchange, first byte written to last byte read */             \
+    X(POLL_LAG_US, poll_lag_us, GAUGE) /* last poll: start against plan */

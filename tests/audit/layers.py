@@ -45,13 +45,20 @@ LAYERS = {
     "workers/acceptor/ws": ["common/base", "common/frames", "workers/acceptor/wheel", "workers/acceptor/gate"],
     "workers/acceptor/fanout": [*SMALL, "common/stats", "common/frames", *READS_SHM],
     "workers/acceptor/endpoint": [*SMALL, "common/stats", "common/conf", "common/frames", "common/wire", "workers/acceptor/fanout"],
-    "workers/acceptor/dialects/carousel": [*SMALL, "common/frames", "common/wire", "workers/acceptor/endpoint"],
-    "workers/acceptor": [*PROCESS, "common/frames", *READS_SHM, *WORKER_PARTS, "workers/acceptor/dialects/carousel"],
+    "workers/acceptor/dialects/carousel": [*SMALL, "common/conf", "common/frames", "common/wire", "common/shm/layout",
+                                           "workers/acceptor/fanout", "workers/acceptor/endpoint"],
+    "workers/acceptor/worker": [*PROCESS, "common/frames", *READS_SHM, *WORKER_PARTS, "workers/acceptor/dialects/carousel"],
     "deploy/noria": [*SMALL, "common/stats", "common/conf", "common/loop", "common/proc", "common/shm/layout",
                      "common/shm/reader"],
 }
 # Of a folder that is seen from another, only these headers (the others are its own business).
-ONLY = {("plc-agent/drivers/carousel", "plc-agent"): {"driver.h"}}
+ONLY = {
+    ("plc-agent/drivers/carousel", "plc-agent"): {"driver.h"},
+    # what the endpoint API hands a dialect: settings, a machine of the mirror, the number of its records
+    ("workers/acceptor/dialects/carousel", "common/conf"): {"conf.h"},
+    ("workers/acceptor/dialects/carousel", "workers/acceptor/fanout"): {"mirror.h"},
+    ("workers/acceptor/dialects/carousel", "common/shm/layout"): {"record.h"},
+}
 
 # Third-party header → the folders that may include it. Everything else under <…> must be one of the system's.
 THIRD_PARTY = {
@@ -59,7 +66,7 @@ THIRD_PARTY = {
     "zmq": ["common/bus"],
     "msgpack": ["common/wire"],
     "libwebsockets": ["workers/acceptor/ws"],
-    "uv.h": ["workers/acceptor", "workers/acceptor/gate", "workers/acceptor/ws"],
+    "uv.h": ["workers/acceptor/gate", "workers/acceptor/ws", "workers/acceptor/worker"],
     "cyaml/": ["common/conf"],
     "yaml.h": ["common/conf"],
     "jansson": ["workers/acceptor/dialects/carousel"],

@@ -15,10 +15,10 @@ from pathlib import Path
 
 ABSENT = {  # program → symbols it must not define
     "noria-worker": r"^(ring_writer|lvt_writer|bell_open|bell_ring$|broker_)",
-    "plc-agent": r"^(ring_|lvt_|segment_|bell_|shm_)",
-    "plc-sim": r"^(ring_|lvt_|segment_|bell_|shm_|wire_|bus_|link_)",
+    "plc-agent": r"^(ring_(reader|writer|page)|lvt_|segment_|bell_|shm_)",
+    "plc-sim": r"^(ring_(reader|writer|page)|lvt_|segment_|bell_|shm_|wire_|bus_|link_)",
     "noria": r"^(ring_writer|lvt_writer|bell_)",
-    "noria-broker": r"^(ws_|gate_|audience_|outbox_|poller_|sim_)",
+    "noria-broker": r"^(ws_(new|adopt|conn|close)|gate_|audience_|outbox_|poller_|sim_)",
 }
 PRESENT = {  # the positive controls
     "noria-worker": ["ring_reader_next", "lvt_reader_get"],

@@ -40,8 +40,8 @@ static inline uint32_t bench_or(uint32_t given, const struct bench *bench, uint3
     return given != 0 ? given : bench->options.smoke ? smoke : full;
 }
 
-struct rig_config bench_rig(const struct bench *bench);   /* defaults, payload and cores of the options */
-struct gen_options bench_gen(const struct bench *bench);  /* subscribing clients, on the generator's core */
+struct rig_config bench_rig(const struct bench *bench);  /* defaults, payload and cores of the options */
+struct gen_options bench_gen(const struct bench *bench); /* subscribing clients, on the generator's core */
 void bench_sleep_ms(uint32_t ms);
 double bench_median(double *values, uint32_t count); /* sorts them */
 

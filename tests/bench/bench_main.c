@@ -31,7 +31,7 @@ static const struct {
 static const char help[] =
     "noria-bench: load generator, bare sender and scenarios\n"
     "\n"
-    "  noria-bench SCENARIO [options]\n"
+    "  noria-bench [SCENARIO] [options]      all scenarios if none is named\n"
     "\n"
     "  --duration MS     of each measured phase\n"
     "  --clients N       connections\n"
@@ -52,7 +52,17 @@ static const char help[] =
     "\n"
     "scenarios:\n";
 
-enum option_e { OPT_CSV = 1, OPT_BIN, OPT_SMOKE, OPT_NO_PIN, OPT_KEEP, OPT_PAYLOAD, OPT_HELP, OPT_VERSION, OPT_NUMBERS };
+enum option_e {
+    OPT_CSV = 1,
+    OPT_BIN,
+    OPT_SMOKE,
+    OPT_NO_PIN,
+    OPT_KEEP,
+    OPT_PAYLOAD,
+    OPT_HELP,
+    OPT_VERSION,
+    OPT_NUMBERS
+};
 
 struct number_option {
     const char *name;
@@ -60,12 +70,19 @@ struct number_option {
     uint32_t max;
 };
 
-#define NUMBER(name, member, max) {name, offsetof(struct bench_options, member), max}
+#define NUMBER(name, member, max)                                                                            \
+    {                                                                                                        \
+        name, offsetof(struct bench_options, member), max                                                    \
+    }
 static const struct number_option numbers[] = {
-    NUMBER("duration", duration_ms, 3600000), NUMBER("clients", clients, FLEET_MAX *GEN_CLIENTS_MAX),
-    NUMBER("rate", rate, 10000000),           NUMBER("window", window, 65536),
-    NUMBER("machines", machines, 4096),       NUMBER("workers", workers, RIG_WORKERS_MAX),
-    NUMBER("pairs", pairs, 100),              NUMBER("never-read", never_read, GEN_CLIENTS_MAX),
+    NUMBER("duration", duration_ms, 3600000),
+    NUMBER("clients", clients, FLEET_MAX *GEN_CLIENTS_MAX),
+    NUMBER("rate", rate, 10000000),
+    NUMBER("window", window, 65536),
+    NUMBER("machines", machines, 4096),
+    NUMBER("workers", workers, RIG_WORKERS_MAX),
+    NUMBER("pairs", pairs, 100),
+    NUMBER("never-read", never_read, GEN_CLIENTS_MAX),
     NUMBER("samples", samples, 4000),
 };
 
@@ -87,7 +104,8 @@ static bool set_number(struct bench_options *options, size_t index, const char *
     }
     uint32_t number = (uint32_t)value;
     memcpy((char *)options + numbers[index].offset, &number, sizeof number);
-    options->rate_given = options->rate_given || numbers[index].offset == offsetof(struct bench_options, rate);
+    options->rate_given =
+        options->rate_given || numbers[index].offset == offsetof(struct bench_options, rate);
     return true;
 }
 
@@ -119,14 +137,11 @@ static bool set_option(struct bench_options *options, int option, const char *te
 
 static size_t long_options(struct option *out)
 {
-    static const struct option fixed[] = {{"csv", required_argument, NULL, OPT_CSV},
-                                          {"bin-dir", required_argument, NULL, OPT_BIN},
-                                          {"smoke", no_argument, NULL, OPT_SMOKE},
-                                          {"no-pin", no_argument, NULL, OPT_NO_PIN},
-                                          {"keep", no_argument, NULL, OPT_KEEP},
-                                          {"payload", required_argument, NULL, OPT_PAYLOAD},
-                                          {"help", no_argument, NULL, OPT_HELP},
-                                          {"version", no_argument, NULL, OPT_VERSION}};
+    static const struct option fixed[] = {
+        {"csv", required_argument, NULL, OPT_CSV}, {"bin-dir", required_argument, NULL, OPT_BIN},
+        {"smoke", no_argument, NULL, OPT_SMOKE},   {"no-pin", no_argument, NULL, OPT_NO_PIN},
+        {"keep", no_argument, NULL, OPT_KEEP},     {"payload", required_argument, NULL, OPT_PAYLOAD},
+        {"help", no_argument, NULL, OPT_HELP},     {"version", no_argument, NULL, OPT_VERSION}};
     memcpy(out, fixed, sizeof fixed);
     size_t n = ARRAY_LEN(fixed);
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
@@ -149,36 +164,53 @@ static int parse(int argc, char **argv, struct bench_options *options)
             puts("noria-bench " NORIA_VERSION);
             return 0;
         }
-        if (!set_option(options, option, optarg))
-            return PROC_EXIT_USAGE;
+        if (!set_option(options, option, optarg)) return PROC_EXIT_USAGE;
     }
-    return optind == argc - 1 ? -1 : (usage(stderr), PROC_EXIT_USAGE);
+    if (optind >= argc - 1)
+        return -1;
+    usage(stderr);
+    return PROC_EXIT_USAGE;
 }
 
 static bool default_bin_dir(char *dir, size_t cap)
 {
     ssize_t n = readlink("/proc/self/exe", dir, cap - 1);
-    if (n <= 0)
-        return false;
+    if (n <= 0) return false;
     dir[n] = '\0';
     *strrchr(dir, '/') = '\0';
     return true;
 }
 
-static int run(struct bench *bench, const char *name)
+static bool run(struct bench *bench, size_t index)
 {
-    for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
-        if (strcmp(scenarios[i].name, name) != 0)
-            continue;
-        if (!report_open(&bench->report, name, bench->options.csv)) {
-            fprintf(stderr, "noria-bench: cannot write %s\n", bench->options.csv);
-            return PROC_EXIT_USAGE;
-        }
-        printf("%s\n", name);
-        fflush(stdout);
-        scenarios[i].run(bench);
-        return report_close(&bench->report) ? 0 : PROC_EXIT_FAILURE;
+    if (!report_open(&bench->report, scenarios[index].name, bench->options.csv)) {
+        fprintf(stderr, "noria-bench: cannot write %s\n", bench->options.csv);
+        bench->report.failed = 1;
+        return false;
     }
+    printf("%s\n", scenarios[index].name);
+    fflush(stdout);
+    scenarios[index].run(bench);
+    return report_close(&bench->report);
+}
+
+static int run_all(struct bench *bench)
+{
+    unsigned passed = 0, failed = 0;
+    for (size_t i = 0; i < ARRAY_LEN(scenarios); i++) {
+        run(bench, i);
+        passed += bench->report.passed;
+        failed += bench->report.failed;
+    }
+    printf("%u passed, %u failed\n", passed, failed);
+    return failed == 0 ? 0 : PROC_EXIT_FAILURE;
+}
+
+static int run_named(struct bench *bench, const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(scenarios); i++)
+        if (strcmp(scenarios[i].name, name) == 0)
+            return run(bench, i) ? 0 : PROC_EXIT_FAILURE;
     fprintf(stderr, "noria-bench: \"%s\" is no scenario\n", name);
     return PROC_EXIT_USAGE;
 }
@@ -190,8 +222,9 @@ int main(int argc, char **argv)
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     log_init("bench", LOG_INFO);
     bench.options.pin = sysconf(_SC_NPROCESSORS_ONLN) >= 2;
-    if (!default_bin_dir(bench.options.bin_dir, sizeof bench.options.bin_dir))
-        return PROC_EXIT_FAILURE;
+    if (!default_bin_dir(bench.options.bin_dir, sizeof bench.options.bin_dir)) return PROC_EXIT_FAILURE;
     int code = parse(argc, argv, &bench.options);
-    return code >= 0 ? code : run(&bench, argv[optind]);
+    if (code >= 0)
+        return code;
+    return optind < argc ? run_named(&bench, argv[optind]) : run_all(&bench);
 }

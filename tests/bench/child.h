@@ -17,17 +17,17 @@
 struct child {
     pid_t pid; /* 0: not started, or over */
     int ready_fd;
-    int status; /* of waitpid(), once over */
+    int status;  /* of waitpid(), once over */
     bool killed; /* had to be killed */
     char name[CHILD_NAME_MAX];
 };
 
 struct child_program {
-    const char *name;     /* of its log file too */
+    const char *name; /* of its log file too */
     const char *log_dir;
     const char *const *argv; /* NULL at the end */
-    int core;             /* -1: any */
-    const int *listen_fds; /* passed as LISTEN_FDS, all named `listen_name` */
+    int core;                /* -1: any */
+    const int *listen_fds;   /* passed as LISTEN_FDS, all named `listen_name` */
     unsigned listen_count;
     const char *listen_name;
 };

@@ -22,8 +22,7 @@ static void *share(size_t size)
 
 static void unshare(void *memory, size_t size)
 {
-    if (memory != NULL)
-        munmap(memory, size);
+    if (memory != NULL) munmap(memory, size);
 }
 
 /* --- the source ------------------------------------------------------------------------------------------------------- */
@@ -39,8 +38,8 @@ static enum err_e wait_up(struct fan_source *source)
     uint64_t deadline = clock_mono_ns(clock_system()) + UP_MS * NS_PER_MS;
     while (atomic_load(&source->shared->up) < source->options.machines) {
         if (clock_mono_ns(clock_system()) >= deadline || !child_alive(&source->child)) {
-            log_error("bench-source", "%u of %u machines are known to the broker", atomic_load(&source->shared->up),
-                      source->options.machines);
+            log_error("bench-source", "%u of %u machines are known to the broker",
+                      atomic_load(&source->shared->up), source->options.machines);
             return ERR_TIMEOUT;
         }
         bench_sleep_ms(2);
@@ -50,9 +49,9 @@ static enum err_e wait_up(struct fan_source *source)
 
 enum err_e fan_source_init(struct fan_source *source, const struct rig *rig)
 {
-    *source = (struct fan_source){.shared = share(sizeof *source->shared), .table = source_table_new(rig->config.machines)};
-    if (source->shared == NULL || source->table == NULL)
-        return ERR_MEMORY;
+    *source = (struct fan_source){.shared = share(sizeof *source->shared),
+                                  .table = source_table_new(rig->config.machines)};
+    if (source->shared == NULL || source->table == NULL) return ERR_MEMORY;
     source->options = (struct source_options){.endpoint = rig->endpoint,
                                               .machines = rig->config.machines,
                                               .payload = rig->config.payload,
@@ -69,8 +68,7 @@ enum err_e fan_source_start(struct fan_source *source, const struct fleet *fleet
 
 void fan_source_set(struct fan_source *source, enum source_command_e command)
 {
-    if (source->shared != NULL)
-        atomic_store(&source->shared->command, command);
+    if (source->shared != NULL) atomic_store(&source->shared->command, command);
 }
 
 bool fan_source_stop(struct fan_source *source)
@@ -91,7 +89,8 @@ static int bare_body(void *arg)
     return bare_run(&bare->options, bare->shared);
 }
 
-static enum err_e start_clients(struct fan_bare *bare, const struct bench *bench, uint16_t port, uint32_t clients)
+static enum err_e start_clients(struct fan_bare *bare, const struct bench *bench, uint16_t port,
+                                uint32_t clients)
 {
     struct gen_options options = bench_gen(bench);
     options.port = port;
@@ -100,21 +99,20 @@ static enum err_e start_clients(struct fan_bare *bare, const struct bench *bench
     options.first_address = 100;
     options.table = bare->table;
     enum err_e err = fleet_start(&bare->fleet, &options);
-    if (err != ERR_OK)
-        return err;
+    if (err != ERR_OK) return err;
     bare->shared->gen = bare->fleet.shared[0];
     err = child_fork("bench-bare", bench_rig(bench).worker_core, bare_body, bare, &bare->child);
     return err == ERR_OK ? fleet_wait_live(&bare->fleet, LIVE_MS) : err;
 }
 
-enum err_e fan_bare_start(struct fan_bare *bare, const struct bench *bench, uint32_t machines, uint32_t clients)
+enum err_e fan_bare_start(struct fan_bare *bare, const struct bench *bench, uint32_t machines,
+                          uint32_t clients)
 {
     uint16_t port = 0;
     *bare = (struct fan_bare){.shared = share(sizeof *bare->shared), .table = source_table_new(machines)};
     int fd = rig_listen(&port);
     if (bare->shared == NULL || bare->table == NULL || fd < 0) {
-        if (fd >= 0)
-            close(fd);
+        if (fd >= 0) close(fd);
         return ERR_SYSTEM;
     }
     bare->options = (struct bare_options){.listen_fd = fd,
@@ -130,8 +128,7 @@ enum err_e fan_bare_start(struct fan_bare *bare, const struct bench *bench, uint
 
 void fan_bare_set(struct fan_bare *bare, enum bare_command_e command)
 {
-    if (bare->shared != NULL)
-        atomic_store(&bare->shared->command, command);
+    if (bare->shared != NULL) atomic_store(&bare->shared->command, command);
 }
 
 bool fan_bare_stop(struct fan_bare *bare)

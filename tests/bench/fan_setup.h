@@ -28,7 +28,8 @@ enum err_e fan_source_start(struct fan_source *source, const struct fleet *fleet
 void fan_source_set(struct fan_source *source, enum source_command_e command);
 bool fan_source_stop(struct fan_source *source);
 
-enum err_e fan_bare_start(struct fan_bare *bare, const struct bench *bench, uint32_t machines, uint32_t clients);
+enum err_e fan_bare_start(struct fan_bare *bare, const struct bench *bench, uint32_t machines,
+                          uint32_t clients);
 void fan_bare_set(struct fan_bare *bare, enum bare_command_e command);
 bool fan_bare_stop(struct fan_bare *bare);
 

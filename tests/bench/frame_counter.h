@@ -31,33 +31,26 @@ struct frame {
 static inline bool frame_head_ok(unsigned char first, unsigned char second)
 {
     unsigned opcode = first & 0x0fu;
-    if ((first & 0x70u) != 0 || (second & 0x80u) != 0)
-        return false;
-    if (opcode >= 8)
-        return opcode <= 10 && (first & 0x80u) != 0 && second <= 125;
+    if ((first & 0x70u) != 0 || (second & 0x80u) != 0) return false;
+    if (opcode >= 8) return opcode <= 10 && (first & 0x80u) != 0 && second <= 125;
     return opcode <= 2;
 }
 
 /* The frame that starts at `data`. */
 static inline enum frame_step_e frame_next(const unsigned char *data, size_t available, struct frame *frame)
 {
-    if (available < 2)
-        return FRAME_PART;
-    if (!frame_head_ok(data[0], data[1]))
-        return FRAME_BAD;
+    if (available < 2) return FRAME_PART;
+    if (!frame_head_ok(data[0], data[1])) return FRAME_BAD;
     size_t head = 2, len = data[1];
     if (len >= 126) {
         head = len == 126 ? 4 : 10;
-        if (available < head)
-            return FRAME_PART;
+        if (available < head) return FRAME_PART;
         len = 0;
         for (size_t i = 2; i < head; i++)
             len = len << 8 | data[i];
-        if (len > FRAME_LIMIT)
-            return FRAME_BAD;
+        if (len > FRAME_LIMIT) return FRAME_BAD;
     }
-    if (available - head < len)
-        return FRAME_PART;
+    if (available - head < len) return FRAME_PART;
     *frame = (struct frame){data + head, len, head + len, data[0] & 0x0fu, (data[0] & 0x80u) != 0};
     return FRAME_WHOLE;
 }
@@ -70,10 +63,12 @@ struct frame_carry {
 
 /* Copies the carried bytes to the front of `buffer` and forgets them; returns how many. cap >= FRAME_LIMIT + 14. */
 size_t frame_carry_load(struct frame_carry *carry, unsigned char *buffer, size_t cap);
-enum err_e frame_carry_store(struct frame_carry *carry, const unsigned char *bytes, size_t len); /* ERR_MEMORY */
+enum err_e frame_carry_store(struct frame_carry *carry, const unsigned char *bytes,
+                             size_t len); /* ERR_MEMORY */
 void frame_carry_fini(struct frame_carry *carry);
 
 /* A client's frame (final, masked) around `len` bytes of payload; returns its length, 0 if `cap` is too small.
  * FRAME_CLIENT_HEAD + len suffice. */
 #define FRAME_CLIENT_HEAD 14u
-size_t frame_client(unsigned char *out, size_t cap, uint8_t opcode, const void *payload, size_t len, uint32_t mask);
+size_t frame_client(unsigned char *out, size_t cap, uint8_t opcode, const void *payload, size_t len,
+                    uint32_t mask);

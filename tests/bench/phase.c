@@ -21,6 +21,11 @@ static uint64_t worker_counter(const struct rig *rig, const char *name)
     return sum;
 }
 
+uint64_t phase_lags(const struct rig *rig)
+{
+    return worker_counter(rig, "outbox_lags") + worker_counter(rig, "tail_lapped");
+}
+
 static void look(const struct subject *subject, struct phase *phase)
 {
     *phase = (struct phase){.gen_cpu_ns = fleet_cpu_ns(subject->fleet),

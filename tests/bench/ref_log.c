@@ -33,8 +33,7 @@ static struct text after(struct text text, const char *word)
 {
     size_t n = strlen(word);
     const char *hit = memmem(text.at, text.len, word, n);
-    if (hit == NULL)
-        return (struct text){NULL, 0};
+    if (hit == NULL) return (struct text){NULL, 0};
     return (struct text){hit + n, text.len - (size_t)(hit + n - text.at)};
 }
 
@@ -49,8 +48,7 @@ static bool number(struct text text, uint64_t *value)
 /* N of … "seq":"RING-N"} at the end. */
 static bool parse_seq(const unsigned char *payload, size_t len, uint64_t *seq)
 {
-    if (len < REF_TAIL * 2 || memcmp(payload + len - 2, "\"}", 2) != 0)
-        return false;
+    if (len < REF_TAIL * 2 || memcmp(payload + len - 2, "\"}", 2) != 0) return false;
     size_t at = len - 2;
     while (at > len - 24 && payload[at - 1] >= '0' && payload[at - 1] <= '9')
         at--;
@@ -60,8 +58,7 @@ static bool parse_seq(const unsigned char *payload, size_t len, uint64_t *seq)
 static uint32_t machine_index(struct text id)
 {
     const char *end = memchr(id.at, '"', id.len);
-    if (end == NULL)
-        return REF_MACHINES;
+    if (end == NULL) return REF_MACHINES;
     const char *digits = end;
     while (digits > id.at && digits[-1] >= '0' && digits[-1] <= '9')
         digits--;
@@ -81,16 +78,14 @@ bool ref_parse(const unsigned char *payload, size_t len, struct ref_state *state
 {
     uint64_t position = 0, raw = 0;
     struct text text = {(const char *)payload, len};
-    if (!is_state(payload, len) || !parse_seq(payload, len, &state->seq))
-        return false;
+    if (!is_state(payload, len) || !parse_seq(payload, len, &state->seq)) return false;
     struct text id = after(text, "\"status\":{\"");
     state->machine = id.at != NULL ? machine_index(id) : REF_MACHINES;
     text = after(text, "\"position\":");
     bool known = text.at != NULL && number(text, &position);
     text = text.at != NULL ? after(text, "\"raw_status\":") : text;
     known = known && text.at != NULL && number(text, &raw);
-    if (!known)
-        position = raw = 0;
+    if (!known) position = raw = 0;
     state->position = (uint8_t)position;
     state->raw = (uint8_t)raw;
     return state->machine < REF_MACHINES;
@@ -125,19 +120,18 @@ static uint64_t lower_bound(const struct ref_log *log, uint64_t wanted)
 
 static void look_up_source(struct ref_log *log, struct ref *ref)
 {
-    if (log->table == NULL || ref->machine >= log->table->machines)
-        return;
+    if (log->table == NULL || ref->machine >= log->table->machines) return;
     size_t pair = (size_t)ref->position << 8 | ref->raw;
     const struct source_entry *entry = &log->table->entries[(size_t)ref->machine * SOURCE_PAIRS + pair];
     ref->source_ns = atomic_load_explicit(&entry->sent_ns, memory_order_acquire);
     uint64_t number = atomic_load_explicit(&entry->number, memory_order_relaxed);
     uint64_t *next = &log->next[ref->machine];
-    if (*next != 0 && number > *next)
-        log->lost += number - *next;
+    if (*next != 0 && number > *next) log->lost += number - *next;
     *next = number + 1;
 }
 
-static struct ref *append(struct ref_log *log, const struct ref_state *state, const unsigned char *payload, size_t len)
+static struct ref *append(struct ref_log *log, const struct ref_state *state, const unsigned char *payload,
+                          size_t len)
 {
     struct ref *ref = &log->refs[log->head++ % REF_CAP];
     *ref = (struct ref){.seq = state->seq,
@@ -161,8 +155,7 @@ static uint64_t advance(uint64_t *cursor, uint64_t index, uint64_t next)
 static struct ref_place place_snapshot(struct ref_log *log, uint64_t *cursor, uint64_t seq)
 {
     uint64_t next = lower_bound(log, seq + 1);
-    if (*cursor != REF_NOWHERE && next < *cursor)
-        return (struct ref_place){REF_SNAPSHOT, NULL, 0};
+    if (*cursor != REF_NOWHERE && next < *cursor) return (struct ref_place){REF_SNAPSHOT, NULL, 0};
     uint64_t skipped = advance(cursor, next, next);
     return (struct ref_place){REF_SNAPSHOT, NULL, skipped};
 }
@@ -171,8 +164,7 @@ static struct ref_place place_state(struct ref_log *log, uint64_t *cursor, const
                                     const unsigned char *payload, size_t len)
 {
     uint64_t index = lower_bound(log, state->seq);
-    if (*cursor != REF_NOWHERE && index < *cursor)
-        return (struct ref_place){REF_OLD, NULL, 0};
+    if (*cursor != REF_NOWHERE && index < *cursor) return (struct ref_place){REF_OLD, NULL, 0};
     if (index == log->head) {
         struct ref *ref = append(log, state, payload, len);
         uint64_t skipped = advance(cursor, index, log->head);
@@ -185,14 +177,13 @@ static struct ref_place place_state(struct ref_log *log, uint64_t *cursor, const
     return (struct ref_place){REF_KNOWN, ref, skipped};
 }
 
-struct ref_place ref_log_place(struct ref_log *log, uint64_t *cursor, const unsigned char *payload, size_t len)
+struct ref_place ref_log_place(struct ref_log *log, uint64_t *cursor, const unsigned char *payload,
+                               size_t len)
 {
     struct ref_state state;
-    if (!ref_parse(payload, len, &state))
-        return (struct ref_place){REF_OTHER, NULL, 0};
+    if (!ref_parse(payload, len, &state)) return (struct ref_place){REF_OTHER, NULL, 0};
     uint64_t forgotten = *cursor != REF_NOWHERE && *cursor < oldest(log) ? oldest(log) - *cursor : 0;
-    if (forgotten > 0)
-        *cursor = oldest(log);
+    if (forgotten > 0) *cursor = oldest(log);
     struct ref_place place = several_machines(payload, len) ? place_snapshot(log, cursor, state.seq)
                                                             : place_state(log, cursor, &state, payload, len);
     place.skipped += forgotten;

@@ -26,7 +26,7 @@
 
 struct ref {
     unsigned char tail[REF_TAIL];
-    uint64_t seq; /* N of RING-N */
+    uint64_t seq;       /* N of RING-N */
     uint64_t source_ns; /* 0: unknown */
     uint32_t len, seen;
     uint32_t machine;
@@ -51,7 +51,7 @@ enum ref_kind_e {
 
 struct ref_place {
     enum ref_kind_e kind;
-    struct ref *ref; /* of REF_NEW and REF_KNOWN */
+    struct ref *ref;  /* of REF_NEW and REF_KNOWN */
     uint64_t skipped; /* frames between the cursor and this one */
 };
 
@@ -59,19 +59,19 @@ enum err_e ref_log_init(struct ref_log *log, const struct source_table *table); 
 void ref_log_fini(struct ref_log *log);
 
 /* The fast path: the frame is the one that must follow; the cursor moves on. NULL: ask ref_log_place(). */
-static inline struct ref *ref_log_follow(struct ref_log *log, uint64_t *cursor, const unsigned char *payload, size_t len)
+static inline struct ref *ref_log_follow(struct ref_log *log, uint64_t *cursor, const unsigned char *payload,
+                                         size_t len)
 {
-    if (*cursor >= log->head)
-        return NULL;
+    if (*cursor >= log->head) return NULL;
     struct ref *ref = &log->refs[*cursor % REF_CAP];
-    if (ref->len != len || memcmp(ref->tail, payload + len - REF_TAIL, REF_TAIL) != 0)
-        return NULL;
+    if (ref->len != len || memcmp(ref->tail, payload + len - REF_TAIL, REF_TAIL) != 0) return NULL;
     ++*cursor;
     return ref;
 }
 
 /* Where the frame belongs; moves the cursor behind it (a cursor of REF_NOWHERE starts there, with nothing skipped). */
-struct ref_place ref_log_place(struct ref_log *log, uint64_t *cursor, const unsigned char *payload, size_t len);
+struct ref_place ref_log_place(struct ref_log *log, uint64_t *cursor, const unsigned char *payload,
+                               size_t len);
 
 /* What a state frame of one machine says; false if it is none. */
 struct ref_state {

@@ -17,7 +17,8 @@ bool report_open(struct report *report, const char *scenario, const char *csv_pa
 bool report_close(struct report *report);
 
 /* One figure. `name` is the case ("1000 clients, 5000/s"); no commas or quotes go into the CSV. */
-void report_value(struct report *report, const char *name, const char *metric, double value, const char *unit);
+void report_value(struct report *report, const char *name, const char *metric, double value,
+                  const char *unit);
 
 /* A condition that a run must meet whatever the machine's speed. */
 __attribute__((format(printf, 3, 4))) void report_check(struct report *report, bool ok, const char *fmt, ...);

@@ -18,21 +18,18 @@ static bool port_free(uint16_t port)
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     bool ok = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
-    if (fd >= 0)
-        close(fd);
+    if (fd >= 0) close(fd);
     return ok;
 }
 
 uint16_t rig_conf_free_ports(uint32_t count)
 {
-    if (count >= PORT_LAST - PORT_FIRST)
-        return 0;
+    if (count >= PORT_LAST - PORT_FIRST) return 0;
     for (unsigned tries = 0; tries < 50; tries++) {
         uint32_t first = PORT_FIRST + (uint32_t)(entropy_u64() % (PORT_LAST - PORT_FIRST - count)), i = 0;
         while (i < count && port_free((uint16_t)(first + i)))
             i++;
-        if (i == count)
-            return (uint16_t)first;
+        if (i == count) return (uint16_t)first;
     }
     return 0;
 }
@@ -46,23 +43,25 @@ static void write_settings(FILE *file, const struct rig *rig)
     fprintf(file, "workers: {count: %u}\n", config->workers);
     fprintf(file, "websocket: {ping_interval_ms: %u, ping_timeout_ms: %u}\n", config->ping_interval_ms,
             config->ping_timeout_ms);
-    fprintf(file, "simulator: {base_port: %u, ms_per_position: %u}\n", rig->sim_port, config->sim_ms_per_position);
+    fprintf(file, "simulator: {base_port: %u, ms_per_position: %u}\n", rig->sim_port,
+            config->sim_ms_per_position);
     fprintf(file, "machine_defaults: {profile: %s, poll_interval_ms: %u, poll_moving_ms: %u}\n",
             config->payload->profile, config->poll_ms, config->poll_moving_ms);
-    fprintf(file, "listeners:\n  - {name: carousel, dialect: carousel, address: 127.0.0.1, port: %u}\n", rig->port);
+    fprintf(file, "listeners:\n  - {name: carousel, dialect: carousel, address: 127.0.0.1, port: %u}\n",
+            rig->port);
 }
 
 enum err_e rig_conf_write(const struct rig *rig)
 {
     FILE *file = fopen(rig->conf, "we");
-    if (file == NULL)
-        return ERR_SYSTEM;
+    if (file == NULL) return ERR_SYSTEM;
     write_settings(file, rig);
     fprintf(file, "machines:\n");
     for (uint32_t i = 0; i < rig->config.machines; i++) {
         char id[RIG_ID_MAX];
         rig_machine_id(i, id);
-        fprintf(file, "  - {id: %s, ip: 127.0.0.1, simulator: %s}\n", id, rig->config.agents ? "true" : "false");
+        fprintf(file, "  - {id: %s, ip: 127.0.0.1, port: %u, simulator: %s}\n", id, 1024 + i,
+                rig->config.agents ? "true" : "false"); /* ports are only shown: nobody connects to them */
     }
     bool failed = ferror(file) != 0;
     return fclose(file) == 0 && !failed ? ERR_OK : ERR_SYSTEM;

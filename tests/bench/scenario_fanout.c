@@ -12,11 +12,11 @@
 #include "bench.h"
 #include "fan_setup.h"
 
-#define MACHINES    8u
-#define PAIRS_MAX   100u
-#define SETTLE_MS   300u
-#define LIVE_MS     60000u
-#define WINDOW      256u
+#define MACHINES  8u
+#define PAIRS_MAX 100u
+#define SETTLE_MS 300u
+#define LIVE_MS   60000u
+#define WINDOW    256u
 
 struct sides {
     struct bench *bench;
@@ -28,13 +28,14 @@ struct sides {
 
 struct pair_figures {
     double deliveries[PAIRS_MAX], per_cpu[PAIRS_MAX], bare_per_cpu[PAIRS_MAX], bare_deliveries[PAIRS_MAX];
-    double ratio[PAIRS_MAX], batch[PAIRS_MAX], broker_cpu[PAIRS_MAX], worker_cpu[PAIRS_MAX], gen_cpu[PAIRS_MAX];
-    double other_cpu[PAIRS_MAX];
+    double ratio[PAIRS_MAX], batch[PAIRS_MAX], broker_cpu[PAIRS_MAX], worker_cpu[PAIRS_MAX],
+        gen_cpu[PAIRS_MAX];
+    double other_cpu[PAIRS_MAX], bytes[PAIRS_MAX];
 };
 
 static uint32_t duration(const struct bench *bench)
 {
-    return bench_or(bench->options.duration_ms, bench, 3000, 600);
+    return bench_or(bench->options.duration_ms, bench, 1500, 600);
 }
 
 static uint32_t window(const struct bench *bench)
@@ -45,6 +46,7 @@ static uint32_t window(const struct bench *bench)
 static void run_system(struct sides *s, uint32_t rate, struct phase *phase)
 {
     struct subject subject = {&s->fleet, &s->rig, NULL, NULL};
+    uint64_t lags = phase_lags(&s->rig);
     atomic_store(&s->source.shared->rate, rate);
     atomic_store(&s->source.shared->window, window(s->bench));
     fan_source_set(&s->source, SOURCE_RUN);
@@ -54,6 +56,8 @@ static void run_system(struct sides *s, uint32_t rate, struct phase *phase)
     phase_end(&subject, phase);
     fan_source_set(&s->source, SOURCE_PAUSE);
     fan_drain(&s->fleet);
+    bench_sleep_ms(SETTLE_MS);
+    phase->lags = phase_lags(&s->rig) - lags;
 }
 
 static void run_bare(struct sides *s, uint32_t rate, double batch, struct phase *phase)
@@ -72,19 +76,22 @@ static void run_bare(struct sides *s, uint32_t rate, double batch, struct phase 
     fan_drain(&s->bare.fleet);
 }
 
+/* A client whose backlog was given up gets the newest state of each machine, in frames that no other client gets: then
+ * the common order says nothing about gaps, and the figure of conflated deliveries tells. */
 static void check_phase(struct report *report, const char *name, const char *side, const struct phase *phase)
 {
     const struct fleet_counts *c = &phase->counts;
     report_check(report, c->deliveries > 0, "%s: %s delivered nothing", name, side);
-    report_check(report, c->gaps + c->lost + c->disorder + c->malformed == 0,
-                 "%s: %s: gaps %" PRIu64 " lost %" PRIu64 " out of order %" PRIu64 " malformed %" PRIu64, name, side,
-                 c->gaps, c->lost, c->disorder, c->malformed);
+    report_check(report, c->malformed + (phase->lags > 0 ? 0 : c->gaps + c->lost + c->disorder) == 0,
+                 "%s: %s: gaps %" PRIu64 " lost %" PRIu64 " out of order %" PRIu64 " malformed %" PRIu64,
+                 name, side, c->gaps, c->lost, c->disorder, c->malformed);
     report_check(report, c->closed == 0, "%s: %s closed %" PRIu64 " connections", name, side, c->closed);
 }
 
 static void note(struct pair_figures *f, uint32_t i, const struct phase *system, const struct phase *bare)
 {
-    double per_cpu = phase_deliveries_per_cpu_second(system), bare_per_cpu = phase_deliveries_per_cpu_second(bare);
+    double per_cpu = phase_deliveries_per_cpu_second(system),
+           bare_per_cpu = phase_deliveries_per_cpu_second(bare);
     f->deliveries[i] = phase_deliveries_per_second(system);
     f->bare_deliveries[i] = phase_deliveries_per_second(bare);
     f->per_cpu[i] = per_cpu;
@@ -95,13 +102,16 @@ static void note(struct pair_figures *f, uint32_t i, const struct phase *system,
     f->broker_cpu[i] = (double)system->broker_cpu_ns / 1e9 / system->seconds;
     f->gen_cpu[i] = (double)system->gen_cpu_ns / 1e9 / system->seconds;
     f->other_cpu[i] = phase_other_cpu(system);
+    f->bytes[i] = (double)system->counts.bytes / system->seconds;
 }
 
 static void report_pairs(struct report *report, const char *name, struct pair_figures *f, uint32_t pairs)
 {
     report_value(report, name, "deliveries/s", bench_median(f->deliveries, pairs), "1/s");
+    report_value(report, name, "bytes/s", bench_median(f->bytes, pairs), "B/s");
     report_value(report, name, "deliveries per worker CPU-second", bench_median(f->per_cpu, pairs), "1/s");
-    report_value(report, name, "bare: deliveries per CPU-second", bench_median(f->bare_per_cpu, pairs), "1/s");
+    report_value(report, name, "bare: deliveries per CPU-second", bench_median(f->bare_per_cpu, pairs),
+                 "1/s");
     report_value(report, name, "ratio to bare sender", bench_median(f->ratio, pairs), "");
     report_value(report, name, "ratio: lowest pair", f->ratio[0], ""); /* the median sorted them */
     report_value(report, name, "ratio: highest pair", f->ratio[pairs - 1], "");
@@ -118,8 +128,10 @@ static void report_latency(struct report *report, const char *name, const struct
     report_value(report, name, "latency p50", (double)hist_quantile(latency, 0.5) / 1e6, "ms");
     report_value(report, name, "latency p99", (double)hist_quantile(latency, 0.99) / 1e6, "ms");
     report_value(report, name, "latency highest", (double)hist_quantile(latency, 1) / 1e6, "ms");
-    report_value(report, name, "latency of the last client p50", (double)hist_quantile(last, 0.5) / 1e6, "ms");
-    report_value(report, name, "latency of the last client p99", (double)hist_quantile(last, 0.99) / 1e6, "ms");
+    report_value(report, name, "latency of the last client p50", (double)hist_quantile(last, 0.5) / 1e6,
+                 "ms");
+    report_value(report, name, "latency of the last client p99", (double)hist_quantile(last, 0.99) / 1e6,
+                 "ms");
     report_value(report, name, "bare: latency p50", (double)hist_quantile(bare, 0.5) / 1e6, "ms");
     report_value(report, name, "bare: latency p99", (double)hist_quantile(bare, 0.99) / 1e6, "ms");
 }
@@ -130,10 +142,11 @@ static void measure(struct sides *s, uint32_t clients, uint32_t rate)
     static struct phase system, bare;
     static struct hist latency, last, bare_latency;
     struct report *report = &s->bench->report;
-    uint32_t pairs = bench_or(s->bench->options.pairs, s->bench, 5, 1);
+    uint32_t pairs = bench_or(s->bench->options.pairs, s->bench, 7, 1);
     char name[96];
     double frame_bytes = 0;
-    uint64_t conflated = 0, late = atomic_load(&s->source.shared->late), full = atomic_load(&s->source.shared->full);
+    uint64_t conflated = 0, lags = 0, late = atomic_load(&s->source.shared->late),
+             full = atomic_load(&s->source.shared->full);
     latency = last = bare_latency = (struct hist){0};
     snprintf(name, sizeof name, rate != 0 ? "%u clients; %s; %u/s" : "%u clients; %s; maximum", clients,
              s->bench->options.payload->name, rate);
@@ -147,13 +160,16 @@ static void measure(struct sides *s, uint32_t clients, uint32_t rate)
         hist_merge(&last, &system.last);
         hist_merge(&bare_latency, &bare.latency);
         frame_bytes = phase_frame_bytes(&system);
-        conflated += system.counts.conflated;
+        conflated += system.lags > 0 ? system.counts.conflated + system.counts.gaps : 0;
+        lags += system.lags;
     }
     report_pairs(report, name, &figures, pairs);
     report_latency(report, name, &latency, &last, &bare_latency);
     report_value(report, name, "frame", frame_bytes, "bytes");
+    report_value(report, name, "backlogs given up", (double)lags, "");
     report_value(report, name, "conflated deliveries", (double)conflated, "");
-    report_value(report, name, "source: sent late", (double)(atomic_load(&s->source.shared->late) - late), "");
+    report_value(report, name, "source: sent late", (double)(atomic_load(&s->source.shared->late) - late),
+                 "");
     report_value(report, name, "source: bus full", (double)(atomic_load(&s->source.shared->full) - full), "");
 }
 
@@ -163,22 +179,17 @@ static enum err_e start_sides(struct sides *s, uint32_t clients)
     config.machines = bench_or(s->bench->options.machines, s->bench, MACHINES, MACHINES);
     config.workers = bench_or(s->bench->options.workers, s->bench, 1, 1);
     enum err_e err = rig_start(&config, &s->rig);
-    if (err != ERR_OK)
-        return err;
+    if (err != ERR_OK) return err;
     err = fan_source_init(&s->source, &s->rig);
-    if (err != ERR_OK)
-        return err;
+    if (err != ERR_OK) return err;
     struct gen_options options = bench_gen(s->bench);
     options.port = s->rig.port;
     options.clients = clients;
     options.table = s->source.table;
     err = fleet_start(&s->fleet, &options);
-    if (err == ERR_OK)
-        err = fleet_wait_live(&s->fleet, LIVE_MS);
-    if (err == ERR_OK)
-        err = fan_source_start(&s->source, &s->fleet, config.other_core);
-    if (err == ERR_OK)
-        err = fan_bare_start(&s->bare, s->bench, config.machines, clients);
+    if (err == ERR_OK) err = fleet_wait_live(&s->fleet, LIVE_MS);
+    if (err == ERR_OK) err = fan_source_start(&s->source, &s->fleet, config.other_core);
+    if (err == ERR_OK) err = fan_bare_start(&s->bare, s->bench, config.machines, clients);
     return err;
 }
 

@@ -38,19 +38,21 @@ static uint64_t system_cpu_ns(const struct rig *rig)
 }
 
 static void report_memory(struct report *report, const char *name, const struct rig *rig, struct sizes before,
-                          uint32_t clients)
+                          uint32_t clients, const char *when)
 {
     struct sizes after = worker_sizes(rig);
     double rss = (double)(after.rss_kib - before.rss_kib) / clients;
     double pss = (double)(after.pss_kib - before.pss_kib) / clients;
-    report_value(report, name, "worker RSS without clients", (double)before.rss_kib / 1024, "MiB");
-    report_value(report, name, "RSS per idle connection", rss, "KiB");
-    report_value(report, name, "PSS per idle connection", pss, "KiB");
+    char metric[64];
+    snprintf(metric, sizeof metric, "RSS per idle connection %s", when);
+    report_value(report, name, metric, rss, "KiB");
+    snprintf(metric, sizeof metric, "PSS per idle connection %s", when);
+    report_value(report, name, metric, pss, "KiB");
 }
 
 /* Over one ping interval and a bit, so that every client is pinged at least once. */
-static void report_pings(struct bench *bench, const char *name, const struct rig *rig, const struct fleet *fleet,
-                         uint32_t window_ms)
+static void report_pings(struct bench *bench, const char *name, const struct rig *rig,
+                         const struct fleet *fleet, uint32_t window_ms)
 {
     struct report *report = &bench->report;
     uint32_t clients = fleet_clients(fleet);
@@ -62,10 +64,11 @@ static void report_pings(struct bench *bench, const char *name, const struct rig
     uint64_t used = system_cpu_ns(rig) - cpu, pings = after.pings - before.pings;
     report_value(report, name, "ping interval", rig->config.ping_interval_ms / 1e3, "s");
     report_value(report, name, "pings answered", (double)pings, "");
-    report_value(report, name, "CPU of workers and broker", (double)used / 1e9 / seconds * 100, "% of a core");
+    report_value(report, name, "CPU of workers and broker", (double)used / 1e9 / seconds * 100,
+                 "% of a core");
     report_check(report, pings >= clients, "%s: %" PRIu64 " pings to %u clients", name, pings, clients);
-    report_check(report, after.closed == 0 && after.live == clients, "%s: %" PRIu64 " of %u still connected", name,
-                 after.live, clients);
+    report_check(report, after.closed == 0 && after.live == clients, "%s: %" PRIu64 " of %u still connected",
+                 name, after.live, clients);
 }
 
 static void with_clients(struct bench *bench, uint32_t clients, uint32_t workers)
@@ -78,10 +81,8 @@ static void with_clients(struct bench *bench, uint32_t clients, uint32_t workers
     fleet = (struct fleet){0};
     snprintf(name, sizeof name, "%u clients; %u workers", clients, workers);
     config.workers = workers;
-    if (workers > 1)
-        config.worker_core = -1;
-    if (bench->options.smoke)
-        config.ping_interval_ms = 1000;
+    if (workers > 1) config.worker_core = -1;
+    if (bench->options.smoke) config.ping_interval_ms = 1000;
     enum err_e err = rig_start(&config, &rig);
     struct sizes before = {0};
     if (err == ERR_OK) {
@@ -91,14 +92,15 @@ static void with_clients(struct bench *bench, uint32_t clients, uint32_t workers
         options.clients = clients;
         err = fleet_start(&fleet, &options);
     }
-    if (err == ERR_OK)
-        err = fleet_wait_live(&fleet, LIVE_MS);
+    if (err == ERR_OK) err = fleet_wait_live(&fleet, LIVE_MS);
     report_check(&bench->report, err == ERR_OK, "%s: not all connected", name);
     if (err == ERR_OK) {
-        report_memory(&bench->report, name, &rig, before, clients);
+        report_value(&bench->report, name, "RSS of the workers without clients",
+                     (double)before.rss_kib / 1024, "MiB");
+        report_memory(&bench->report, name, &rig, before, clients, "at first");
         uint32_t window = config.ping_interval_ms + config.ping_interval_ms / 10 + 500;
         report_pings(bench, name, &rig, &fleet, bench_or(bench->options.duration_ms, bench, window, window));
-        report_memory(&bench->report, name, &rig, before, clients);
+        report_memory(&bench->report, name, &rig, before, clients, "after pings");
     }
     report_check(&bench->report, fleet_stop(&fleet), "a generator did not end cleanly");
     report_check(&bench->report, rig_stop(&rig), "a process of the system did not end cleanly");

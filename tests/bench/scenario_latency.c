@@ -3,7 +3,8 @@
  * One simulated machine, one agent, broker, one worker, N subscribers. The simulator is told to stand elsewhere, the
  * agent's next poll reads it, and all clients get one frame; then nothing happens until the next change. Two clocks look
  * at it: the worker's own histograms (readable at the agent → written to the first / last client), and the bench's
- * (simulator's log → received by the first / last client; all times are CLOCK_MONOTONIC).
+ * (simulator's log → received by the first / last client; all times are CLOCK_MONOTONIC). Beside it the bare sender writes
+ * one frame at a time to as many clients: what 1,000 writes and wake-ups cost on this machine, whoever makes them.
  */
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -11,14 +12,16 @@
 
 #include "bench.h"
 #include "clock.h"
-#include "phase.h"
+#include "fan_setup.h"
 #include "seg_counters.h"
 #include "sim_link.h"
+#include "wakeup.h"
 
 #define POLL_MS     10u
 #define LIVE_MS     60000u
 #define ARRIVE_MS   5000u
 #define CHANGES_MAX 8192u
+#define BARE_RATE   25u
 
 struct latency {
     struct bench *bench;
@@ -34,8 +37,7 @@ static bool wait_events(const struct latency *l, uint32_t events)
     uint64_t deadline = clock_mono_ns(clock_system()) + ARRIVE_MS * NS_PER_MS;
     while (clock_mono_ns(clock_system()) < deadline) {
         uint32_t count = atomic_load_explicit(&shared->event_count, memory_order_acquire);
-        if (count >= events && shared->events[events - 1].seen >= l->clients)
-            return true;
+        if (count >= events && shared->events[events - 1].seen >= l->clients) return true;
         bench_sleep_ms(1);
     }
     return false;
@@ -54,8 +56,7 @@ static uint32_t make_changes(struct latency *l, uint32_t samples)
         char command[80], id[RIG_ID_MAX];
         rig_machine_id(0, id);
         snprintf(command, sizeof command, "set %s position %u", id, 1 + i % 25);
-        if (sim_link_command(&l->rig, command) != ERR_OK || !wait_events(l, before + i + 1))
-            return i;
+        if (sim_link_command(&l->rig, command) != ERR_OK || !wait_events(l, before + i + 1)) return i;
         bench_sleep_ms(pause_ms(i));
     }
     return samples;
@@ -67,17 +68,18 @@ static void add(struct hist *hist, uint64_t from, uint64_t to)
 }
 
 /* Pairs each change the clients saw with the answer of the simulator that first said it. */
-static uint32_t match(const struct latency *l, const struct sim_change *changes, size_t change_count, struct hist hists[4])
+static uint32_t match(const struct latency *l, const struct sim_change *changes, size_t change_count,
+                      struct hist hists[4])
 {
     const struct gen_shared *shared = l->fleet.shared[0];
     uint32_t matched = 0;
     size_t at = 0;
     for (uint32_t i = 0; i < atomic_load(&shared->event_count); i++) {
         const struct gen_event *event = &shared->events[i];
-        while (at < change_count && (changes[at].raw != event->raw || changes[at].position != event->position))
+        while (at < change_count &&
+               (changes[at].raw != event->raw || changes[at].position != event->position))
             at++;
-        if (at == change_count)
-            break;
+        if (at == change_count) break;
         add(&hists[0], changes[at].rx_ns, event->first_ns);
         add(&hists[1], changes[at].rx_ns, event->last_ns);
         add(&hists[2], changes[at].tx_ns, event->first_ns);
@@ -88,7 +90,8 @@ static uint32_t match(const struct latency *l, const struct sim_change *changes,
     return matched;
 }
 
-static void report_quantiles(struct report *report, const char *name, const char *what, const struct hist *hist)
+static void report_quantiles(struct report *report, const char *name, const char *what,
+                             const struct hist *hist)
 {
     static const struct {
         const char *name;
@@ -103,8 +106,8 @@ static void report_quantiles(struct report *report, const char *name, const char
 
 static void report_worker(struct report *report, const char *name, const struct rig *rig)
 {
-    static const char *const metrics[][2] = {{"latency_first", "agent to first write (worker)"},
-                                             {"latency_last", "agent to last write (worker)"}};
+    static const char *const metrics[][2] = {{"state_first_ns", "agent to first write (worker)"},
+                                             {"state_last_ns", "agent to last write (worker)"}};
     for (unsigned i = 0; i < 2; i++)
         for (unsigned k = 0; k < 2; k++) {
             uint64_t ns, count;
@@ -132,10 +135,46 @@ static void report_all(struct latency *l, uint32_t samples, uint32_t done)
     report_worker(report, name, &l->rig);
     struct fleet_counts c = fleet_counts(&l->fleet);
     report_check(report, done == samples, "only %u of %u changes reached every client", done, samples);
-    report_check(report, matched >= done, "only %u of %u changes were found in the simulator's log", matched, done);
+    report_check(report, matched >= done, "only %u of %u changes were found in the simulator's log", matched,
+                 done);
     report_check(report, c.gaps + c.disorder + c.malformed + c.closed == 0,
-                 "gaps %" PRIu64 " out of order %" PRIu64 " malformed %" PRIu64 " closed %" PRIu64, c.gaps, c.disorder,
-                 c.malformed, c.closed);
+                 "gaps %" PRIu64 " out of order %" PRIu64 " malformed %" PRIu64 " closed %" PRIu64, c.gaps,
+                 c.disorder, c.malformed, c.closed);
+}
+
+/* The agents' way to a client wakes the broker's and the worker's threads in turn: their number times this. */
+static void report_wakeups(struct bench *bench, uint32_t samples)
+{
+    static struct hist hist;
+    int a = bench->options.pin ? 0 : -1, b = bench->options.pin ? 1 : -1;
+    if (wakeup_measure(a, b, samples, 30, &hist))
+        report_quantiles(&bench->report, "one wake-up", "of a process on the other core", &hist);
+    if (wakeup_measure(a, a, samples, 30, &hist))
+        report_quantiles(&bench->report, "one wake-up", "of a process on the same core", &hist);
+}
+
+static void run_bare(struct latency *l, uint32_t samples)
+{
+    static struct fan_bare bare;
+    static struct phase phase;
+    struct report *report = &l->bench->report;
+    char name[64];
+    snprintf(name, sizeof name, "%u clients; idle", l->clients);
+    enum err_e err = fan_bare_start(&bare, l->bench, 1, l->clients);
+    report_check(report, err == ERR_OK, "the bare sender did not start");
+    if (err == ERR_OK) {
+        struct subject subject = {&bare.fleet, NULL, &bare.child, bare.shared};
+        atomic_store(&bare.shared->rate, BARE_RATE);
+        phase_begin(&subject, &phase);
+        fan_bare_set(&bare, BARE_RUN);
+        bench_sleep_ms(samples * 1000 / BARE_RATE);
+        fan_bare_set(&bare, BARE_PAUSE);
+        fan_drain(&bare.fleet);
+        phase_end(&subject, &phase);
+        report_quantiles(report, name, "bare: first client", &phase.first);
+        report_quantiles(report, name, "bare: last client", &phase.last);
+    }
+    report_check(report, fan_bare_stop(&bare), "the bare sender did not end cleanly");
 }
 
 static enum err_e start(struct latency *l)
@@ -145,8 +184,7 @@ static enum err_e start(struct latency *l)
     config.agents = true;
     config.poll_ms = config.poll_moving_ms = POLL_MS;
     enum err_e err = rig_start(&config, &l->rig);
-    if (err != ERR_OK)
-        return err;
+    if (err != ERR_OK) return err;
     bench_sleep_ms(500); /* the birth goes to nobody: clients come afterwards */
     struct gen_options options = bench_gen(l->bench);
     options.port = l->rig.port;
@@ -163,8 +201,9 @@ void scenario_latency(struct bench *bench)
     uint32_t samples = bench_or(bench->options.samples, bench, 300, 20);
     enum err_e err = start(&l);
     report_check(&bench->report, err == ERR_OK, "the system did not start");
-    if (err == ERR_OK)
-        report_all(&l, samples, make_changes(&l, samples));
+    if (err == ERR_OK) report_all(&l, samples, make_changes(&l, samples));
     report_check(&bench->report, fleet_stop(&l.fleet), "a generator did not end cleanly");
     report_check(&bench->report, rig_stop(&l.rig), "a process of the system did not end cleanly");
+    run_bare(&l, samples);
+    report_wakeups(bench, bench->options.smoke ? 20 : 150);
 }

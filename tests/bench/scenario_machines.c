@@ -38,7 +38,8 @@ static void report_memory(struct report *report, const char *name, const struct 
 
 static void report_cpu(struct bench *bench, const char *name, const struct rig *rig)
 {
-    uint64_t agents = agents_cpu_ns(rig), broker = procfs_cpu_ns(rig->broker.pid), sim = procfs_cpu_ns(rig->sim.pid);
+    uint64_t agents = agents_cpu_ns(rig), broker = procfs_cpu_ns(rig->broker.pid),
+             sim = procfs_cpu_ns(rig->sim.pid);
     uint64_t begun = clock_mono_ns(clock_system());
     bench_sleep_ms(bench_or(bench->options.duration_ms, bench, 10000, 1000));
     double ns = (double)(clock_mono_ns(clock_system()) - begun);
@@ -57,8 +58,7 @@ static enum err_e wait_agents(const struct rig *rig)
     uint64_t agents = 0;
     for (unsigned tries = 0; tries < 600; tries++) {
         seg_counter(rig->dir, "broker", "agents", &agents);
-        if (agents == rig->config.machines)
-            return ERR_OK;
+        if (agents == rig->config.machines) return ERR_OK;
         bench_sleep_ms(50);
     }
     printf("  the broker knows %" PRIu64 " agents\n", agents);
@@ -77,8 +77,7 @@ void scenario_machines(struct bench *bench)
     snprintf(name, sizeof name, "%u machines; 4 Hz", config.machines);
     uint64_t begun = clock_mono_ns(clock_system());
     enum err_e err = rig_start(&config, &rig);
-    if (err == ERR_OK)
-        err = wait_agents(&rig);
+    if (err == ERR_OK) err = wait_agents(&rig);
     report_check(&bench->report, err == ERR_OK, "the system did not start");
     if (err == ERR_OK) {
         double seconds = (double)(clock_mono_ns(clock_system()) - begun) / 1e9;

@@ -26,15 +26,17 @@ static void measure(struct bench *bench, struct fan_bare *bare, uint32_t clients
     fan_drain(&bare->fleet);
     snprintf(name, sizeof name, "%u clients; %u per send", clients, batch);
     report_value(&bench->report, name, "bare deliveries/s", phase_deliveries_per_second(&phase), "1/s");
-    report_value(&bench->report, name, "bare deliveries per CPU-second", phase_deliveries_per_cpu_second(&phase), "1/s");
-    report_value(&bench->report, name, "generator CPU", (double)phase.gen_cpu_ns / 1e9 / phase.seconds, "cores");
+    report_value(&bench->report, name, "bare deliveries per CPU-second",
+                 phase_deliveries_per_cpu_second(&phase), "1/s");
+    report_value(&bench->report, name, "generator CPU", (double)phase.gen_cpu_ns / 1e9 / phase.seconds,
+                 "cores");
     report_value(&bench->report, name, "other CPU", phase_other_cpu(&phase), "cores");
     report_value(&bench->report, name, "frame", phase_frame_bytes(&phase), "bytes");
     const struct fleet_counts *c = &phase.counts;
     report_check(&bench->report, c->deliveries > 0, "%s: nothing was delivered", name);
     report_check(&bench->report, c->gaps + c->lost + c->disorder + c->malformed + c->others == 0,
-                 "%s: gaps %lu lost %lu disorder %lu malformed %lu others %lu", name, c->gaps, c->lost, c->disorder,
-                 c->malformed, c->others);
+                 "%s: gaps %lu lost %lu disorder %lu malformed %lu others %lu", name, c->gaps, c->lost,
+                 c->disorder, c->malformed, c->others);
 }
 
 static void with_clients(struct bench *bench, uint32_t clients)
@@ -51,6 +53,5 @@ static void with_clients(struct bench *bench, uint32_t clients)
 void scenario_selftest(struct bench *bench)
 {
     with_clients(bench, bench_or(bench->options.clients, bench, 1000, 50));
-    if (bench->options.clients == 0 && !bench->options.smoke)
-        with_clients(bench, 10000);
+    if (bench->options.clients == 0 && !bench->options.smoke) with_clients(bench, 10000);
 }

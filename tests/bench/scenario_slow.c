@@ -27,7 +27,7 @@ struct slow {
 
 struct slow_phase {
     struct phase phase;
-    uint64_t rss_kib, closed;
+    uint64_t rss_kib, closed, lags;
     bool ok;
 };
 
@@ -113,20 +113,17 @@ static enum err_e start(struct slow *s)
     struct rig_config config = bench_rig(s->bench);
     config.machines = MACHINES;
     enum err_e err = rig_start(&config, &s->rig);
-    if (err == ERR_OK)
-        err = fan_source_init(&s->source, &s->rig);
-    if (err != ERR_OK)
-        return err;
+    if (err == ERR_OK) err = fan_source_init(&s->source, &s->rig);
+    if (err != ERR_OK) return err;
     atomic_store(&s->source.shared->rate, s->bench->options.rate_given ? s->bench->options.rate
-                                          : s->bench->options.smoke   ? 500
-                                                                      : 1000);
+                                          : s->bench->options.smoke    ? 500
+                                                                       : 1000);
     struct gen_options options = bench_gen(s->bench);
     options.port = s->rig.port;
     options.clients = s->clients - s->others;
     options.table = s->source.table;
     err = fleet_start(&s->readers, &options);
-    if (err == ERR_OK)
-        err = fleet_wait_live(&s->readers, LIVE_MS);
+    if (err == ERR_OK) err = fleet_wait_live(&s->readers, LIVE_MS);
     return err == ERR_OK ? fan_source_start(&s->source, &s->readers, config.other_core) : err;
 }
 

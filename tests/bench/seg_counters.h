@@ -8,4 +8,5 @@
 bool seg_counter(const char *runtime_dir, const char *segment, const char *name, uint64_t *value);
 
 /* Quantile of a histogram since the process began, in ns; *count: its values. */
-bool seg_quantile(const char *runtime_dir, const char *segment, const char *name, double q, uint64_t *ns, uint64_t *count);
+bool seg_quantile(const char *runtime_dir, const char *segment, const char *name, double q, uint64_t *ns,
+                  uint64_t *count);

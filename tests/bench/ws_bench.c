@@ -4,6 +4,7 @@
  *     ws_bench churn [CONNECTIONS]      the same while so many other connections stand
  *     ws_bench idle [CONNECTIONS]       resident memory of the server per idle connection
  *     ws_bench send [CONNECTIONS]       frames of 150 bytes per CPU-second, in batches of 1, 8 and 32
+ *     ws_bench flood                    CPU seconds of the server per CPU second of a client that floods it
  *
  * Server and client are two processes; figures are per CPU-second of the server process, so that a busy machine
  * shifts them little. Noria's stack and the bare server run in turns and medians are compared; the bare server does
@@ -35,8 +36,10 @@
 #define FRAME_PAYLOAD 146u /* 150 bytes with its header */
 #define HEAD                                                                                                 \
     "GET / HTTP/1.1\r\nHost: 127.0.0.1:8765\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"                \
-    "Origin: http://127.0.0.1:8000\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:109.0) Gecko/20100101\r\n" \
-    "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\nAccept-Encoding: gzip, deflate, br\r\n" \
+    "Origin: http://127.0.0.1:8000\r\nUser-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:109.0) "                \
+    "Gecko/20100101\r\n"                                                                                     \
+    "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\nAccept-Encoding: gzip, "        \
+    "deflate, br\r\n"                                                                                        \
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 #define ANSWER                                                                                               \
     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"                      \
@@ -44,8 +47,7 @@
 
 static void check(bool good, const char *what)
 {
-    if (good)
-        return;
+    if (good) return;
     perror(what);
     exit(1);
 }
@@ -182,8 +184,7 @@ static bool on_open(void *arg, struct ws_conn *conn, const struct gate_request *
     struct noria *noria = arg;
     (void)request;
     (void)listener;
-    if (noria->conns != NULL)
-        noria->conns[noria->count++] = conn;
+    if (noria->conns != NULL) noria->conns[noria->count++] = conn;
     noria->opened++;
     return true;
 }
@@ -282,8 +283,7 @@ static double bare_handshakes(int listen_fd, unsigned standing, unsigned total)
         bool begun = opened >= standing;
         for (int i = 0; i < n; i++)
             bare_event(epoll_fd, listen_fd, events[i].data.fd, &opened, &closed);
-        if (!begun && opened >= standing)
-            before = cpu_seconds();
+        if (!begun && opened >= standing) before = cpu_seconds();
     }
     return cpu_seconds() - before;
 }
@@ -298,7 +298,8 @@ struct shared {
 };
 
 /* Runs `server` in a child pinned to CPU 1 and `client` in another on CPU 0; returns what the server printed. */
-static double run_pair(struct shared *shared, double (*server)(struct shared *), void (*client)(struct shared *))
+static double run_pair(struct shared *shared, double (*server)(struct shared *),
+                       void (*client)(struct shared *))
 {
     int result[2];
     double value = 0;
@@ -477,6 +478,56 @@ static void do_sink(struct shared *shared)
     client_sink(shared->port, shared->count, shared->ready[1]);
 }
 
+/* --- flooding -------------------------------------------------------------------------------------------------------- */
+
+#define FLOOD_BYTES (256u << 20)
+
+/* Messages of `batch` bytes, one behind the other in one block of about 256 KiB, sent again and again. */
+static void do_flood(struct shared *shared)
+{
+    static unsigned char block[1 << 19];
+    size_t len = 0, sent = 0;
+    int fd = client_connect(shared->port, 0);
+    client_read_101(fd);
+    while (len < 1 << 18) {
+        unsigned char *frame = block + len;
+        size_t header = shared->batch < 126 ? 6 : shared->batch < 65536 ? 8 : 14;
+        frame[0] = 0x82;
+        frame[1] = shared->batch < 126 ? (unsigned char)(0x80 | shared->batch) : header == 8 ? 0xfe : 0xff;
+        for (size_t i = 0, bytes = header - 6; i < bytes; i++)
+            frame[2 + i] = (unsigned char)((uint64_t)shared->batch >> (8 * (bytes - 1 - i)));
+        memcpy(frame + header - 4, "mask", 4);
+        memset(frame + header, 'x', shared->batch);
+        len += header + shared->batch;
+    }
+    double before = cpu_seconds();
+    while (sent < FLOOD_BYTES) {
+        ssize_t n = send(fd, block, len, MSG_NOSIGNAL); /* a blocking socket takes all */
+        check(n == (ssize_t)len, "flood");
+        sent += len;
+    }
+    double used = cpu_seconds() - before;
+    check(write(shared->ready[1], &used, sizeof used) == sizeof used, "ready");
+}
+
+static double serve_flood(struct shared *shared)
+{
+    struct noria noria = {0};
+    noria_start(&noria, shared->listen_fd);
+    while (noria.opened < 1)
+        uv_run(&noria.loop, UV_RUN_ONCE);
+    double before = cpu_seconds(), theirs;
+    while (noria.closed < 1)
+        uv_run(&noria.loop, UV_RUN_ONCE);
+    double ours = cpu_seconds() - before;
+    check(read(shared->ready[0], &theirs, sizeof theirs) == sizeof theirs, "ready");
+    printf(
+        "flood of messages of %6u bytes: server %.3f s, client %.3f s, ratio %.1f, %.0f MB per CPU-second\n",
+        shared->batch, ours, theirs, ours / theirs, FLOOD_BYTES / ours / 1e6);
+    fflush(stdout);
+    return ours / theirs;
+}
+
 int main(int argc, char **argv)
 {
     const char *mode = argc > 1 ? argv[1] : "";
@@ -505,8 +556,15 @@ int main(int argc, char **argv)
             snprintf(what, sizeof what, "deliveries per CPU-second, batches of %u", batches[i]);
             compare(&shared, what, serve_sends, do_sink);
         }
+    } else if (strcmp(mode, "flood") == 0) {
+        static const unsigned sizes[] = {10, 100, 1000, 65536};
+        for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+            shared.batch = sizes[i];
+            run_pair(&shared, serve_flood, do_flood);
+        }
     } else {
-        fprintf(stderr, "usage: ws_bench handshakes [ROUNDS] | churn [CONNECTIONS] | idle [CONNECTIONS] | send [CONNECTIONS]\n");
+        fprintf(stderr, "usage: ws_bench handshakes [ROUNDS] | churn [CONNECTIONS] | idle [CONNECTIONS] | "
+                        "send [CONNECTIONS] | flood\n");
         return 2;
     }
     return 0;

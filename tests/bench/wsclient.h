@@ -24,4 +24,5 @@ enum err_e wsclient_send(struct wsclient *client, const char *text);
  * ERR_MALFORMED. */
 enum err_e wsclient_recv(struct wsclient *client, char *text, size_t cap, uint32_t timeout_ms);
 /* Reads on until a text contains `word`; other texts are dropped. */
-enum err_e wsclient_expect(struct wsclient *client, const char *word, char *text, size_t cap, uint32_t timeout_ms);
+enum err_e wsclient_expect(struct wsclient *client, const char *word, char *text, size_t cap,
+                           uint32_t timeout_ms);

@@ -30,7 +30,8 @@ static void iso8601_agrees_with_the_c_library(void **state)
             time_t seconds = (time_t)(days[i] * 86400 + ms / 1000);
             struct tm tm;
             clock_iso8601(days[i] * 86400000 + ms, mine);
-            assert_int_not_equal(strftime(theirs, sizeof theirs, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &tm)), 0);
+            assert_int_not_equal(
+                strftime(theirs, sizeof theirs, "%Y-%m-%dT%H:%M:%S", gmtime_r(&seconds, &tm)), 0);
             snprintf(millis, sizeof millis, ".%03uZ", (unsigned)(ms % 1000));
             strcat(theirs, millis);
             assert_string_equal(mine, theirs);
@@ -91,8 +92,12 @@ static void json_strings(void **state)
     (void)state;
     char memory[128];
     struct out out = out_init(memory, sizeof memory);
-    out_json_string(&out, "a\"b\\c\n\r\t\x01\x1f\x7f" "é", 13);
-    static const char expected[] = "\"a\\\"b\\\\c\\n\\r\\t\\u0001\\u001f\x7f" "é\"";
+    out_json_string(&out,
+                    "a\"b\\c\n\r\t\x01\x1f\x7f"
+                    "é",
+                    13);
+    static const char expected[] = "\"a\\\"b\\\\c\\n\\r\\t\\u0001\\u001f\x7f"
+                                   "é\"";
     assert_int_equal(out.len, sizeof expected - 1);
     assert_memory_equal(memory, expected, out.len);
 }

@@ -123,7 +123,8 @@ static void client_frames_unmask_to_their_payload(void **state)
     for (size_t i = 0; i < 70000; i++)
         payload[i] = (unsigned char)(i * 7);
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        size_t len = sizes[i], total = frame_client(out, len + FRAME_CLIENT_HEAD, 1, payload, len, 0x11223344);
+        size_t len = sizes[i],
+               total = frame_client(out, len + FRAME_CLIENT_HEAD, 1, payload, len, 0x11223344);
         size_t head = total - len;
         assert_int_equal(head, len < 126 ? 6 : len <= 0xffff ? 8 : 14);
         assert_int_equal(out[0], 0x81);

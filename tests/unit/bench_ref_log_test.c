@@ -20,23 +20,25 @@ struct text {
 static struct text state_frame(unsigned machine, unsigned position, unsigned raw, unsigned long seq)
 {
     struct text text;
-    text.len = (size_t)snprintf((char *)text.bytes, sizeof text.bytes,
-                                "{\"type\":\"status_broadcast\",\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"status\":{"
-                                "\"bench_%u\":{\"status\":{},\"position\":%u,\"raw_status\":%u,"
-                                "\"connection_status\":\"connected\"}},\"seq\":\"0badcafe-%lu\"}",
-                                machine, position, raw, seq);
+    text.len = (size_t)snprintf(
+        (char *)text.bytes, sizeof text.bytes,
+        "{\"type\":\"status_broadcast\",\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"status\":{"
+        "\"bench_%u\":{\"status\":{},\"position\":%u,\"raw_status\":%u,"
+        "\"connection_status\":\"connected\"}},\"seq\":\"0badcafe-%lu\"}",
+        machine, position, raw, seq);
     return text;
 }
 
 static struct text snapshot_frame(unsigned long seq)
 {
     struct text text;
-    text.len = (size_t)snprintf((char *)text.bytes, sizeof text.bytes,
-                                "{\"type\":\"status_broadcast\",\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"status\":{"
-                                "\"bench_0\":{\"status\":{},\"position\":1,\"raw_status\":2,\"connection_status\":\"connected\"},"
-                                "\"bench_1\":{\"status\":{},\"position\":1,\"raw_status\":2,\"connection_status\":\"connected\"}},"
-                                "\"seq\":\"0badcafe-%lu\"}",
-                                seq);
+    text.len = (size_t)snprintf(
+        (char *)text.bytes, sizeof text.bytes,
+        "{\"type\":\"status_broadcast\",\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"status\":{"
+        "\"bench_0\":{\"status\":{},\"position\":1,\"raw_status\":2,\"connection_status\":\"connected\"},"
+        "\"bench_1\":{\"status\":{},\"position\":1,\"raw_status\":2,\"connection_status\":\"connected\"}},"
+        "\"seq\":\"0badcafe-%lu\"}",
+        seq);
     return text;
 }
 
@@ -68,8 +70,7 @@ static int tear_down(void **state)
 static struct ref_place take(struct fixture *f, uint64_t *cursor, struct text text)
 {
     struct ref *ref = ref_log_follow(&f->log, cursor, text.bytes, text.len);
-    if (ref != NULL)
-        return (struct ref_place){REF_KNOWN, ref, 0};
+    if (ref != NULL) return (struct ref_place){REF_KNOWN, ref, 0};
     return ref_log_place(&f->log, cursor, text.bytes, text.len);
 }
 
@@ -90,7 +91,8 @@ static void the_text_is_read(void **state)
     assert_int_equal(said.position, 200);
     assert_int_equal(said.raw, 218);
     assert_int_equal(said.seq, 123456789);
-    static const char other[] = "{\"type\":\"pong\",\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"0badcafe-7\"}";
+    static const char other[] =
+        "{\"type\":\"pong\",\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"0badcafe-7\"}";
     assert_false(ref_parse((const unsigned char *)other, sizeof other - 1, &said));
 }
 

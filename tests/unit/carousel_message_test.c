@@ -28,16 +28,19 @@ static bool parse(const char *text)
 static void the_documents_messages(void **state)
 {
     (void)state;
-    assert_true(parse("{\"type\":\"get_status\",\"machine_id\":\"a\",\"timestamp\":\"2025-01-27T10:30:00.000Z\"}"));
+    assert_true(
+        parse("{\"type\":\"get_status\",\"machine_id\":\"a\",\"timestamp\":\"2025-01-27T10:30:00.000Z\"}"));
     assert_int_equal(message.type, CAROUSEL_GET_STATUS);
     assert_true(message.has_machine);
     assert_string_equal(message.machine.text, "a");
-    assert_true(parse("{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":{\"command\":1,\"argument\":25}}"));
+    assert_true(parse(
+        "{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":{\"command\":1,\"argument\":25}}"));
     assert_int_equal(message.type, CAROUSEL_SEND_COMMAND);
     assert_int_equal(message.command, 1);
     assert_int_equal(message.argument, 25);
     assert_int_equal(message.deadline_ms, -1);
-    assert_true(parse("{\"type\":\"subscribe\",\"subscription_type\":\"status_updates\",\"machine_ids\":[\"a\",\"b\"]}"));
+    assert_true(parse(
+        "{\"type\":\"subscribe\",\"subscription_type\":\"status_updates\",\"machine_ids\":[\"a\",\"b\"]}"));
     assert_int_equal(message.subscription, CAROUSEL_STATUS_UPDATES);
     assert_false(message.all_machines);
     assert_int_equal(message.id_count, 2);
@@ -51,14 +54,16 @@ static void the_documents_messages(void **state)
 static void flat_commands_and_options(void **state)
 {
     (void)state;
-    assert_true(parse("{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":0,\"request_id\":\"r\",\"deadline_ms\":1500}"));
+    assert_true(parse("{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":0,\"request_id\":\"r\","
+                      "\"deadline_ms\":1500}"));
     assert_int_equal(message.command, 0);
     assert_int_equal(message.argument, -1);
     assert_string_equal(message.request_id, "r");
     assert_int_equal(message.deadline_ms, 1500);
     assert_true(parse("{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":255,\"argument\":0}"));
     assert_int_equal(message.argument, 0);
-    assert_true(parse("{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":9,\"argument\":null,\"request_id\":null}"));
+    assert_true(parse("{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":9,\"argument\":null,"
+                      "\"request_id\":null}"));
     assert_int_equal(message.argument, -1);
     assert_true(parse("{\"type\":\"subscribe\",\"machine_ids\":null}"));
     assert_true(message.all_machines);
@@ -85,29 +90,48 @@ static void every_mistake_names_its_member(void **state)
         {"{}", CODE_INVALID_MESSAGE_FORMAT, "type: missing"},
         {"{\"type\":1}", CODE_INVALID_MESSAGE_FORMAT, "type: expected a string"},
         {"{\"type\":\"fly\"}", CODE_INVALID_MESSAGE_FORMAT, "type: unknown \"fly\""},
-        {"{\"type\":\"get_status\",\"machine_id\":1}", CODE_INVALID_MESSAGE_FORMAT, "machine_id: expected a string"},
+        {"{\"type\":\"get_status\",\"machine_id\":1}", CODE_INVALID_MESSAGE_FORMAT,
+         "machine_id: expected a string"},
         {"{\"type\":\"send_command\",\"command\":1}", CODE_INVALID_MESSAGE_FORMAT, "machine_id: missing"},
         {"{\"type\":\"send_command\",\"machine_id\":\"a\"}", CODE_INVALID_MESSAGE_FORMAT, "command: missing"},
-        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":{}}", CODE_INVALID_MESSAGE_FORMAT, "command: missing"},
-        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":true}", CODE_INVALID_COMMAND, "command: expected an integer"},
-        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":\"1\"}", CODE_INVALID_COMMAND, "command: expected an integer"},
-        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":1.0}", CODE_INVALID_COMMAND, "command: expected an integer"},
-        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":-1}", CODE_INVALID_COMMAND, "command: expected an integer"},
-        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":256}", CODE_INVALID_COMMAND, "command: expected an integer"},
-        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":1,\"argument\":1.0}", CODE_INVALID_COMMAND, "argument: expected"},
-        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":1,\"argument\":256}", CODE_INVALID_COMMAND, "argument: expected"},
-        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":1,\"argument\":99999999999999999999}", CODE_INVALID_MESSAGE_FORMAT, "Invalid JSON"},
-        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":1}", CODE_INVALID_COMMAND, "argument: missing"},
-        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":0,\"request_id\":5}", CODE_INVALID_MESSAGE_FORMAT, "request_id: expected a string"},
-        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":0,\"deadline_ms\":0}", CODE_INVALID_MESSAGE_FORMAT, "deadline_ms: expected"},
-        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":0,\"deadline_ms\":1e3}", CODE_INVALID_MESSAGE_FORMAT, "deadline_ms: expected"},
-        {"{\"type\":\"subscribe\",\"subscription_type\":\"all\"}", CODE_INVALID_MESSAGE_FORMAT, "subscription_type: expected"},
-        {"{\"type\":\"subscribe\",\"subscription_type\":[]}", CODE_INVALID_MESSAGE_FORMAT, "subscription_type: expected a string"},
-        {"{\"type\":\"subscribe\",\"machine_ids\":\"a\"}", CODE_INVALID_MESSAGE_FORMAT, "machine_ids: expected an array"},
-        {"{\"type\":\"subscribe\",\"machine_ids\":[\"a\",7]}", CODE_INVALID_MESSAGE_FORMAT, "machine_ids[1]: expected a string"},
+        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":{}}", CODE_INVALID_MESSAGE_FORMAT,
+         "command: missing"},
+        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":true}", CODE_INVALID_COMMAND,
+         "command: expected an integer"},
+        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":\"1\"}", CODE_INVALID_COMMAND,
+         "command: expected an integer"},
+        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":1.0}", CODE_INVALID_COMMAND,
+         "command: expected an integer"},
+        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":-1}", CODE_INVALID_COMMAND,
+         "command: expected an integer"},
+        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":256}", CODE_INVALID_COMMAND,
+         "command: expected an integer"},
+        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":1,\"argument\":1.0}",
+         CODE_INVALID_COMMAND, "argument: expected"},
+        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":1,\"argument\":256}",
+         CODE_INVALID_COMMAND, "argument: expected"},
+        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":1,\"argument\":99999999999999999999}",
+         CODE_INVALID_MESSAGE_FORMAT, "Invalid JSON"},
+        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":1}", CODE_INVALID_COMMAND,
+         "argument: missing"},
+        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":0,\"request_id\":5}",
+         CODE_INVALID_MESSAGE_FORMAT, "request_id: expected a string"},
+        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":0,\"deadline_ms\":0}",
+         CODE_INVALID_MESSAGE_FORMAT, "deadline_ms: expected"},
+        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":0,\"deadline_ms\":1e3}",
+         CODE_INVALID_MESSAGE_FORMAT, "deadline_ms: expected"},
+        {"{\"type\":\"subscribe\",\"subscription_type\":\"all\"}", CODE_INVALID_MESSAGE_FORMAT,
+         "subscription_type: expected"},
+        {"{\"type\":\"subscribe\",\"subscription_type\":[]}", CODE_INVALID_MESSAGE_FORMAT,
+         "subscription_type: expected a string"},
+        {"{\"type\":\"subscribe\",\"machine_ids\":\"a\"}", CODE_INVALID_MESSAGE_FORMAT,
+         "machine_ids: expected an array"},
+        {"{\"type\":\"subscribe\",\"machine_ids\":[\"a\",7]}", CODE_INVALID_MESSAGE_FORMAT,
+         "machine_ids[1]: expected a string"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        if (parse(rows[i].text) || problem.code != rows[i].code || strstr(problem.text, rows[i].says) != problem.text)
+        if (parse(rows[i].text) || problem.code != rows[i].code ||
+            strstr(problem.text, rows[i].says) != problem.text)
             fail_msg("%s → %s %s", rows[i].text, command_code_name(problem.code), problem.text);
     }
 }
@@ -115,7 +139,8 @@ static void every_mistake_names_its_member(void **state)
 static void a_mistake_tells_machine_and_request_where_they_were_readable(void **state)
 {
     (void)state;
-    assert_false(parse("{\"type\":\"send_command\",\"machine_id\":\"a\",\"request_id\":\"r1\",\"command\":256}"));
+    assert_false(
+        parse("{\"type\":\"send_command\",\"machine_id\":\"a\",\"request_id\":\"r1\",\"command\":256}"));
     assert_string_equal(problem.machine.text, "a");
     assert_string_equal(problem.request_id, "r1");
     assert_false(parse("{}"));
@@ -150,7 +175,8 @@ static void damaged_messages_never_read_outside(void **state)
 {
     (void)state;
     static const char *const seeds[] = {
-        "{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":{\"command\":1,\"argument\":25},\"request_id\":\"é\"}",
+        "{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":{\"command\":1,\"argument\":25},"
+        "\"request_id\":\"é\"}",
         "{\"type\":\"subscribe\",\"subscription_type\":\"all_events\",\"machine_ids\":[\"a\",\"b\"]}",
     };
     srand(99);

@@ -23,6 +23,7 @@
 struct seen_outcome {
     struct wire_outcome wire; /* its texts are gone */
     char text[80], request_id[80];
+    size_t states_before; /* how many states had come when it came */
 };
 
 struct fake_broker {
@@ -67,7 +68,8 @@ static inline void broker_on_hello(struct fake_broker *b, const struct wire_mess
                               .refused.reason = wire_text("another agent has this machine")};
     struct wire_message *answer = b->refuse ? &no : &ok;
     answer->broker_gen = b->gen;
-    if (!b->mute) bus_router_send(b->router, &b->agent, answer);
+    if (!b->mute)
+        bus_router_send(b->router, &b->agent, answer);
 }
 
 static inline void broker_on_heartbeat(struct fake_broker *b, const struct wire_heartbeat *heartbeat)
@@ -88,9 +90,11 @@ static inline void broker_on_outcome(struct fake_broker *b, const struct wire_ou
     assert_true(b->outcome_count < BROKER_OUTCOMES_MAX);
     struct seen_outcome *seen = &b->outcomes[b->outcome_count++];
     seen->wire = *outcome;
+    seen->states_before = b->state_count;
     wire_text_copy(outcome->text, seen->text, sizeof seen->text);
     wire_text_copy(outcome->request_id, seen->request_id, sizeof seen->request_id);
-    if (!b->keep_acks) broker_ack(b, outcome->agent_gen, outcome->outcome_seq);
+    if (!b->keep_acks)
+        broker_ack(b, outcome->agent_gen, outcome->outcome_seq);
 }
 
 static inline void broker_on_message(void *arg, const struct bus_identity *from, int connection,
@@ -99,7 +103,8 @@ static inline void broker_on_message(void *arg, const struct bus_identity *from,
     struct fake_broker *b = arg;
     (void)connection;
     b->agent = *from;
-    if (message->type != WIRE_HELLO) assert_int_equal(message->broker_gen, b->gen);
+    if (message->type != WIRE_HELLO)
+        assert_int_equal(message->broker_gen, b->gen);
     switch (message->type) {
     case WIRE_HELLO:
         broker_on_hello(b, message);

@@ -24,16 +24,16 @@
 #include "tail.h"
 #include "ws_frame.h"
 
-#define MACHINES 6
-#define CLIENTS  24
+#define MACHINES  6
+#define CLIENTS   24
 #define HEARD_MAX (4u * 1024u * 1024u)
 
 /* --- a played socket ----------------------------------------------------------------------------------------------- */
 
 struct socket {
     struct client client;
-    size_t room;       /* bytes it still takes */
-    bool remainder;    /* a frame was taken in part: full until drained */
+    size_t room;    /* bytes it still takes */
+    bool remainder; /* a frame was taken in part: full until drained */
     bool closed;
     unsigned close_code;
     unsigned char *heard;
@@ -98,8 +98,9 @@ struct stage {
 };
 
 /* As a dialect would: "S<slot>=<position>;" per machine, in one text frame. */
-static size_t write_states(void *arg, const struct client *client, const struct mirror_machine *const *machines,
-                           uint32_t count, uint64_t position, void *frame, size_t cap)
+static size_t write_states(void *arg, const struct client *client,
+                           const struct mirror_machine *const *machines, uint32_t count, uint64_t position,
+                           void *frame, size_t cap)
 {
     (void)arg;
     (void)client;

@@ -29,13 +29,16 @@ static void state_broadcast(void **state)
 {
     (void)state;
     unsigned char memory[FRAMES_CAROUSEL_MAX];
-    static const char text[] = "\"status\":{},\"position\":null,\"raw_status\":null,\"connection_status\":\"disconnected\"";
+    static const char text[] =
+        "\"status\":{},\"position\":null,\"raw_status\":null,\"connection_status\":\"disconnected\"";
     uint32_t at;
     struct frame_bytes frame =
         frames_carousel_state(memory, sizeof memory, "a.b", text, sizeof text - 1, WALL_MS, seq, &at);
-    payload_is(frame, "{\"type\":\"status_broadcast\",\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"status\":{\"a.b\":{"
-                      "\"status\":{},\"position\":null,\"raw_status\":null,\"connection_status\":\"disconnected\""
-                      "}},\"seq\":\"00c0ffee-1234\"}");
+    payload_is(
+        frame,
+        "{\"type\":\"status_broadcast\",\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"status\":{\"a.b\":{"
+        "\"status\":{},\"position\":null,\"raw_status\":null,\"connection_status\":\"disconnected\""
+        "}},\"seq\":\"00c0ffee-1234\"}");
     assert_memory_equal(frame.at + at, text, sizeof text - 1);
 }
 
@@ -45,28 +48,32 @@ static void results(void **state)
 {
     (void)state;
     unsigned char memory[FRAMES_CAROUSEL_MAX];
-    payload_is(frames_carousel_result(memory, sizeof memory, &move, CODE_NONE, "", WALL_MS, seq),
-               "{\"type\":\"command_result\",\"machine_id\":\"m\",\"success\":true,\"data\":{\"command_sent\":1,"
-               "\"argument\":25,\"result\":\"Comando ejecutado correctamente\"},\"request_id\":\"req \\\"1\\\"\","
-               "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
-    payload_is(frames_carousel_result(memory, sizeof memory, &plain, CODE_OUTCOME_UNKNOWN, "gone", WALL_MS, seq),
-               "{\"type\":\"command_result\",\"machine_id\":\"m\",\"success\":false,\"data\":{\"command_sent\":9,"
-               "\"argument\":null,\"result\":\"gone\"},\"code\":\"OUTCOME_UNKNOWN\","
-               "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
+    payload_is(
+        frames_carousel_result(memory, sizeof memory, &move, CODE_NONE, "", WALL_MS, seq),
+        "{\"type\":\"command_result\",\"machine_id\":\"m\",\"success\":true,\"data\":{\"command_sent\":1,"
+        "\"argument\":25,\"result\":\"Comando ejecutado correctamente\"},\"request_id\":\"req \\\"1\\\"\","
+        "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
+    payload_is(
+        frames_carousel_result(memory, sizeof memory, &plain, CODE_OUTCOME_UNKNOWN, "gone", WALL_MS, seq),
+        "{\"type\":\"command_result\",\"machine_id\":\"m\",\"success\":false,\"data\":{\"command_sent\":9,"
+        "\"argument\":null,\"result\":\"gone\"},\"code\":\"OUTCOME_UNKNOWN\","
+        "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
 }
 
 static void completions(void **state)
 {
     (void)state;
     unsigned char memory[FRAMES_CAROUSEL_MAX];
-    payload_is(frames_carousel_completed(memory, sizeof memory, &move, true, 25, 1234, WALL_MS, seq),
-               "{\"type\":\"command_completed\",\"machine_id\":\"m\",\"command\":{\"command\":1,\"argument\":25},"
-               "\"success\":true,\"position\":25,\"elapsed_ms\":1234,\"request_id\":\"req \\\"1\\\"\","
-               "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
-    payload_is(frames_carousel_completed(memory, sizeof memory, &plain, false, -1, 0, WALL_MS, seq),
-               "{\"type\":\"command_completed\",\"machine_id\":\"m\",\"command\":{\"command\":9,\"argument\":null},"
-               "\"success\":false,\"position\":null,\"elapsed_ms\":0,"
-               "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
+    payload_is(
+        frames_carousel_completed(memory, sizeof memory, &move, true, 25, 1234, WALL_MS, seq),
+        "{\"type\":\"command_completed\",\"machine_id\":\"m\",\"command\":{\"command\":1,\"argument\":25},"
+        "\"success\":true,\"position\":25,\"elapsed_ms\":1234,\"request_id\":\"req \\\"1\\\"\","
+        "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
+    payload_is(
+        frames_carousel_completed(memory, sizeof memory, &plain, false, -1, 0, WALL_MS, seq),
+        "{\"type\":\"command_completed\",\"machine_id\":\"m\",\"command\":{\"command\":9,\"argument\":null},"
+        "\"success\":false,\"position\":null,\"elapsed_ms\":0,"
+        "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
 }
 
 static void errors_and_alarms(void **state)
@@ -100,7 +107,8 @@ static void the_longest_of_everything_fits(void **state)
 {
     (void)state;
     unsigned char memory[FRAMES_CAROUSEL_MAX];
-    char id[MACHINE_ID_MAX + 1] = {0}, request[REQUEST_ID_MAX + 1] = {0}, text[MACHINE_TEXT_MAX], reason[201] = {0};
+    char id[MACHINE_ID_MAX + 1] = {0}, request[REQUEST_ID_MAX + 1] = {0}, text[MACHINE_TEXT_MAX],
+                             reason[201] = {0};
     uint32_t at;
     memset(id, 1, MACHINE_ID_MAX); /* six bytes each once escaped */
     memset(request, 1, REQUEST_ID_MAX);
@@ -108,10 +116,17 @@ static void the_longest_of_everything_fits(void **state)
     memset(text, 'x', sizeof text);
     struct carousel_command longest = {id, request, 255, 255};
     struct frames_seq last = {UINT32_MAX, UINT64_MAX};
-    assert_true(frames_carousel_state(memory, sizeof memory, id, text, sizeof text, UINT64_MAX, last, &at).len > 0);
-    assert_true(frames_carousel_result(memory, sizeof memory, &longest, CODE_OUTCOME_UNKNOWN, reason, WALL_MS, last).len > 0);
-    assert_true(frames_carousel_error(memory, sizeof memory, &longest, CODE_INTERLOCK, reason, WALL_MS, last).len > 0);
-    assert_true(frames_carousel_completed(memory, sizeof memory, &longest, true, 255, UINT64_MAX, WALL_MS, last).len > 0);
+    assert_true(
+        frames_carousel_state(memory, sizeof memory, id, text, sizeof text, UINT64_MAX, last, &at).len > 0);
+    assert_true(
+        frames_carousel_result(memory, sizeof memory, &longest, CODE_OUTCOME_UNKNOWN, reason, WALL_MS, last)
+            .len > 0);
+    assert_true(
+        frames_carousel_error(memory, sizeof memory, &longest, CODE_INTERLOCK, reason, WALL_MS, last).len >
+        0);
+    assert_true(
+        frames_carousel_completed(memory, sizeof memory, &longest, true, 255, UINT64_MAX, WALL_MS, last).len >
+        0);
 }
 
 static void headers_of_every_length_class(void **state)

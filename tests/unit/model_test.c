@@ -29,10 +29,12 @@ static void standard_shows_the_documents_examples(void **state)
 {
     (void)state;
     const struct profile *p = profile_builtin("standard");
-    assert_string_equal(json_of(p, 218), "{\"READY\":\"OK\",\"RUN\":\"Detenido\",\"MODO_OPERACION\":\"Remoto\","
-                                         "\"ALARMA\":\"Desactivada\"}");
-    assert_string_equal(json_of(p, 219), "{\"READY\":\"OK\",\"RUN\":\"En movimiento\",\"MODO_OPERACION\":\"Remoto\","
-                                         "\"ALARMA\":\"Desactivada\"}");
+    assert_string_equal(json_of(p, 218),
+                        "{\"READY\":\"OK\",\"RUN\":\"Detenido\",\"MODO_OPERACION\":\"Remoto\","
+                        "\"ALARMA\":\"Desactivada\"}");
+    assert_string_equal(json_of(p, 219),
+                        "{\"READY\":\"OK\",\"RUN\":\"En movimiento\",\"MODO_OPERACION\":\"Remoto\","
+                        "\"ALARMA\":\"Desactivada\"}");
 }
 
 static void standard_shows_every_byte(void **state)
@@ -41,9 +43,9 @@ static void standard_shows_every_byte(void **state)
     for (unsigned raw = 0; raw < 256; raw++) {
         char expected[256];
         snprintf(expected, sizeof expected,
-                 "{\"READY\":\"%s\",\"RUN\":\"%s\",\"MODO_OPERACION\":\"%s\",\"ALARMA\":\"%s\"}", raw & 2 ? "OK" : "Error",
-                 raw & 1 ? "En movimiento" : "Detenido", raw & 8 ? "Remoto" : "Local",
-                 raw & 4 ? "Activada" : "Desactivada");
+                 "{\"READY\":\"%s\",\"RUN\":\"%s\",\"MODO_OPERACION\":\"%s\",\"ALARMA\":\"%s\"}",
+                 raw & 2 ? "OK" : "Error", raw & 1 ? "En movimiento" : "Detenido",
+                 raw & 8 ? "Remoto" : "Local", raw & 4 ? "Activada" : "Desactivada");
         assert_string_equal(json_of(profile_builtin("standard"), (uint8_t)raw), expected);
     }
 }
@@ -54,7 +56,8 @@ static void delta_as_shows_every_byte(void **state)
     for (unsigned raw = 0; raw < 256; raw++) {
         char expected[1024];
         snprintf(expected, sizeof expected,
-                 "{\"READY\":\"%s\",\"RUN\":\"%s\",\"MODO_OPERACION\":\"%s\",\"ALARMA\":\"%s\",\"PARADA_EMERGENCIA\":\"%s\","
+                 "{\"READY\":\"%s\",\"RUN\":\"%s\",\"MODO_OPERACION\":\"%s\",\"ALARMA\":\"%s\",\"PARADA_"
+                 "EMERGENCIA\":\"%s\","
                  "\"VFD\":\"%s\",\"ERROR_POSICIONAMIENTO\":\"%s\",\"SENTIDO_GIRO\":\"%s\"}",
                  raw & 1 ? "El equipo no puede operar" : "El equipo está listo para operar",
                  raw & 2 ? "El equipo está en movimiento" : "El equipo no se está posicionando",
@@ -117,11 +120,13 @@ static void state_texts(void **state)
 {
     (void)state;
     const struct profile *p = profile_builtin("standard");
-    assert_string_equal(text_of((struct machine_state){CONNECTION_CONNECTED, true, 218, 15, 1}, p),
-                        "\"status\":{\"READY\":\"OK\",\"RUN\":\"Detenido\",\"MODO_OPERACION\":\"Remoto\",\"ALARMA\":"
-                        "\"Desactivada\"},\"position\":15,\"raw_status\":218,\"connection_status\":\"connected\"");
-    assert_string_equal(text_of((struct machine_state){.connection = CONNECTION_DISCONNECTED}, p),
-                        "\"status\":{},\"position\":null,\"raw_status\":null,\"connection_status\":\"disconnected\"");
+    assert_string_equal(
+        text_of((struct machine_state){CONNECTION_CONNECTED, true, 218, 15, 1}, p),
+        "\"status\":{\"READY\":\"OK\",\"RUN\":\"Detenido\",\"MODO_OPERACION\":\"Remoto\",\"ALARMA\":"
+        "\"Desactivada\"},\"position\":15,\"raw_status\":218,\"connection_status\":\"connected\"");
+    assert_string_equal(
+        text_of((struct machine_state){.connection = CONNECTION_DISCONNECTED}, p),
+        "\"status\":{},\"position\":null,\"raw_status\":null,\"connection_status\":\"disconnected\"");
     assert_string_equal(text_of((struct machine_state){CONNECTION_STALE, true, 0, 255, 1}, NULL),
                         "\"status\":{},\"position\":255,\"raw_status\":0,\"connection_status\":\"stale\"");
 }
@@ -152,7 +157,8 @@ static void machine_info_is_the_documents(void **state)
     struct machine_info info = {"a", "Carrusel \"1\"", "192.168.1.50", 3200, true};
     machine_info_json(&info, &out);
     static const char expected[] =
-        "{\"id\":\"a\",\"name\":\"Carrusel \\\"1\\\"\",\"ip\":\"192.168.1.50\",\"port\":3200,\"type\":\"Simulator\"}";
+        "{\"id\":\"a\",\"name\":\"Carrusel "
+        "\\\"1\\\"\",\"ip\":\"192.168.1.50\",\"port\":3200,\"type\":\"Simulator\"}";
     assert_int_equal(out.len, sizeof expected - 1);
     assert_memory_equal(memory, expected, out.len);
 }

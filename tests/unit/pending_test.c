@@ -25,7 +25,8 @@ static void entries_are_found_by_session_and_serial(void **state)
     struct pending pending;
     struct client a = client_named(1), b = client_named(2);
     assert_int_equal(pending_init(&pending), ERR_OK);
-    struct pending_entry *first = pending_add(&pending, &a, &move, 0, 10), *second = pending_add(&pending, &a, &move, 0, 10);
+    struct pending_entry *first = pending_add(&pending, &a, &move, 0, 10),
+                         *second = pending_add(&pending, &a, &move, 0, 10);
     struct pending_entry *other = pending_add(&pending, &b, &move, 0, 10);
     assert_int_equal(first->command_serial, 1);
     assert_int_equal(second->command_serial, 2);

@@ -211,14 +211,16 @@ static void expect_result(struct play *play, enum command_code_e code, bool sent
     assert_int_equal(o->kind, OUTCOME_RESULT);
     assert_int_equal(o->key.serial, play->serial);
     assert_string_equal(o->request_id, "r-1");
-    if (o->code != code) fail_msg("%s instead of %s", command_code_name(o->code), command_code_name(code));
+    if (o->code != code)
+        fail_msg("%s instead of %s", command_code_name(o->code), command_code_name(code));
     assert_int_equal(o->sent, sent);
 }
 
 static void expect_refusal(struct play *play, enum command_code_e code, const char *text)
 {
     expect_result(play, code, false);
-    if (text != NULL) assert_string_equal(last(play)->text, text);
+    if (text != NULL)
+        assert_string_equal(last(play)->text, text);
     assert_int_equal(queue_counts(play->queue)->refused, play->count);
 }
 
@@ -309,7 +311,8 @@ static void short_move_nobody_saw(void **state)
     send(play, 1, 4);
     fake_reply(AT_REST, 3);
     assert_int_equal(play->count, 1);
-    until_asked(play);
+    pass_ms(play, MOVING_MS); /* watched, it is polled as if it moved */
+    assert_true(fake->busy);
     fake_reply(AT_REST, 3); /* not begun: nothing to say yet */
     assert_int_equal(play->count, 1);
     until_asked(play);
@@ -710,7 +713,8 @@ static void not_sent_is_tried_three_times(void **state)
         assert_int_equal(fake->request.command, 1);
         assert_int_equal(play->count, 0);
         fake_fail(i % 2 ? DRIVER_CLOSED : DRIVER_REFUSED, DRIVER_NOT_SENT);
-        if (i == 2) break;
+        if (i == 2)
+            break;
         assert_int_equal(fake->request.command, 0); /* each try after a new reading */
         fake_reply(AT_REST, 3);
     }
@@ -814,7 +818,8 @@ static void lost_reply_unreachable(void **state)
     struct play *play = begin_lost(DRIVER_TIMEOUT, DRIVER_SENT);
     uint64_t begun = loop_now_ns(play->loop);
     while (play->count == 0) {
-        if (fake->busy) fake_fail(DRIVER_REFUSED, DRIVER_NOT_SENT);
+        if (fake->busy)
+            fake_fail(DRIVER_REFUSED, DRIVER_NOT_SENT);
         pass_ms(play, 1);
         assert_true(loop_now_ns(play->loop) - begun < 2 * DEADLINE_MS * NS_PER_MS);
     }
@@ -898,14 +903,16 @@ static void move_times_out(void **state)
     struct play *play = begin_moving();
     uint64_t begun = loop_now_ns(play->loop);
     while (play->count == 1) {
-        if (fake->busy) fake_reply(RUNNING, 4);
+        if (fake->busy)
+            fake_reply(RUNNING, 4);
         pass_ms(play, 10);
         assert_true(loop_now_ns(play->loop) - begun <= MOVE_MS * NS_PER_MS);
     }
     expect_completion(play, CODE_TIMEOUT, "move timeout", 4);
     assert_int_equal(last(play)->elapsed_ms, MOVE_MS);
     send(play, 1, 8);
-    if (fake->busy && fake->request.command == 0) fake_reply(RUNNING, 4);
+    if (fake->busy && fake->request.command == 0)
+        fake_reply(RUNNING, 4);
     expect_result(play, CODE_BUSY, false); /* it still moves */
     end(play);
 }
@@ -1063,7 +1070,8 @@ static void resent_and_unknown(void **state)
     (void)state;
     struct play *play = begin_at_rest(3);
     pass_ms(play, 100);
-    if (fake->busy) fake_reply(AT_REST, 3);
+    if (fake->busy)
+        fake_reply(AT_REST, 3);
     struct wire_command c = a_command(play, 1, 7);
     c.resent = true;
     c.age_ms = 100; /* as old as this agent: a predecessor may have had it */

@@ -129,7 +129,6 @@ static int setup(void **state)
                                   .message_budget_bytes = BUDGET,
                                   .ping_interval_ms = 30000,
                                   .ping_timeout_ms = 10000,
-                                  .send_buffer_bytes = 65536,
                                   .events = &events,
                                   .arg = s};
     assert_int_equal(ws_new(&ws_config, &s->ws), ERR_OK);

@@ -102,7 +102,8 @@ static enum err_e listen_at(struct bell *bell)
 static enum err_e watch(struct bell *bell, int fd, void *what)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = what};
-    return epoll_ctl(bell->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? ERR_OK : failed("epoll_ctl", bell->socket_path);
+    return epoll_ctl(bell->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0 ? ERR_OK
+                                                                     : failed("epoll_ctl", bell->socket_path);
 }
 
 static enum err_e start(struct bell *bell)
@@ -115,7 +116,8 @@ static enum err_e start(struct bell *bell)
     return err == ERR_OK ? watch(bell, bell->listen_fd, NULL) : err;
 }
 
-enum err_e bell_open(const char *socket_path, const char *shm_dir, bell_gone_f *gone, void *arg, struct bell **bell)
+enum err_e bell_open(const char *socket_path, const char *shm_dir, bell_gone_f *gone, void *arg,
+                     struct bell **bell)
 {
     struct bell *made = calloc(1, sizeof *made);
     if (made == NULL)
@@ -146,8 +148,10 @@ static void close_fd(int fd)
         close(fd);
 }
 
+/* The descriptor leaves the epoll by name: closing it is not enough while a forked child holds a copy. */
 static void connection_free(struct bell *bell, struct bell_connection *connection)
 {
+    epoll_ctl(bell->epoll_fd, EPOLL_CTL_DEL, connection->fd, NULL);
     if (connection->view != NULL)
         bell->worker_count--;
     else
@@ -174,9 +178,13 @@ void bell_close(struct bell **bell)
     MUST_MAGIC(dead, MAGIC);
     *bell = NULL;
     LIST_FOREACH(node, &dead->waiting)
+    {
         connection_free(dead, LIST_ENTRY(node, struct bell_connection, node));
+    }
     LIST_FOREACH(node, &dead->workers)
+    {
         connection_free(dead, LIST_ENTRY(node, struct bell_connection, node));
+    }
     socket_unlink(dead);
     close_fd(dead->listen_fd);
     close_fd(dead->epoll_fd);
@@ -242,7 +250,8 @@ static void connection_new(struct bell *bell, int fd)
         return;
     }
     if (bell->waiting_count == WAITING_MAX)
-        refuse(bell, LIST_ENTRY(bell->waiting.next, struct bell_connection, node), "too many without a hello");
+        refuse(bell, LIST_ENTRY(bell->waiting.next, struct bell_connection, node),
+               "too many without a hello");
     made->fd = fd;
     list_append(&bell->waiting, &made->node);
     bell->waiting_count++;
@@ -294,12 +303,14 @@ static struct segment_view *segment_of(const struct bell *bell, const struct bel
     char path[SHM_DIR_MAX + 32];
     struct segment_view *view = NULL;
     snprintf(path, sizeof path, "%s/worker.%u", bell->shm_dir, hello->slot);
-    if (segment_view_open(path, &view) == ERR_OK && segment_view_page(view)->incarnation != hello->incarnation)
+    if (segment_view_open(path, &view) == ERR_OK &&
+        segment_view_page(view)->incarnation != hello->incarnation)
         segment_view_close(&view);
     return view;
 }
 
-static bool worker_begin(struct bell *bell, struct bell_connection *connection, const struct bell_hello *hello)
+static bool worker_begin(struct bell *bell, struct bell_connection *connection,
+                         const struct bell_hello *hello)
 {
     struct segment_view *view = segment_of(bell, hello);
     if (view == NULL) {
@@ -324,7 +335,8 @@ static bool worker_begin(struct bell *bell, struct bell_connection *connection, 
 static void hello_take(struct bell *bell, struct bell_connection *connection, const struct bell_hello *hello)
 {
     if (hello->magic != BELL_MAGIC || hello->version != BELL_VERSION || hello->slot >= WORKERS_MAX) {
-        refuse(bell, connection, hello->magic == BELL_MAGIC ? "another version, or slot out of range" : "no hello");
+        refuse(bell, connection,
+               hello->magic == BELL_MAGIC ? "another version, or slot out of range" : "no hello");
         return;
     }
     struct bell_connection *old = worker_find(bell, hello->slot);

@@ -31,7 +31,8 @@ typedef void bell_gone_f(void *arg, uint32_t slot, uint64_t incarnation);
  * when the same incarnation connects again, and not by bell_close(); it may call anything here but bell_close() and
  * bell_service(). Peers of another uid are refused (SO_PEERCRED). Errors: ERR_SYSTEM (logged), ERR_MEMORY,
  * ERR_TOO_LARGE (a path), ERR_EXISTS (the path is taken by something that is no socket). */
-enum err_e bell_open(const char *socket_path, const char *shm_dir, bell_gone_f *gone, void *arg, struct bell **bell);
+enum err_e bell_open(const char *socket_path, const char *shm_dir, bell_gone_f *gone, void *arg,
+                     struct bell **bell);
 void bell_close(struct bell **bell); /* closes all, unlinks the socket */
 
 /* One descriptor (epoll) to poll for reading; when it is readable call bell_service(), which accepts, maps, hands
@@ -60,10 +61,10 @@ enum bell_event_e {
 };
 
 /* Connects; ERR_NOT_FOUND or ERR_SYSTEM if nobody listens. `segment` is the worker's own. */
-enum err_e bell_ear_open(const char *socket_path, uint32_t slot, uint64_t incarnation, struct segment *segment,
-                         struct bell_ear **ear);
+enum err_e bell_ear_open(const char *socket_path, uint32_t slot, uint64_t incarnation,
+                         struct segment *segment, struct bell_ear **ear);
 void bell_ear_close(struct bell_ear **ear);
-int bell_ear_fd(const struct bell_ear *ear); /* poll for reading, level-triggered */
+int bell_ear_fd(const struct bell_ear *ear);           /* poll for reading, level-triggered */
 enum bell_event_e bell_ear_take(struct bell_ear *ear); /* consumes one event; call until BELL_NOTHING */
 
 /* sleeping = 1 / 0. After bell_ear_sleep() the caller must look at the ring's head once more, and call

@@ -67,8 +67,8 @@ static enum err_e start(struct bell_ear *ear, const char *path, uint64_t incarna
     return watch(ear, ear->socket_fd, EPOLLIN | EPOLLRDHUP);
 }
 
-enum err_e bell_ear_open(const char *socket_path, uint32_t slot, uint64_t incarnation, struct segment *segment,
-                         struct bell_ear **ear)
+enum err_e bell_ear_open(const char *socket_path, uint32_t slot, uint64_t incarnation,
+                         struct segment *segment, struct bell_ear **ear)
 {
     struct bell_ear *made = calloc(1, sizeof *made);
     if (made == NULL)
@@ -130,7 +130,9 @@ static int fd_take(struct msghdr *message)
 
 static enum bell_event_e lost(struct bell_ear *ear)
 {
-    close_fd(&ear->socket_fd); /* also leaves the epoll */
+    /* Closing alone would leave it in the epoll while a forked child holds a copy. */
+    epoll_ctl(ear->epoll_fd, EPOLL_CTL_DEL, ear->socket_fd, NULL);
+    close_fd(&ear->socket_fd);
     return BELL_LOST;
 }
 

@@ -58,7 +58,8 @@ _Static_assert(offsetof(struct lvt_page, retired) == 64, "fixed for all versions
 _Static_assert(offsetof(struct lvt_page, used) == 128, "layout version 1");
 _Static_assert(sizeof(struct lvt_page) <= LVT_SLOTS_OFFSET, "one page");
 _Static_assert(sizeof(struct lvt_body) % 8 == 0, "whole words");
-_Static_assert(offsetof(struct lvt_body, port) == 32 && offsetof(struct lvt_body, id) == 40, "layout version 1");
+_Static_assert(offsetof(struct lvt_body, port) == 32 && offsetof(struct lvt_body, id) == 40,
+               "layout version 1");
 _Static_assert(sizeof(struct lvt_slot) <= LVT_SLOT_BYTES, "a body fits its slot");
 
 uint64_t lvt_identity_check(const struct lvt_identity *identity);
@@ -71,7 +72,8 @@ struct lvt_map {
 
 static inline struct lvt_slot *lvt_slot_at(const struct lvt_map *map, uint32_t slot)
 {
-    return (struct lvt_slot *)(void *)((char *)map->page + LVT_SLOTS_OFFSET + (uint64_t)slot * LVT_SLOT_BYTES);
+    return (struct lvt_slot *)(void *)((char *)map->page + LVT_SLOTS_OFFSET +
+                                       (uint64_t)slot * LVT_SLOT_BYTES);
 }
 
 static inline uint64_t lvt_file_bytes(uint64_t capacity)
@@ -79,8 +81,8 @@ static inline uint64_t lvt_file_bytes(uint64_t capacity)
     return LVT_SLOTS_OFFSET + capacity * LVT_SLOT_BYTES;
 }
 
-/* Slot and machine, both ways. lvt_body_unpack() refuses what no writer packs. */
-uint64_t lvt_body_pack(struct lvt_body *body, uint32_t slot, const struct lvt_machine *machine); /* words used */
+/* Slot and machine, both ways. lvt_body_pack() returns the words used; lvt_body_unpack() refuses what no writer packs. */
+uint64_t lvt_body_pack(struct lvt_body *body, uint32_t slot, const struct lvt_machine *machine);
 bool lvt_body_unpack(const struct lvt_body *body, uint64_t words, uint32_t slot, struct lvt_machine *machine);
 /* 0 for 0 words, so that a slot of zeroes (allocated, never written) is a sound empty one. */
 uint64_t lvt_body_check(const struct lvt_body *body, uint64_t words, const struct lvt_identity *identity);

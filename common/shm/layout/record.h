@@ -58,7 +58,7 @@ struct record_state {
 
 /* RECORD_RESULT, COMPLETION, REFUSAL: which command, and the agent's running number of the outcome. */
 struct record_outcome {
-    uint32_t slot;          /* UINT32_MAX: no such machine */
-    uint32_t command_serial; /* the worker's number of the command within its session */
+    uint32_t slot;                   /* UINT32_MAX: no such machine */
+    uint32_t command_serial;         /* the worker's number of the command within its session */
     uint64_t agent_gen, outcome_seq; /* 0, 0: the broker's own refusal */
 };

@@ -20,7 +20,8 @@
 #define RING_DATA_OFFSET 65536u
 #define RING_SIZE_MIN    (1ULL << 20)
 #define RING_SIZE_MAX    (1ULL << 32)
-#define RING_START_BELOW 65536u /* a new ring begins this far before its first wrap, so that wrap bugs show at once */
+#define RING_START_BELOW                                                                                     \
+    65536u /* a new ring begins this far before its first wrap: bugs there show at once */
 
 /* Constant for the life of the file. The first 24 bytes and `retired` keep their place in all versions. */
 struct ring_identity {
@@ -49,8 +50,6 @@ struct ring_record_header {
     uint64_t origin_worker, origin_serial, wall_ms, source_ns;
 };
 
-#define RING_META_MAX 256u /* bytes */
-
 _Static_assert(sizeof(struct ring_identity) == 64, "one line");
 _Static_assert(offsetof(struct ring_page, retired) == 64, "fixed for all versions");
 _Static_assert(offsetof(struct ring_page, head) == 128, "layout version 1");
@@ -61,13 +60,15 @@ _Static_assert(sizeof(struct ring_record_header) == RECORD_ALIGN, "one line");
 _Static_assert(offsetof(struct ring_record_header, length) == 16, "layout version 1");
 _Static_assert(offsetof(struct ring_record_header, frame_len) == 24, "layout version 1");
 _Static_assert(offsetof(struct ring_record_header, origin_worker) == 32, "layout version 1");
-_Static_assert(sizeof(struct record_state) == 48 && sizeof(struct record_outcome) == 24, "meta, layout version 1");
-_Static_assert(RECORD_MAX % RECORD_ALIGN == 0 && RECORD_MAX * 2 < RING_SIZE_MIN, "records fit a ring of least size");
+_Static_assert(sizeof(struct record_state) == 48 && sizeof(struct record_outcome) == 24,
+               "meta, layout version 1");
+_Static_assert(RECORD_MAX % RECORD_ALIGN == 0 && RECORD_MAX * 2 < RING_SIZE_MIN,
+               "records fit a ring of least size");
 
 /* A mapping of the file. */
 struct ring_map {
     struct ring_page *page;
-    _Atomic uint64_t *data; /* size_bytes, twice */
+    _Atomic uint64_t *data;        /* size_bytes, twice */
     struct ring_identity identity; /* a validated copy */
 };
 

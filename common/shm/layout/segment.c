@@ -104,8 +104,8 @@ static enum err_e header_check(const char *path, const struct segment_page *head
     if (header->magic != SEGMENT_MAGIC)
         return ERR_MALFORMED;
     if (header->version != SEGMENT_VERSION) {
-        log_error("shm-version", "path=%s version=%llu expected=%u", path, (unsigned long long)header->version,
-                  SEGMENT_VERSION);
+        log_error("shm-version", "path=%s version=%llu expected=%u", path,
+                  (unsigned long long)header->version, SEGMENT_VERSION);
         return ERR_VERSION;
     }
     bool fits = header->size_bytes > SEGMENT_STATS_OFFSET && header->size_bytes <= SEGMENT_BYTES_MAX &&

@@ -19,8 +19,8 @@
 struct segment_page { /* page 0 */
     uint64_t magic, version, size_bytes;
     uint64_t pid, incarnation, started_wall_ms;
-    char role[SEGMENT_ROLE_MAX + 1]; /* "worker.0" */
-    char id[72];                     /* machine id of an agent; else "" */
+    char role[SEGMENT_ROLE_MAX + 1];        /* "worker.0" */
+    char id[72];                            /* machine id of an agent; else "" */
     _Alignas(64) _Atomic uint64_t sleeping; /* worker: 1 while it waits for the bell */
     _Atomic uint64_t cursor;                /* worker: ring position up to which it has read */
 };

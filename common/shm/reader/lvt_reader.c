@@ -28,13 +28,14 @@ static enum err_e identity_judge(const char *path, const struct lvt_page *page, 
     if (page->retired != 0)
         return ERR_NOT_FOUND;
     if (identity->version != LVT_VERSION) {
-        log_error("shm-version", "path=%s version=%llu expected=%u", path, (unsigned long long)identity->version,
-                  LVT_VERSION);
+        log_error("shm-version", "path=%s version=%llu expected=%u", path,
+                  (unsigned long long)identity->version, LVT_VERSION);
         return ERR_VERSION;
     }
     bool sound = identity->check == lvt_identity_check(identity) && identity->capacity > 0 &&
                  identity->capacity <= LVT_CAPACITY_MAX && identity->ring_id <= UINT32_MAX &&
-                 identity->size_bytes == lvt_file_bytes(identity->capacity) && file_size >= identity->size_bytes;
+                 identity->size_bytes == lvt_file_bytes(identity->capacity) &&
+                 file_size >= identity->size_bytes;
     return sound ? ERR_OK : ERR_MALFORMED;
 }
 

@@ -11,7 +11,7 @@ struct lvt_reader;
 enum lvt_status_e {
     LVT_OK,
     LVT_EMPTY,
-    LVT_BUSY,   /* the writer kept writing, or died while writing: ask again later */
+    LVT_BUSY,    /* the writer kept writing, or died while writing: ask again later */
     LVT_CORRUPT, /* the slot failed its check */
     LVT_GONE     /* the table was retired (another ring or capacity): close, open again by name */
 };

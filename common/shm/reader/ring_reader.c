@@ -43,12 +43,13 @@ static enum err_e identity_judge(const char *path, const struct ring_page *page,
     if (page->retired != 0)
         return ERR_NOT_FOUND;
     if (identity->version != RING_VERSION) {
-        log_error("shm-version", "path=%s version=%llu expected=%u", path, (unsigned long long)identity->version,
-                  RING_VERSION);
+        log_error("shm-version", "path=%s version=%llu expected=%u", path,
+                  (unsigned long long)identity->version, RING_VERSION);
         return ERR_VERSION;
     }
     bool sound = identity->check == ring_identity_check(identity) && ring_size_valid(identity->size_bytes) &&
-                 identity->id != 0 && identity->id <= UINT32_MAX && file_size >= ring_file_bytes(identity->size_bytes);
+                 identity->id != 0 && identity->id <= UINT32_MAX &&
+                 file_size >= ring_file_bytes(identity->size_bytes);
     return sound ? ERR_OK : ERR_MALFORMED;
 }
 
@@ -246,7 +247,8 @@ enum ring_status_e ring_reader_next(struct ring_reader *reader, struct ring_reco
     MUST_MAGIC(reader, MAGIC);
     uint64_t head = ring_reader_head(reader), position = reader->position;
     if (head == position)
-        return atomic_load_explicit(&reader->map.page->retired, memory_order_acquire) ? RING_GONE : RING_EMPTY;
+        return atomic_load_explicit(&reader->map.page->retired, memory_order_acquire) ? RING_GONE
+                                                                                      : RING_EMPTY;
     if (head < position)
         return resync(reader, RING_CORRUPT);
     enum ring_status_e status = record_take(reader, position, head);

@@ -14,11 +14,11 @@
 struct ring_reader;
 
 enum ring_status_e {
-    RING_MORE,   /* a record was returned; the reader stands behind it */
-    RING_EMPTY,  /* nothing newer than the reader's position */
+    RING_MORE,  /* a record was returned; the reader stands behind it */
+    RING_EMPTY, /* nothing newer than the reader's position */
     RING_LAPPED, /* the writer overtook this reader: it was moved to the head; frames in between are lost to it */
-    RING_CORRUPT,/* a record failed its check: moved to the head, as if lapped */
-    RING_GONE    /* the file was retired and everything in it was read: close, open again by name */
+    RING_CORRUPT, /* a record failed its check: moved to the head, as if lapped */
+    RING_GONE     /* the file was retired and everything in it was read: close, open again by name */
 };
 
 struct ring_topic {
@@ -49,8 +49,8 @@ enum err_e ring_reader_open(const char *path, struct ring_reader **reader);
 void ring_reader_close(struct ring_reader **reader);
 
 uint32_t ring_reader_id(const struct ring_reader *reader);
-uint64_t ring_reader_head(const struct ring_reader *reader);     /* acquire */
-uint64_t ring_reader_tail(const struct ring_reader *reader);     /* oldest whole record, by the writer's word */
+uint64_t ring_reader_head(const struct ring_reader *reader); /* acquire */
+uint64_t ring_reader_tail(const struct ring_reader *reader); /* oldest whole record, by the writer's word */
 uint64_t ring_reader_position(const struct ring_reader *reader); /* of the next record it will return */
 
 enum ring_status_e ring_reader_next(struct ring_reader *reader, struct ring_record *record);

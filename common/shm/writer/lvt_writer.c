@@ -24,6 +24,7 @@ struct lvt_writer {
     int fd; /* holds the lock */
     struct lvt_map map;
     uint32_t used;
+    bool full; /* no room at the last attempt: said once, until there is room again */
 };
 
 static enum err_e map_file(struct lvt_writer *w, int fd, uint64_t size_bytes)
@@ -95,7 +96,8 @@ static const char *identity_fault(const struct lvt_identity *identity, uint32_t 
 }
 
 /* NULL if the writer now stands on the existing table, else what is wrong with it. */
-static const char *attach(struct lvt_writer *w, int fd, uint64_t file_size, uint32_t capacity, uint32_t ring_id)
+static const char *attach(struct lvt_writer *w, int fd, uint64_t file_size, uint32_t capacity,
+                          uint32_t ring_id)
 {
     struct lvt_page page;
     if (shm_file_peek(fd, &page, sizeof page) != ERR_OK)
@@ -246,9 +248,12 @@ static enum err_e used_reach(struct lvt_writer *w, uint32_t slot)
     uint64_t from = lvt_file_bytes(w->used), to = lvt_file_bytes(slot + 1ULL);
     enum err_e err = shm_file_reserve(w->fd, from, to - from);
     if (err != ERR_OK) {
-        log_error("lvt-full", "slot=%u reason=\"no room in the file system\"", slot);
+        if (!w->full)
+            log_error("lvt-full", "slot=%u reason=\"no room in the file system\"", slot);
+        w->full = true;
         return err;
     }
+    w->full = false;
     used_store(w, slot + 1);
     return ERR_OK;
 }
@@ -262,7 +267,8 @@ enum err_e lvt_writer_put(struct lvt_writer *writer, uint32_t slot, const struct
         return err;
     struct lvt_body body;
     uint64_t words = lvt_body_pack(&body, slot, machine);
-    slot_store(lvt_slot_at(&writer->map, slot), lvt_body_check(&body, words, &writer->map.identity), &body, words);
+    slot_store(lvt_slot_at(&writer->map, slot), lvt_body_check(&body, words, &writer->map.identity), &body,
+               words);
     return ERR_OK;
 }
 

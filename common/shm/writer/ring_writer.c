@@ -144,7 +144,8 @@ static void page_init(struct ring_writer *w, uint64_t size_bytes)
 /* `old` is the locked file to be replaced, or -1. The new ring is complete before the old one is retired, and the old
  * one is retired before it loses its name: a writer killed in between leaves a retired ring, which the next one
  * replaces, and never readers on a ring that nobody will ever retire. */
-static enum err_e create(struct ring_writer *w, const char *path, uint64_t size_bytes, int old, uint64_t old_size)
+static enum err_e create(struct ring_writer *w, const char *path, uint64_t size_bytes, int old,
+                         uint64_t old_size)
 {
     struct shm_draft draft;
     enum err_e err = shm_file_draft(path, ring_file_bytes(size_bytes), true, &draft);
@@ -188,7 +189,8 @@ static enum err_e try_open(struct ring_writer *w, const char *path, uint64_t siz
     return err;
 }
 
-enum err_e ring_writer_open(const char *path, uint64_t size_bytes, struct ring_writer **writer, bool *continued)
+enum err_e ring_writer_open(const char *path, uint64_t size_bytes, struct ring_writer **writer,
+                            bool *continued)
 {
     *continued = false;
     if (!ring_size_valid(size_bytes))
@@ -262,7 +264,8 @@ static void entry_must(const struct ring_entry *entry)
     MUST(entry->meta_len == ring_meta_bytes(entry->kind));
 }
 
-static void record_build(struct ring_writer *w, const struct ring_entry *entry, uint32_t length, uint32_t names_len)
+static void record_build(struct ring_writer *w, const struct ring_entry *entry, uint32_t length,
+                         uint32_t names_len)
 {
     struct ring_record_header header = {
         .position = w->next,

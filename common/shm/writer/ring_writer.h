@@ -35,7 +35,8 @@ struct ring_entry {
  * then and on creation. On re-attachment the writer goes on at the published head; what a killed predecessor had appended
  * and not published is overwritten. size_bytes: a power of two, 1 MiB to 4 GiB. Errors: ERR_SYSTEM (logged), ERR_CONFIG,
  * ERR_MEMORY, ERR_BUSY (another live process holds the writer's lock on the file). */
-enum err_e ring_writer_open(const char *path, uint64_t size_bytes, struct ring_writer **writer, bool *continued);
+enum err_e ring_writer_open(const char *path, uint64_t size_bytes, struct ring_writer **writer,
+                            bool *continued);
 void ring_writer_close(struct ring_writer **writer); /* the file stays */
 
 uint32_t ring_writer_id(const struct ring_writer *writer);   /* RING of RING-N */

@@ -1,4 +1,4 @@
-/* carousel_driver.h — the driver for carousel PLCs that speak the two-byte protocol over TCP (Hops: D1, C6). */
+/* carousel_driver.h — the driver for carousel PLCs that speak the two-byte protocol over TCP (Hop: D1, C6). */
 #pragma once
 
 #include "driver.h"

@@ -87,7 +87,7 @@ async def request_id(s):
         await c1.next("command_completed", request_id=name)
 
 
-@play("the same request_id again: the same answer, and nothing is written twice")
+@play("the same request_id again: the same answer, and nothing is written twice", "later")
 async def idempotent(s):
     sim = await s.house("m1", workers=["w1"])
     c1 = await s.client("c1")

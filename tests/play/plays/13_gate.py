@@ -86,18 +86,47 @@ async def unmasked(s):
     writer.close()
 
 
+GARBAGE = [b"\xff" * 64, b"\x83\x80abcd", masked_frame(b"x", opcode=3), masked_frame(b"x" * 126, opcode=9),
+           masked_frame(b"", opcode=0), masked_frame(b"\x03", opcode=8), b"\xc1\x81abcdx",
+           masked_frame(b"abc", opcode=9, fin=False), masked_frame(b"a", fin=False) + masked_frame(b"b"),
+           masked_frame(b"\x03\xed", opcode=8), b"\x81\xff" + b"\xff" * 8 + b"abcd"]
+
+
 @play("garbage after the upgrade closes that connection with 1002, nobody else's", "asan")
 async def garbage(s):
     await s.house("m1", workers=["w1"])
     good = await s.client("good")
-    for rubbish in (b"\xff" * 64, b"\x83\x80abcd", masked_frame(b"x", opcode=3), masked_frame(b"x" * 126, opcode=9),
-                    masked_frame(b"", opcode=0), masked_frame(b"\x03", opcode=8)):
+    for rubbish in GARBAGE:
         reader, writer = await asyncio.open_connection("127.0.0.1", s.port)
-        writer.write(handshake(s.port) + rubbish)
-        data = await settle(f"the end of {rubbish[:8]!r}", reader.read(), within=5)
-        assert b"\x88" in data, f"no Close frame after {rubbish[:8]!r}: {data[-40:]!r}"
+        writer.write(handshake(s.port))
+        await settle("the welcome", reader.readuntil(b"}]}"))
+        writer.write(rubbish)
+        data = await settle(f"a Close frame after {rubbish[:8]!r}", reader.readexactly(4))
+        assert data[:1] == b"\x88" and data[2:4] == b"\x03\xea", f"no Close with 1002 after {rubbish[:8]!r}: {data!r}"
         writer.close()
     await good.ping()
+
+
+@play("garbage right behind the request's head ends the connection, too", "asan")
+async def garbage_at_once(s):
+    await s.house("m1", workers=["w1"])
+    good = await s.client("good")
+    for rubbish in GARBAGE:
+        reader, writer = await asyncio.open_connection("127.0.0.1", s.port)
+        writer.write(handshake(s.port) + rubbish)
+        await settle(f"the end of {rubbish[:8]!r}", ended(reader))
+        writer.close()
+    await good.ping()
+
+
+async def ended(reader):
+    """The server's end of the connection, or its Close frame behind the welcome."""
+    heard = b""
+    while b"}]}\x88" not in heard:
+        piece = await reader.read(4096)
+        heard += piece
+        if not piece:
+            return
 
 
 @play("connections that are opened and dropped at every stage leave no descriptor behind", "asan")

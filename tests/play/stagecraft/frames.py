@@ -17,7 +17,7 @@ MEMBERS = {  # the order of members; those in brackets may be missing
     "pong": ["type", "timestamp"],
     "machine_status": ["type", "machine_id", *STATE_MEMBERS, "timestamp"],
     "all_machines_status": ["type", "status", "timestamp"],
-    "status": ["type", *STATE_MEMBERS, "timestamp"],
+    "status": ["type", "status", "timestamp"],
     "status_broadcast": ["type", "timestamp", "status", "seq"],
     "subscription_confirmed": ["type", "subscription_type", "machine_ids", "timestamp"],
     "unsubscription_confirmed": ["type", "subscription_type", "machine_ids", "timestamp"],
@@ -51,7 +51,7 @@ class Frame(dict):
 
     def machines(self):
         """Ids of the machines that it tells something about."""
-        if self.type in ("status_broadcast", "all_machines_status"):
+        if self.type in ("status_broadcast", "all_machines_status", "status"):
             return list(self["status"])
         return [self["machine_id"]] if "machine_id" in self else []
 
@@ -93,7 +93,7 @@ def _check_order(frame):
 
 
 def _states(frame):
-    if frame.type in ("status_broadcast", "all_machines_status"):
+    if frame.type in ("status_broadcast", "all_machines_status", "status"):
         return frame["status"]
     if frame.type == "machine_status":
         return {frame["machine_id"]: {name: frame[name] for name in STATE_MEMBERS}}
@@ -108,7 +108,7 @@ def check_state(state, text):
     else:
         assert type(state["raw_status"]) is int and 0 <= state["raw_status"] <= 255, text
         assert type(state["position"]) is int and 0 <= state["position"] <= 255, text
-        assert state["status"] and all(isinstance(v, str) for v in state["status"].values()), text
+        assert all(isinstance(v, str) for v in state["status"].values()), text  # {} under an unknown profile
 
 
 class History:
@@ -118,7 +118,7 @@ class History:
         self.count = 0
         self.last_seq = None
         self.state = {}
-        self.repeats_allowed = False
+        self.repeats_allowed = False  # a play in which broker or worker may owe its clients a snapshot
         self._snapshot_due = False
 
     def check(self, frame):
@@ -136,8 +136,10 @@ class History:
                               and frame["subscription_type"] in ("status_updates", "all_events"))
 
     def _check_seq(self, frame, snapshot):
-        """Ring frames strictly rise; a snapshot may repeat the number of the last one before it."""
+        """Ring frames strictly rise; a snapshot (also one that a worker sends by itself after its broker's restart)
+        says up to where it is complete, which may be the last number before it."""
         if self.last_seq is not None and frame.seq[0] == self.last_seq[0]:
+            snapshot = snapshot or (self.repeats_allowed and frame.type == "status_broadcast")
             rises = frame.seq[1] > self.last_seq[1] or (snapshot and frame.seq[1] == self.last_seq[1])
             assert rises, f"seq went from {self.last_seq} to {frame.seq}: {frame.text}"
         self.last_seq = frame.seq

@@ -159,7 +159,7 @@ class Actor:
     def text(self):
         return self.output.read_text(errors="replace") if self.output.exists() else ""
 
-    def tail(self, lines=25):
+    def tail(self, lines=12):
         return "\n".join(f"    {self.name}| {line}" for line in self.text().splitlines()[-lines:])
 
     async def logs(self, *words, within=5.0, since=0):

@@ -201,6 +201,11 @@ class Stage:
 
     async def mark(self):
         """Everybody's descriptors now are the measure for the end of the play."""
+        if self.counters.segment("broker").exists:
+            alive = [actor.name[0] for actor in self.actors.values() if actor.alive]
+            await until("the broker to have every worker's bell and a segment for every agent",
+                        lambda: self.counter("b1", "bell_workers") == alive.count("w")
+                        and len(list((self.runtime / "shm").glob("agent.*"))) >= alive.count("a"))
         for actor in self.actors.values():
             if actor.alive:
                 actor.baseline = sum(actor.descriptors().values())
@@ -211,9 +216,9 @@ class Stage:
         if not failed:
             complaints += await self._curtain()
         await self._kill_leftovers()
-        complaints += self._sanitizer_reports()
-        if not failed:
+        if not failed and not complaints:
             complaints += self._files_left()
+        complaints += self._sanitizer_reports()
         self.ports.release()
         if not complaints and not failed and not self.keep:
             shutil.rmtree(self.dir, ignore_errors=True)

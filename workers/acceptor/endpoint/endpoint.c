@@ -132,7 +132,8 @@ const struct mirror_machine *endpoint_machine(const struct endpoint *endpoint, u
     return mirror_slot(&endpoint->host->mirror, slot);
 }
 
-const struct mirror_machine *endpoint_find_machine(const struct endpoint *endpoint, const char *id, size_t len)
+const struct mirror_machine *endpoint_find_machine(const struct endpoint *endpoint, const char *id,
+                                                   size_t len)
 {
     return mirror_find(&endpoint->host->mirror, id, len);
 }
@@ -229,7 +230,8 @@ static void on_origin(void *arg, const struct ring_record *record)
             outbox_skip(&host->outbox, client, record->frame_len);
         return;
     }
-    if (is_first_answer(host, record) && !in_log && client->endpoint->dialect->record_dialect == record->dialect)
+    if (is_first_answer(host, record) && !in_log &&
+        client->endpoint->dialect->record_dialect == record->dialect)
         outbox_own_frame(&host->outbox, client, record->frame, record->frame_len);
 }
 
@@ -312,13 +314,15 @@ void host_tick(struct endpoint_host *host)
 
 /* --- making and ending ------------------------------------------------------------------------------------------------- */
 
-static size_t states_frame(void *arg, const struct client *client, const struct mirror_machine *const *machines,
-                           uint32_t count, uint64_t position, void *frame, size_t cap)
+static size_t states_frame(void *arg, const struct client *client,
+                           const struct mirror_machine *const *machines, uint32_t count, uint64_t position,
+                           void *frame, size_t cap)
 {
     (void)arg;
     struct endpoint *endpoint = client->endpoint;
     unsigned char *payload = (unsigned char *)frame + WS_HEADER_MAX;
-    size_t len = endpoint->dialect->states(endpoint, machines, count, position, (char *)payload, cap - WS_HEADER_MAX);
+    size_t len =
+        endpoint->dialect->states(endpoint, machines, count, position, (char *)payload, cap - WS_HEADER_MAX);
     size_t header = ws_frame_header_len(len);
     memmove((unsigned char *)frame + header, payload, len);
     ws_frame_prepend((unsigned char *)frame + header, len, WS_TEXT);

@@ -100,7 +100,8 @@ void endpoint_seq(const struct endpoint *endpoint, uint64_t position, char seq[E
 uint32_t endpoint_machine_slots(const struct endpoint *endpoint);
 uint32_t endpoint_machine_count(const struct endpoint *endpoint);
 const struct mirror_machine *endpoint_machine(const struct endpoint *endpoint, uint32_t slot);
-const struct mirror_machine *endpoint_find_machine(const struct endpoint *endpoint, const char *id, size_t len);
+const struct mirror_machine *endpoint_find_machine(const struct endpoint *endpoint, const char *id,
+                                                   size_t len);
 
 /* Settings of the configuration that dialects ask for. */
 struct conf;

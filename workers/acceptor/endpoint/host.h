@@ -25,8 +25,8 @@ struct endpoint {
 };
 
 struct host_counts {
-    uint64_t received, commands, commands_full, commands_resent, commands_failed_here, answers, answers_repeated,
-        answers_without_client, gaps;
+    uint64_t received, commands, commands_full, commands_resent, commands_failed_here, answers,
+        answers_repeated, answers_without_client, gaps;
 };
 
 struct endpoint_host {

@@ -35,11 +35,13 @@ static uint64_t key_of(uint64_t session_serial, uint32_t command_serial)
 }
 
 struct pending_entry *pending_add(struct pending *pending, struct client *client,
-                                  const struct endpoint_command *command, uint64_t now_ns, uint64_t deadline_ns)
+                                  const struct endpoint_command *command, uint64_t now_ns,
+                                  uint64_t deadline_ns)
 {
     uint32_t serial = client->command_serial + 1;
     uint64_t key = key_of(client->serial, serial);
-    if (pending->free == NO_ENTRY || client->pending >= PENDING_PER_CLIENT || map_get(&pending->by_key, key) != NULL)
+    if (pending->free == NO_ENTRY || client->pending >= PENDING_PER_CLIENT ||
+        map_get(&pending->by_key, key) != NULL)
         return NULL;
     struct pending_entry *entry = &pending->entries[pending->free];
     pending->free = entry->next_free;
@@ -59,7 +61,8 @@ struct pending_entry *pending_add(struct pending *pending, struct client *client
 struct pending_entry *pending_find(struct pending *pending, uint64_t session_serial, uint32_t command_serial)
 {
     struct pending_entry *entry = map_get(&pending->by_key, key_of(session_serial, command_serial));
-    bool same = entry != NULL && entry->session_serial == session_serial && entry->command_serial == command_serial;
+    bool same =
+        entry != NULL && entry->session_serial == session_serial && entry->command_serial == command_serial;
     return same ? entry : NULL;
 }
 

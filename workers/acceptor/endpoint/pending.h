@@ -16,9 +16,9 @@
 #include "endpoint.h"
 #include "map.h"
 
-#define PENDING_MAX          4096u
-#define PENDING_PER_CLIENT   64u
-#define PENDING_GRACE_NS     (10ULL * 1000000000ULL)
+#define PENDING_MAX        4096u
+#define PENDING_PER_CLIENT 64u
+#define PENDING_GRACE_NS   (10ULL * 1000000000ULL)
 
 struct client;
 
@@ -43,7 +43,8 @@ void pending_fini(struct pending *pending);
 
 /* A new entry, its key made from the client; NULL: the table or the client's share is full. `deadline_ns`: monotonic. */
 struct pending_entry *pending_add(struct pending *pending, struct client *client,
-                                  const struct endpoint_command *command, uint64_t now_ns, uint64_t deadline_ns);
+                                  const struct endpoint_command *command, uint64_t now_ns,
+                                  uint64_t deadline_ns);
 struct pending_entry *pending_find(struct pending *pending, uint64_t session_serial, uint32_t command_serial);
 void pending_remove(struct pending *pending, struct pending_entry *entry);
 /* The client is gone: its commands go on, their answers have nobody to go to. */

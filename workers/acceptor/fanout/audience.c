@@ -112,7 +112,8 @@ static uint64_t set_key(const struct topic *topics, uint32_t count)
     return key != 0 ? key : 1;
 }
 
-uint32_t audience_union(const struct client *client, const struct topic *topics, uint32_t count, struct topic *out)
+uint32_t audience_union(const struct client *client, const struct topic *topics, uint32_t count,
+                        struct topic *out)
 {
     const struct audience *audience = client->audience;
     uint32_t have = audience != NULL ? audience->topic_count : 0;
@@ -157,7 +158,8 @@ static void audience_free(struct audiences *all, struct audience *audience)
     free(audience);
 }
 
-static bool fill_topics(struct audiences *all, struct audience *audience, const struct topic *topics, uint32_t count)
+static bool fill_topics(struct audiences *all, struct audience *audience, const struct topic *topics,
+                        uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         struct topic_entry *entry = topic_claim(all, &topics[i]);
@@ -175,7 +177,8 @@ static bool fill_topics(struct audiences *all, struct audience *audience, const 
     return true;
 }
 
-static struct audience *audience_new(struct audiences *all, uint64_t key, const struct topic *topics, uint32_t count)
+static struct audience *audience_new(struct audiences *all, uint64_t key, const struct topic *topics,
+                                     uint32_t count)
 {
     struct audience *audience = calloc(1, sizeof *audience);
     if (audience == NULL)
@@ -232,7 +235,8 @@ static void add_member(struct audiences *all, struct audience *audience, struct 
         promote(all, audience);
 }
 
-enum err_e audience_join(struct audiences *all, struct client *client, const struct topic *topics, uint32_t count)
+enum err_e audience_join(struct audiences *all, struct client *client, const struct topic *topics,
+                         uint32_t count)
 {
     if (count > AUDIENCE_TOPICS_MAX)
         return ERR_TOO_LARGE;
@@ -379,7 +383,8 @@ uint64_t audience_tail(const struct audiences *all, const struct audience *audie
     if (audience->own_log)
         return audience->log.tail;
     uint64_t tail = audience->ref_tail;
-    while (tail < audience->ref_head && audience->refs[tail & (audience->ref_cap - 1)].offset < all->main_log.tail)
+    while (tail < audience->ref_head &&
+           audience->refs[tail & (audience->ref_cap - 1)].offset < all->main_log.tail)
         tail++;
     return tail;
 }
@@ -423,12 +428,14 @@ static bool append_ref(struct audiences *all, struct audience *audience, const v
     }
     if (!to_main_log(all, frame, len))
         return false;
-    audience->refs[audience->ref_head++ & (audience->ref_cap - 1)] = (struct frame_ref){all->main_offset, len};
+    audience->refs[audience->ref_head++ & (audience->ref_cap - 1)] =
+        (struct frame_ref){all->main_offset, len};
     pin_main_log(all, audience, true);
     return true;
 }
 
-static bool append(struct audiences *all, struct audience *audience, const void *frame, uint32_t len, uint64_t source_ns)
+static bool append(struct audiences *all, struct audience *audience, const void *frame, uint32_t len,
+                   uint64_t source_ns)
 {
     audience->stamp = all->stamp;
     if (audience->lagging == audience->count) /* all of them read the mirror */
@@ -448,8 +455,8 @@ static bool append(struct audiences *all, struct audience *audience, const void 
     return true;
 }
 
-bool audiences_append(struct audiences *all, uint64_t topic_hash, const char *name, uint8_t name_len, const void *frame,
-                      uint32_t len, uint64_t source_ns)
+bool audiences_append(struct audiences *all, uint64_t topic_hash, const char *name, uint8_t name_len,
+                      const void *frame, uint32_t len, uint64_t source_ns)
 {
     struct topic_entry *entry = map_get(&all->topics, topic_hash);
     if (entry == NULL || !same_topic(&entry->topic, name, name_len))
@@ -466,8 +473,8 @@ bool audience_got_record(const struct audiences *all, const struct client *clien
     return client->audience != NULL && client->audience->stamp == all->stamp;
 }
 
-static int ref_pieces(const struct audiences *all, const struct audience *audience, uint64_t from, uint64_t to,
-                      struct iovec *pieces, int max)
+static int ref_pieces(const struct audiences *all, const struct audience *audience, uint64_t from,
+                      uint64_t to, struct iovec *pieces, int max)
 {
     int count = 0;
     for (; from < to && count < max; from++) {
@@ -483,7 +490,8 @@ static int ref_pieces(const struct audiences *all, const struct audience *audien
     return count;
 }
 
-int audience_pieces(const struct audiences *all, const struct client *client, uint64_t to, struct iovec *pieces, int max)
+int audience_pieces(const struct audiences *all, const struct client *client, uint64_t to,
+                    struct iovec *pieces, int max)
 {
     const struct audience *audience = client->audience;
     if (audience->own_log)

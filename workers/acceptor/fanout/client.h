@@ -22,14 +22,14 @@ struct client_lag {
 
 struct client {
     uint32_t magic;
-    bool choked;      /* its socket has not taken everything: waits for `writable` */
-    bool closing;     /* nothing is sent any more */
-    void *sink;       /* the connection, for outbox_sink */
-    uint64_t serial;  /* ws_serial(): with the worker's incarnation, the session's name */
+    bool choked;               /* its socket has not taken everything: waits for `writable` */
+    bool closing;              /* nothing is sent any more */
+    void *sink;                /* the connection, for outbox_sink */
+    uint64_t serial;           /* ws_serial(): with the worker's incarnation, the session's name */
     struct audience *audience; /* NULL: subscribed to nothing */
     uint32_t member;           /* index in the audience */
     uint32_t own_bytes;
-    uint64_t cursor; /* in the audience's log or list of references */
+    uint64_t cursor;                        /* in the audience's log or list of references */
     struct own_entry *own_first, *own_last; /* frames for this client alone, and places to skip */
     struct client_lag *lag;                 /* NULL: reads its audience's log */
     struct endpoint *endpoint;

@@ -121,8 +121,9 @@ void mirror_forget_positions(struct mirror *mirror)
 static bool state_fits(const struct ring_record *record, const struct record_state *meta)
 {
     return record->meta_len == sizeof *meta && meta->text_len <= MACHINE_TEXT_MAX &&
-           meta->text_offset <= record->frame_len && meta->text_len <= record->frame_len - meta->text_offset &&
-           meta->connection < CONNECTION_COUNT && record->topic_count > 0;
+           meta->text_offset <= record->frame_len &&
+           meta->text_len <= record->frame_len - meta->text_offset && meta->connection < CONNECTION_COUNT &&
+           record->topic_count > 0;
 }
 
 enum mirror_fold_e mirror_fold(struct mirror *mirror, const struct ring_record *record)

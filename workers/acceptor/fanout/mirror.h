@@ -21,9 +21,9 @@ struct mirror_machine {
     uint32_t slot;
     struct machine_info info;
     struct machine_state state;
-    uint64_t position;      /* ring position of the record it shows */
-    uint64_t state_topic;   /* hash of state/<id> */
-    uint64_t result_topic;  /* hash of result/<id> */
+    uint64_t position;     /* ring position of the record it shows */
+    uint64_t state_topic;  /* hash of state/<id> */
+    uint64_t result_topic; /* hash of result/<id> */
     uint32_t text_len;
     char text[MACHINE_TEXT_MAX]; /* machine_state_text() */
 };
@@ -47,8 +47,8 @@ void mirror_forget_positions(struct mirror *mirror);
 
 enum mirror_fold_e {
     MIRROR_FOLDED,
-    MIRROR_OLD,       /* not newer than what the mirror shows: the frame must not go out */
-    MIRROR_UNKNOWN,   /* a machine the mirror has not seen: seed again from the table */
+    MIRROR_OLD,     /* not newer than what the mirror shows: the frame must not go out */
+    MIRROR_UNKNOWN, /* a machine the mirror has not seen: seed again from the table */
     MIRROR_MALFORMED
 };
 enum mirror_fold_e mirror_fold(struct mirror *mirror, const struct ring_record *record);

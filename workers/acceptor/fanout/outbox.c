@@ -6,7 +6,7 @@
 
 #include "must.h"
 
-#define PIECES_MAX 16
+#define PIECES_MAX  16
 #define CLOCK_EVERY 16 /* clients between two looks at the clock in a slice */
 
 /* A frame of the client's own, or (skip > 0) a stretch of its audience's log that is not for it; both stand at an
@@ -40,7 +40,8 @@ static void give_up(struct outbox *outbox, struct client *client, const char *re
 }
 
 /* Whole frames out; *taken is less than asked if the socket is full now. False: nothing more can be sent. */
-static bool write_pieces(struct outbox *outbox, struct client *client, const struct iovec *pieces, int count, size_t *taken)
+static bool write_pieces(struct outbox *outbox, struct client *client, const struct iovec *pieces, int count,
+                         size_t *taken)
 {
     size_t asked = 0;
     for (int i = 0; i < count; i++)
@@ -66,8 +67,8 @@ static uint64_t log_head(const struct client *client)
     return client->audience != NULL ? audience_head(client->audience) : 0;
 }
 
-static bool queue_entry(struct outbox *outbox, struct client *client, const void *frame, uint32_t len, uint64_t at,
-                        uint32_t skip)
+static bool queue_entry(struct outbox *outbox, struct client *client, const void *frame, uint32_t len,
+                        uint64_t at, uint32_t skip)
 {
     if (client->own_bytes + len > OUTBOX_OWN_MAX) {
         give_up(outbox, client, "too slow for its replies");
@@ -148,7 +149,8 @@ static void pass_to_own(struct outbox *outbox, struct client *client, struct cli
     const struct mirror_machine *machines[OUTBOX_PORTION];
     unsigned char frame[OUTBOX_PORTION_MAX];
     for (uint32_t count; !client->closing && (count = collect(outbox, client, &pass, machines)) > 0;) {
-        size_t len = outbox->states(outbox->arg, client, machines, count, outbox->position, frame, sizeof frame);
+        size_t len =
+            outbox->states(outbox->arg, client, machines, count, outbox->position, frame, sizeof frame);
         MUST(len > 0);
         queue_entry(outbox, client, frame, (uint32_t)len, log_head(client), 0);
     }
@@ -372,7 +374,8 @@ static bool settle_backlog(struct outbox *outbox, struct client *client)
     return log_to_own(outbox, client);
 }
 
-enum err_e outbox_move(struct outbox *outbox, struct client *client, const struct topic *topics, uint32_t count)
+enum err_e outbox_move(struct outbox *outbox, struct client *client, const struct topic *topics,
+                       uint32_t count)
 {
     outbox_flush(outbox, client);
     if (client->closing || !settle_backlog(outbox, client))
@@ -441,7 +444,8 @@ static struct client *next_member(struct audience *audience)
 static bool wants(const struct client *client)
 {
     return !client->choked && !client->closing &&
-           (client->lag != NULL || client->own_first != NULL || client->cursor != audience_head(client->audience));
+           (client->lag != NULL || client->own_first != NULL ||
+            client->cursor != audience_head(client->audience));
 }
 
 /* The round has visited everybody; whoever joined or was moved meanwhile gets another. */

@@ -43,8 +43,9 @@ struct outbox_sink {
 
 /* Writes a whole frame with the current states of `machines` in the client's dialect; returns its length. `position`:
  * everything before it is in the states. */
-typedef size_t outbox_states_f(void *arg, const struct client *client, const struct mirror_machine *const *machines,
-                               uint32_t count, uint64_t position, void *frame, size_t cap);
+typedef size_t outbox_states_f(void *arg, const struct client *client,
+                               const struct mirror_machine *const *machines, uint32_t count,
+                               uint64_t position, void *frame, size_t cap);
 
 struct outbox_counts {
     uint64_t writes, bytes, frames_own, rounds, slices, lags, lag_portions, closed_slow, own_bytes;
@@ -71,7 +72,8 @@ void outbox_own_frame(struct outbox *outbox, struct client *client, const void *
 void outbox_skip(struct outbox *outbox, struct client *client, size_t len);
 
 /* Moves the client to another set of topics; what it is still owed from the old one stays in order before. */
-enum err_e outbox_move(struct outbox *outbox, struct client *client, const struct topic *topics, uint32_t count);
+enum err_e outbox_move(struct outbox *outbox, struct client *client, const struct topic *topics,
+                       uint32_t count);
 
 /* The client's states from position `since` on come from the mirror now (frames were lost to this worker). */
 void outbox_conflate(struct outbox *outbox, struct client *client, uint64_t since);

@@ -45,11 +45,26 @@ static enum err_e open_both(struct tail *tail, uint32_t ring_id)
     return ERR_OK;
 }
 
+/* The same ring: only the table may be another file (a broker with another max_machines replaces it). */
+static enum err_e reopen_table(struct tail *tail, uint32_t ring_id)
+{
+    struct lvt_reader *lvt = NULL;
+    enum err_e err = lvt_reader_open(tail->lvt_path, &lvt);
+    if (err == ERR_OK && lvt_reader_ring_id(lvt) != ring_id)
+        err = ERR_MISMATCH;
+    if (err != ERR_OK) {
+        lvt_reader_close(&lvt);
+        return err;
+    }
+    lvt_reader_close(&tail->lvt);
+    tail->lvt = lvt;
+    return seed(tail, ring_reader_position(tail->ring), RING_MORE); /* machines may have come or gone */
+}
+
 enum err_e tail_attach(struct tail *tail, uint32_t ring_id)
 {
-    if (tail->ring != NULL && !tail->behind_gone && ring_reader_id(tail->ring) == ring_id &&
-        lvt_reader_ring_id(tail->lvt) == ring_id)
-        return seed(tail, ring_reader_position(tail->ring), RING_MORE); /* machines may have come or gone */
+    if (tail->ring != NULL && !tail->behind_gone && ring_reader_id(tail->ring) == ring_id)
+        return reopen_table(tail, ring_id);
     bool first = tail->ring == NULL;
     enum err_e err = open_both(tail, ring_id);
     if (err != ERR_OK)
@@ -72,8 +87,8 @@ static void to_audiences(struct tail *tail, const struct ring_record *record)
         return;
     for (uint32_t i = 0; i < record->topic_count; i++) {
         const struct ring_topic *topic = &record->topics[i];
-        if (!audiences_append(tail->audiences, topic->hash, topic->name, topic->len, record->frame, record->frame_len,
-                              record->source_ns))
+        if (!audiences_append(tail->audiences, topic->hash, topic->name, topic->len, record->frame,
+                              record->frame_len, record->source_ns))
             tail->counts.out_of_memory++;
     }
 }

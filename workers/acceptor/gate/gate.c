@@ -6,11 +6,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include <uv.h>
 
@@ -26,6 +28,8 @@ struct gate_uv {
     unsigned handles;
 };
 
+static const struct gate_verdict no_descriptor = {503, "this worker has no descriptor left"};
+
 /* --- accepting ---------------------------------------------------------------------------------------------------- */
 
 static void watch_doors(struct gate *gate, bool on)
@@ -38,13 +42,11 @@ static void watch_doors(struct gate *gate, bool on)
 
 static void out_of_descriptors(struct gate *gate, const struct gate_door *door)
 {
-    static const struct gate_verdict full = {503, "this worker has no descriptor left"};
     gate->counts.no_descriptors++;
     if (gate->reserve_fd >= 0) {
         close(gate->reserve_fd);
         int fd = accept4(door->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0)
-            gate_turn_away(gate, fd, door->index, full);
+        if (fd >= 0) gate_turn_away(gate, fd, door->index, no_descriptor);
     }
     gate->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     gate->resume_ns = gate_now(gate) + GATE_PAUSE_NS;
@@ -57,17 +59,26 @@ static bool accept_one(struct gate *gate, const struct gate_door *door)
     struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
     socklen_t peer_len = sizeof peer;
     int fd = accept4(door->listener.fd, (void *)&peer, &peer_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (fd >= gate->fd_limit) {
+        gate->counts.no_descriptors++;
+        gate_turn_away(gate, fd, door->index, no_descriptor);
+        return true;
+    }
     if (fd >= 0) {
         gate->counts.accepted++;
         half_open(gate, fd, door->index, (void *)&peer);
         return true;
     }
     switch (errno) {
-    case EAGAIN: return false;
+    case EAGAIN:
+        return false;
     case EINTR:
-    case ECONNABORTED: return true;
+    case ECONNABORTED:
+        return true;
     case EMFILE:
-    case ENFILE: out_of_descriptors(gate, door); return false;
+    case ENFILE:
+        out_of_descriptors(gate, door);
+        return false;
     default:
         gate->counts.accept_errors++;
         gate->resume_ns = gate_now(gate) + GATE_PAUSE_NS;
@@ -79,8 +90,7 @@ static bool accept_one(struct gate *gate, const struct gate_door *door)
 static void accept_some(struct gate *gate, const struct gate_door *door)
 {
     for (unsigned i = 0; i < GATE_ACCEPT_BUDGET; i++)
-        if (gate->freed || gate->paused || gate->resume_ns != 0 || !accept_one(gate, door))
-            return;
+        if (gate->freed || gate->paused || gate->resume_ns != 0 || !accept_one(gate, door)) return;
 }
 
 /* --- the loop's callbacks ------------------------------------------------------------------------------------------ */
@@ -150,15 +160,13 @@ void gate_update_timer(struct gate *gate)
 static void on_handle_closed(uv_handle_t *handle)
 {
     struct gate_uv *uv = handle->data;
-    if (--uv->handles == 0)
-        free(uv);
+    if (--uv->handles == 0) free(uv);
 }
 
 static enum err_e start_uv(struct gate *gate)
 {
     struct gate_uv *uv = calloc(1, sizeof *uv);
-    if (uv == NULL)
-        return ERR_MEMORY;
+    if (uv == NULL) return ERR_MEMORY;
     if (uv_poll_init(gate->config.loop, &uv->poll, gate->epoll_fd) != 0) {
         free(uv);
         return ERR_SYSTEM;
@@ -196,34 +204,8 @@ static enum err_e make_halves(struct gate *gate)
     list_init(&gate->reading);
     list_init(&gate->draining);
     gate->halves = calloc(count, sizeof *gate->halves);
-    if (gate->halves == NULL || map_reserve(&gate->addresses, count) != ERR_OK)
-        return ERR_MEMORY;
-    for (uint32_t i = 0; i < count; i++) {
-        struct half *half = &gate->halves[i];
-        half->target = GATE_TARGET_HALF;
-        half->fd = -1;
-        wheel_node_init(&half->timer);
-        list_init(&half->link);
-        list_append(&gate->free, &half->link);
-    }
+    if (gate->halves == NULL || map_reserve(&gate->addresses, count) != ERR_OK) return ERR_MEMORY;
     return wheel_init(&gate->wheel, GATE_TICK_NS, 256, gate_now(gate));
-}
-
-static enum err_e start(struct gate *gate)
-{
-    enum err_e err = make_halves(gate);
-    if (err != ERR_OK)
-        return err;
-    gate->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    gate->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (gate->epoll_fd < 0 || gate->reserve_fd < 0) {
-        log_error("gate-start", "error=\"%s\"", strerror(errno));
-        return ERR_SYSTEM;
-    }
-    for (unsigned i = 0; i < gate->config.listener_count; i++)
-        if ((err = open_door(gate, i)) != ERR_OK)
-            return err;
-    return start_uv(gate);
 }
 
 static uint32_t or_default(uint32_t value, uint32_t fallback)
@@ -231,18 +213,41 @@ static uint32_t or_default(uint32_t value, uint32_t fallback)
     return value ? value : fallback;
 }
 
+static int fd_limit(const struct gate *gate)
+{
+    struct rlimit limit;
+    rlim_t reserved = or_default(gate->config.reserved_descriptors, 64);
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX) return INT_MAX;
+    return limit.rlim_cur > reserved ? (int)(limit.rlim_cur - reserved) : 0;
+}
+
+static enum err_e start(struct gate *gate)
+{
+    enum err_e err = make_halves(gate);
+    if (err != ERR_OK) return err;
+    gate->fd_limit = fd_limit(gate);
+    gate->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    gate->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (gate->epoll_fd < 0 || gate->reserve_fd < 0) {
+        log_error("gate-start", "error=\"%s\"", strerror(errno));
+        return ERR_SYSTEM;
+    }
+    for (unsigned i = 0; i < gate->config.listener_count; i++)
+        if ((err = open_door(gate, i)) != ERR_OK) return err;
+    return start_uv(gate);
+}
+
 enum err_e gate_new(const struct gate_config *config, struct gate **out)
 {
     MUST(config->listener_count <= GATE_LISTENERS_MAX);
     struct gate *gate = calloc(1, sizeof *gate);
     *out = NULL;
-    if (gate == NULL)
-        return ERR_MEMORY;
+    if (gate == NULL) return ERR_MEMORY;
     gate->config = *config;
     gate->config.listeners = NULL; /* copied to the doors */
     gate->config.handshake_timeout_ms = or_default(config->handshake_timeout_ms, 5000);
-    gate->config.max_half_open = or_default(config->max_half_open, 1024);
-    gate->config.max_per_address = or_default(config->max_per_address, 512);
+    gate->config.max_half_open = or_default(config->max_half_open, 16384);
+    gate->config.max_per_address = or_default(config->max_per_address, 8192);
     gate->config.max_body_bytes = config->max_body_bytes ? config->max_body_bytes : 1u << 20;
     gate->epoll_fd = gate->reserve_fd = -1;
     gate->address_seed = entropy_u64();
@@ -263,36 +268,31 @@ static void close_halves(struct gate *gate)
     if (gate->wheel.slots == NULL) /* never started */
         return;
     LIST_FOREACH(it, &gate->reading)
-        half_close(gate, LIST_ENTRY(it, struct half, link));
+    half_close(gate, LIST_ENTRY(it, struct half, link));
     LIST_FOREACH(it, &gate->draining)
-        half_close(gate, LIST_ENTRY(it, struct half, link));
+    half_close(gate, LIST_ENTRY(it, struct half, link));
 }
 
 void gate_free(struct gate **gate)
 {
     struct gate *g = *gate;
-    if (g == NULL)
-        return;
+    if (g == NULL) return;
     *gate = NULL;
     close_halves(g);
     if (g->uv != NULL) {
         uv_close((uv_handle_t *)&g->uv->poll, on_handle_closed);
         uv_close((uv_handle_t *)&g->uv->timer, on_handle_closed);
     }
-    if (g->epoll_fd >= 0)
-        close(g->epoll_fd);
-    if (g->reserve_fd >= 0)
-        close(g->reserve_fd);
+    if (g->epoll_fd >= 0) close(g->epoll_fd);
+    if (g->reserve_fd >= 0) close(g->reserve_fd);
     g->freed = true;
-    if (!g->in_callback)
-        free_memory(g);
+    if (!g->in_callback) free_memory(g);
 }
 
 void gate_pause(struct gate *gate, bool pause)
 {
     gate->paused = pause;
-    if (gate->resume_ns == 0)
-        watch_doors(gate, !pause);
+    if (gate->resume_ns == 0) watch_doors(gate, !pause);
 }
 
 const struct gate_counts *gate_counts(const struct gate *gate)

@@ -15,8 +15,9 @@
  * are gate_head.h's. A half-open connection costs about 130 bytes here, plus what was read of an incomplete head;
  * their number is bounded, in all and per address (an IPv4 address or an IPv6 /64).
  *
- * Descriptors running out never wedges the loop: a reserve descriptor is given up to accept, answer 503 and close;
- * then accepting pauses for 100 ms.
+ * Descriptors running out never wedges the loop: the last 64 below the limit are left for the rest of the process (a
+ * connection that would get one is answered 503); should accept(2) fail all the same, a reserve descriptor is given up
+ * to accept, answer 503 and close, and accepting pauses for 100 ms.
  *
  * One thread, on the worker's libuv loop. gate_free() and gate_pause() may be called from `accepted`.
  */
@@ -34,7 +35,7 @@ struct gate;
 typedef struct uv_loop_s uv_loop_t;
 
 struct gate_listener {
-    int fd;          /* listening, stays the caller's; made non-blocking, TCP_NODELAY and SO_SNDBUF are set on it and
+    int fd; /* listening, stays the caller's; made non-blocking, TCP_NODELAY and SO_SNDBUF are set on it and
                       * inherited by what it accepts */
     bool plain_http; /* also takes requests without an upgrade */
 };
@@ -47,11 +48,12 @@ struct gate_config {
     const struct gate_listener *listeners;
     unsigned listener_count;
     uint32_t handshake_timeout_ms; /* from accept to a whole head; 0: 5000 */
-    uint32_t max_half_open;        /* 0: 1024 */
-    uint32_t max_per_address;      /* half-open ones of one address, then 429; 0: 512 */
-    uint32_t send_buffer_bytes;    /* SO_SNDBUF; 0: the kernel's choice */
-    uint64_t max_body_bytes;       /* plain requests with more get 413; 0: 1 MiB */
-    const char *const *origins;    /* allowed beside absent, same host and loopback; live as long as the gate */
+    uint32_t max_half_open;        /* 0: 16384 */
+    uint32_t max_per_address;      /* half-open ones of one address, then 429; 0: 8192 */
+    uint32_t reserved_descriptors; /* below RLIMIT_NOFILE, left for other uses of the process; 0: 64 */
+    uint32_t send_buffer_bytes; /* SO_SNDBUF, 64 to 128 KiB; 0: autotuning, up to 4 MiB for a slow client */
+    uint64_t max_body_bytes;    /* plain requests with more get 413; 0: 1 MiB */
+    const char *const *origins; /* allowed beside absent, same host and loopback; live as long as the gate */
     size_t origin_count;
 
     /* Is there anything at this path of this listener? NULL: every path. Else 404. */
@@ -77,7 +79,7 @@ void gate_pause(struct gate *gate, bool pause);
 #define GATE_STATUSES(X) X(400) X(403) X(404) X(405) X(413) X(426) X(429) X(431) X(503) X(505)
 
 struct gate_counts {
-    uint64_t accepted; /* connections */
+    uint64_t accepted;        /* connections */
     uint64_t upgrades, plain; /* good requests */
 #define X(status) uint64_t refused_##status;
     GATE_STATUSES(X)
@@ -85,7 +87,7 @@ struct gate_counts {
     uint64_t timeouts;       /* the head was not whole in time */
     uint64_t abandoned;      /* the peer went away before */
     uint64_t evicted;        /* gave way to a newer one; also counted in refused_503 */
-    uint64_t no_descriptors; /* EMFILE or ENFILE */
+    uint64_t no_descriptors; /* EMFILE, ENFILE, or a descriptor of the reserved ones */
     uint64_t accept_errors;  /* others */
     uint64_t half_open;      /* now */
 };

@@ -10,10 +10,13 @@ static void count(struct gate_counts *counts, unsigned status)
 {
     switch (status) {
 #define X(status)                                                                                            \
-    case status: counts->refused_##status++; break;
+    case status:                                                                                             \
+        counts->refused_##status++;                                                                          \
+        break;
         GATE_STATUSES(X)
 #undef X
-    default: break;
+    default:
+        break;
     }
 }
 
@@ -21,18 +24,22 @@ static void log_refusal(struct gate *gate, unsigned listener, struct gate_verdic
 {
     uint32_t suppressed;
     if (log_limit_ok(&gate->log_limit, gate_now(gate), 10 * NS_PER_S, 5, &suppressed))
-        log_info("gate-refused", "listener=%u status=%u reason=\"%s\" suppressed=%u", listener, verdict.status,
-                 verdict.reason, suppressed);
+        log_info("gate-refused", "listener=%u status=%u reason=\"%s\" suppressed=%u", listener,
+                 verdict.status, verdict.reason, suppressed);
 }
 
 static const char *extra_headers(unsigned status, bool plain_http)
 {
     switch (status) {
-    case 405: return plain_http ? "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" : "Allow: GET\r\n";
-    case 426: return "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
+    case 405:
+        return plain_http ? "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" : "Allow: GET\r\n";
+    case 426:
+        return "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
     case 429:
-    case 503: return "Retry-After: 1\r\n";
-    default: return "";
+    case 503:
+        return "Retry-After: 1\r\n";
+    default:
+        return "";
     }
 }
 
@@ -41,12 +48,13 @@ void gate_answer(struct gate *gate, int fd, unsigned listener, struct gate_verdi
     char text[512];
     count(&gate->counts, verdict.status);
     log_refusal(gate, listener, verdict);
-    int len = snprintf(text, sizeof text,
-                       "HTTP/1.1 %u %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
-                       "Cache-Control: no-store\r\nConnection: %s\r\n%s\r\n%s\n",
-                       verdict.status, gate_status_text(verdict.status), strlen(verdict.reason) + 1,
-                       verdict.status == 426 ? "Upgrade, close" : "close",
-                       extra_headers(verdict.status, gate->doors[listener].listener.plain_http), verdict.reason);
+    int len =
+        snprintf(text, sizeof text,
+                 "HTTP/1.1 %u %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
+                 "Cache-Control: no-store\r\nConnection: %s\r\n%s\r\n%s\n",
+                 verdict.status, gate_status_text(verdict.status), strlen(verdict.reason) + 1,
+                 verdict.status == 426 ? "Upgrade, close" : "close",
+                 extra_headers(verdict.status, gate->doors[listener].listener.plain_http), verdict.reason);
     ssize_t sent = send(fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)sent;
     shutdown(fd, SHUT_WR);

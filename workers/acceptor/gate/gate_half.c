@@ -44,8 +44,7 @@ static void address_add(struct gate *gate, uint64_t key)
 
 static void address_remove(struct gate *gate, uint64_t key)
 {
-    if (key == 0)
-        return;
+    if (key == 0) return;
     uintptr_t left = address_count(gate, key) - 1;
     if (left == 0)
         map_remove(&gate->addresses, key);
@@ -58,8 +57,7 @@ static void address_remove(struct gate *gate, uint64_t key)
 static bool watch(struct gate *gate, struct half *half)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = half};
-    if (half->watched)
-        return true;
+    if (half->watched) return true;
     half->watched = epoll_ctl(gate->epoll_fd, EPOLL_CTL_ADD, half->fd, &event) == 0;
     return half->watched;
 }
@@ -68,8 +66,7 @@ static bool watch(struct gate *gate, struct half *half)
 static int release(struct gate *gate, struct half *half)
 {
     int fd = half->fd;
-    if (half->watched)
-        epoll_ctl(gate->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    if (half->watched) epoll_ctl(gate->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
     wheel_stop(&gate->wheel, &half->timer);
     address_remove(gate, half->address);
     free(half->head);
@@ -88,21 +85,32 @@ void half_close(struct gate *gate, struct half *half)
     close(release(gate, half));
 }
 
+/* Gives way: the oldest of those that were answered already, else the oldest of all. */
+static void evict(struct gate *gate)
+{
+    static const struct gate_verdict full = {503, "too many connections are being opened"};
+    struct list_node *oldest = !list_empty(&gate->draining) ? gate->draining.next : gate->reading.next;
+    struct half *victim = LIST_ENTRY(oldest, struct half, link);
+    unsigned listener = victim->listener;
+    bool answered = victim->state == HALF_DRAINING;
+    int fd = release(gate, victim);
+    gate->counts.evicted++;
+    if (answered)
+        close(fd);
+    else
+        gate_turn_away(gate, fd, listener, full);
+}
+
 static struct half *take_free(struct gate *gate)
 {
-    if (list_empty(&gate->free)) {
-        static const struct gate_verdict full = {503, "too many connections are being opened"};
-        struct list_node *oldest = !list_empty(&gate->draining) ? gate->draining.next : gate->reading.next;
-        struct half *victim = LIST_ENTRY(oldest, struct half, link);
-        gate->counts.evicted++;
-        unsigned listener = victim->listener;
-        bool answered = victim->state == HALF_DRAINING;
-        int fd = release(gate, victim);
-        if (answered)
-            close(fd);
-        else
-            gate_turn_away(gate, fd, listener, full);
+    if (list_empty(&gate->free) && gate->fresh < gate->config.max_half_open) {
+        struct half *half = &gate->halves[gate->fresh++];
+        half->target = GATE_TARGET_HALF;
+        wheel_node_init(&half->timer);
+        list_init(&half->link);
+        return half;
     }
+    if (list_empty(&gate->free)) evict(gate);
     return LIST_ENTRY(gate->free.next, struct half, link);
 }
 
@@ -113,12 +121,10 @@ static void drain(struct gate *gate, struct half *half)
     ssize_t got;
     do {
         got = recv(half->fd, gate->input, sizeof gate->input, MSG_DONTWAIT);
-        if (got > 0)
-            half->have += (uint32_t)got;
+        if (got > 0) half->have += (uint32_t)got;
     } while (got > 0 && half->have < GATE_DRAIN_BYTES);
     bool waiting = got < 0 && (errno == EAGAIN || errno == EINTR);
-    if (!waiting || !watch(gate, half))
-        half_close(gate, half);
+    if (!waiting || !watch(gate, half)) half_close(gate, half);
 }
 
 static void refuse(struct gate *gate, struct half *half, struct gate_verdict verdict)
@@ -192,8 +198,7 @@ static bool keep(struct gate *gate, struct half *half, size_t have)
         while (cap < have)
             cap *= 2;
         char *grown = realloc(half->head, cap);
-        if (grown == NULL)
-            return false;
+        if (grown == NULL) return false;
         half->head = grown;
         half->cap = (uint32_t)cap;
     }
@@ -205,11 +210,14 @@ static bool keep(struct gate *gate, struct half *half, size_t have)
 static void got_bytes(struct gate *gate, struct half *half, size_t got)
 {
     size_t had = half->have, have = had + got;
-    if (had > 0)
-        memcpy(gate->input, half->head, had);
+    if (had > 0) memcpy(gate->input, half->head, had);
     switch (gate_scan_feed(&half->scan, gate->input + had, got)) {
-    case GATE_SCAN_WHOLE: finish(gate, half, have); break;
-    case GATE_SCAN_BAD: refuse(gate, half, half->scan.verdict); break;
+    case GATE_SCAN_WHOLE:
+        finish(gate, half, have);
+        break;
+    case GATE_SCAN_BAD:
+        refuse(gate, half, half->scan.verdict);
+        break;
     case GATE_SCAN_MORE:
         if (!keep(gate, half, have)) {
             gate->counts.accept_errors++;
@@ -227,8 +235,7 @@ static void read_head(struct gate *gate, struct half *half)
         got_bytes(gate, half, (size_t)got);
         return;
     }
-    if (got < 0 && (errno == EAGAIN || errno == EINTR) && watch(gate, half))
-        return;
+    if (got < 0 && (errno == EAGAIN || errno == EINTR) && watch(gate, half)) return;
     gate->counts.abandoned++;
     half_close(gate, half);
 }
@@ -236,16 +243,20 @@ static void read_head(struct gate *gate, struct half *half)
 void half_event(struct gate *gate, struct half *half)
 {
     switch (half->state) {
-    case HALF_READING: read_head(gate, half); break;
-    case HALF_DRAINING: drain(gate, half); break;
-    case HALF_FREE: break; /* closed earlier in the same batch of events */
+    case HALF_READING:
+        read_head(gate, half);
+        break;
+    case HALF_DRAINING:
+        drain(gate, half);
+        break;
+    case HALF_FREE:
+        break; /* closed earlier in the same batch of events */
     }
 }
 
 void half_timeout(struct gate *gate, struct half *half)
 {
-    if (half->state == HALF_READING)
-        gate->counts.timeouts++;
+    if (half->state == HALF_READING) gate->counts.timeouts++;
     half_close(gate, half);
 }
 
@@ -254,7 +265,8 @@ void half_open(struct gate *gate, int fd, unsigned listener, const struct sockad
 {
     uint64_t address = address_key(gate, peer);
     if (address_count(gate, address) >= gate->config.max_per_address) {
-        static const struct gate_verdict too_many = {429, "too many connections are being opened from your address"};
+        static const struct gate_verdict too_many = {
+            429, "too many connections are being opened from your address"};
         gate_turn_away(gate, fd, listener, too_many);
         return;
     }
@@ -269,7 +281,6 @@ void half_open(struct gate *gate, int fd, unsigned listener, const struct sockad
     gate_scan_init(&half->scan);
     address_add(gate, address);
     gate->counts.half_open++;
-    wheel_start(&gate->wheel, &half->timer,
-                gate_now(gate) + gate->config.handshake_timeout_ms * NS_PER_MS);
+    wheel_start(&gate->wheel, &half->timer, gate_now(gate) + gate->config.handshake_timeout_ms * NS_PER_MS);
     read_head(gate, half);
 }

@@ -28,7 +28,7 @@
 #define GATE_PROTOCOLS_MAX 16u
 
 struct gate_header {
-    const char *name; /* lower case */
+    const char *name;  /* lower case */
     const char *value; /* without white space around it */
 };
 
@@ -40,11 +40,12 @@ struct gate_request {
     const char *host;   /* as sent, with port */
     const char *origin; /* NULL: none sent */
     const char *token;  /* bearer token, from whichever of the three places; NULL: none. Never log it. */
-    const char *protocols[GATE_PROTOCOLS_MAX]; /* Sec-WebSocket-Protocol as offered; a token is shown as "***" */
+    const char
+        *protocols[GATE_PROTOCOLS_MAX]; /* Sec-WebSocket-Protocol as offered; a token is shown as "***" */
     size_t protocol_count;
-    const char *protocol;   /* the one to answer with ("bearer"), or NULL */
-    bool upgrade;           /* to WebSocket; false: a plain HTTP request, only where the rules allow those */
-    const char *key;        /* Sec-WebSocket-Key: 24 characters of base64; NULL without upgrade */
+    const char *protocol;    /* the one to answer with ("bearer"), or NULL */
+    bool upgrade;            /* to WebSocket; false: a plain HTTP request, only where the rules allow those */
+    const char *key;         /* Sec-WebSocket-Key: 24 characters of base64; NULL without upgrade */
     uint64_t content_length; /* 0 if there is none */
     struct gate_header headers[GATE_HEADERS_MAX];
     size_t header_count;
@@ -55,7 +56,8 @@ struct gate_request {
 struct gate_rules {
     bool plain_http; /* a request without upgrade is good too */
     uint64_t max_body_bytes;
-    const char *const *origins; /* allowed beside absent, same host and loopback; "null" only by standing here */
+    const char *const
+        *origins; /* allowed beside absent, same host and loopback; "null" only by standing here */
     size_t origin_count;
     bool (*path_known)(void *arg, const char *path); /* NULL: every path */
     void *arg;
@@ -70,10 +72,10 @@ struct gate_verdict {
 enum gate_scan_e { GATE_SCAN_MORE, GATE_SCAN_WHOLE, GATE_SCAN_BAD };
 
 struct gate_scan {
-    uint32_t length;     /* bytes of the head seen so far */
-    uint16_t lines;      /* complete lines, the request line included */
-    uint16_t line_bytes; /* of the current line */
-    bool cr;             /* the last byte was a CR */
+    uint32_t length;             /* bytes of the head seen so far */
+    uint16_t lines;              /* complete lines, the request line included */
+    uint16_t line_bytes;         /* of the current line */
+    bool cr;                     /* the last byte was a CR */
     struct gate_verdict verdict; /* when BAD */
 };
 

@@ -9,13 +9,13 @@
 #include "map.h"
 #include "wheel.h"
 
-#define GATE_TICK_NS        (50 * NS_PER_MS)
-#define GATE_PAUSE_NS       (100 * NS_PER_MS) /* without accepting, after descriptors ran out */
-#define GATE_DRAIN_NS       (2 * NS_PER_S)
-#define GATE_DRAIN_BYTES    65536u
-#define GATE_ACCEPT_BUDGET  64u /* per listener and wake-up */
-#define GATE_EVENT_BUDGET   64
-#define GATE_INPUT_BYTES    (2 * GATE_HEAD_MAX)
+#define GATE_TICK_NS       (50 * NS_PER_MS)
+#define GATE_PAUSE_NS      (100 * NS_PER_MS) /* without accepting, after descriptors ran out */
+#define GATE_DRAIN_NS      (2 * NS_PER_S)
+#define GATE_DRAIN_BYTES   65536u
+#define GATE_ACCEPT_BUDGET 32u /* per listener and wake-up: about 1 ms with all that follows */
+#define GATE_EVENT_BUDGET  32
+#define GATE_INPUT_BYTES   (2 * GATE_HEAD_MAX)
 
 /* What an epoll event points at. */
 enum gate_target_e { GATE_TARGET_LISTENER, GATE_TARGET_HALF };
@@ -33,11 +33,11 @@ struct half {
     enum half_state_e state;
     int fd;
     unsigned listener;
-    bool watched;            /* stands in the epoll set */
-    uint32_t have, cap;      /* of `head`; while draining, `have` counts what was thrown away */
-    char *head;              /* what was read of an incomplete head */
-    uint64_t address;        /* key of the per-address count; 0: not counted */
-    struct list_node link;   /* gate->free, gate->reading or gate->draining, oldest first */
+    bool watched;          /* stands in the epoll set */
+    uint32_t have, cap;    /* of `head`; while draining, `have` counts what was thrown away */
+    char *head;            /* what was read of an incomplete head */
+    uint64_t address;      /* key of the per-address count; 0: not counted */
+    struct list_node link; /* gate->free, gate->reading or gate->draining, oldest first */
     struct wheel_node timer;
     struct gate_scan scan;
 };
@@ -49,10 +49,12 @@ struct gate {
     struct gate_door doors[GATE_LISTENERS_MAX];
     struct gate_uv *uv;
     int epoll_fd, reserve_fd;
-    bool paused;          /* by gate_pause() */
-    uint64_t resume_ns;   /* after descriptors ran out; 0: not waiting */
+    bool paused;        /* by gate_pause() */
+    uint64_t resume_ns; /* after descriptors ran out; 0: not waiting */
     bool freed, in_callback;
     struct half *halves;
+    uint32_t fresh; /* halves from this one on were never used: an untouched page costs nothing */
+    int fd_limit;   /* descriptors from this number on are turned away */
     struct list_node free, reading, draining;
     struct map addresses; /* key → number of half-open connections, as a pointer-sized integer */
     uint64_t address_seed;

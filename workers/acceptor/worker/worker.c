@@ -11,8 +11,8 @@
 #include "proc.h"
 #include "worker_metrics.h"
 
-#define TICK_MS    100u
-#define STOP_NS    (3 * NS_PER_S) /* close handshakes may take that long */
+#define TICK_MS 100u
+#define STOP_NS (3 * NS_PER_S) /* close handshakes may take that long */
 
 static bool stop_is_done(const struct worker *w)
 {

@@ -95,7 +95,6 @@ enum err_e worker_open_doors(struct worker *w)
                            .max_message_bytes = w->conf->max_message_bytes,
                            .ping_interval_ms = w->conf->ping_interval_ms,
                            .ping_timeout_ms = w->conf->ping_timeout_ms,
-                           .send_buffer_bytes = send_buffer_bytes,
                            .events = &events,
                            .arg = w};
     struct gate_config gate = {.loop = &w->loop,

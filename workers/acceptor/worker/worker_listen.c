@@ -52,15 +52,18 @@ static int own_socket(const struct conf_listener *listener)
 {
     char port[8];
     snprintf(port, sizeof port, "%u", listener->port);
-    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM}, *address;
+    struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM},
+                    *address;
     int failed = getaddrinfo(listener->address, port, &hints, &address);
     if (failed != 0) {
-        log_error("listen", "listener=%s address=%s: %s", listener->name, listener->address, gai_strerror(failed));
+        log_error("listen", "listener=%s address=%s: %s", listener->name, listener->address,
+                  gai_strerror(failed));
         return -1;
     }
     int fd = open_socket(address);
     if (fd < 0)
-        log_error("listen", "listener=%s %s:%u: %s", listener->name, listener->address, listener->port, strerror(errno));
+        log_error("listen", "listener=%s %s:%u: %s", listener->name, listener->address, listener->port,
+                  strerror(errno));
     freeaddrinfo(address);
     return fd;
 }

@@ -7,7 +7,7 @@ const struct stats_def worker_metric_defs[WORKER_METRIC_COUNT] = {
     WORKER_METRICS(X)
 #undef X
 #define X(NAME, name) {#name, STATS_HISTOGRAM},
-    WORKER_HISTOGRAMS(X)
+        WORKER_HISTOGRAMS(X)
 #undef X
 };
 

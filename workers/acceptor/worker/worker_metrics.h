@@ -87,9 +87,9 @@ enum worker_metric_e {
     WORKER_METRICS(X)
 #undef X
 #define X(NAME, name) WORKER_##NAME,
-    WORKER_HISTOGRAMS(X)
+        WORKER_HISTOGRAMS(X)
 #undef X
-    WORKER_METRIC_COUNT
+            WORKER_METRIC_COUNT
 };
 
 struct worker;

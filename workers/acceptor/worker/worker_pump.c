@@ -41,7 +41,8 @@ static bool fall_asleep(struct worker *w)
 static void note_cursor(struct worker *w)
 {
     if (w->segment != NULL)
-        atomic_store_explicit(&segment_page(w->segment)->cursor, w->host.outbox.position, memory_order_relaxed);
+        atomic_store_explicit(&segment_page(w->segment)->cursor, w->host.outbox.position,
+                              memory_order_relaxed);
 }
 
 static void pump(struct worker *w)
@@ -105,7 +106,8 @@ void worker_ear_open(struct worker *w)
     worker_ear_close(w);
     enum err_e err = bell_ear_open(w->bell_path, w->slot, w->incarnation, w->segment, &w->ear);
     if (err != ERR_OK) {
-        log_warn("bell", "cannot connect to %s: %s; looking at the ring ten times a second", w->bell_path, err_text(err));
+        log_warn("bell", "cannot connect to %s: %s; looking at the ring ten times a second", w->bell_path,
+                 err_text(err));
         return;
     }
     w->ear_poll = calloc(1, sizeof *w->ear_poll);

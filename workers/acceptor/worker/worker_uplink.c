@@ -23,8 +23,8 @@ static enum err_e take_slot(struct worker *w, uint32_t slot)
     worker_ear_close(w);
     w->host.outbox.stats = NULL;
     segment_close(&w->segment, true);
-    enum err_e err = segment_create(path, relative + 4, "", w->incarnation, worker_metric_defs, WORKER_METRIC_COUNT,
-                                    &w->segment, &w->stats);
+    enum err_e err = segment_create(path, relative + 4, "", w->incarnation, worker_metric_defs,
+                                    WORKER_METRIC_COUNT, &w->segment, &w->stats);
     if (err != ERR_OK)
         return err;
     w->slot = slot;
@@ -46,7 +46,8 @@ static void serve(struct worker *w)
         return;
     }
     w->serving = true;
-    log_info("serving", "slot=%u listeners=%u machines=%u", w->slot, w->listener_count, w->host.mirror.present);
+    log_info("serving", "slot=%u listeners=%u machines=%u", w->slot, w->listener_count,
+             w->host.mirror.present);
     proc_ready();
 }
 

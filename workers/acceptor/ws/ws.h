@@ -52,17 +52,18 @@ struct ws_events {
 struct ws_config {
     uv_loop_t *loop;
     const struct clock *clock; /* NULL: clock_system() */
-    size_t user_bytes; /* zeroed bytes of the caller's in every connection, see ws_user() */
+    size_t user_bytes;         /* zeroed bytes of the caller's in every connection, see ws_user() */
     uint32_t max_message_bytes;
-    size_t message_budget_bytes; /* for all unfinished messages together; 0: 16 MiB */
+    size_t message_budget_bytes;                /* for all unfinished messages together; 0: 16 MiB */
     uint32_t ping_interval_ms, ping_timeout_ms; /* interval 0: no pings */
-    uint32_t send_buffer_bytes; /* SO_SNDBUF, 64 to 128 KiB: autotuning would take up to 4 MiB for a slow client */
     const struct ws_events *events;
     void *arg;
 };
 
+/* One per thread (ws_read.c defines recv() for it). ERR_MEMORY or ERR_SYSTEM (logged). */
 enum err_e ws_new(const struct ws_config *config, struct ws **ws);
-/* Drops what is left without a close handshake. Use ws_close_all() before and wait until ws_count() is 0. */
+/* Drops what is left without a close handshake (`closed` is called). Use ws_close_all() before and wait until
+ * ws_count() is 0. Turns the loop, without waiting, until libuv has closed its handles: not from a callback. */
 void ws_free(struct ws **ws);
 
 /* Takes over a connected, non-blocking socket whose request head the gate has read and accepted. On failure the

@@ -30,10 +30,10 @@ enum conn_state_e { CONN_FREE, CONN_ADOPTING, CONN_OPEN, CONN_CLOSING, CONN_DEAD
 
 struct ws_join; /* an open fragmented message, ws_message.c */
 
-/* Where in the peer's frames the next raw byte lies, ws_unmasked.c. */
+/* Where in the peer's frames the next raw byte lies, ws_masks.c. */
 struct mask_scan {
-    uint64_t payload; /* bytes left of the current payload; while a header is read, its length so far */
-    uint8_t at;       /* bytes of the current header seen; 0: between frames or in a payload */
+    uint64_t payload;     /* bytes left of the current payload; while a header is read, its length so far */
+    uint8_t at;           /* bytes of the current header seen; 0: between frames or in a payload */
     uint8_t length_bytes; /* that the header has beyond its first two: 0, 2 or 8 */
     bool breach;
 };
@@ -42,14 +42,15 @@ struct ws_conn {
     struct ws *ws;
     struct lws *wsi;
     uint64_t serial;
-    struct wheel_node timer; /* OPEN: the next ping, or the limit for an answer; CLOSING: the limit for the peer's Close */
+    struct wheel_node
+        timer; /* OPEN: the next ping, or the limit for an answer; CLOSING: the limit for the peer's Close */
     uint64_t next_ping_ns, waiting_since_ns; /* the second: of the oldest ping without an answer; 0: none */
     struct ws_join *join;
     struct mask_scan masks;
     int fd;
-    uint8_t state;        /* enum conn_state_e */
-    bool told_open;       /* `open` said yes, so `closed` is owed */
-    bool wants_writable;  /* a write was short: `writable` is owed */
+    uint8_t state;            /* enum conn_state_e */
+    bool told_open;           /* `open` said yes, so `closed` is owed */
+    bool wants_writable;      /* a write was short: `writable` is owed */
     _Alignas(16) char user[]; /* config.user_bytes of the caller's */
 };
 
@@ -77,8 +78,7 @@ struct ws {
     uint64_t next_serial;
 
     size_t join_bytes; /* held by open fragmented messages */
-    struct ws_conn **by_fd; /* open ones, for ws_unmasked.c */
-    size_t by_fd_count;
+    struct ws_reader *reader;
     struct log_limit log_limit;
     struct ws_counts counts;
 };
@@ -101,7 +101,8 @@ struct ws_conn *conn_new(struct ws *ws); /* NULL: out of memory */
 void conn_free(struct ws_conn *conn);
 void conn_set_state(struct ws_conn *conn, enum conn_state_e state);
 void conn_gone(struct ws_conn *conn); /* tells the caller, once */
-struct ws_conn *conn_next(const struct ws *ws, size_t *cursor); /* every OPEN one, from *cursor = 0; NULL at the end */
+struct ws_conn *conn_next(const struct ws *ws,
+                          size_t *cursor); /* every OPEN one, from *cursor = 0; NULL at the end */
 
 /* ws_write.c */
 /* One control frame, whatever waits before it. False: the connection is now DEAD. */
@@ -111,7 +112,8 @@ void conn_writeable(struct ws_conn *conn);
 void conn_kill(struct ws_conn *conn);
 
 /* ws_close.c */
-void conn_close_now(struct ws_conn *conn, enum ws_close_e code, const char *reason); /* says why, does not wait */
+void conn_close_now(struct ws_conn *conn, enum ws_close_e code,
+                    const char *reason); /* says why, does not wait */
 void conn_peer_closes(struct ws_conn *conn, const unsigned char *payload, size_t len);
 void conn_library_closes(struct ws_conn *conn);
 
@@ -120,13 +122,14 @@ void conn_received(struct ws_conn *conn, const char *data, size_t len);
 void conn_drop_join(struct ws_conn *conn);
 bool utf8_is_valid(const char *text, size_t len);
 
-/* ws_unmasked.c */
-void unmasked_init(struct ws *ws);
-void unmasked_fini(struct ws *ws);
-bool conn_watch_masks(struct ws_conn *conn); /* false: out of memory */
-void conn_unwatch_masks(struct ws_conn *conn);
-/* Raw bytes of the peer; false: there is an unmasked frame among them. */
+/* ws_masks.c: raw bytes of the peer; false: there is an unmasked frame among them */
 bool mask_scan_feed(struct mask_scan *scan, const unsigned char *data, size_t len);
+
+/* ws_read.c */
+enum err_e reader_init(struct ws *ws);
+void reader_fini(struct ws *ws);               /* its memory is freed by the loop's next iteration */
+bool conn_start_reading(struct ws_conn *conn); /* false: out of memory */
+void conn_stop_reading(struct ws_conn *conn);
 
 /* ws_ping.c */
 enum err_e ticks_init(struct ws *ws);

@@ -13,8 +13,7 @@
 
 void conn_kill(struct ws_conn *conn)
 {
-    if (conn->state >= CONN_DEAD)
-        return;
+    if (conn->state >= CONN_DEAD) return;
     conn_set_state(conn, CONN_DEAD);
     wheel_stop(&conn->ws->wheel, &conn->timer);
     lws_set_timeout(conn->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
@@ -45,8 +44,7 @@ static ssize_t send_pieces(struct ws_conn *conn, const struct iovec *pieces, int
     ssize_t sent = count == 1 ? send(conn->fd, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT)
                               : sendmsg(conn->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     conn->ws->counts.writes++;
-    if (sent < 0 && (errno == EAGAIN || errno == EINTR))
-        return 0;
+    if (sent < 0 && (errno == EAGAIN || errno == EINTR)) return 0;
     return sent;
 }
 
@@ -64,7 +62,8 @@ static size_t rest_of_frame(const struct iovec *piece, size_t offset)
 }
 
 /* The socket stopped after `sent` bytes. Returns all bytes that are done with. */
-static enum err_e finish_short_write(struct ws_conn *conn, const struct iovec *pieces, size_t sent, size_t *taken)
+static enum err_e finish_short_write(struct ws_conn *conn, const struct iovec *pieces, size_t sent,
+                                     size_t *taken)
 {
     size_t offset = sent;
     while (offset >= pieces->iov_len)
@@ -90,8 +89,7 @@ enum err_e ws_writev(struct ws_conn *conn, const struct iovec *pieces, int count
 {
     *taken = 0;
     MUST(count > 0 && count <= 64);
-    if (conn->state != CONN_OPEN)
-        return ERR_CLOSED;
+    if (conn->state != CONN_OPEN) return ERR_CLOSED;
     if (conn->wants_writable || remainder_waits(conn)) {
         ask_writable(conn);
         return ERR_OK;
@@ -104,8 +102,7 @@ enum err_e ws_writev(struct ws_conn *conn, const struct iovec *pieces, int count
         conn_kill(conn);
         return ERR_CLOSED;
     }
-    if ((size_t)sent < total)
-        return finish_short_write(conn, pieces, (size_t)sent, taken);
+    if ((size_t)sent < total) return finish_short_write(conn, pieces, (size_t)sent, taken);
     conn->ws->counts.bytes_out += total;
     *taken = total;
     return ERR_OK;
@@ -124,15 +121,13 @@ bool conn_send_control(struct ws_conn *conn, const void *frame, size_t len)
     bool alive = sent >= 0;
     if (alive && (size_t)sent < len)
         alive = give_to_library(conn, (const char *)frame + sent, len - (size_t)sent);
-    if (!alive)
-        conn_kill(conn);
+    if (!alive) conn_kill(conn);
     return alive;
 }
 
 void conn_writeable(struct ws_conn *conn)
 {
-    if (!conn->wants_writable || conn->state != CONN_OPEN)
-        return;
+    if (!conn->wants_writable || conn->state != CONN_OPEN) return;
     if (remainder_waits(conn)) {
         lws_callback_on_writable(conn->wsi);
         return;

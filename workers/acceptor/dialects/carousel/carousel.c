@@ -48,8 +48,8 @@ static void reply(struct endpoint_conn *conn, const struct out *out)
     endpoint_reply(conn, out->at, out->len);
 }
 
-static void reply_error(struct endpoint_conn *conn, enum command_code_e code, const char *text, const char *machine,
-                        const char *request_id)
+static void reply_error(struct endpoint_conn *conn, enum command_code_e code, const char *text,
+                        const char *machine, const char *request_id)
 {
     char memory[SMALL_MAX];
     struct out out = out_init(memory, sizeof memory);
@@ -99,8 +99,9 @@ static void welcome(struct endpoint_conn *conn)
     out_literal(&out, "{\"type\":\"welcome\"");
     put_timestamp(&out, endpoint);
     out_text(&out, is_single(endpoint) ? ",\"mode\":\"single-plc\"" : ",\"mode\":\"multi-plc\"");
-    out_literal(&out, ",\"server_info\":{\"version\":\"" NORIA_VERSION "\",\"capabilities\":[\"status_updates\","
-                      "\"command_execution\",\"real_time_notifications\"]},\"machines\":");
+    out_literal(&out,
+                ",\"server_info\":{\"version\":\"" NORIA_VERSION "\",\"capabilities\":[\"status_updates\","
+                "\"command_execution\",\"real_time_notifications\"]},\"machines\":");
     put_machines(&out, endpoint);
     out_char(&out, '}');
     reply(conn, &out);
@@ -125,7 +126,8 @@ static void answer_ping(struct endpoint_conn *conn)
 
 static void answer_machine_status(struct endpoint_conn *conn, const struct carousel_id *id)
 {
-    const struct mirror_machine *machine = endpoint_find_machine(endpoint_of(conn), id->text, strlen(id->text));
+    const struct mirror_machine *machine =
+        endpoint_find_machine(endpoint_of(conn), id->text, strlen(id->text));
     if (machine == NULL) {
         reply_error(conn, CODE_MACHINE_NOT_FOUND, "", id->text, "");
         return;
@@ -145,7 +147,8 @@ static void answer_all_status(struct endpoint_conn *conn)
 {
     struct endpoint *endpoint = endpoint_of(conn);
     struct out out = scratch(conn);
-    out_text(&out, is_single(endpoint) ? "{\"type\":\"status\",\"status\":{" : "{\"type\":\"all_machines_status\",\"status\":{");
+    out_text(&out, is_single(endpoint) ? "{\"type\":\"status\",\"status\":{"
+                                       : "{\"type\":\"all_machines_status\",\"status\":{");
     for (uint32_t slot = 0, n = 0; slot < endpoint_machine_slots(endpoint); slot++) {
         const struct mirror_machine *machine = endpoint_machine(endpoint, slot);
         if (machine == NULL)
@@ -171,8 +174,8 @@ static void on_get_status(struct endpoint_conn *conn, const struct carousel_mess
 /* --- subscribe ---------------------------------------------------------------------------------------------------------- */
 
 /* status_broadcast of `machines`, complete up to `position`. */
-static size_t write_states(struct endpoint *endpoint, const struct mirror_machine *const *machines, uint32_t count,
-                           uint64_t position, char *payload, size_t cap)
+static size_t write_states(struct endpoint *endpoint, const struct mirror_machine *const *machines,
+                           uint32_t count, uint64_t position, char *payload, size_t cap)
 {
     char seq[ENDPOINT_SEQ_MAX];
     struct out out = out_init(payload, cap);
@@ -209,8 +212,8 @@ static void resolved_add(struct resolved *resolved, const struct mirror_machine 
 }
 
 /* NULL, or the first id that names no machine: then the whole request is refused. */
-static const struct carousel_id *resolve(const struct endpoint *endpoint, const struct carousel_message *message,
-                                         struct resolved *resolved)
+static const struct carousel_id *resolve(const struct endpoint *endpoint,
+                                         const struct carousel_message *message, struct resolved *resolved)
 {
     for (uint32_t slot = 0; message->all_machines && slot < endpoint_machine_slots(endpoint); slot++)
         if (endpoint_machine(endpoint, slot) != NULL)
@@ -244,7 +247,8 @@ static uint32_t subscription_topics(const struct carousel_message *message, cons
     return count;
 }
 
-static void confirm(struct endpoint_conn *conn, const struct carousel_message *message, const struct resolved *resolved)
+static void confirm(struct endpoint_conn *conn, const struct carousel_message *message,
+                    const struct resolved *resolved)
 {
     struct out out = scratch(conn);
     out_literal(&out, "{\"type\":\"subscription_confirmed\",\"subscription_type\":");
@@ -265,8 +269,8 @@ static void send_snapshot(struct endpoint_conn *conn, const struct resolved *res
 {
     struct endpoint *endpoint = endpoint_of(conn);
     char *payload = endpoint_scratch(endpoint);
-    size_t len = write_states(endpoint, resolved->machines, resolved->count, endpoint_position(endpoint), payload,
-                              ENDPOINT_SCRATCH);
+    size_t len = write_states(endpoint, resolved->machines, resolved->count, endpoint_position(endpoint),
+                              payload, ENDPOINT_SCRATCH);
     endpoint_reply(conn, payload, len);
 }
 
@@ -278,7 +282,8 @@ static void subscribe_to(struct endpoint_conn *conn, const struct carousel_messa
     if (err == ERR_CLOSED)
         return;
     if (err != ERR_OK) {
-        reply_error(conn, CODE_RATE_LIMITED, "machine_ids: more subscriptions than a connection may have", "", "");
+        reply_error(conn, CODE_RATE_LIMITED, "machine_ids: more subscriptions than a connection may have", "",
+                    "");
         return;
     }
     confirm(conn, message, resolved);

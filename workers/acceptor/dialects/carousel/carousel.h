@@ -1,4 +1,4 @@
-/* carousel.h — the carousel dialect (PROTOCOLS in workers/acceptor/dialects/carousel/README.md), as a table for the
+/* carousel.h — the carousel dialect (Hop: C2; PROTOCOLS in workers/acceptor/dialects/carousel/README.md), as a table for the
  * endpoint API. */
 #pragma once
 

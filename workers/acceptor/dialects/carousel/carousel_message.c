@@ -15,8 +15,8 @@ const char *carousel_subscription_text(enum carousel_subscription_e subscription
     return subscription_texts[subscription];
 }
 
-__attribute__((format(printf, 3, 4))) static bool refuse(struct carousel_problem *problem, enum command_code_e code,
-                                                         const char *fmt, ...)
+__attribute__((format(printf, 3, 4))) static bool refuse(struct carousel_problem *problem,
+                                                         enum command_code_e code, const char *fmt, ...)
 {
     va_list args;
     va_start(args, fmt);
@@ -53,7 +53,8 @@ static bool optional_text(const json_t *object, const char *name, char *out, siz
     return true;
 }
 
-static bool parse_machine(const json_t *object, struct carousel_message *message, struct carousel_problem *problem)
+static bool parse_machine(const json_t *object, struct carousel_message *message,
+                          struct carousel_problem *problem)
 {
     if (!optional_text(object, "machine_id", message->machine.text, sizeof message->machine.text,
                        &message->has_machine, problem))
@@ -70,7 +71,8 @@ static bool is_byte(const json_t *value)
 }
 
 /* command and argument stand in the message itself, or in an object under "command". */
-static bool parse_command(const json_t *object, struct carousel_message *message, struct carousel_problem *problem)
+static bool parse_command(const json_t *object, struct carousel_message *message,
+                          struct carousel_problem *problem)
 {
     const json_t *command = json_object_get(object, "command"), *holder = object;
     if (json_is_object(command)) {
@@ -92,7 +94,8 @@ static bool parse_command(const json_t *object, struct carousel_message *message
     return true;
 }
 
-static bool parse_deadline(const json_t *object, struct carousel_message *message, struct carousel_problem *problem)
+static bool parse_deadline(const json_t *object, struct carousel_message *message,
+                           struct carousel_problem *problem)
 {
     const json_t *value = json_object_get(object, "deadline_ms");
     message->deadline_ms = -1;
@@ -104,10 +107,12 @@ static bool parse_deadline(const json_t *object, struct carousel_message *messag
     return true;
 }
 
-static bool parse_send_command(const json_t *object, struct carousel_message *message, struct carousel_problem *problem)
+static bool parse_send_command(const json_t *object, struct carousel_message *message,
+                               struct carousel_problem *problem)
 {
     bool present;
-    if (!optional_text(object, "request_id", message->request_id, sizeof message->request_id, &present, problem))
+    if (!optional_text(object, "request_id", message->request_id, sizeof message->request_id, &present,
+                       problem))
         return false;
     memcpy(problem->request_id, message->request_id, sizeof problem->request_id);
     if (!parse_machine(object, message, problem))
@@ -123,7 +128,8 @@ static bool parse_send_command(const json_t *object, struct carousel_message *me
 
 /* --- subscribe ------------------------------------------------------------------------------------------------------ */
 
-static bool parse_subscription(const json_t *object, struct carousel_message *message, struct carousel_problem *problem)
+static bool parse_subscription(const json_t *object, struct carousel_message *message,
+                               struct carousel_problem *problem)
 {
     const json_t *value = json_object_get(object, "subscription_type");
     message->subscription = CAROUSEL_STATUS_UPDATES;
@@ -140,7 +146,8 @@ static bool parse_subscription(const json_t *object, struct carousel_message *me
     return malformed(problem, "subscription_type: expected status_updates, command_results or all_events");
 }
 
-static bool parse_ids(const json_t *object, struct carousel_message *message, struct carousel_problem *problem)
+static bool parse_ids(const json_t *object, struct carousel_message *message,
+                      struct carousel_problem *problem)
 {
     const json_t *ids = json_object_get(object, "machine_ids");
     message->all_machines = ids == NULL || json_is_null(ids);
@@ -161,12 +168,14 @@ static bool parse_ids(const json_t *object, struct carousel_message *message, st
     return true;
 }
 
-static bool parse_subscribe(const json_t *object, struct carousel_message *message, struct carousel_problem *problem)
+static bool parse_subscribe(const json_t *object, struct carousel_message *message,
+                            struct carousel_problem *problem)
 {
     return parse_subscription(object, message, problem) && parse_ids(object, message, problem);
 }
 
-static bool parse_nothing(const json_t *object, struct carousel_message *message, struct carousel_problem *problem)
+static bool parse_nothing(const json_t *object, struct carousel_message *message,
+                          struct carousel_problem *problem)
 {
     (void)object;
     (void)message;
@@ -187,7 +196,8 @@ static const struct {
     {"subscribe", CAROUSEL_SUBSCRIBE, parse_subscribe},
 };
 
-static bool parse_object(const json_t *object, struct carousel_message *message, struct carousel_problem *problem)
+static bool parse_object(const json_t *object, struct carousel_message *message,
+                         struct carousel_problem *problem)
 {
     const json_t *type = json_object_get(object, "type");
     if (type == NULL)
@@ -207,7 +217,8 @@ static bool parse_object(const json_t *object, struct carousel_message *message,
     return malformed(problem, "type: unknown \"%.*s\"", len, json_string_value(type));
 }
 
-bool carousel_parse(const char *text, size_t len, struct carousel_message *message, struct carousel_problem *problem)
+bool carousel_parse(const char *text, size_t len, struct carousel_message *message,
+                    struct carousel_problem *problem)
 {
     json_error_t error;
     *problem = (struct carousel_problem){0};

@@ -16,12 +16,7 @@
 #define CAROUSEL_ERROR_MAX 160 /* bytes of an error text with its NUL */
 #define CAROUSEL_IDS_MAX   2048
 
-enum carousel_type_e {
-    CAROUSEL_PING,
-    CAROUSEL_GET_STATUS,
-    CAROUSEL_SEND_COMMAND,
-    CAROUSEL_SUBSCRIBE
-};
+enum carousel_type_e { CAROUSEL_PING, CAROUSEL_GET_STATUS, CAROUSEL_SEND_COMMAND, CAROUSEL_SUBSCRIBE };
 
 enum carousel_subscription_e { CAROUSEL_STATUS_UPDATES, CAROUSEL_COMMAND_RESULTS, CAROUSEL_ALL_EVENTS };
 
@@ -57,4 +52,5 @@ struct carousel_problem {
 const char *carousel_subscription_text(enum carousel_subscription_e subscription);
 
 /* False: *problem says why. `text` is valid UTF-8 or binary; any bytes are safe. */
-bool carousel_parse(const char *text, size_t len, struct carousel_message *message, struct carousel_problem *problem);
+bool carousel_parse(const char *text, size_t len, struct carousel_message *message,
+                    struct carousel_problem *problem);

@@ -1,0 +1,290 @@
+/* broker_bench BROKER [SECONDS] — what Hops D6 and D7 cost, and how long a restart takes.
+ *
+ *   throughput   agents of this process send STATE messages that differ, as fast as the broker takes them; figures are
+ *                the broker's counters and the CPU time of its threads
+ *   latency      one agent sends one STATE at a time; the D5 → D7 histogram of the broker
+ *   restart      kill -9 with a full ring of 64 MiB, 1,000 machines; exec to READY, and the part of it that reads the ring
+ *   comeback     1,000 agents after that restart: until all are attached again
+ */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "link.h"
+#include "machine.h"
+#include "must.h"
+#include "profile.h"
+#include "segment.h"
+
+#define MACHINES 1000
+#define SENDERS  16
+
+struct agent {
+    struct link *link;
+    char id[16];
+    uint64_t ups, seq, incarnation;
+};
+
+static struct agent agents[MACHINES];
+static char dir[64], conf_file[96], endpoint[128];
+static const char *broker_path;
+static pid_t broker;
+
+static uint64_t now_ns(void)
+{
+    return clock_mono_ns(clock_system());
+}
+
+static void write_conf(void)
+{
+    FILE *file = fopen(conf_file, "w");
+    MUST(file != NULL);
+    fprintf(file, "runtime_dir: %s\nlog: {level: error}\nlisteners: [{name: c, port: 0}]\nmachines:\n", dir);
+    for (int i = 0; i < MACHINES; i++)
+        fprintf(file, "  - {id: machine_%d, ip: 10.0.0.1, port: %d}\n", i, 10000 + i);
+    fclose(file);
+}
+
+static uint64_t start_broker(void)
+{
+    int ready[2];
+    char byte;
+    MUST(pipe2(ready, O_CLOEXEC) == 0);
+    uint64_t start = now_ns();
+    broker = fork();
+    MUST(broker >= 0);
+    if (broker == 0) {
+        dup2(ready[1], 9);
+        setenv("NORIA_READY_FD", "9", 1);
+        execl(broker_path, "noria-broker", "-c", conf_file, (char *)NULL);
+        _exit(127);
+    }
+    close(ready[1]);
+    MUST(read(ready[0], &byte, 1) == 1);
+    close(ready[0]);
+    return now_ns() - start;
+}
+
+static void stop_broker(int signo)
+{
+    kill(broker, signo);
+    waitpid(broker, NULL, 0);
+}
+
+/* Value of a metric, or a quantile of a histogram in ns. */
+static uint64_t metric(const char *name, double quantile)
+{
+    char path[128], found[STATS_NAME_MAX + 1];
+    struct segment_view *view;
+    struct stats_view stats;
+    enum stats_kind_e kind;
+    uint64_t value = 0;
+    snprintf(path, sizeof path, "%s/shm/broker", dir);
+    MUST(segment_view_open(path, &view) == ERR_OK && segment_view_stats(view, &stats) == ERR_OK);
+    for (size_t i = 0; stats_view_metric(&stats, i, found, &kind, &value); i++) {
+        if (strcmp(found, name) != 0) continue;
+        if (quantile > 0) value = stats_view_quantile_ns(&stats, i, quantile);
+        break;
+    }
+    segment_view_close(&view);
+    return value;
+}
+
+/* CPU seconds of a process, and of its first thread alone. */
+static void cpu_of(pid_t pid, double *whole, double *first)
+{
+    for (int i = 0; i < 2; i++) {
+        char path[64], text[1024];
+        unsigned long user, system_;
+        snprintf(path, sizeof path, i == 0 ? "/proc/%d/stat" : "/proc/%d/task/%d/stat", pid, pid);
+        FILE *file = fopen(path, "r");
+        MUST(file != NULL && fgets(text, sizeof text, file) != NULL);
+        fclose(file);
+        const char *rest = strrchr(text, ')');
+        MUST(sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system_) == 2);
+        *(i == 0 ? whole : first) = (double)(user + system_) / (double)sysconf(_SC_CLK_TCK);
+    }
+}
+
+/* --- agents ----------------------------------------------------------------------------------------------------------- */
+
+static void on_hello(void *arg, struct wire_hello *hello)
+{
+    const struct agent *agent = arg;
+    hello->machine = wire_text(agent->id);
+    hello->profile_hash = profile_hash(profile_builtin("standard"));
+}
+
+static void on_up(void *arg, const struct wire_hello_ok *ok)
+{
+    (void)ok;
+    ((struct agent *)arg)->ups++;
+}
+
+static void on_down(void *arg)
+{
+    (void)arg;
+}
+
+static void on_refused(void *arg, const char *reason)
+{
+    (void)arg;
+    fprintf(stderr, "refused: %s\n", reason);
+    abort();
+}
+
+static void on_message(void *arg, const struct wire_message *message)
+{
+    (void)arg;
+    (void)message;
+}
+
+static const struct link_events events = {on_hello, on_up, on_down, on_refused, on_message, NULL};
+
+static void agent_open(size_t i)
+{
+    struct agent *agent = &agents[i];
+    struct link_config config = {endpoint, WIRE_AGENT, i + 1, clock_system(), &events, agent};
+    agent->incarnation = i + 1;
+    snprintf(agent->id, sizeof agent->id, "machine_%zu", i);
+    MUST(link_open(&config, &agent->link) == ERR_OK);
+}
+
+static bool say(struct agent *agent)
+{
+    struct wire_message message = {.type = WIRE_STATE};
+    message.state = (struct wire_state){.agent_gen = agent->incarnation,
+                                        .state_seq = agent->seq + 1,
+                                        .machine = wire_text(agent->id),
+                                        .connection = CONNECTION_CONNECTED,
+                                        .has_reading = true,
+                                        .raw_status = 218 + (agent->seq & 1),
+                                        .position = agent->seq % 26,
+                                        .source_ns = now_ns()};
+    if (link_send(agent->link, &message) != ERR_OK) return false;
+    agent->seq++;
+    return true;
+}
+
+static void up_all(size_t count, uint64_t ups)
+{
+    for (size_t up = 0; up < count;) {
+        up = 0;
+        for (size_t i = 0; i < count; i++) {
+            link_service(agents[i].link, 64);
+            up += agents[i].ups >= ups;
+        }
+        usleep(200);
+    }
+}
+
+/* --- parts ------------------------------------------------------------------------------------------------------------ */
+
+static void throughput(unsigned seconds)
+{
+    double whole[2], first[2];
+    uint64_t before = metric("states_published", 0), batches = metric("batches", 0), start = now_ns();
+    cpu_of(broker, &whole[0], &first[0]);
+    while (now_ns() - start < seconds * NS_PER_S)
+        for (size_t i = 0; i < SENDERS; i++) {
+            for (int burst = 0; burst < 64 && say(&agents[i]); burst++)
+                ;
+            link_service(agents[i].link, 64);
+        }
+    double elapsed = (double)(now_ns() - start) / 1e9;
+    uint64_t states = metric("states_published", 0) - before;
+    batches = metric("batches", 0) - batches;
+    cpu_of(broker, &whole[1], &first[1]);
+    printf("throughput: %.0f states/s published, broker CPU %.2f us each (its own thread %.2f, ZeroMQ's "
+           "%.2f), %.0f per "
+           "batch\n",
+           (double)states / elapsed, (whole[1] - whole[0]) * 1e6 / (double)states,
+           (first[1] - first[0]) * 1e6 / (double)states,
+           (whole[1] - whole[0] - first[1] + first[0]) * 1e6 / (double)states,
+           (double)states / (double)batches);
+}
+
+static void latency(void)
+{
+    for (int i = 0; i < 2000; i++) {
+        uint64_t before = metric("states_published", 0);
+        say(&agents[0]);
+        while (metric("states_published", 0) == before)
+            ;
+        usleep(500);
+    }
+    printf("latency D5 to D7, one at a time: p50 %.0f us, p99 %.0f us\n",
+           (double)metric("ingest_to_publish", 0.5) / 1e3, (double)metric("ingest_to_publish", 0.99) / 1e3);
+}
+
+static void restart(void)
+{
+    uint64_t start = metric("states_published", 0);
+    while (metric("states_published", 0) - start < 300000) /* more than a ring's worth */
+        for (size_t i = 0; i < SENDERS; i++) {
+            for (int burst = 0; burst < 64 && say(&agents[i]); burst++)
+                ;
+            link_service(agents[i].link, 64);
+        }
+    stop_broker(SIGKILL);
+    uint64_t took = start_broker();
+    printf("restart with a full ring: exec to READY %.1f ms, of which reading %llu records took %.1f ms\n",
+           (double)took / 1e6, (unsigned long long)metric("restore_records", 0),
+           (double)metric("restore_us", 0) / 1e3);
+}
+
+static void comeback(void)
+{
+    for (size_t i = SENDERS; i < MACHINES; i++)
+        agent_open(i);
+    up_all(MACHINES, 1);
+    for (size_t i = 0; i < MACHINES; i++)
+        agents[i].ups = 0;
+    stop_broker(SIGKILL);
+    uint64_t start = now_ns();
+    start_broker();
+    up_all(MACHINES, 1);
+    printf("comeback: broker killed, %d agents attached again %.0f ms after its exec\n", MACHINES,
+           (double)(now_ns() - start) / 1e6);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        fputs("usage: broker_bench BROKER [SECONDS]\n", stderr);
+        return 2;
+    }
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    broker_path = argv[1];
+    snprintf(dir, sizeof dir, "/dev/shm/broker_bench.XXXXXX");
+    MUST(mkdtemp(dir) != NULL);
+    snprintf(conf_file, sizeof conf_file, "%s/noria.yaml", dir);
+    snprintf(endpoint, sizeof endpoint, "ipc://%s/bus/broker.sock", dir);
+    write_conf();
+    start_broker();
+    for (size_t i = 0; i < SENDERS; i++)
+        agent_open(i);
+    up_all(SENDERS, 1);
+    latency();
+    throughput(argc > 2 ? (unsigned)atoi(argv[2]) : 3);
+    restart();
+    comeback();
+    for (size_t i = 0; i < MACHINES; i++)
+        link_close(&agents[i].link);
+    stop_broker(SIGTERM);
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    return system(command) == 0 ? 0 : 1;
+}
