@@ -274,24 +274,26 @@ static void send_snapshot(struct endpoint_conn *conn, const struct resolved *res
     endpoint_reply(conn, payload, len);
 }
 
+/* `asked`: by the client, who gets a confirmation or an error. */
 static void subscribe_to(struct endpoint_conn *conn, const struct carousel_message *message,
-                         const struct resolved *resolved, struct topic *topics)
+                         const struct resolved *resolved, struct topic *topics, bool asked)
 {
     uint32_t count = subscription_topics(message, resolved, topics);
     enum err_e err = endpoint_subscribe(conn, topics, count);
-    if (err == ERR_CLOSED)
+    if (err == ERR_CLOSED || (err != ERR_OK && !asked))
         return;
     if (err != ERR_OK) {
         reply_error(conn, CODE_RATE_LIMITED, "machine_ids: more subscriptions than a connection may have", "",
                     "");
         return;
     }
-    confirm(conn, message, resolved);
+    if (asked)
+        confirm(conn, message, resolved);
     if (message->subscription != CAROUSEL_COMMAND_RESULTS)
         send_snapshot(conn, resolved);
 }
 
-static void on_subscribe(struct endpoint_conn *conn, const struct carousel_message *message)
+static void subscribe(struct endpoint_conn *conn, const struct carousel_message *message, bool asked)
 {
     struct endpoint *endpoint = endpoint_of(conn);
     uint32_t slots = endpoint_machine_slots(endpoint);
@@ -301,12 +303,12 @@ static void on_subscribe(struct endpoint_conn *conn, const struct carousel_messa
     bool memory = resolved.machines != NULL && resolved.seen != NULL && topics != NULL;
     if (memory)
         unknown = resolve(endpoint, message, &resolved);
-    if (!memory)
+    if (!memory && asked)
         reply_error(conn, CODE_INTERNAL_ERROR, "", "", "");
     else if (unknown != NULL)
         reply_error(conn, CODE_MACHINE_NOT_FOUND, "", unknown->text, "");
-    else
-        subscribe_to(conn, message, &resolved, topics);
+    else if (memory)
+        subscribe_to(conn, message, &resolved, topics, asked);
     free(resolved.machines);
     free(resolved.seen);
     free(topics);
@@ -315,9 +317,11 @@ static void on_subscribe(struct endpoint_conn *conn, const struct carousel_messa
 /* As the older server did where the switch is on: every client hears every status. */
 static void subscribe_unasked(struct endpoint_conn *conn)
 {
-    struct topic every_state;
-    topic_make(&every_state, TOPIC_STATE, NULL);
-    (void)endpoint_subscribe(conn, &every_state, 1); /* without memory it is as if the switch were off */
+    struct carousel_message message;
+    message.subscription = CAROUSEL_STATUS_UPDATES;
+    message.all_machines = true;
+    message.id_count = 0;
+    subscribe(conn, &message, false);
 }
 
 static void on_connect(struct endpoint_conn *conn, const struct endpoint_request *request)
@@ -371,7 +375,7 @@ static void on_receive(struct endpoint_conn *conn, const char *text, size_t len,
         on_send_command(conn, &message);
         return;
     case CAROUSEL_SUBSCRIBE:
-        on_subscribe(conn, &message);
+        subscribe(conn, &message, true);
         return;
     }
     MUST_NOT_REACH();

@@ -226,7 +226,7 @@ bool carousel_parse(const char *text, size_t len, struct carousel_message *messa
     message->machine.text[0] = '\0';
     message->request_id[0] = '\0';
     message->id_count = 0;
-    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, &error);
+    json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (root == NULL)
         return malformed(problem, "Invalid JSON at line %d, column %d", error.line, error.column);
     bool ok = json_is_object(root) ? parse_object(root, message, problem)
