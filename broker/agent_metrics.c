@@ -1,8 +1,11 @@
+/* Segments are made and replaced per agent process, so that a reader sees from the incarnation whose numbers they are. */
 #include "agent_metrics.h"
 
+#include <dirent.h>
 #include <endian.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "must.h"
 #include "wire_metrics.h"
@@ -35,14 +38,28 @@ static void make(struct broker *broker, struct machine *machine)
     }
 }
 
+void agent_metrics_sweep(const char *shm_dir)
+{
+    DIR *dir = opendir(shm_dir);
+    if (dir == NULL)
+        return;
+    for (const struct dirent *entry; (entry = readdir(dir)) != NULL;)
+        if (strncmp(entry->d_name, "agent.", 6) == 0)
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    closedir(dir);
+}
+
 void agent_metrics_tick(struct broker *broker)
 {
     struct registry *registry = &broker->registry;
     unsigned made = 0;
-    if (!broker->segments_wanted) return;
+    if (!broker->segments_wanted)
+        return;
     for (size_t i = 0; i < registry->count; i++) {
-        if (!wanted(&registry->machines[i])) continue;
-        if (made++ == AGENT_METRICS_PER_TICK) return;
+        if (!wanted(&registry->machines[i]))
+            continue;
+        if (made++ == AGENT_METRICS_PER_TICK)
+            return;
         make(broker, &registry->machines[i]);
     }
     broker->segments_wanted = false;
@@ -50,7 +67,8 @@ void agent_metrics_tick(struct broker *broker)
 
 void agent_metrics_take(struct machine *machine, struct wire_text values)
 {
-    if (machine->segment == NULL || wanted(machine)) return;
+    if (machine->segment == NULL || wanted(machine))
+        return;
     for (size_t i = 0; i < ARRAY_LEN(defs) && (i + 1) * 8 <= values.len; i++) {
         uint64_t value;
         memcpy(&value, values.at + i * 8, sizeof value);

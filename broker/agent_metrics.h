@@ -10,6 +10,10 @@
 
 #define AGENT_METRICS_PER_TICK 16u
 
+/* Removes the segments that a killed broker left, also half-made ones: agents come back, and those that do not must not
+ * be shown. Call once the ring is this broker's. */
+void agent_metrics_sweep(const char *shm_dir);
+
 /* Makes the segments of agents that have none, or one of a process before them; at most AGENT_METRICS_PER_TICK. */
 void agent_metrics_tick(struct broker *broker);
 

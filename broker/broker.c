@@ -1,3 +1,4 @@
+/* Hop: D6, D7. The two things that every handler ends with: an answer, and a machine that may look different now. */
 #include "broker.h"
 
 bool broker_may_log(struct broker *broker, struct log_limit *limit, uint32_t *suppressed)

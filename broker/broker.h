@@ -1,4 +1,5 @@
-/* broker.h — everything one broker process has, handed down to whoever needs it. There are no globals.
+/* broker.h — everything one broker process has, handed down to whoever needs it (Hops: C4, D6, D7, R2). There are no
+ * globals.
  *
  *                   bus                                                         shared memory
  *     workers ──HELLO, COMMAND──▶ ┌────────┐  ┌─────────────┐  ┌─────────┐
@@ -27,7 +28,7 @@
 
 #define BROKER_COMMANDS_MAX  16384u         /* live */
 #define BROKER_ANSWERED_MAX  16384u         /* keys that had their answer */
-#define BROKER_HOLD_NS       (1 * NS_PER_S) /* after start: how long an agent may take to come back unseen */
+#define BROKER_HOLD_NS       (1 * NS_PER_S) /* after READY: how long an agent may take to come back unseen */
 #define BROKER_INGEST_BUDGET 256u           /* messages per round */
 
 struct broker {
@@ -35,7 +36,7 @@ struct broker {
     struct loop *loop;
     const struct conf *conf;
     uint64_t gen;           /* incarnation of this process, in every message */
-    uint64_t hold_until_ns; /* BROKER_HOLD_NS after start */
+    uint64_t hold_until_ns; /* BROKER_HOLD_NS after READY */
     struct stats stats;
     struct segment *segment;
     struct bus_router *router;

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent_metrics.h"
 #include "broker.h"
 #include "entropy.h"
 #include "ingest.h"
@@ -45,7 +46,8 @@ static enum err_e make_dirs(const struct conf *conf)
     char path[CONF_PATH_MAX];
     conf_path(conf, "bus", path);
     enum err_e err = proc_make_dirs(path);
-    if (err != ERR_OK) return err;
+    if (err != ERR_OK)
+        return err;
     conf_path(conf, "shm", path);
     return proc_make_dirs(path);
 }
@@ -60,8 +62,11 @@ static enum err_e open_shared(struct broker *broker, bool *continued)
         ring_writer_open(path, (uint64_t)broker->conf->ring_mib << 20, &publisher->ring, continued);
     if (err == ERR_BUSY)
         log_error("broker-busy", "ring=%s: another broker serves this runtime directory", path);
-    if (err != ERR_OK) return err;
+    if (err != ERR_OK)
+        return err;
     publisher->ring_id = ring_writer_id(publisher->ring);
+    conf_path(broker->conf, "shm", path);
+    agent_metrics_sweep(path);
     conf_path(broker->conf, "shm/lvt", path);
     err = lvt_writer_open(path, broker->conf->max_machines, publisher->ring_id, &publisher->lvt,
                           &table_continued);
@@ -82,8 +87,9 @@ static enum err_e open_segment(struct broker *broker)
 static enum err_e make_tables(struct broker *broker)
 {
     size_t floors = broker->conf->machine_count * 4 + 256;
-    enum err_e err = registry_init(&broker->registry, broker->conf, broker->hold_until_ns);
-    if (err == ERR_OK) err = peers_init(&broker->peers, broker->gen);
+    enum err_e err = registry_init(&broker->registry, broker->conf);
+    if (err == ERR_OK)
+        err = peers_init(&broker->peers, broker->gen);
     if (err == ERR_OK)
         err = command_table_init(&broker->commands, BROKER_COMMANDS_MAX, BROKER_ANSWERED_MAX, broker->gen);
     return err == ERR_OK ? outcome_floors_init(&broker->floors, floors) : err;
@@ -117,7 +123,8 @@ static enum err_e open_sockets(struct broker *broker)
     conf_path(broker->conf, "bus/bell.sock", path);
     conf_path(broker->conf, "shm", shm);
     enum err_e err = bell_open(path, shm, bell_gone, broker, &broker->publisher.bell);
-    if (err != ERR_OK) return err;
+    if (err != ERR_OK)
+        return err;
     conf_path(broker->conf, "bus/broker.sock", path);
     snprintf(endpoint, sizeof endpoint, "ipc://%s", path);
     return bus_router_open(endpoint, &ingest_events, broker, &broker->router);
@@ -128,13 +135,16 @@ static enum err_e open_all(struct broker *broker)
     bool continued = false;
     broker->clock = clock_system();
     broker->gen = entropy_u64();
-    broker->hold_until_ns = broker_now_ns(broker) + BROKER_HOLD_NS;
     publisher_init(&broker->publisher, broker->clock, &broker->stats);
     enum err_e err = make_dirs(broker->conf);
-    if (err == ERR_OK) err = make_tables(broker);
-    if (err == ERR_OK) err = open_shared(broker, &continued);
-    if (err == ERR_OK) err = open_segment(broker);
-    if (err == ERR_OK) err = take_up(broker, continued);
+    if (err == ERR_OK)
+        err = make_tables(broker);
+    if (err == ERR_OK)
+        err = open_shared(broker, &continued);
+    if (err == ERR_OK)
+        err = open_segment(broker);
+    if (err == ERR_OK)
+        err = take_up(broker, continued);
     return err == ERR_OK ? open_sockets(broker) : err;
 }
 
@@ -201,10 +211,14 @@ static bool watch_all(struct program *program)
 static void unwatch_all(struct program *program)
 {
     loop_timer_free(&program->tick);
-    if (program->bus_watch != NULL) loop_fd_free(&program->bus_watch);
-    if (program->bell_watch != NULL) loop_fd_free(&program->bell_watch);
-    if (program->term != NULL) loop_signal_free(&program->term);
-    if (program->interrupt != NULL) loop_signal_free(&program->interrupt);
+    if (program->bus_watch != NULL)
+        loop_fd_free(&program->bus_watch);
+    if (program->bell_watch != NULL)
+        loop_fd_free(&program->bell_watch);
+    if (program->term != NULL)
+        loop_signal_free(&program->term);
+    if (program->interrupt != NULL)
+        loop_signal_free(&program->interrupt);
 }
 
 static int serve(struct program *program)
@@ -214,6 +228,8 @@ static int serve(struct program *program)
     bool watched = broker->loop != NULL && watch_all(program);
     if (watched) {
         broker->janitor.tick_ns = broker_now_ns(broker);
+        broker->hold_until_ns = broker->janitor.tick_ns + BROKER_HOLD_NS;
+        registry_hold(&broker->registry, broker->hold_until_ns);
         loop_timer_start(program->tick, JANITOR_TICK_NS);
         log_info("ready", "gen=%016llx machines=%zu", (unsigned long long)broker->gen,
                  broker->registry.count);
@@ -237,7 +253,8 @@ static int run(struct program *program)
         code = serve(program);
     else if (err == ERR_BUSY || err == ERR_CONFIG || err == ERR_EXISTS)
         code = PROC_EXIT_PERMANENT;
-    if (err != ERR_OK) log_error("boot-failed", "%s", err_text(err));
+    if (err != ERR_OK)
+        log_error("boot-failed", "%s", err_text(err));
     close_all(&program->broker);
     return code;
 }
@@ -282,8 +299,10 @@ int main(int argc, char **argv)
         return PROC_EXIT_USAGE;
     }
     log_init("broker", LOG_INFO);
-    if (!proc_boot()) return PROC_EXIT_FAILURE;
-    if (conf_load(file, report, NULL, &program.conf) != ERR_OK) return PROC_EXIT_PERMANENT;
+    if (!proc_boot())
+        return PROC_EXIT_FAILURE;
+    if (conf_load(file, report, NULL, &program.conf) != ERR_OK)
+        return PROC_EXIT_PERMANENT;
     log_init("broker", program.conf->log_level);
     program.broker.conf = program.conf;
     int code = run(&program);

@@ -16,13 +16,17 @@ static const struct row {
 /* Length of the well-formed sequence at `at`; 0: none. */
 static size_t sequence(const unsigned char *at, size_t left)
 {
-    if (at[0] < 0x80) return at[0] != 0;
+    if (at[0] < 0x80)
+        return at[0] != 0;
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         const struct row *row = &rows[i];
-        if (at[0] < row->first_from || at[0] > row->first_to) continue;
-        if (left < row->length || at[1] < row->second_from || at[1] > row->second_to) return 0;
+        if (at[0] < row->first_from || at[0] > row->first_to)
+            continue;
+        if (left < row->length || at[1] < row->second_from || at[1] > row->second_to)
+            return 0;
         for (size_t k = 2; k < row->length; k++)
-            if ((at[k] & 0xc0) != 0x80) return 0;
+            if ((at[k] & 0xc0) != 0x80)
+                return 0;
         return row->length;
     }
     return 0;
@@ -32,6 +36,7 @@ bool broker_text_clean(const char *text, size_t len)
 {
     const unsigned char *at = (const unsigned char *)text;
     for (size_t i = 0, n; i < len; i += n)
-        if ((n = sequence(at + i, len - i)) == 0) return false;
+        if ((n = sequence(at + i, len - i)) == 0)
+            return false;
     return true;
 }

@@ -1,3 +1,6 @@
+/* Hop: C4, R2. One pool for live and answered commands, and one map; a place moves from one list to the other, and the oldest
+ * answered one is recycled. Live commands are few (an agent takes one at a time), so the janitor walks them all. Rejected: a
+ * heap of deadlines, kept in step on every command for a walk of a few entries. */
 #include "command_table.h"
 
 #include <stdlib.h>
@@ -22,7 +25,8 @@ enum err_e command_table_init(struct command_table *table, size_t live_max, size
     list_init(&table->answered);
     map_init(&table->by_hash);
     table->entries = calloc(table->capacity, sizeof *table->entries);
-    if (table->entries != NULL && map_reserve(&table->by_hash, table->capacity) == ERR_OK) return ERR_OK;
+    if (table->entries != NULL && map_reserve(&table->by_hash, table->capacity) == ERR_OK)
+        return ERR_OK;
     command_table_fini(table);
     return ERR_MEMORY;
 }
@@ -59,7 +63,8 @@ static struct command_entry *take_place(struct command_table *table)
 static struct command_entry *place(struct command_table *table, const struct command_key *key)
 {
     uint64_t hash = key_hash(table, key);
-    if (map_get(&table->by_hash, hash) != NULL) return NULL;
+    if (map_get(&table->by_hash, hash) != NULL)
+        return NULL;
     struct command_entry *entry = take_place(table);
     *entry = (struct command_entry){.key = *key, .hash = hash};
     list_init(&entry->in_state);
@@ -72,9 +77,11 @@ static struct command_entry *place(struct command_table *table, const struct com
 struct command_entry *command_table_add(struct command_table *table, const struct command_key *key,
                                         struct list_node *at_machine)
 {
-    if (table->live_count >= table->live_max) return NULL;
+    if (table->live_count >= table->live_max)
+        return NULL;
     struct command_entry *entry = place(table, key);
-    if (entry == NULL) return NULL;
+    if (entry == NULL)
+        return NULL;
     entry->state = COMMAND_HELD;
     table->live_count++;
     list_append(&table->live, &entry->in_state);
@@ -104,7 +111,8 @@ struct command_entry *command_table_note_answered(struct command_table *table, c
 {
     struct command_entry *entry = command_table_find(table, key);
     if (entry != NULL) {
-        if (entry->state != COMMAND_ANSWERED) command_table_answered(table, entry);
+        if (entry->state != COMMAND_ANSWERED)
+            command_table_answered(table, entry);
         return entry;
     }
     entry = place(table, key);
@@ -120,7 +128,8 @@ enum command_code_e command_table_verdict(const struct command_entry *entry, uin
 {
     if (entry->state == COMMAND_HANDED || entry->resent)
         return now_ns >= entry->give_up_ns ? CODE_OUTCOME_UNKNOWN : CODE_NONE;
-    if (now_ns >= entry->deadline_ns) return CODE_TIMEOUT;
+    if (now_ns >= entry->deadline_ns)
+        return CODE_TIMEOUT;
     return !attached && now_ns >= hold_until_ns ? CODE_CONNECTION_ERROR : CODE_NONE;
 }
 

@@ -108,6 +108,11 @@ static void hand_over(struct broker *broker, struct command_entry *entry)
         refuse_entry(broker, entry, CODE_INTERLOCK, "unknown profile");
         return;
     }
+    /* The agent checks its interlocks itself; but one that hangs cannot, and would find the command when it wakes. */
+    if (machine->shown.connection == CONNECTION_STALE && !reads_only(entry->command) && !entry->resent) {
+        refuse_entry(broker, entry, CODE_INTERLOCK, "stale state");
+        return;
+    }
     struct wire_message message = entry_message(entry, now);
     enum err_e err = broker_send(broker, &agent->identity, &message);
     if (err == ERR_OK) {
@@ -132,8 +137,7 @@ static void hand_over_again(struct broker *broker, const struct command_entry *e
 
 void commands_agent_attached(struct broker *broker, struct machine *machine)
 {
-    LIST_FOREACH(node, &machine->commands)
-    {
+    LIST_FOREACH (node, &machine->commands) {
         struct command_entry *entry = LIST_ENTRY(node, struct command_entry, at_machine);
         if (entry->state == COMMAND_HELD)
             hand_over(broker, entry);
@@ -154,7 +158,8 @@ static void fill_entry(struct command_entry *entry, const struct wire_command *c
             command->age_ms < conf->command_deadline_ms ? command->age_ms : conf->command_deadline_ms;
         left_ms = (int64_t)(conf->command_deadline_ms - age_ms);
     }
-    if (left_ms > DEADLINE_MS_MAX) left_ms = DEADLINE_MS_MAX;
+    if (left_ms > DEADLINE_MS_MAX)
+        left_ms = DEADLINE_MS_MAX;
     entry->machine = machine;
     wire_text_copy(command->request_id, entry->request_id, sizeof entry->request_id);
     entry->dialect = (uint32_t)command->dialect;
@@ -223,12 +228,12 @@ void commands_receive(struct broker *broker, struct peer *worker, const struct w
 
 void commands_tick(struct broker *broker, uint64_t now_ns)
 {
-    LIST_FOREACH(node, &broker->commands.live)
-    {
+    LIST_FOREACH (node, &broker->commands.live) {
         struct command_entry *entry = LIST_ENTRY(node, struct command_entry, in_state);
         const struct machine *machine = entry->machine;
         enum command_code_e code =
             command_table_verdict(entry, now_ns, broker->hold_until_ns, machine->agent != NULL);
-        if (code != CODE_NONE) refuse_entry(broker, entry, code, "");
+        if (code != CODE_NONE)
+            refuse_entry(broker, entry, code, "");
     }
 }

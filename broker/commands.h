@@ -15,7 +15,7 @@
  *     OUTCOME_UNKNOWN     handed over (or sent again by a worker, so that a broker now dead may have done it), and no
  *                         word of it until deadline + reply_timeout_ms + COMMAND_GRACE_MS
  *
- * While an agent may still come back (BROKER_HOLD_NS after start; until it is given up, for a command sent again) the
+ * While an agent may still come back (BROKER_HOLD_NS after READY; until it is given up, for a command sent again) the
  * command is held instead of answered CONNECTION_ERROR. An agent that vanishes with a command handed over is waited for; if the same
  * process comes back it is handed the command again, because it knows the key. Another process is not: it might move
  * the machine a second time.

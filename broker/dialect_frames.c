@@ -1,3 +1,4 @@
+/* Hop: R2. Only adapters: the encoders are pure functions of common/frames. */
 #include "dialect_frames.h"
 
 #include "must.h"

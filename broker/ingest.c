@@ -43,7 +43,8 @@ static void handle_state(struct broker *broker, struct peer *peer, const struct 
     }
     uint64_t before = machine->record_position;
     broker_refresh(broker, machine, state->source_ns);
-    if (machine->record_position == before) broker_count(broker, BROKER_STATES_UNCHANGED);
+    if (machine->record_position == before)
+        broker_count(broker, BROKER_STATES_UNCHANGED);
 }
 
 static void handle_heartbeat(struct broker *broker, struct peer *peer, const struct wire_message *message)
@@ -59,7 +60,8 @@ static void handle_heartbeat(struct broker *broker, struct peer *peer, const str
 
 static void handle_goodbye(struct broker *broker, struct peer *peer, const struct wire_message *message)
 {
-    if (message->goodbye.incarnation != peer->incarnation) return;
+    if (message->goodbye.incarnation != peer->incarnation)
+        return;
     broker_count(broker, BROKER_GOODBYES);
     introduction_end(broker, peer, LOG_INFO, "goodbye");
 }
@@ -154,7 +156,8 @@ static void on_closed(void *arg, int connection)
 {
     struct broker *broker = arg;
     struct peer *peer = peers_at_connection(&broker->peers, connection);
-    if (peer == NULL) return;
+    if (peer == NULL)
+        return;
     broker_count(broker, BROKER_PEERS_CLOSED);
     introduction_end(broker, peer, LOG_WARN, "connection closed");
 }

@@ -37,7 +37,8 @@ static struct machine *detach(struct peer *peer)
 {
     struct machine *machine = peer->machine;
     peer->machine = NULL;
-    if (machine != NULL) registry_detach(machine);
+    if (machine != NULL)
+        registry_detach(machine);
     return machine;
 }
 
@@ -49,7 +50,8 @@ void introduction_end(struct broker *broker, struct peer *peer, enum log_level_e
     else if (peer->role == WIRE_WORKER)
         log_write(level, "worker-lost", "slot=%u reason=\"%s\"", peer->slot, why);
     peers_remove(&broker->peers, peer);
-    if (machine != NULL) broker_refresh(broker, machine, 0);
+    if (machine != NULL)
+        broker_refresh(broker, machine, 0);
 }
 
 /* --- coming ------------------------------------------------------------------------------------------------------ */
@@ -69,7 +71,8 @@ static struct peer *find_or_add(struct broker *broker, const struct bus_identity
         return NULL;
     }
     peer->incarnation = hello->incarnation;
-    if (peer->connection != connection) peers_set_connection(&broker->peers, peer, connection);
+    if (peer->connection != connection)
+        peers_set_connection(&broker->peers, peer, connection);
     return peer;
 }
 
@@ -88,14 +91,16 @@ static void hello_worker(struct broker *broker, const struct bus_identity *from,
                          const struct wire_hello *hello)
 {
     struct peer *peer = find_or_add(broker, from, connection, hello);
-    if (peer == NULL) return;
+    if (peer == NULL)
+        return;
     bool known = peer->slot != PEERS_NO_SLOT;
     if (peers_lease(&broker->peers, peer, hello->slot) == PEERS_NO_SLOT) {
         refuse(broker, from, "worker", "all worker slots are taken");
         peers_remove(&broker->peers, peer);
         return;
     }
-    if (!known) log_info("worker-up", "slot=%u", peer->slot);
+    if (!known)
+        log_info("worker-up", "slot=%u", peer->slot);
     welcome(broker, peer, peer->slot, true);
 }
 
@@ -129,16 +134,20 @@ static void hello_agent(struct broker *broker, const struct bus_identity *from, 
         return;
     }
     struct peer *peer = find_or_add(broker, from, connection, hello);
-    if (peer == NULL) return;
+    if (peer == NULL)
+        return;
     bool known = peer->machine == machine;
-    if (machine->agent != NULL && machine->agent != peer) replace_agent(broker, machine);
+    if (machine->agent != NULL && machine->agent != peer)
+        replace_agent(broker, machine);
     struct machine *former = known ? NULL : detach(peer);
     peer->machine = machine;
     registry_attach(machine, peer, profile_agrees(machine, hello->profile_hash), broker_now_ns(broker));
     broker->segments_wanted = true;
-    if (!known) log_info("agent-up", "machine=%s slot=%u", machine->conf->info.id, machine->slot);
+    if (!known)
+        log_info("agent-up", "machine=%s slot=%u", machine->conf->info.id, machine->slot);
     welcome(broker, peer, machine->slot, machine->profile_agrees);
-    if (former != NULL) broker_refresh(broker, former, 0);
+    if (former != NULL)
+        broker_refresh(broker, former, 0);
     broker_refresh(broker, machine, 0);
     commands_agent_attached(broker, machine);
 }

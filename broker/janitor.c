@@ -1,3 +1,5 @@
+/* Hop: D7, R2. In this order: peers that are silent, machines that are due, commands that are due; a machine whose agent was
+ * given up is thus shown disconnected in the same tick. */
 #include "janitor.h"
 
 #include "agent_metrics.h"
@@ -7,7 +9,8 @@
 static void refresh_due(struct broker *broker, uint64_t now_ns)
 {
     for (size_t i = 0; i < broker->registry.count; i++)
-        if (broker->registry.due_ns[i] <= now_ns) broker_refresh(broker, &broker->registry.machines[i], 0);
+        if (broker->registry.due_ns[i] <= now_ns)
+            broker_refresh(broker, &broker->registry.machines[i], 0);
 }
 
 static void end_silent(struct broker *broker, uint64_t now_ns)

@@ -1,3 +1,4 @@
+/* Hop: R2. A fixed pool in order of use. */
 #include "outcome_floor.h"
 
 #include <stdlib.h>
@@ -11,7 +12,8 @@ enum err_e outcome_floors_init(struct outcome_floors *floors, size_t capacity)
     list_init(&floors->by_age);
     map_init(&floors->by_gen);
     floors->floors = calloc(capacity, sizeof *floors->floors);
-    if (floors->floors != NULL && map_reserve(&floors->by_gen, capacity) == ERR_OK) return ERR_OK;
+    if (floors->floors != NULL && map_reserve(&floors->by_gen, capacity) == ERR_OK)
+        return ERR_OK;
     outcome_floors_fini(floors);
     return ERR_MEMORY;
 }
@@ -51,7 +53,8 @@ void outcome_floors_raise(struct outcome_floors *floors, uint64_t agent_gen, uin
         enum err_e err = map_put(&floors->by_gen, agent_gen, floor);
         MUST(err == ERR_OK); /* reserved at init */
     }
-    if (seq > floor->last_seq) floor->last_seq = seq;
+    if (seq > floor->last_seq)
+        floor->last_seq = seq;
     list_remove(&floor->by_age);
     list_append(&floors->by_age, &floor->by_age);
 }

@@ -72,8 +72,10 @@ static bool published_before(struct broker *broker, struct outcome *outcome)
 
 static enum err_e put_all(struct broker *broker, const struct outcome *outcome)
 {
-    if (outcome->wire->kind == OUTCOME_COMPLETION) return put_completion(broker, outcome);
-    if (outcome->late) broker_count(broker, BROKER_OUTCOMES_LATE);
+    if (outcome->wire->kind == OUTCOME_COMPLETION)
+        return put_completion(broker, outcome);
+    if (outcome->late)
+        broker_count(broker, BROKER_OUTCOMES_LATE);
     return outcome->fate.code == CODE_NONE ? put_success(broker, outcome) : put_failure(broker, outcome);
 }
 
@@ -83,8 +85,10 @@ static void note(struct broker *broker, const struct wire_outcome *wire)
     struct command_key key = outcome_key(wire);
     bool completion = wire->kind == OUTCOME_COMPLETION;
     struct command_entry *entry = completion ? command_table_find(&broker->commands, &key) : NULL;
-    if (entry == NULL) entry = command_table_note_answered(&broker->commands, &key);
-    if (entry == NULL) return;
+    if (entry == NULL)
+        entry = command_table_note_answered(&broker->commands, &key);
+    if (entry == NULL)
+        return;
     entry->completed |= completion;
     entry->agent_told |= !completion;
 }
@@ -97,7 +101,8 @@ static enum err_e publish(struct broker *broker, struct outcome *outcome)
     }
     enum err_e err = put_all(broker, outcome);
     publish_flush(&broker->publisher);
-    if (err == ERR_OK) note(broker, outcome->wire);
+    if (err == ERR_OK)
+        note(broker, outcome->wire);
     return err;
 }
 
@@ -161,6 +166,7 @@ void outcomes_receive(struct broker *broker, struct peer *agent, const struct wi
         acknowledge(broker, agent, wire);
         return;
     }
-    if (floor != 0 && wire->outcome_seq != floor + 1) broker_count(broker, BROKER_OUTCOMES_GAPS);
+    if (floor != 0 && wire->outcome_seq != floor + 1)
+        broker_count(broker, BROKER_OUTCOMES_GAPS);
     make_public(broker, agent, wire);
 }

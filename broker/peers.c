@@ -1,3 +1,4 @@
+/* Hop: D6. One fixed table; identities and connections are looked up by hash, and silence by a list in order of hearing. */
 #include "peers.h"
 
 #include <stdlib.h>
@@ -56,7 +57,8 @@ struct peer *peers_add(struct peers *peers, const struct bus_identity *identity,
                        uint64_t now_ns)
 {
     uint64_t hash = identity_hash(peers, identity);
-    if (list_empty(&peers->free) || map_get(&peers->by_identity, hash) != NULL) return NULL;
+    if (list_empty(&peers->free) || map_get(&peers->by_identity, hash) != NULL)
+        return NULL;
     struct peer *peer = LIST_ENTRY(peers->free.next, struct peer, by_heard);
     list_remove(&peer->by_heard);
     *peer = (struct peer){.identity = *identity,
@@ -80,9 +82,11 @@ static uint64_t connection_key(int connection)
 
 void peers_set_connection(struct peers *peers, struct peer *peer, int connection)
 {
-    if (peer->connection >= 0) map_remove(&peers->by_connection, connection_key(peer->connection));
+    if (peer->connection >= 0)
+        map_remove(&peers->by_connection, connection_key(peer->connection));
     struct peer *before = connection >= 0 ? peers_at_connection(peers, connection) : NULL;
-    if (before != NULL) before->connection = -1; /* its end was not told; silence will find it */
+    if (before != NULL)
+        before->connection = -1; /* its end was not told; silence will find it */
     peer->connection = connection;
     if (connection >= 0) {
         enum err_e err = map_put(&peers->by_connection, connection_key(connection), peer);
@@ -99,7 +103,8 @@ void peers_remove(struct peers *peers, struct peer *peer)
 {
     MUST(peer->machine == NULL);
     peers_set_connection(peers, peer, -1);
-    if (peer->slot != PEERS_NO_SLOT) peers->by_slot[peer->slot] = NULL;
+    if (peer->slot != PEERS_NO_SLOT)
+        peers->by_slot[peer->slot] = NULL;
     *(peer->role == WIRE_WORKER ? &peers->workers : &peers->agents) -= 1;
     map_remove(&peers->by_identity, peer->hash);
     list_remove(&peer->by_heard);
@@ -115,16 +120,19 @@ void peers_heard(struct peers *peers, struct peer *peer, uint64_t now_ns)
 
 struct peer *peers_silent(const struct peers *peers, uint64_t now_ns)
 {
-    if (list_empty(&peers->by_heard)) return NULL;
+    if (list_empty(&peers->by_heard))
+        return NULL;
     struct peer *peer = LIST_ENTRY(peers->by_heard.next, struct peer, by_heard);
     return now_ns - peer->heard_ns > PEERS_SILENCE_MS * NS_PER_MS ? peer : NULL;
 }
 
 static uint32_t free_slot(const struct peers *peers, uint64_t wanted)
 {
-    if (wanted < PEERS_WORKERS && peers->by_slot[wanted] == NULL) return (uint32_t)wanted;
+    if (wanted < PEERS_WORKERS && peers->by_slot[wanted] == NULL)
+        return (uint32_t)wanted;
     for (uint32_t slot = 0; slot < PEERS_WORKERS; slot++)
-        if (peers->by_slot[slot] == NULL) return slot;
+        if (peers->by_slot[slot] == NULL)
+            return slot;
     return PEERS_NO_SLOT;
 }
 
@@ -133,7 +141,8 @@ uint32_t peers_lease(struct peers *peers, struct peer *worker, uint64_t wanted)
     MUST(worker->role == WIRE_WORKER);
     if (worker->slot == PEERS_NO_SLOT) {
         worker->slot = free_slot(peers, wanted);
-        if (worker->slot != PEERS_NO_SLOT) peers->by_slot[worker->slot] = worker;
+        if (worker->slot != PEERS_NO_SLOT)
+            peers->by_slot[worker->slot] = worker;
     }
     return worker->slot;
 }
@@ -142,7 +151,8 @@ bool peers_may_re_hello(struct peers *peers, const struct bus_identity *identity
 {
     uint64_t hash = identity_hash(peers, identity);
     struct recent *recent = &peers->recent[hash % ARRAY_LEN(peers->recent)];
-    if (recent->hash == hash && now_ns - recent->at_ns < RE_HELLO_PERIOD_NS) return false;
+    if (recent->hash == hash && now_ns - recent->at_ns < RE_HELLO_PERIOD_NS)
+        return false;
     *recent = (struct recent){hash, now_ns};
     return true;
 }

@@ -1,3 +1,6 @@
+/* Hop: D7, R2. A frame names its own place in the ring ("seq"), so it is encoded for ring_writer_next() and appended at
+ * once; nothing may be appended in between. Topics of a machine are made at boot, not per record. Rejected: a bell per
+ * message (one system call each; a round of 256 messages needs one). */
 #include "publish.h"
 
 #include <string.h>
@@ -15,16 +18,20 @@ void publisher_init(struct publisher *publisher, const struct clock *clock, stru
 
 void publisher_fini(struct publisher *publisher)
 {
-    if (publisher->bell != NULL) bell_close(&publisher->bell);
-    if (publisher->lvt != NULL) lvt_writer_close(&publisher->lvt);
-    if (publisher->ring != NULL) ring_writer_close(&publisher->ring);
+    if (publisher->bell != NULL)
+        bell_close(&publisher->bell);
+    if (publisher->lvt != NULL)
+        lvt_writer_close(&publisher->lvt);
+    if (publisher->ring != NULL)
+        ring_writer_close(&publisher->ring);
 }
 
 static enum err_e append(struct publisher *publisher, const struct ring_entry *entry)
 {
     enum err_e err = entry->frame_len == 0 ? ERR_TOO_LARGE : ring_writer_append(publisher->ring, entry);
     uint32_t suppressed;
-    if (err == ERR_OK) return ERR_OK;
+    if (err == ERR_OK)
+        return ERR_OK;
     stats_add(publisher->stats, BROKER_APPENDS_FAILED, 1);
     if (log_limit_ok(&publisher->append_log, clock_mono_ns(publisher->clock), 10 * NS_PER_S, 1, &suppressed))
         log_error("append-failed", "kind=%d bytes=%u: %s (suppressed=%u)", (int)entry->kind, entry->frame_len,
@@ -45,7 +52,8 @@ void publish_flush(struct publisher *publisher)
 
 void publish_bell(struct publisher *publisher)
 {
-    if (!publisher->bell_due) return;
+    if (!publisher->bell_due)
+        return;
     publisher->bell_due = false;
     stats_add(publisher->stats, bell_ring(publisher->bell) ? BROKER_BELLS : BROKER_BELLS_SPARED, 1);
 }
@@ -123,7 +131,8 @@ static void append_alarm(struct publisher *publisher, const struct machine *mach
                                .topic_count = 1,
                                .frame = frame.at,
                                .frame_len = (uint32_t)frame.len};
-    if (append(publisher, &entry) == ERR_OK) stats_add(publisher->stats, BROKER_ALARM_EVENTS, 1);
+    if (append(publisher, &entry) == ERR_OK)
+        stats_add(publisher->stats, BROKER_ALARM_EVENTS, 1);
 }
 
 /* The conditions whose coming and going is an event of its own. A machine never read before had none of them. */
@@ -139,11 +148,13 @@ static void append_alarms(struct publisher *publisher, const struct machine *mac
                       {MEANING_DRIVE_FAULT, "drive_fault"},
                       {MEANING_POSITIONING_ERROR, "positioning_error"}};
     const struct profile *profile = machine->conf->profile;
-    if (profile == NULL || !now->has_reading) return;
+    if (profile == NULL || !now->has_reading)
+        return;
     for (size_t i = 0; i < ARRAY_LEN(conditions); i++) {
         bool was = before->has_reading && profile_says(profile, before->raw_status, conditions[i].meaning);
         bool is = profile_says(profile, now->raw_status, conditions[i].meaning);
-        if (was != is) append_alarm(publisher, machine, conditions[i].condition, is, source_ns);
+        if (was != is)
+            append_alarm(publisher, machine, conditions[i].condition, is, source_ns);
     }
 }
 
@@ -156,7 +167,8 @@ static void observe_latency(struct publisher *publisher, uint64_t source_ns)
 
 static void count_transition(struct publisher *publisher, enum connection_e before, enum connection_e now)
 {
-    if (before == now) return;
+    if (before == now)
+        return;
     if (now == CONNECTION_STALE)
         stats_add(publisher->stats, BROKER_STALE, 1);
     else if (now == CONNECTION_DISCONNECTED)
@@ -169,7 +181,8 @@ enum err_e publish_state(struct publisher *publisher, struct machine *machine,
     uint64_t position = ring_writer_next(publisher->ring);
     fill_slot(&publisher->slot, machine, state, agent_gen, position);
     enum err_e err = append_state(publisher, machine, source_ns);
-    if (err != ERR_OK) return err;
+    if (err != ERR_OK)
+        return err;
     append_alarms(publisher, machine, &machine->shown, state, source_ns);
     publish_flush(publisher);
     lvt_writer_put(publisher->lvt, machine->slot, &publisher->slot);

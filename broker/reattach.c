@@ -1,3 +1,5 @@
+/* Hop: D7, at boot. The record wins over the table, because it is what clients have seen; the ring's reader has validated
+ * each one (its check, its lengths). Records are read oldest first, so that the last word about anything stays. */
 #include "reattach.h"
 
 #include <stdlib.h>
@@ -13,7 +15,8 @@ static struct machine *machine_of_topic(const struct registry *registry, const s
     static const char prefix[] = "state/";
     const struct ring_topic *topic = &record->topics[0];
     size_t skip = sizeof prefix - 1;
-    if (record->topic_count == 0 || topic->len <= skip || memcmp(topic->name, prefix, skip) != 0) return NULL;
+    if (record->topic_count == 0 || topic->len <= skip || memcmp(topic->name, prefix, skip) != 0)
+        return NULL;
     return registry_find(registry, topic->name + skip, topic->len - skip);
 }
 
@@ -22,7 +25,8 @@ static void take_state(struct reattach *reattach, const struct ring_record *reco
 {
     struct record_state meta;
     struct machine *machine = machine_of_topic(reattach->registry, record);
-    if (machine == NULL || record->meta_len != sizeof meta) return;
+    if (machine == NULL || record->meta_len != sizeof meta)
+        return;
     memcpy(&meta, record->meta, sizeof meta);
     if (meta.connection >= CONNECTION_COUNT || meta.raw_status > UINT8_MAX || meta.position > UINT8_MAX)
         return;
@@ -38,12 +42,15 @@ static void take_state(struct reattach *reattach, const struct ring_record *reco
 static void take_outcome(struct reattach *reattach, const struct ring_record *record)
 {
     struct record_outcome meta;
-    if (record->meta_len != sizeof meta) return;
+    if (record->meta_len != sizeof meta)
+        return;
     memcpy(&meta, record->meta, sizeof meta);
-    if (meta.agent_gen != 0) outcome_floors_raise(reattach->floors, meta.agent_gen, meta.outcome_seq);
+    if (meta.agent_gen != 0)
+        outcome_floors_raise(reattach->floors, meta.agent_gen, meta.outcome_seq);
     struct command_key key = {record->origin.worker, record->origin.serial, meta.command_serial};
     struct command_entry *entry = command_table_note_answered(reattach->commands, &key);
-    if (entry == NULL) return;
+    if (entry == NULL)
+        return;
     entry->completed |= record->kind == RECORD_COMPLETION;
     entry->agent_told |= meta.agent_gen != 0;
 }
@@ -70,7 +77,8 @@ static void read_ring(struct reattach *reattach)
             take_record(reattach, &record);
             count++;
         }
-        if (err == ERR_OK && status != RING_EMPTY) err = ERR_CORRUPT;
+        if (err == ERR_OK && status != RING_EMPTY)
+            err = ERR_CORRUPT;
         stats_set(reattach->stats, BROKER_RESTORE_RECORDS, count);
         ring_reader_close(&reader);
     }
@@ -87,7 +95,8 @@ static void read_table(struct reattach *reattach, bool *used)
     struct lvt_writer *lvt = reattach->publisher->lvt;
     struct lvt_machine *slot = &reattach->publisher->slot;
     for (uint32_t i = 0; i < lvt_writer_capacity(lvt); i++) {
-        if (!lvt_writer_get(lvt, i, slot)) continue;
+        if (!lvt_writer_get(lvt, i, slot))
+            continue;
         used[i] = true;
         if (!registry_keep_slot(reattach->registry, i, slot->info.id)) {
             lvt_writer_clear(lvt, i);
@@ -126,7 +135,6 @@ static void publish_missing(struct reattach *reattach, struct lvt_machine *scrat
         if (!slot_stands(reattach, machine, scratch) &&
             publish_state(reattach->publisher, machine, &state, machine->shown_gen, 0) == ERR_OK)
             stats_add(reattach->stats, BROKER_STATES_RESTORED, 1);
-        registry_plan(reattach->registry, machine);
     }
 }
 
@@ -140,8 +148,10 @@ enum err_e reattach(struct reattach *reattach, bool ring_continued)
     if (used != NULL && scratch != NULL) {
         read_table(reattach, used);
         err = registry_assign_slots(reattach->registry, capacity, used);
-        if (err == ERR_OK && ring_continued) read_ring(reattach);
-        if (err == ERR_OK) publish_missing(reattach, scratch);
+        if (err == ERR_OK && ring_continued)
+            read_ring(reattach);
+        if (err == ERR_OK)
+            publish_missing(reattach, scratch);
     }
     free(scratch);
     free(used);

@@ -1,4 +1,5 @@
-/* reattach.h — a broker takes up where the one before it was killed (boot; before anybody is spoken to).
+/* reattach.h — a broker takes up where the one before it was killed (Hop: D7, at boot, before anybody is spoken
+ * to).
  *
  * What a dead broker left is read in one pass over the ring, oldest record first: per machine the state that clients
  * saw last, per agent incarnation the last outcome published, and which commands had their answer. Then

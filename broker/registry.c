@@ -1,3 +1,5 @@
+/* Hop: D6, D7. What should be shown is computed anew from what is known, every time, instead of being kept in step by each
+ * event: there is no transition to forget. */
 #include "registry.h"
 
 #include <stdlib.h>
@@ -32,7 +34,8 @@ static enum err_e add_machines(struct registry *registry, const struct conf *con
     for (size_t i = 0; i < conf->machine_count && err == ERR_OK; i++) {
         const char *id = conf->machines[i].info.id;
         uint64_t key = id_key(id, strlen(id));
-        if (map_get(&registry->by_id, key) != NULL) return ERR_EXISTS;
+        if (map_get(&registry->by_id, key) != NULL)
+            return ERR_EXISTS;
         machine_init(&registry->machines[i], &conf->machines[i]);
         registry->due_ns[i] = UINT64_MAX;
         err = map_put(&registry->by_id, key, &registry->machines[i]);
@@ -40,16 +43,18 @@ static enum err_e add_machines(struct registry *registry, const struct conf *con
     return err;
 }
 
-enum err_e registry_init(struct registry *registry, const struct conf *conf, uint64_t hold_until_ns)
+enum err_e registry_init(struct registry *registry, const struct conf *conf)
 {
     size_t room = conf->machine_count > 0 ? conf->machine_count : 1;
-    *registry = (struct registry){.count = conf->machine_count, .hold_until_ns = hold_until_ns};
+    *registry = (struct registry){.count = conf->machine_count, .hold_until_ns = UINT64_MAX};
     registry->machines = calloc(room, sizeof *registry->machines);
     registry->due_ns = calloc(room, sizeof *registry->due_ns);
     map_init(&registry->by_id);
     enum err_e err = ERR_MEMORY;
-    if (registry->machines != NULL && registry->due_ns != NULL) err = add_machines(registry, conf);
-    if (err != ERR_OK) registry_fini(registry);
+    if (registry->machines != NULL && registry->due_ns != NULL)
+        err = add_machines(registry, conf);
+    if (err != ERR_OK)
+        registry_fini(registry);
     return err;
 }
 
@@ -82,7 +87,8 @@ size_t registry_index(const struct registry *registry, const struct machine *mac
 bool registry_keep_slot(struct registry *registry, uint32_t slot, const char *id)
 {
     struct machine *machine = registry_find(registry, id, strlen(id));
-    if (machine == NULL || machine->slot != REGISTRY_NO_SLOT) return false;
+    if (machine == NULL || machine->slot != REGISTRY_NO_SLOT)
+        return false;
     machine->slot = slot;
     return true;
 }
@@ -90,22 +96,28 @@ bool registry_keep_slot(struct registry *registry, uint32_t slot, const char *id
 static uint32_t free_slot(const bool *taken, const bool *used, uint32_t capacity)
 {
     for (uint32_t slot = 0; slot < capacity; slot++)
-        if (!taken[slot] && !used[slot]) return slot;
+        if (!taken[slot] && !used[slot])
+            return slot;
     for (uint32_t slot = 0; slot < capacity; slot++)
-        if (!taken[slot]) return slot;
+        if (!taken[slot])
+            return slot;
     MUST_NOT_REACH();
 }
 
 enum err_e registry_assign_slots(struct registry *registry, uint32_t capacity, const bool *used)
 {
-    if (registry->count > capacity) return ERR_FULL;
+    if (registry->count > capacity)
+        return ERR_FULL;
     bool *taken = calloc(capacity, sizeof *taken);
-    if (taken == NULL) return ERR_MEMORY;
+    if (taken == NULL)
+        return ERR_MEMORY;
     for (size_t i = 0; i < registry->count; i++)
-        if (registry->machines[i].slot != REGISTRY_NO_SLOT) taken[registry->machines[i].slot] = true;
+        if (registry->machines[i].slot != REGISTRY_NO_SLOT)
+            taken[registry->machines[i].slot] = true;
     for (size_t i = 0; i < registry->count; i++) {
         struct machine *machine = &registry->machines[i];
-        if (machine->slot != REGISTRY_NO_SLOT) continue;
+        if (machine->slot != REGISTRY_NO_SLOT)
+            continue;
         machine->slot = !taken[i] && !used[i] ? (uint32_t)i : free_slot(taken, used, capacity);
         taken[machine->slot] = true;
     }
@@ -139,7 +151,8 @@ void registry_detach(struct machine *machine)
 
 bool registry_report(struct machine *machine, const struct wire_state *state, uint64_t now_ns)
 {
-    if (machine->report_gen == state->agent_gen && state->state_seq <= machine->report_seq) return false;
+    if (machine->report_gen == state->agent_gen && state->state_seq <= machine->report_seq)
+        return false;
     machine->report_gen = state->agent_gen;
     machine->report_seq = state->state_seq;
     machine->has_report = true;
@@ -148,15 +161,18 @@ bool registry_report(struct machine *machine, const struct wire_state *state, ui
                                                .raw_status = (uint8_t)state->raw_status,
                                                .position = (uint8_t)state->position,
                                                .read_wall_ms = state->read_wall_ms};
-    if (state->has_reading) machine->fresh_ns = ago(now_ns, state->reading_age_ms);
+    if (state->has_reading)
+        machine->fresh_ns = ago(now_ns, state->reading_age_ms);
     return true;
 }
 
 void registry_heartbeat(struct machine *machine, int64_t reading_age_ms, uint64_t now_ns)
 {
-    if (reading_age_ms < 0) return;
+    if (reading_age_ms < 0)
+        return;
     uint64_t read_ns = ago(now_ns, (uint64_t)reading_age_ms);
-    if (read_ns > machine->fresh_ns || machine->has_report) machine->fresh_ns = read_ns;
+    if (read_ns > machine->fresh_ns || machine->has_report)
+        machine->fresh_ns = read_ns;
 }
 
 /* --- what is shown ----------------------------------------------------------------------------------------------- */
@@ -164,7 +180,8 @@ void registry_heartbeat(struct machine *machine, int64_t reading_age_ms, uint64_
 static void take_report(struct machine_state *state, const struct machine_state *reported)
 {
     enum connection_e connection = reported->connection;
-    if (reported->has_reading) *state = *reported;
+    if (reported->has_reading)
+        *state = *reported;
     state->connection = connection;
 }
 
@@ -177,7 +194,8 @@ struct machine_state registry_target(const struct registry *registry, const stru
             state.connection = CONNECTION_DISCONNECTED;
         return state;
     }
-    if (machine->has_report) take_report(&state, &machine->reported);
+    if (machine->has_report)
+        take_report(&state, &machine->reported);
     if (state.connection == CONNECTION_CONNECTED && now_ns - machine->fresh_ns > machine->stale_ns)
         state.connection = CONNECTION_STALE;
     return state;
@@ -193,4 +211,11 @@ void registry_plan(struct registry *registry, struct machine *machine)
     } else if (machine->shown.connection == CONNECTION_CONNECTED) {
         *due = machine->fresh_ns + machine->stale_ns + 1;
     }
+}
+
+void registry_hold(struct registry *registry, uint64_t until_ns)
+{
+    registry->hold_until_ns = until_ns;
+    for (size_t i = 0; i < registry->count; i++)
+        registry_plan(registry, &registry->machines[i]);
 }

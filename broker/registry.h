@@ -69,8 +69,10 @@ struct registry {
 };
 
 /* ERR_MEMORY; ERR_EXISTS: two ids with one hash. `conf` must outlive it. */
-enum err_e registry_init(struct registry *registry, const struct conf *conf, uint64_t hold_until_ns);
+enum err_e registry_init(struct registry *registry, const struct conf *conf);
 void registry_fini(struct registry *registry);
+/* Agents can reach the broker now, and have until then to do so unseen. Until this is called nothing is due. */
+void registry_hold(struct registry *registry, uint64_t until_ns);
 
 struct machine *registry_find(const struct registry *registry, const char *id,
                               size_t len); /* NULL: not configured */

@@ -24,7 +24,8 @@ struct agent {
 
 static void end(struct agent *agent, int exit_code)
 {
-    if (agent->ended) return;
+    if (agent->ended)
+        return;
     agent->ended = true;
     loop_timer_stop(agent->stop_limit);
     poller_stop(agent->poller);
@@ -74,7 +75,8 @@ static void on_turn(void *arg, const struct poller_turn *turn)
     struct agent *agent = arg;
     uplink_state(agent->uplink);
     queue_turn(agent->queue, turn);
-    if (agent->stopping && queue_settled(agent->queue)) end(agent, 0);
+    if (agent->stopping && queue_settled(agent->queue))
+        end(agent, 0);
 }
 
 static const struct poller_events poller_events = {on_reading, on_connection, on_turn};
@@ -215,7 +217,8 @@ static void on_stop_limit(void *arg)
 void agent_stop(struct agent *agent)
 {
     MUST_MAGIC(agent, AGENT_MAGIC);
-    if (agent->stopping) return;
+    if (agent->stopping)
+        return;
     agent->stopping = true;
     queue_stop(agent->queue);
     if (queue_settled(agent->queue))
@@ -228,14 +231,17 @@ enum err_e agent_new(const struct agent_config *config, struct agent **agent)
 {
     MUST(config->incarnation != 0);
     struct agent *a = calloc(1, sizeof *a);
-    if (a == NULL) return ERR_MEMORY;
+    if (a == NULL)
+        return ERR_MEMORY;
     a->magic = AGENT_MAGIC;
     a->config = *config;
     image_init(&a->image);
     a->stop_limit = loop_timer_new(config->loop, on_stop_limit, a);
     enum err_e err = a->stop_limit != NULL ? new_poller(a) : ERR_MEMORY;
-    if (err == ERR_OK) err = new_queue(a);
-    if (err == ERR_OK) err = new_uplink(a);
+    if (err == ERR_OK)
+        err = new_queue(a);
+    if (err == ERR_OK)
+        err = new_uplink(a);
     if (err != ERR_OK) {
         log_error("agent-start", "machine=%s: %s", config->machine->info.id, err_text(err));
         agent_free(&a);
@@ -249,7 +255,8 @@ enum err_e agent_new(const struct agent_config *config, struct agent **agent)
 void agent_free(struct agent **agent)
 {
     struct agent *a = *agent;
-    if (a == NULL) return;
+    if (a == NULL)
+        return;
     MUST_MAGIC(a, AGENT_MAGIC);
     poller_free(&a->poller);
     queue_free(&a->queue);

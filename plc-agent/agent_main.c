@@ -90,7 +90,8 @@ static bool start(struct process *process, const struct conf *conf, const struct
     conf_path(conf, "bus/broker.sock", socket);
     snprintf(endpoint, sizeof endpoint, "ipc://%s", socket);
     process->loop = loop_new(clock_system());
-    if (process->loop == NULL) return false;
+    if (process->loop == NULL)
+        return false;
     struct agent_config config = {
         .loop = process->loop,
         .machine = machine,
@@ -101,7 +102,8 @@ static bool start(struct process *process, const struct conf *conf, const struct
         .ended = on_ended,
         .arg = process,
     };
-    if (agent_new(&config, &process->agent) != ERR_OK) return false;
+    if (agent_new(&config, &process->agent) != ERR_OK)
+        return false;
     process->term = loop_signal_new(process->loop, SIGTERM, on_signal, process);
     process->interrupt = loop_signal_new(process->loop, SIGINT, on_signal, process);
     return process->term != NULL && process->interrupt != NULL;
@@ -141,11 +143,14 @@ static int run_machine(const struct conf *conf, const char *id)
 int main(int argc, char **argv)
 {
     log_init("agent", LOG_INFO);
-    if (!proc_boot()) return PROC_EXIT_FAILURE;
+    if (!proc_boot())
+        return PROC_EXIT_FAILURE;
     struct arguments arguments = parse(argc, argv);
-    if (arguments.file == NULL) return arguments.exit_code;
+    if (arguments.file == NULL)
+        return arguments.exit_code;
     struct conf *conf = NULL;
-    if (conf_load(arguments.file, on_conf_problem, NULL, &conf) != ERR_OK) return PROC_EXIT_PERMANENT;
+    if (conf_load(arguments.file, on_conf_problem, NULL, &conf) != ERR_OK)
+        return PROC_EXIT_PERMANENT;
     int exit_code = run_machine(conf, arguments.machine);
     conf_free(&conf);
     return exit_code;

@@ -15,10 +15,13 @@ enum completion_e completion_judge(struct completion *completion, uint8_t raw, u
                                    const char **why)
 {
     bool running = profile_says(completion->profile, raw, MEANING_MOVING);
-    if (running || position != completion->origin) completion->begun = true;
+    if (running || position != completion->origin)
+        completion->begun = true;
     *why = NULL;
-    if (!running && position == completion->target) return COMPLETION_REACHED;
+    if (!running && position == completion->target)
+        return COMPLETION_REACHED;
     *why = interlock_stops(completion->profile, raw);
-    if (*why == NULL && !running && completion->begun) *why = "stopped elsewhere";
+    if (*why == NULL && !running && completion->begun)
+        *why = "stopped elsewhere";
     return *why != NULL ? COMPLETION_STOPPED : COMPLETION_UNDER_WAY;
 }

@@ -31,7 +31,8 @@ bool image_differs(const struct image *image)
 
 int64_t image_age_ms(const struct image *image, uint64_t now_ns)
 {
-    if (!image->now.has_reading) return -1;
+    if (!image->now.has_reading)
+        return -1;
     return now_ns > image->read_ns ? (int64_t)((now_ns - image->read_ns) / NS_PER_MS) : 0;
 }
 

@@ -18,7 +18,8 @@ static const struct {
 const char *interlock_forbids(const struct profile *profile, uint8_t raw)
 {
     for (size_t i = 0; i < ARRAY_LEN(conditions); i++)
-        if (profile_says(profile, raw, conditions[i].meaning)) return conditions[i].text;
+        if (profile_says(profile, raw, conditions[i].meaning))
+            return conditions[i].text;
     return NULL;
 }
 

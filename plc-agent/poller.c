@@ -67,7 +67,8 @@ static void on_due(void *arg)
 
 static void arm(struct poller *poller)
 {
-    if (poller->flight == FLIGHT_NONE && !poller->stopped) loop_timer_start_at(poller->timer, poller->due_ns);
+    if (poller->flight == FLIGHT_NONE && !poller->stopped)
+        loop_timer_start_at(poller->timer, poller->due_ns);
 }
 
 /* --- what an answer says ----------------------------------------------------------------------------------------- */
@@ -75,7 +76,8 @@ static void arm(struct poller *poller)
 static void set_connection(struct poller *poller, enum connection_e connection,
                            const struct driver_answer *answer)
 {
-    if (poller->connection == connection) return;
+    if (poller->connection == connection)
+        return;
     poller->connection = connection;
     poller->config.events->connection(poller->config.arg, connection, answer);
 }
@@ -141,7 +143,8 @@ static void on_done(void *arg, const struct driver_answer *answer)
     MUST_MAGIC(poller, POLLER_MAGIC);
     enum flight_e flight = poller->flight;
     poller->flight = FLIGHT_NONE;
-    if (flight != FLIGHT_COMMAND) count_poll(poller, answer);
+    if (flight != FLIGHT_COMMAND)
+        count_poll(poller, answer);
     if (answer->result == DRIVER_REPLY)
         went_well(poller, answer);
     else if (says_nothing(answer))
@@ -175,7 +178,8 @@ enum connection_e poller_connection(const struct poller *poller)
 bool poller_poll_now(struct poller *poller)
 {
     bool resting = poller->connection != CONNECTION_CONNECTED && poller->started_ns != 0;
-    if (resting && now_ns(poller) < poller->started_ns + poller->config.backoff_min_ns) return false;
+    if (resting && now_ns(poller) < poller->started_ns + poller->config.backoff_min_ns)
+        return false;
     start_poll(poller, FLIGHT_EXTRA_POLL);
     return true;
 }
@@ -189,9 +193,11 @@ void poller_command(struct poller *poller, const struct driver_request *request)
 
 void poller_watch(struct poller *poller, bool watched)
 {
-    if (poller->watched == watched) return;
+    if (poller->watched == watched)
+        return;
     poller->watched = watched;
-    if (poller->flight != FLIGHT_NONE || !poller->last_good) return;
+    if (poller->flight != FLIGHT_NONE || !poller->last_good)
+        return;
     plan_next(poller);
     arm(poller);
 }
@@ -211,7 +217,8 @@ const struct driver_counts *poller_driver_counts(const struct poller *poller)
 enum err_e poller_new(const struct poller_config *config, struct poller **poller)
 {
     struct poller *p = calloc(1, sizeof *p);
-    if (p == NULL) return ERR_MEMORY;
+    if (p == NULL)
+        return ERR_MEMORY;
     p->magic = POLLER_MAGIC;
     p->config = *config;
     p->config.driver.loop = config->loop;
@@ -234,7 +241,8 @@ enum err_e poller_new(const struct poller_config *config, struct poller **poller
 void poller_free(struct poller **poller)
 {
     struct poller *p = *poller;
-    if (p == NULL) return;
+    if (p == NULL)
+        return;
     MUST_MAGIC(p, POLLER_MAGIC);
     p->config.ops->close(&p->driver);
     loop_timer_free(&p->timer);

@@ -65,7 +65,8 @@ static void decide(struct queue *queue, struct outcome *result, uint64_t arrived
     result->code = code;
     snprintf(result->text, sizeof result->text, "%s", text != NULL ? text : command_code_text(code));
     result->elapsed_ms = (now - arrived_ns) / NS_PER_MS;
-    if (result->source_ns == 0) result->source_ns = now;
+    if (result->source_ns == 0)
+        result->source_ns = now;
     uint64_t seq = queue->config.events->report(queue->config.arg, result, 0);
     recent_put(queue->recent, result, seq, arrived_ns, now);
 }
@@ -80,7 +81,8 @@ static void refuse(struct queue *queue, struct outcome *result, enum command_cod
 static void end(struct queue *queue, enum command_code_e code, const char *text)
 {
     struct current *current = &queue->current;
-    if (queue->stage == STAGE_WAITING) queue->counts.refused++;
+    if (queue->stage == STAGE_WAITING)
+        queue->counts.refused++;
     if (code == CODE_OUTCOME_UNKNOWN)
         log_warn("outcome-unknown", "command=%" PRIu64 " argument=%" PRId64, current->result.command,
                  current->result.argument);
@@ -95,7 +97,8 @@ static void succeed(struct queue *queue, const struct driver_answer *answer)
     current->result.position = answer->position;
     current->result.source_ns = answer->readable_ns;
     end(queue, CODE_NONE, "");
-    if (is_move(&current->result)) watch_start(queue->watch, &current->result, current->written_ns, answer);
+    if (is_move(&current->result))
+        watch_start(queue->watch, &current->result, current->written_ns, answer);
 }
 
 static void unknown(struct queue *queue)
@@ -115,7 +118,8 @@ static enum command_code_e forbidden(const struct queue *queue, const char **tex
 {
     uint8_t raw = queue->config.image->now.raw_status;
     *text = is_stale(queue) ? "stale state" : interlock_forbids(queue->config.profile, raw);
-    if (*text != NULL) return CODE_INTERLOCK;
+    if (*text != NULL)
+        return CODE_INTERLOCK;
     bool moves = watch_active(queue->watch) || profile_says(queue->config.profile, raw, MEANING_MOVING);
     return moves ? CODE_BUSY : CODE_NONE;
 }
@@ -146,7 +150,8 @@ static void step(struct queue *queue)
     } else if (moves && (queue->config.profile == NULL || !queue->profile_agrees)) {
         end(queue, CODE_INTERLOCK, "unknown profile");
     } else if (!poller_fresh(queue->config.poller)) {
-        if (current->asked || !poller_poll_now(queue->config.poller)) end(queue, CODE_CONNECTION_ERROR, NULL);
+        if (current->asked || !poller_poll_now(queue->config.poller))
+            end(queue, CODE_CONNECTION_ERROR, NULL);
         current->asked = true;
     } else {
         enum command_code_e code = moves ? forbidden(queue, &text) : CODE_NONE;
@@ -234,7 +239,8 @@ static void on_deadline(void *arg)
 void queue_turn(struct queue *queue, const struct poller_turn *turn)
 {
     MUST_MAGIC(queue, QUEUE_MAGIC);
-    if (turn->answer.result == DRIVER_REPLY) watch_reading(queue->watch, &turn->answer);
+    if (turn->answer.result == DRIVER_REPLY)
+        watch_reading(queue->watch, &turn->answer);
     switch (queue->stage) {
     case STAGE_NONE:
         return;
@@ -274,7 +280,8 @@ static bool is_known(struct queue *queue, const struct command_key *key)
         return true;
     }
     struct recent_entry *entry = recent_find(queue->recent, key, now_ns(queue));
-    if (entry == NULL) return false;
+    if (entry == NULL)
+        return false;
     queue->counts.repeated++;
     entry->seq = queue->config.events->report(queue->config.arg, &entry->result, entry->seq);
     return true;
@@ -290,9 +297,12 @@ static bool maybe_a_predecessors(const struct queue *queue, const struct wire_co
 /* NULL: well-formed. A move without a target is refused, because the PLC would take the next poll for its argument. */
 static const char *malformed(const struct wire_command *command)
 {
-    if (command->command > COMMAND_CODE_MAX) return "command is not in 0..255";
-    if (command->argument < -1 || command->argument > ARGUMENT_MAX) return "argument is not in 0..255";
-    if (command->command == COMMAND_MOVE && command->argument == -1) return "a move needs a position";
+    if (command->command > COMMAND_CODE_MAX)
+        return "command is not in 0..255";
+    if (command->argument < -1 || command->argument > ARGUMENT_MAX)
+        return "argument is not in 0..255";
+    if (command->command == COMMAND_MOVE && command->argument == -1)
+        return "a move needs a position";
     return NULL;
 }
 
@@ -319,7 +329,8 @@ static void begin(struct queue *queue, const struct outcome *result, int64_t lef
         .deadline_ns = now + (uint64_t)left * NS_PER_MS,
     };
     loop_timer_start_at(queue->deadline, queue->current.deadline_ns);
-    if (poller_idle(queue->config.poller)) step(queue);
+    if (poller_idle(queue->config.poller))
+        step(queue);
 }
 
 static void drop(struct queue *queue)
@@ -336,7 +347,8 @@ void queue_command(struct queue *queue, const struct wire_command *command)
     MUST_MAGIC(queue, QUEUE_MAGIC);
     queue->counts.commands++;
     struct outcome result = result_for(command);
-    if (is_known(queue, &result.key)) return;
+    if (is_known(queue, &result.key))
+        return;
     if (queue->config.events->room(queue->config.arg) < QUEUE_ROOM) {
         drop(queue);
         return;
@@ -369,7 +381,8 @@ void queue_profile_agrees(struct queue *queue, bool agrees)
 void queue_stop(struct queue *queue)
 {
     queue->stopped = true;
-    if (queue->stage == STAGE_WAITING) end(queue, CODE_CONNECTION_ERROR, "The agent is stopping");
+    if (queue->stage == STAGE_WAITING)
+        end(queue, CODE_CONNECTION_ERROR, "The agent is stopping");
 }
 
 bool queue_settled(const struct queue *queue)
@@ -379,7 +392,8 @@ bool queue_settled(const struct queue *queue)
 
 void queue_give_up(struct queue *queue)
 {
-    if (queue->stage == STAGE_NONE) return;
+    if (queue->stage == STAGE_NONE)
+        return;
     queue->current.result.sent = true; /* bytes may be out, whether or not the driver has told yet */
     unknown(queue);
 }
@@ -392,13 +406,15 @@ const struct queue_counts *queue_counts(const struct queue *queue)
 enum err_e queue_new(const struct queue_config *config, struct queue **queue)
 {
     struct queue *q = calloc(1, sizeof *q);
-    if (q == NULL) return ERR_MEMORY;
+    if (q == NULL)
+        return ERR_MEMORY;
     q->magic = QUEUE_MAGIC;
     q->config = *config;
     q->profile_agrees = true;
     q->deadline = loop_timer_new(config->loop, on_deadline, q);
     enum err_e err = recent_new(QUEUE_REMEMBER, QUEUE_REMEMBER_NS, now_ns(q), &q->recent);
-    if (err == ERR_OK) err = watch_new(config, &q->watch);
+    if (err == ERR_OK)
+        err = watch_new(config, &q->watch);
     if (q->deadline == NULL || err != ERR_OK) {
         queue_free(&q);
         return ERR_MEMORY;
@@ -410,7 +426,8 @@ enum err_e queue_new(const struct queue_config *config, struct queue **queue)
 void queue_free(struct queue **queue)
 {
     struct queue *q = *queue;
-    if (q == NULL) return;
+    if (q == NULL)
+        return;
     MUST_MAGIC(q, QUEUE_MAGIC);
     watch_free(&q->watch);
     recent_free(&q->recent);

@@ -21,11 +21,11 @@
  * answer before the broker died and asks the next one):
  * - still under way: nothing is done, the answer will come;
  * - answered, not acknowledged: the same OUTCOME with its old number. The broker publishes a number once, so that it
- *   either publishes it now or only settles its command table;
- * - acknowledged: it is in the ring. A worker reads the ring up to its head before it asks again, so that one which
- *   still asks has lost that record (lapped). The answer goes out under a new number, because the broker would drop
- *   the old one, and it reaches the caller, whose command is still pending at its worker. A worker that has no such
- *   command pending drops a result, so that nobody is told twice.
+ *   either publishes it now or has done so;
+ * - acknowledged: it was in the ring, and a broker that starts reads the ring and lets no command through whose answer
+ *   is still there. One that comes through all the same has lost its answer (the ring went round, or is a new one): the
+ *   answer goes out under a new number, because the old one counts as published. The completion is not repeated: it
+ *   answers no one's question;
  * - unknown, and accepted by its worker before this agent's memory begins (recent.h): OUTCOME_UNKNOWN, because a
  *   predecessor may have written it. (Command 0 is simply carried out: reading twice does no harm.)
  */

@@ -23,7 +23,8 @@ static uint64_t key_hash(const struct command_key *key)
 enum err_e recent_new(size_t capacity, uint64_t keep_ns, uint64_t now_ns, struct recent **recent)
 {
     struct recent *r = calloc(1, sizeof *r + capacity * sizeof r->entries[0]);
-    if (r == NULL) return ERR_MEMORY;
+    if (r == NULL)
+        return ERR_MEMORY;
     r->capacity = capacity;
     r->keep_ns = keep_ns;
     r->horizon_ns = now_ns;
@@ -38,7 +39,8 @@ enum err_e recent_new(size_t capacity, uint64_t keep_ns, uint64_t now_ns, struct
 
 void recent_free(struct recent **recent)
 {
-    if (*recent == NULL) return;
+    if (*recent == NULL)
+        return;
     map_fini(&(*recent)->by_key);
     free(*recent);
     *recent = NULL;
@@ -48,8 +50,10 @@ static void forget_oldest(struct recent *recent)
 {
     struct recent_entry *oldest = &recent->entries[recent->first];
     uint64_t hash = key_hash(&oldest->result.key);
-    if (map_get(&recent->by_key, hash) == oldest) map_remove(&recent->by_key, hash);
-    if (oldest->arrived_ns > recent->horizon_ns) recent->horizon_ns = oldest->arrived_ns;
+    if (map_get(&recent->by_key, hash) == oldest)
+        map_remove(&recent->by_key, hash);
+    if (oldest->arrived_ns > recent->horizon_ns)
+        recent->horizon_ns = oldest->arrived_ns;
     recent->first = (recent->first + 1) % recent->capacity;
     recent->count--;
 }
@@ -71,7 +75,8 @@ void recent_put(struct recent *recent, const struct outcome *result, uint64_t se
                 uint64_t now_ns)
 {
     forget_old(recent, now_ns);
-    if (recent->count == recent->capacity) forget_oldest(recent);
+    if (recent->count == recent->capacity)
+        forget_oldest(recent);
     struct recent_entry *entry = &recent->entries[(recent->first + recent->count++) % recent->capacity];
     *entry = (struct recent_entry){*result, seq, arrived_ns, now_ns};
     map_put(&recent->by_key, key_hash(&result->key), entry); /* reserved: cannot fail */

@@ -44,7 +44,8 @@ static uint64_t now_ns(const struct uplink *uplink)
 static void look_at(struct uplink *uplink, uint64_t due_ns)
 {
     uint64_t now = now_ns(uplink);
-    if (uplink->blocked && due_ns > now + TRY_AGAIN_NS) due_ns = now + TRY_AGAIN_NS;
+    if (uplink->blocked && due_ns > now + TRY_AGAIN_NS)
+        due_ns = now + TRY_AGAIN_NS;
     if (due_ns == UINT64_MAX)
         loop_timer_stop(uplink->timer);
     else
@@ -54,8 +55,10 @@ static void look_at(struct uplink *uplink, uint64_t due_ns)
 static bool send_message(struct uplink *uplink, struct wire_message *message)
 {
     enum err_e err = link_send(uplink->link, message);
-    if (err == ERR_FULL) uplink->blocked = true;
-    if (!uplink->servicing) look_at(uplink, now_ns(uplink));
+    if (err == ERR_FULL)
+        uplink->blocked = true;
+    if (!uplink->servicing)
+        look_at(uplink, now_ns(uplink));
     return err == ERR_OK;
 }
 
@@ -64,12 +67,14 @@ static bool send_message(struct uplink *uplink, struct wire_message *message)
 void uplink_state(struct uplink *uplink)
 {
     struct image *image = uplink->config.image;
-    if (link_state(uplink->link) != LINK_UP || !(uplink->birth_due || image_differs(image))) return;
+    if (link_state(uplink->link) != LINK_UP || !(uplink->birth_due || image_differs(image)))
+        return;
     struct wire_message message = {.type = WIRE_STATE};
     message.state.agent_gen = uplink->config.incarnation;
     message.state.machine = wire_text(uplink->config.machine_id);
     image_state(image, uplink->birth_due, now_ns(uplink), &message.state);
-    if (!send_message(uplink, &message)) return;
+    if (!send_message(uplink, &message))
+        return;
     image_was_sent(image);
     uplink->birth_due = false;
     uplink->counts.states_sent++;
@@ -106,7 +111,8 @@ static struct wire_message outcome_message(const struct uplink *uplink, uint64_t
 static bool send_outcome(struct uplink *uplink, uint64_t seq)
 {
     struct wire_message message = outcome_message(uplink, seq);
-    if (!send_message(uplink, &message)) return false;
+    if (!send_message(uplink, &message))
+        return false;
     uplink->counts.outcomes_sent++;
     if (seq < uplink->unsent)
         uplink->counts.outcomes_resent++;
@@ -151,9 +157,11 @@ static void on_ack(struct uplink *uplink, const struct wire_outcome_ack *ack)
         uplink->counts.malformed++;
         return;
     }
-    if (ack->outcome_seq < uplink->first) return;
+    if (ack->outcome_seq < uplink->first)
+        return;
     uplink->first = ack->outcome_seq + 1;
-    if (uplink->cursor < uplink->first) uplink->cursor = uplink->first;
+    if (uplink->cursor < uplink->first)
+        uplink->cursor = uplink->first;
 }
 
 /* --- the link's events ------------------------------------------------------------------------------------------- */
@@ -273,10 +281,12 @@ static enum err_e open_link(struct uplink *uplink)
         .arg = uplink,
     };
     enum err_e err = link_open(&config, &uplink->link);
-    if (err != ERR_OK) return err;
+    if (err != ERR_OK)
+        return err;
     uplink->watch = loop_fd_new(uplink->config.loop, link_fd(uplink->link), LOOP_READ, on_readable, uplink);
     uplink->timer = loop_timer_new(uplink->config.loop, on_timer, uplink);
-    if (uplink->watch == NULL || uplink->timer == NULL) return ERR_MEMORY;
+    if (uplink->watch == NULL || uplink->timer == NULL)
+        return ERR_MEMORY;
     loop_timer_start(uplink->timer, 0);
     return ERR_OK;
 }
@@ -284,7 +294,8 @@ static enum err_e open_link(struct uplink *uplink)
 enum err_e uplink_new(const struct uplink_config *config, struct uplink **uplink)
 {
     struct uplink *u = calloc(1, sizeof *u);
-    if (u == NULL) return ERR_MEMORY;
+    if (u == NULL)
+        return ERR_MEMORY;
     u->magic = UPLINK_MAGIC;
     u->config = *config;
     u->first = u->next = u->cursor = u->unsent = 1;
@@ -300,7 +311,8 @@ enum err_e uplink_new(const struct uplink_config *config, struct uplink **uplink
 void uplink_free(struct uplink **uplink)
 {
     struct uplink *u = *uplink;
-    if (u == NULL) return;
+    if (u == NULL)
+        return;
     MUST_MAGIC(u, UPLINK_MAGIC);
     loop_fd_free(&u->watch);
     loop_timer_free(&u->timer);

@@ -44,7 +44,8 @@ static void on_limit(void *arg)
 
 void watch_reading(struct watch *watch, const struct driver_answer *reading)
 {
-    if (!watch->active) return;
+    if (!watch->active)
+        return;
     const char *why;
     switch (completion_judge(&watch->judge, reading->status, reading->position, &why)) {
     case COMPLETION_UNDER_WAY:
@@ -79,7 +80,8 @@ bool watch_active(const struct watch *watch)
 enum err_e watch_new(const struct queue_config *config, struct watch **watch)
 {
     struct watch *w = calloc(1, sizeof *w);
-    if (w == NULL) return ERR_MEMORY;
+    if (w == NULL)
+        return ERR_MEMORY;
     w->config = *config;
     w->limit = loop_timer_new(config->loop, on_limit, w);
     if (w->limit == NULL) {
@@ -92,7 +94,8 @@ enum err_e watch_new(const struct queue_config *config, struct watch **watch)
 
 void watch_free(struct watch **watch)
 {
-    if (*watch == NULL) return;
+    if (*watch == NULL)
+        return;
     loop_timer_free(&(*watch)->limit);
     free(*watch);
     *watch = NULL;

@@ -43,7 +43,8 @@ enum err_e bus_router_open(const char *endpoint, const struct bus_router_events 
                            struct bus_router **router)
 {
     struct bus_router *r = calloc(1, sizeof *r);
-    if (r == NULL) return ERR_MEMORY;
+    if (r == NULL)
+        return ERR_MEMORY;
     r->events = events;
     r->arg = arg;
     enum err_e err = zsocket_open(&r->z, ZMQ_ROUTER);
@@ -63,7 +64,8 @@ enum err_e bus_router_open(const char *endpoint, const struct bus_router_events 
 
 void bus_router_close(struct bus_router **router)
 {
-    if (*router == NULL) return;
+    if (*router == NULL)
+        return;
     zsocket_close(&(*router)->z, 100); /* last answers get 100 ms to leave */
     free(*router);
     *router = NULL;
@@ -86,8 +88,10 @@ static void collect_ends(struct bus_router *router)
 {
     int connection;
     for (enum zevent_e e; (e = zsocket_event(&router->z, &connection)) != ZEVENT_NONE;) {
-        if (e != ZEVENT_CLOSED) continue;
-        if (router->ended_count == ENDED_MAX) deliver_ends(router);
+        if (e != ZEVENT_CLOSED)
+            continue;
+        if (router->ended_count == ENDED_MAX)
+            deliver_ends(router);
         router->ended[router->ended_count++] = connection;
     }
 }
@@ -119,8 +123,10 @@ static bool receive_one(struct bus_router *router)
     from.len = (uint8_t)(len <= BUS_IDENTITY_MAX ? len : BUS_IDENTITY_MAX);
     memcpy(from.bytes, zmq_msg_data(&part), from.len);
     bool whole = len <= BUS_IDENTITY_MAX && zmq_msg_more(&part);
-    if (zmq_msg_more(&part) && zmq_msg_recv(&part, router->z.socket, ZMQ_DONTWAIT) < 0) whole = false;
-    if (zsocket_drop_rest(&router->z, &part)) whole = false;
+    if (zmq_msg_more(&part) && zmq_msg_recv(&part, router->z.socket, ZMQ_DONTWAIT) < 0)
+        whole = false;
+    if (zsocket_drop_rest(&router->z, &part))
+        whole = false;
     deliver(router, &from, &part, whole);
     zmq_msg_close(&part);
     return true;
@@ -132,7 +138,8 @@ bool bus_router_service(struct bus_router *router, unsigned budget)
     zsocket_begin(&router->z);
     collect_ends(router);
     for (; budget > 0 && zsocket_readable(&router->z); budget--)
-        if (!receive_one(router)) break;
+        if (!receive_one(router))
+            break;
     if (router->carried || !zsocket_readable(&router->z))
         deliver_ends(router);
     else
@@ -155,6 +162,7 @@ enum err_e bus_router_send(struct bus_router *router, const struct bus_identity 
     size_t len = wire_encode(message, buffer, sizeof buffer);
     MUST(len > 0);
     enum err_e err = send_parts(router->z.socket, to, buffer, len);
-    if (!router->serving) zsocket_leave(&router->z);
+    if (!router->serving)
+        zsocket_leave(&router->z);
     return err;
 }

@@ -20,6 +20,7 @@ struct link {
     uint64_t heard_ns;     /* last message from this broker */
     uint64_t hello_ns;     /* last HELLO sent */
     uint64_t heartbeat_ns; /* next heartbeat due */
+    uint64_t served_ns;    /* last link_service() */
     struct link_counts counts;
     bool serving;
 };
@@ -48,7 +49,8 @@ enum err_e link_open(const struct link_config *config, struct link **link)
 {
     MUST(config->incarnation != 0);
     struct link *l = calloc(1, sizeof *l);
-    if (l == NULL) return ERR_MEMORY;
+    if (l == NULL)
+        return ERR_MEMORY;
     l->config = *config;
     enum err_e err = zsocket_open(&l->z, ZMQ_DEALER);
     if (err != ERR_OK) {
@@ -69,9 +71,11 @@ enum err_e link_open(const struct link_config *config, struct link **link)
 void link_close(struct link **link)
 {
     struct link *l = *link;
-    if (l == NULL) return;
+    if (l == NULL)
+        return;
     struct wire_message bye = {.type = WIRE_GOODBYE, .goodbye = {l->config.incarnation}};
-    if (l->state == LINK_UP) link_send(l, &bye);
+    if (l->state == LINK_UP)
+        link_send(l, &bye);
     zsocket_close(&l->z, 100);
     free(l);
     *link = NULL;
@@ -112,10 +116,12 @@ static enum err_e send_message(struct link *link, const struct wire_message *mes
 
 enum err_e link_send(struct link *link, struct wire_message *message)
 {
-    if (link->state != LINK_UP) return ERR_CLOSED;
+    if (link->state != LINK_UP)
+        return ERR_CLOSED;
     message->broker_gen = link->broker_gen;
     enum err_e err = send_message(link, message);
-    if (!link->serving) zsocket_leave(&link->z);
+    if (!link->serving)
+        zsocket_leave(&link->z);
     return err;
 }
 
@@ -181,7 +187,8 @@ static void dispatch(struct link *link, const struct wire_message *message)
         on_hello_ok(link, message);
         return;
     case WIRE_RE_HELLO:
-        if (link->state == LINK_UP) say_hello(link);
+        if (link->state == LINK_UP)
+            say_hello(link);
         return;
     case WIRE_REFUSED:
         on_refused(link, message);
@@ -223,7 +230,8 @@ static void drop_queued(struct link *link)
         zmq_msg_init(&part);
         bool received = zmq_msg_recv(&part, link->z.socket, ZMQ_DONTWAIT) >= 0;
         zmq_msg_close(&part);
-        if (!received) return;
+        if (!received)
+            return;
         link->counts.received++;
         link->counts.other_gen++;
     }
@@ -233,7 +241,8 @@ static void service_events(struct link *link)
 {
     int connection;
     for (enum zevent_e e; (e = zsocket_event(&link->z, &connection)) != ZEVENT_NONE;) {
-        if (link->state == LINK_REFUSED) continue;
+        if (link->state == LINK_REFUSED)
+            continue;
         if (e == ZEVENT_CLOSED) {
             drop_queued(link);
             leave_up(link, LINK_DOWN);
@@ -246,8 +255,10 @@ static void service_events(struct link *link)
 static void service_timers(struct link *link)
 {
     uint64_t now = now_ns(link);
-    if (link->state == LINK_HELLO && now >= link->hello_ns + LINK_RETRY_NS) say_hello(link);
-    if (link->state != LINK_UP) return;
+    if (link->state == LINK_HELLO && now >= link->hello_ns + LINK_RETRY_NS)
+        say_hello(link);
+    if (link->state != LINK_UP)
+        return;
     if (now >= link->heard_ns + LINK_SILENCE_NS) {
         say_hello(link);
         return;
@@ -264,13 +275,28 @@ static void service_timers(struct link *link)
     }
 }
 
+/* This process stood still (stopped, starved): what waits was sent to it long ago, and the time left in a command is
+ * no longer what it says. It is dropped; after the new HELLO the broker sends again what is still wanted. */
+static void service_stall(struct link *link)
+{
+    uint64_t now = now_ns(link);
+    bool stalled = link->state == LINK_UP && now - link->served_ns >= LINK_STALL_NS;
+    link->served_ns = now;
+    if (!stalled)
+        return;
+    drop_queued(link);
+    say_hello(link);
+}
+
 bool link_service(struct link *link, unsigned budget)
 {
     link->serving = true;
     zsocket_begin(&link->z);
+    service_stall(link);
     service_events(link);
     for (; budget > 0 && zsocket_readable(&link->z); budget--)
-        if (!receive_one(link)) break;
+        if (!receive_one(link))
+            break;
     service_timers(link);
     link->serving = false;
     return zsocket_leave(&link->z);

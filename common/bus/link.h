@@ -26,6 +26,7 @@
 #define LINK_HEARTBEAT_NS (1 * NS_PER_S)
 #define LINK_SILENCE_NS   (3 * NS_PER_S)
 #define LINK_RETRY_NS     (1 * NS_PER_S)
+#define LINK_STALL_NS     (2 * NS_PER_S) /* not serviced for so long: HELLO again, what waited is dropped */
 
 struct link;
 

@@ -60,7 +60,8 @@ enum err_e zsocket_watch(struct zsocket *z)
     char name[64];
     snprintf(name, sizeof name, "inproc://monitor-%p", z->socket);
     int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED;
-    if (zmq_socket_monitor(z->socket, name, events) != 0) return ERR_SYSTEM;
+    if (zmq_socket_monitor(z->socket, name, events) != 0)
+        return ERR_SYSTEM;
     z->monitor = zmq_socket(z->context, ZMQ_PAIR);
     /* Its queue must never drop an event: a lost "closed" would be a peer that lives for ever. */
     if (z->monitor == NULL || !set_int(z->monitor, ZMQ_RCVHWM, 0) || zmq_connect(z->monitor, name) != 0 ||
@@ -76,16 +77,21 @@ void zsocket_close(struct zsocket *z, int linger_ms)
         zmq_socket_monitor(z->socket, NULL, 0);
         zmq_close(z->socket);
     }
-    if (z->monitor != NULL) zmq_close(z->monitor);
-    if (z->context != NULL) zmq_ctx_term(z->context);
-    if (z->poll_fd >= 0) close(z->poll_fd);
-    if (z->nudge_fd >= 0) close(z->nudge_fd);
+    if (z->monitor != NULL)
+        zmq_close(z->monitor);
+    if (z->context != NULL)
+        zmq_ctx_term(z->context);
+    if (z->poll_fd >= 0)
+        close(z->poll_fd);
+    if (z->nudge_fd >= 0)
+        close(z->nudge_fd);
     *z = (struct zsocket){.poll_fd = -1, .nudge_fd = -1};
 }
 
 static enum zevent_e event_kind(uint16_t event)
 {
-    if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED) return ZEVENT_UP;
+    if (event == ZMQ_EVENT_HANDSHAKE_SUCCEEDED)
+        return ZEVENT_UP;
     return event == ZMQ_EVENT_DISCONNECTED ? ZEVENT_CLOSED : ZEVENT_OTHER;
 }
 
@@ -95,9 +101,11 @@ enum zevent_e zsocket_event(struct zsocket *z, int *connection)
     unsigned char frame[6];
     char endpoint[256];
     int len = zmq_recv(z->monitor, frame, sizeof frame, ZMQ_DONTWAIT);
-    if (len < 0) return ZEVENT_NONE;
+    if (len < 0)
+        return ZEVENT_NONE;
     zmq_recv(z->monitor, endpoint, sizeof endpoint, ZMQ_DONTWAIT);
-    if (len != (int)sizeof frame) return ZEVENT_OTHER;
+    if (len != (int)sizeof frame)
+        return ZEVENT_OTHER;
     uint16_t event;
     int32_t value;
     memcpy(&event, frame, sizeof event);
@@ -116,14 +124,16 @@ bool zsocket_readable(struct zsocket *z)
 void zsocket_begin(struct zsocket *z)
 {
     uint64_t count;
-    if (z->nudged && read(z->nudge_fd, &count, sizeof count) == (ssize_t)sizeof count) z->nudged = false;
+    if (z->nudged && read(z->nudge_fd, &count, sizeof count) == (ssize_t)sizeof count)
+        z->nudged = false;
 }
 
 bool zsocket_leave(struct zsocket *z)
 {
     uint64_t one = 1;
     bool waiting = zsocket_readable(z);
-    if (waiting && !z->nudged) z->nudged = write(z->nudge_fd, &one, sizeof one) == (ssize_t)sizeof one;
+    if (waiting && !z->nudged)
+        z->nudged = write(z->nudge_fd, &one, sizeof one) == (ssize_t)sizeof one;
     return waiting;
 }
 

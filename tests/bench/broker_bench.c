@@ -91,8 +91,10 @@ static uint64_t metric(const char *name, double quantile)
     snprintf(path, sizeof path, "%s/shm/broker", dir);
     MUST(segment_view_open(path, &view) == ERR_OK && segment_view_stats(view, &stats) == ERR_OK);
     for (size_t i = 0; stats_view_metric(&stats, i, found, &kind, &value); i++) {
-        if (strcmp(found, name) != 0) continue;
-        if (quantile > 0) value = stats_view_quantile_ns(&stats, i, quantile);
+        if (strcmp(found, name) != 0)
+            continue;
+        if (quantile > 0)
+            value = stats_view_quantile_ns(&stats, i, quantile);
         break;
     }
     segment_view_close(&view);
@@ -170,7 +172,8 @@ static bool say(struct agent *agent)
                                         .raw_status = 218 + (agent->seq & 1),
                                         .position = agent->seq % 26,
                                         .source_ns = now_ns()};
-    if (link_send(agent->link, &message) != ERR_OK) return false;
+    if (link_send(agent->link, &message) != ERR_OK)
+        return false;
     agent->seq++;
     return true;
 }

@@ -47,7 +47,8 @@
 
 static void check(bool good, const char *what)
 {
-    if (good) return;
+    if (good)
+        return;
     perror(what);
     exit(1);
 }
@@ -184,7 +185,8 @@ static bool on_open(void *arg, struct ws_conn *conn, const struct gate_request *
     struct noria *noria = arg;
     (void)request;
     (void)listener;
-    if (noria->conns != NULL) noria->conns[noria->count++] = conn;
+    if (noria->conns != NULL)
+        noria->conns[noria->count++] = conn;
     noria->opened++;
     return true;
 }
@@ -283,7 +285,8 @@ static double bare_handshakes(int listen_fd, unsigned standing, unsigned total)
         bool begun = opened >= standing;
         for (int i = 0; i < n; i++)
             bare_event(epoll_fd, listen_fd, events[i].data.fd, &opened, &closed);
-        if (!begun && opened >= standing) before = cpu_seconds();
+        if (!begun && opened >= standing)
+            before = cpu_seconds();
     }
     return cpu_seconds() - before;
 }

@@ -22,7 +22,8 @@ static int replay(const char *directory, const char *name)
     size_t size = fread(room, 1, INPUT_MAX, file);
     fclose(file);
     uint8_t *exact = malloc(size ? size : 1); /* so that ASan sees a step beyond the end */
-    if (exact == NULL) exit(1);
+    if (exact == NULL)
+        exit(1);
     memcpy(exact, room, size);
     LLVMFuzzerTestOneInput(exact, size);
     free(exact);
@@ -39,7 +40,8 @@ int main(int argc, char **argv)
         return 2;
     }
     for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
-        if (entry->d_name[0] != '.') count += replay(argv[1], entry->d_name);
+        if (entry->d_name[0] != '.')
+            count += replay(argv[1], entry->d_name);
     closedir(directory);
     printf("%d inputs replayed\n", count);
     return count > 0 ? 0 : 1;

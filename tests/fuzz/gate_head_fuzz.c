@@ -30,7 +30,8 @@ static void judge(const char *data, size_t len, size_t step, unsigned kind, stru
         result = gate_scan_feed(&scan, data + at, step < len - at ? step : len - at);
     *outcome =
         (struct outcome){.verdict = scan.verdict, .whole = result == GATE_SCAN_WHOLE, .length = scan.length};
-    if (!outcome->whole) return;
+    if (!outcome->whole)
+        return;
     outcome->memory = malloc(scan.length);
     MUST(outcome->memory != NULL);
     memcpy(outcome->memory, data, scan.length);
@@ -55,21 +56,24 @@ static void check_good(const struct outcome *outcome)
     gate_request_log_target(request, target, sizeof target);
     gate_request_param(request, "channel", value, sizeof value);
     MUST(!gate_request_param(request, "token", value, sizeof value));
-    if (request->token != NULL) (void)strlen(request->token);
+    if (request->token != NULL)
+        (void)strlen(request->token);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const size_t steps[] = {1, 2, 3, 5, 17, 64, 1000, 4096};
     struct outcome whole, pieces;
-    if (size == 0) return 0;
+    if (size == 0)
+        return 0;
     unsigned kind = data[0] & 3;
     const char *text = (const char *)data + 1;
     judge(text, size - 1, size, kind, &whole);
     judge(text, size - 1, steps[data[0] >> 2 & 7], kind, &pieces);
     MUST(whole.whole == pieces.whole && whole.length == pieces.length);
     MUST(whole.verdict.status == pieces.verdict.status && whole.verdict.reason == pieces.verdict.reason);
-    if (whole.whole && whole.verdict.status == 0) check_good(&whole);
+    if (whole.whole && whole.verdict.status == 0)
+        check_good(&whole);
     free(whole.memory);
     free(pieces.memory);
     return 0;

@@ -70,7 +70,8 @@ static inline struct agent_play *play_set(const char *profile, uint32_t pace_ms)
 static inline void play_end(struct agent_play *play)
 {
     agent_free(&play->agent);
-    if (play->broker.router != NULL) broker_end(&play->broker);
+    if (play->broker.router != NULL)
+        broker_end(&play->broker);
     assert_int_equal(play->broker.malformed, 0);
     plc_end(&play->f);
     free(play);
@@ -86,7 +87,8 @@ static inline void play_turn(struct agent_play *play)
     do {                                                                                                     \
         uint64_t play_until = clock_mono_ns(clock_system()) + PLC_DEADLINE_NS;                               \
         while (!(condition)) {                                                                               \
-            if (clock_mono_ns(clock_system()) > play_until) fail_msg("never came true: %s", #condition);     \
+            if (clock_mono_ns(clock_system()) > play_until)                                                  \
+                fail_msg("never came true: %s", #condition);                                                 \
             play_turn(play_);                                                                                \
         }                                                                                                    \
     } while (0)
@@ -159,9 +161,11 @@ static inline unsigned play_outcomes(const struct agent_play *play, uint64_t ser
     unsigned count = 0;
     for (size_t i = 0; i < play->broker.outcome_count; i++) {
         const struct seen_outcome *o = &play->broker.outcomes[i];
-        if (o->wire.command_serial != serial || o->wire.kind != kind) continue;
+        if (o->wire.command_serial != serial || o->wire.kind != kind)
+            continue;
         count++;
-        if (last != NULL) *last = o;
+        if (last != NULL)
+            *last = o;
     }
     return count;
 }

@@ -100,7 +100,8 @@ static bool said(const struct play *play, const char *text)
     do {                                                                                                     \
         uint64_t run_until = clock_mono_ns(clock_system()) + PLC_DEADLINE_NS;                                \
         while (!(condition)) {                                                                               \
-            if (clock_mono_ns(clock_system()) > run_until) fail_msg("never came true: %s", #condition);      \
+            if (clock_mono_ns(clock_system()) > run_until)                                                   \
+                fail_msg("never came true: %s", #condition);                                                 \
             loop_poll((play_)->f.loop);                                                                      \
             broker_turn(&(play_)->broker);                                                                   \
         }                                                                                                    \

@@ -77,7 +77,8 @@ static void command(struct storm *storm)
 static void repeat_command(struct storm *storm)
 {
     struct agent_play *play = storm->play;
-    if (play->serial == 0) return;
+    if (play->serial == 0)
+        return;
     struct wire_message *message = &storm->commands[1 + pick(storm, play->serial)].message;
     message->command.resent = true;
     broker_send(&play->broker, message);
@@ -139,7 +140,8 @@ static void step(struct storm *storm)
         forget(storm);
         break;
     case 8:
-        if (one_in(storm, 4)) new_broker(storm);
+        if (one_in(storm, 4))
+            new_broker(storm);
         break;
     case 9:
         acknowledge(storm);
@@ -162,7 +164,8 @@ static void check_states(struct storm *storm)
         uint64_t before = storm->checked_states > 0 ? s[-1].state_seq : 0;
         assert_true(s->state_seq > before);
         assert_true(s->birth || s->state_seq == before + 1); /* lost only together with a broker */
-        if (!s->has_reading) continue;
+        if (!s->has_reading)
+            continue;
         assert_true(s->position < 26);
         assert_int_equal(s->raw_status & 0xf0, 0xd0);
         assert_true(s->raw_status != 0x17 && s->raw_status != 0x19);
@@ -183,9 +186,11 @@ static struct tally tally(const struct storm *storm, uint64_t serial)
     const struct seen_outcome *completion = NULL;
     for (size_t i = 0; i < broker->outcome_count; i++) {
         const struct seen_outcome *o = &broker->outcomes[i], **first;
-        if (o->wire.command_serial != serial) continue;
+        if (o->wire.command_serial != serial)
+            continue;
         first = o->wire.kind == OUTCOME_RESULT ? &tally.result : &completion;
-        if (*first == NULL) *first = o;
+        if (*first == NULL)
+            *first = o;
         assert_int_equal(o->wire.code, (*first)->wire.code);
         assert_int_equal(o->wire.sent, (*first)->wire.sent);
         assert_int_equal(o->wire.position, (*first)->wire.position);
@@ -203,7 +208,8 @@ static void check_moves(const struct storm *storm)
     unsigned sure[26] = {0}, maybe[26] = {0};
     for (uint64_t serial = 1; serial <= storm->play->serial; serial++) {
         struct tally t = tally(storm, serial);
-        if (!storm->commands[serial].move || !t.result->wire.sent) continue;
+        if (!storm->commands[serial].move || !t.result->wire.sent)
+            continue;
         if (t.result->wire.code == CODE_NONE)
             sure[storm->commands[serial].target]++;
         else
@@ -252,7 +258,8 @@ static bool all_answered(const struct storm *storm)
     for (uint64_t serial = 1; serial <= storm->play->serial; serial++) {
         struct tally t = tally(storm, serial);
         bool moved = t.results == 1 && storm->commands[serial].move && t.result->wire.code == CODE_NONE;
-        if (t.results == 0 || (moved && t.completions == 0)) return false;
+        if (t.results == 0 || (moved && t.completions == 0))
+            return false;
     }
     return true;
 }

@@ -72,7 +72,8 @@ static void answer_hello(struct stage *stage, const struct bus_identity *from)
         .type = WIRE_REFUSED, .broker_gen = stage->gen, .refused.reason = wire_text("no room")};
     ok.hello_ok =
         (struct wire_hello_ok){.version = WIRE_VERSION, .slot = 3, .ring_id = 77, .profile_agrees = true};
-    if (!stage->mute) bus_router_send(stage->router, from, stage->refuse ? &no : &ok);
+    if (!stage->mute)
+        bus_router_send(stage->router, from, stage->refuse ? &no : &ok);
 }
 
 static void on_message(void *arg, const struct bus_identity *from, int connection,
@@ -84,8 +85,10 @@ static void on_message(void *arg, const struct bus_identity *from, int connectio
     assert_true(connection >= 0);
     if (message->type == WIRE_HELLO) {
         stage->hellos++;
-        if (peer == NULL && stage->peer_count < PEERS) peer = &stage->peers[stage->peer_count++];
-        if (peer != NULL) *peer = (struct seen_peer){*from, connection, message->hello.incarnation};
+        if (peer == NULL && stage->peer_count < PEERS)
+            peer = &stage->peers[stage->peer_count++];
+        if (peer != NULL)
+            *peer = (struct seen_peer){*from, connection, message->hello.incarnation};
         answer_hello(stage, from);
     } else if (message->broker_gen != stage->gen) {
         stage->other_gen++;
@@ -114,7 +117,8 @@ static void on_closed(void *arg, int connection)
     struct stage *stage = arg;
     stage->closed++;
     for (size_t i = 0; i < stage->peer_count; i++)
-        if (stage->peers[i].connection == connection) stage->peers[i].connection = -1;
+        if (stage->peers[i].connection == connection)
+            stage->peers[i].connection = -1;
 }
 
 static const struct bus_router_events router_events = {on_message, on_malformed, on_closed};
@@ -178,7 +182,8 @@ static void on_link_message(void *arg, const struct wire_message *message)
 {
     struct end *end = arg;
     end->messages++;
-    if (message->type == WIRE_OUTCOME_ACK) end->last_serial = message->outcome_ack.outcome_seq;
+    if (message->type == WIRE_OUTCOME_ACK)
+        end->last_serial = message->outcome_ack.outcome_seq;
 }
 
 static const struct link_events link_events = {on_hello, on_up, on_down, on_refused, on_link_message, NULL};
@@ -206,11 +211,13 @@ static void run_until(struct stage *stage, struct end *const *ends, size_t count
             fail_msg("waited in vain: %llu of %llu", (unsigned long long)*value,
                      (unsigned long long)at_least);
         struct pollfd fds[PEERS + 1] = {{-1, POLLIN, 0}};
-        if (stage->router != NULL) fds[0].fd = bus_router_fd(stage->router);
+        if (stage->router != NULL)
+            fds[0].fd = bus_router_fd(stage->router);
         for (size_t i = 0; i < count; i++)
             fds[i + 1] = (struct pollfd){link_fd(ends[i]->link), POLLIN, 0};
         poll(fds, (nfds_t)count + 1, 20);
-        if (fds[0].revents != 0) bus_router_service(stage->router, 64);
+        if (fds[0].revents != 0)
+            bus_router_service(stage->router, 64);
         for (size_t i = 0; i < count; i++)
             if (fds[i + 1].revents != 0 || link_due_ns(ends[i]->link) <= clock_mono_ns(clock_system()))
                 link_service(ends[i]->link, 64);
@@ -329,7 +336,8 @@ static void what_a_dead_broker_said_last_is_not_heard(void **state)
     end_open(&end, stage, 1001, clock_system());
     while (stage->hellos == 0) { /* the answer waits in the link's queue, unread, when its broker goes */
         bus_router_service(stage->router, 64);
-        if (link_state(end.link) == LINK_DOWN) link_service(end.link, 64);
+        if (link_state(end.link) == LINK_DOWN)
+            link_service(end.link, 64);
     }
     bus_router_close(&stage->router);
     broker_open(stage, 12);
@@ -518,7 +526,8 @@ static pid_t fork_peer(const struct stage *stage, uint64_t incarnation, int go[2
     }
     char byte;
     close(go[1]);
-    if (read(go[0], &byte, 1) != 1) _exit(0);
+    if (read(go[0], &byte, 1) != 1)
+        _exit(0);
     struct end end;
     end_open(&end, stage, incarnation, clock_system());
     for (;;) {
@@ -679,7 +688,8 @@ static void descriptors_stay_readable_while_there_is_something_to_do(void **stat
     for (uint64_t deadline = real_ms() + DEADLINE_MS; end.messages < 500 && real_ms() < deadline;) {
         struct pollfd watch = {link_fd(end.link), POLLIN, 0};
         struct wire_message up = command(1000);
-        if (poll(&watch, 1, 100) == 1 && link_service(end.link, 1)) assert_true(readable(link_fd(end.link)));
+        if (poll(&watch, 1, 100) == 1 && link_service(end.link, 1))
+            assert_true(readable(link_fd(end.link)));
         link_send(end.link, &up);
     }
     assert_true(end.messages >= 500);
@@ -697,9 +707,12 @@ static void an_idle_descriptor_is_not_readable(void **state)
         assert_true(rounds < 1000);
         bool busy = false;
         struct pollfd watch[] = {{bus_router_fd(stage->router), POLLIN, 0}, {link_fd(end.link), POLLIN, 0}};
-        if (poll(watch, 2, 20) > 0) busy = true;
-        if (watch[0].revents != 0) bus_router_service(stage->router, 64);
-        if (watch[1].revents != 0) link_service(end.link, 64);
+        if (poll(watch, 2, 20) > 0)
+            busy = true;
+        if (watch[0].revents != 0)
+            bus_router_service(stage->router, 64);
+        if (watch[1].revents != 0)
+            link_service(end.link, 64);
         quiet = busy ? 0 : quiet + 1;
     }
     link_close(&end.link);
@@ -748,14 +761,40 @@ static void time_makes_a_link_ask_again_beat_and_give_up(void **state)
     assert_int_equal(link_counts(end.link)->sent, sent + 1);
     run_manual(stage, &end, &stage->heartbeats, 1);
 
-    clock_manual_advance_ns(&clock, LINK_SILENCE_NS - LINK_HEARTBEAT_NS - 1);
-    link_service(end.link, 64);
+    for (unsigned i = 0; i < 2; i++) { /* in steps, as a loop would; at once would be a stall */
+        clock_manual_advance_ns(&clock, (LINK_SILENCE_NS - LINK_HEARTBEAT_NS) / 2 - i);
+        link_service(end.link, 64);
+    }
     assert_int_equal(link_state(end.link), LINK_UP);
     clock_manual_advance_ns(&clock, 1); /* the broker has said nothing for three seconds */
     link_service(end.link, 64);
     assert_int_equal(end.downs, 1);
     assert_int_equal(link_state(end.link), LINK_HELLO);
     run_manual(stage, &end, &end.ups, 2);
+    link_close(&end.link);
+}
+
+static void a_process_that_stood_still_hears_nothing_old(void **state)
+{
+    struct stage *stage = *state;
+    struct end end;
+    struct clock_manual clock;
+    clock_manual_init(&clock, 1000 * NS_PER_S, 0);
+    broker_open(stage, 11);
+    end_open(&end, stage, 1001, &clock.clock);
+    run_manual(stage, &end, &end.ups, 1);
+    struct wire_message old = {.type = WIRE_OUTCOME_ACK, .broker_gen = 11, .outcome_ack = {1, 7}};
+    assert_int_equal(bus_router_send(stage->router, &stage->peers[0].identity, &old), ERR_OK);
+    for (uint64_t deadline = real_ms() + DEADLINE_MS; !readable(link_fd(end.link));)
+        assert_true(real_ms() < deadline);
+    clock_manual_advance_ns(&clock, LINK_STALL_NS);
+    run_manual(stage, &end, &end.ups, 2);
+    assert_int_equal(end.messages, 0);
+    assert_int_equal(link_counts(end.link)->other_gen, 1);
+    old.outcome_ack.outcome_seq = 8; /* what comes after the new HELLO is heard */
+    assert_int_equal(bus_router_send(stage->router, &stage->peers[0].identity, &old), ERR_OK);
+    run_manual(stage, &end, &end.messages, 1);
+    assert_int_equal(end.last_serial, 8);
     link_close(&end.link);
 }
 
@@ -783,6 +822,7 @@ int main(void)
         PLAY(descriptors_stay_readable_while_there_is_something_to_do),
         PLAY(an_idle_descriptor_is_not_readable),
         PLAY(time_makes_a_link_ask_again_beat_and_give_up),
+        PLAY(a_process_that_stood_still_hears_nothing_old),
     };
     signal(SIGPIPE, SIG_IGN);
     log_init("bus_test", LOG_WARN);

@@ -31,7 +31,8 @@ static void request_bytes(void **state)
             size_t len = carousel_request((uint8_t)command, argument, out);
             assert_int_equal(len, argument < 0 ? 1 : 2);
             assert_int_equal(out[0], command);
-            if (argument >= 0) assert_int_equal(out[1], argument);
+            if (argument >= 0)
+                assert_int_equal(out[1], argument);
         }
 }
 
@@ -46,7 +47,8 @@ static void reply_in_all_splits(void **state)
             enum carousel_reply_e got = CAROUSEL_MORE;
             size_t from = 0;
             for (size_t at = 1; at <= total && got == CAROUSEL_MORE; at++) {
-                if (at < total && !(cuts & 1u << (at - 1))) continue;
+                if (at < total && !(cuts & 1u << (at - 1)))
+                    continue;
                 got = carousel_reply_feed(&reply, bytes + from, at - from);
                 from = at;
             }
@@ -89,10 +91,14 @@ static void standard_bytes_by_meaning(void **state)
 
 static const char *delta_forbids(unsigned raw)
 {
-    if (!bit(raw, 4)) return "emergency stop";
-    if (bit(raw, 3)) return "alarm";
-    if (bit(raw, 5)) return "drive fault";
-    if (bit(raw, 6)) return "positioning error";
+    if (!bit(raw, 4))
+        return "emergency stop";
+    if (bit(raw, 3))
+        return "alarm";
+    if (bit(raw, 5))
+        return "drive fault";
+    if (bit(raw, 6))
+        return "positioning error";
     return bit(raw, 2) ? NULL : "manual mode";
 }
 
@@ -175,7 +181,8 @@ static void expect(struct play *play, enum driver_result_e result, enum driver_s
     assert_int_equal(play->answers, before + 1);
     assert_int_equal(play->answer.result, result);
     assert_int_equal(play->answer.sent, sent);
-    if (result != DRIVER_REPLY) assert_int_equal(play->answer.status + play->answer.position, 0);
+    if (result != DRIVER_REPLY)
+        assert_int_equal(play->answer.status + play->answer.position, 0);
 }
 
 static void pass_ms(struct play *play, uint64_t ms)
@@ -425,7 +432,8 @@ static struct server listen_here(int backlog)
 static bool asked(struct server *server)
 {
     uint8_t byte;
-    if (server->fd < 0) server->fd = accept(server->listener, NULL, NULL);
+    if (server->fd < 0)
+        server->fd = accept(server->listener, NULL, NULL);
     return server->fd >= 0 && recv(server->fd, &byte, 1, MSG_DONTWAIT) == 1;
 }
 
@@ -446,7 +454,8 @@ static void begin_with(struct play *play, struct server *server, bool persistent
 static void end_with(struct play *play, struct server *server)
 {
     close(server->listener);
-    if (server->fd >= 0) close(server->fd);
+    if (server->fd >= 0)
+        close(server->fd);
     end(play);
 }
 
@@ -528,7 +537,8 @@ static void closed_between_exchanges_is_no_failure(void **state)
         hang_up(&server);
         expect(&play, DRIVER_REPLY, DRIVER_SENT);
         assert_int_equal(play.answer.position, i);
-        if (i == 2) TURN_UNTIL(play.f.loop, carousel_driver.state(play.driver) == DRIVER_STATE_CLOSED);
+        if (i == 2)
+            TURN_UNTIL(play.f.loop, carousel_driver.state(play.driver) == DRIVER_STATE_CLOSED);
     }
     end_with(&play, &server);
 }
@@ -604,7 +614,8 @@ static void wrong_addresses(void **state)
     for (size_t i = 0; i < 5; i++) {
         struct driver *driver = NULL;
         struct driver_config config = {f.loop, hosts[i], 3200, true, NS_PER_S, on_done, NULL};
-        if (strcmp(hosts[i], "1.2.3") == 0) continue; /* inet_aton's old forms are numeric, too */
+        if (strcmp(hosts[i], "1.2.3") == 0)
+            continue; /* inet_aton's old forms are numeric, too */
         assert_int_equal(carousel_driver.open(&config, &driver), ERR_CONFIG);
         assert_null(driver);
     }

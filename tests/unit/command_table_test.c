@@ -102,9 +102,11 @@ static void a_churn_of_commands_stays_within_its_memory(void **state)
     for (uint64_t serial = 1; serial < 20000; serial++) {
         struct command_entry *entry = add(serial);
         assert_non_null(entry);
-        if (serial % 3 == 0) command_table_handed(entry, 1);
+        if (serial % 3 == 0)
+            command_table_handed(entry, 1);
         command_table_answered(&table, entry);
-        if (serial > 7) assert_null(find(serial - 7));
+        if (serial > 7)
+            assert_null(find(serial - 7));
         assert_non_null(find(serial));
     }
     assert_int_equal(table.used, 7);

@@ -48,7 +48,8 @@ static inline void fake_exchange(struct driver *driver, const struct driver_requ
 
 static inline enum driver_state_e fake_state(const struct driver *driver)
 {
-    if (driver->busy) return DRIVER_STATE_BUSY;
+    if (driver->busy)
+        return DRIVER_STATE_BUSY;
     return driver->open ? DRIVER_STATE_OPEN : DRIVER_STATE_CLOSED;
 }
 
@@ -65,7 +66,8 @@ static inline void fake_answer(struct driver_answer answer)
     assert_true(fake->busy);
     fake->busy = false;
     fake->open = answer.result == DRIVER_REPLY;
-    if (answer.sent != DRIVER_NOT_SENT) fake->written[fake->request.command]++;
+    if (answer.sent != DRIVER_NOT_SENT)
+        fake->written[fake->request.command]++;
     answer.readable_ns = loop_now_ns(fake->config.loop);
     fake->config.done(fake->config.arg, &answer);
 }

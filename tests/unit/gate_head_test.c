@@ -51,8 +51,10 @@ static struct gate_verdict judge_in_steps(const char *head, size_t len, size_t s
     for (size_t at = 0; at < len && result == GATE_SCAN_MORE; at += step)
         result = gate_scan_feed(&scan, head + at, step < len - at ? step : len - at);
     *memory = NULL;
-    if (result == GATE_SCAN_BAD) return scan.verdict;
-    if (result == GATE_SCAN_MORE) return (struct gate_verdict){0xffff, "incomplete"};
+    if (result == GATE_SCAN_BAD)
+        return scan.verdict;
+    if (result == GATE_SCAN_MORE)
+        return (struct gate_verdict){0xffff, "incomplete"};
     *memory = malloc(scan.length);
     assert_non_null(*memory);
     memcpy(*memory, head, scan.length);

@@ -50,9 +50,11 @@ static void accepted(void *arg, int fd, const struct gate_request *request, unsi
     assert_true(request->behind_len <= sizeof d->behind);
     memcpy(d->behind, request->behind, request->behind_len);
     d->behind_len = request->behind_len;
-    if (d->fd >= 0) close(d->fd);
+    if (d->fd >= 0)
+        close(d->fd);
     d->fd = fd;
-    if (d->free_in_accepted) gate_free(&d->gate);
+    if (d->free_in_accepted)
+        gate_free(&d->gate);
 }
 
 static void start(struct door *d, uint32_t max_half_open, uint32_t max_per_address)
@@ -90,12 +92,14 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     struct door *d = *state;
-    if (d->gate != NULL) assert_int_equal(gate_counts(d->gate)->half_open, d->gate->wheel.count);
+    if (d->gate != NULL)
+        assert_int_equal(gate_counts(d->gate)->half_open, d->gate->wheel.count);
     gate_free(&d->gate);
     while (uv_run(&d->loop, UV_RUN_NOWAIT) != 0)
         ;
     assert_int_equal(uv_loop_close(&d->loop), 0);
-    if (d->fd >= 0) close(d->fd);
+    if (d->fd >= 0)
+        close(d->fd);
     for (int i = 0; i < 2; i++)
         close(d->listen_fd[i]);
     free(d);

@@ -75,11 +75,13 @@ __attribute__((format(printf, 2, 3))) static inline const char *plc_tell(struct 
     va_start(args, fmt);
     vsnprintf(line, sizeof line, fmt, args);
     va_end(args);
-    if (sim_command_parse(line, strlen(line), &command, problem) != ERR_OK) fail_msg("%s: %s", line, problem);
+    if (sim_command_parse(line, strlen(line), &command, problem) != ERR_OK)
+        fail_msg("%s: %s", line, problem);
     struct out out = out_init(f->answer, sizeof f->answer - 1);
     sim_answer(f->sim, &command, &out);
     f->answer[out.len] = '\0';
-    if (strncmp(f->answer, "ok", 2) != 0) fail_msg("%s: %s", line, f->answer);
+    if (strncmp(f->answer, "ok", 2) != 0)
+        fail_msg("%s: %s", line, f->answer);
     return f->answer;
 }
 
@@ -94,7 +96,8 @@ static inline unsigned plc_log_count(const struct plc_fixture *f, const char *id
     while (fgets(line, sizeof line, file) != NULL) {
         char name[96];
         snprintf(name, sizeof name, "machine=%s ", id);
-        if (strstr(line, name) != NULL && strstr(line, needle) != NULL) count++;
+        if (strstr(line, name) != NULL && strstr(line, needle) != NULL)
+            count++;
     }
     fclose(file);
     return count;
@@ -115,7 +118,8 @@ static inline unsigned open_descriptors(void)
     do {                                                                                                     \
         uint64_t turn_end = clock_mono_ns(clock_system()) + PLC_DEADLINE_NS;                                 \
         while (!(condition)) {                                                                               \
-            if (clock_mono_ns(clock_system()) > turn_end) fail_msg("never came true: %s", #condition);       \
+            if (clock_mono_ns(clock_system()) > turn_end)                                                    \
+                fail_msg("never came true: %s", #condition);                                                 \
             loop_poll(loop_);                                                                                \
         }                                                                                                    \
     } while (0)

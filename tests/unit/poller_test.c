@@ -53,7 +53,8 @@ static void on_turn(void *arg, const struct poller_turn *turn)
     play->turns++;
     play->turn = *turn;
     assert_true(poller_idle(play->poller));
-    if (play->command_in_turn) command(play);
+    if (play->command_in_turn)
+        command(play);
     play->command_in_turn = false;
 }
 

@@ -88,7 +88,8 @@ static inline struct raw_client raw_connect(uv_loop_t *loop, uint16_t port)
 
 static inline void raw_close(struct raw_client *client)
 {
-    if (client->fd >= 0) close(client->fd);
+    if (client->fd >= 0)
+        close(client->fd);
     free(client->in);
     client->fd = -1;
     client->in = NULL;
@@ -108,7 +109,8 @@ static inline void raw_send(struct raw_client *client, const void *data, size_t 
     uint64_t end = clock_mono_ns(clock_system()) + RAW_DEADLINE_NS;
     while (len > 0) {
         ssize_t sent = send(client->fd, at, len, MSG_NOSIGNAL);
-        if (sent < 0 && errno != EAGAIN) return; /* the server has closed; the test reads what it said */
+        if (sent < 0 && errno != EAGAIN)
+            return; /* the server has closed; the test reads what it said */
         if (sent > 0) {
             at += sent;
             len -= (size_t)sent;
@@ -139,8 +141,10 @@ static inline void raw_take(struct raw_client *client)
             client->in[client->len] = 0;
             continue;
         }
-        if (got == 0 || errno == ECONNRESET) client->ended = true;
-        if (got < 0 && errno == ECONNRESET) client->reset = true;
+        if (got == 0 || errno == ECONNRESET)
+            client->ended = true;
+        if (got < 0 && errno == ECONNRESET)
+            client->reset = true;
         return;
     }
 }
@@ -174,7 +178,8 @@ static inline size_t raw_need_head(struct raw_client *client)
     for (size_t want = 1;; want = client->len + 1) {
         bool more = raw_need(client, want);
         char *end = client->len ? strstr((char *)client->in, "\r\n\r\n") : NULL;
-        if (end != NULL) return (size_t)(end + 4 - (char *)client->in);
+        if (end != NULL)
+            return (size_t)(end + 4 - (char *)client->in);
         assert_true(more);
     }
 }
@@ -182,7 +187,8 @@ static inline size_t raw_need_head(struct raw_client *client)
 static inline unsigned raw_status(const struct raw_client *client)
 {
     unsigned status = 0;
-    if (client->len < 12 || sscanf((const char *)client->in, "HTTP/1.1 %u", &status) != 1) return 0;
+    if (client->len < 12 || sscanf((const char *)client->in, "HTTP/1.1 %u", &status) != 1)
+        return 0;
     return status;
 }
 
@@ -260,18 +266,21 @@ struct raw_got {
 static inline bool raw_get_frame(struct raw_client *client, struct raw_got *got)
 {
     size_t header = 2;
-    if (!raw_need(client, 2)) return false;
+    if (!raw_need(client, 2))
+        return false;
     assert_int_equal(client->in[1] & 0x80, 0);
     size_t len = client->in[1];
     if (len >= 126) {
         size_t bytes = len == 126 ? 2 : 8;
         header += bytes;
-        if (!raw_need(client, header)) return false;
+        if (!raw_need(client, header))
+            return false;
         len = 0;
         for (size_t i = 0; i < bytes; i++)
             len = len << 8 | client->in[2 + i];
     }
-    if (!raw_need(client, header + len)) return false;
+    if (!raw_need(client, header + len))
+        return false;
     *got = (struct raw_got){client->in[0], client->in + header, len, header + len};
     return true;
 }
@@ -283,7 +292,8 @@ static inline void raw_expect_frame(struct raw_client *client, unsigned first, c
     assert_true(raw_get_frame(client, &got));
     assert_int_equal(got.first, first);
     assert_int_equal(got.len, len);
-    if (len > 0) assert_memory_equal(got.payload, payload, len);
+    if (len > 0)
+        assert_memory_equal(got.payload, payload, len);
     raw_consume(client, got.total);
 }
 

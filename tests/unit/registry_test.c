@@ -39,7 +39,8 @@ static int set_up(void **state)
         conf->stale_after_ms = 3000;
     }
     house->conf = (struct conf){.machines = house->machines, .machine_count = ARRAY_LEN(house->machines)};
-    assert_int_equal(registry_init(&house->registry, &house->conf, T0 + 1000 * MS), ERR_OK);
+    assert_int_equal(registry_init(&house->registry, &house->conf), ERR_OK);
+    registry_hold(&house->registry, T0 + 1000 * MS);
     house->m = &house->registry.machines[0];
     *state = house;
     return 0;
@@ -158,7 +159,7 @@ static void a_limit_below_the_heartbeat_is_raised(void **state)
     struct house *house = *state;
     house->machines[0].stale_after_ms = 100;
     registry_fini(&house->registry);
-    assert_int_equal(registry_init(&house->registry, &house->conf, T0), ERR_OK);
+    assert_int_equal(registry_init(&house->registry, &house->conf), ERR_OK);
     house->m = &house->registry.machines[0];
     assert_true(house->m->stale_ns == (250 + REGISTRY_STALE_SLACK_MS) * MS);
 }

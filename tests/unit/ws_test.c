@@ -42,7 +42,8 @@ static void write_text(struct ws_conn *conn, const char *data, size_t len, enum 
     memcpy(room + WS_HEADER_MAX, data, len);
     unsigned char *frame = ws_frame_prepend(room + WS_HEADER_MAX, len, opcode);
     size_t total = (size_t)(room + WS_HEADER_MAX + len - frame);
-    if (ws_write(conn, frame, total, &taken) == ERR_OK) assert_int_equal(taken, total);
+    if (ws_write(conn, frame, total, &taken) == ERR_OK)
+        assert_int_equal(taken, total);
     free(room);
 }
 
@@ -61,8 +62,10 @@ static bool on_open(void *arg, struct ws_conn *conn, const struct gate_request *
     }
     server->opens++;
     server->last = conn;
-    if (strcmp(user->path, "/hello") == 0) write_text(conn, "hello", 5, WS_TEXT);
-    if (strcmp(user->path, "/close-in-open") == 0) ws_close(conn, WS_CLOSE_POLICY, "Token inválido");
+    if (strcmp(user->path, "/hello") == 0)
+        write_text(conn, "hello", 5, WS_TEXT);
+    if (strcmp(user->path, "/close-in-open") == 0)
+        ws_close(conn, WS_CLOSE_POLICY, "Token inválido");
     return true;
 }
 
@@ -74,8 +77,10 @@ static void on_message(void *arg, struct ws_conn *conn, const char *data, size_t
     server->messages++;
     server->last_len = len;
     server->last_binary = binary;
-    if (strcmp(user->path, "/echo") == 0) write_text(conn, data, len, binary ? WS_BINARY : WS_TEXT);
-    if (strcmp(user->path, "/close-in-message") == 0) ws_close(conn, WS_CLOSE_GOING_AWAY, "bye");
+    if (strcmp(user->path, "/echo") == 0)
+        write_text(conn, data, len, binary ? WS_BINARY : WS_TEXT);
+    if (strcmp(user->path, "/close-in-message") == 0)
+        ws_close(conn, WS_CLOSE_GOING_AWAY, "bye");
 }
 
 static void on_writable(void *arg, struct ws_conn *conn)
@@ -84,8 +89,10 @@ static void on_writable(void *arg, struct ws_conn *conn)
     (void)arg;
     server->writables++;
     user->writables++;
-    if (strcmp(user->path, "/close-in-writable") == 0) ws_close(conn, WS_CLOSE_TRY_LATER, "slow");
-    if (server->go_on != NULL) server->go_on(conn);
+    if (strcmp(user->path, "/close-in-writable") == 0)
+        ws_close(conn, WS_CLOSE_TRY_LATER, "slow");
+    if (server->go_on != NULL)
+        server->go_on(conn);
 }
 
 static void on_closed(void *arg, struct ws_conn *conn)
@@ -96,7 +103,8 @@ static void on_closed(void *arg, struct ws_conn *conn)
     ws_close(conn, WS_CLOSE_NORMAL, "too late"); /* nothing happens */
     assert_false(ws_can_write(conn));
     server->closes++;
-    if (server->last == conn) server->last = NULL;
+    if (server->last == conn)
+        server->last = NULL;
 }
 
 static void on_accepted(void *arg, int fd, const struct gate_request *request, unsigned listener)
@@ -267,9 +275,11 @@ static void joins_fragments_with_control_frames_between(void **state)
     struct raw_got got;
     assert_true(raw_get_frame(&c, &got));
     bool pong_first = got.first == 0x8a; /* either order is right */
-    if (pong_first) raw_expect_frame(&c, 0x8a, "p", 1);
+    if (pong_first)
+        raw_expect_frame(&c, 0x8a, "p", 1);
     raw_expect_frame(&c, 0x81, "caf\xc3\xa9!", 6);
-    if (!pong_first) raw_expect_frame(&c, 0x8a, "p", 1);
+    if (!pong_first)
+        raw_expect_frame(&c, 0x8a, "p", 1);
     assert_int_equal(server->ws->join_bytes, 0);
     raw_close(&c);
 }
@@ -642,7 +652,8 @@ static void free_batch(struct batch *batch)
 static size_t expect_boundary(const struct batch *batch, size_t at)
 {
     for (size_t i = 0; i <= batch->count; i++)
-        if (batch->starts[i] == at) return i;
+        if (batch->starts[i] == at)
+            return i;
     fail_msg("%zu is no frame boundary", at);
     return 0;
 }
@@ -729,7 +740,8 @@ static void fill(struct ws_conn *conn, const struct batch *batch)
 {
     for (size_t at = 0; ws_can_write(conn);) {
         assert_int_equal(write_some(conn, batch, &at, false), ERR_OK);
-        if (at == batch->starts[batch->count]) at = 0;
+        if (at == batch->starts[batch->count])
+            at = 0;
     }
 }
 
@@ -893,7 +905,8 @@ static void masks_in_random_pieces(void **state)
         for (size_t at = 0, step; at <= breach; at += step) {
             random = random * 6364136223846793005ULL + 1442695040888963407ULL;
             step = 1 + (random >> 33) % 3000;
-            if (step > len - at) step = len - at;
+            if (step > len - at)
+                step = len - at;
             assert_int_equal(mask_scan_feed(&scan, stream + at, step), at + step <= breach);
         }
     }

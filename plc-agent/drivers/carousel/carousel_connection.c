@@ -70,7 +70,8 @@ static uint64_t now_ns(const struct driver *driver)
 static void end_connection(struct driver *driver, bool discard)
 {
     loop_fd_free(&driver->watch);
-    if (driver->fd < 0) return;
+    if (driver->fd < 0)
+        return;
     if (discard) {
         struct linger now = {.l_onoff = 1, .l_linger = 0};
         setsockopt(driver->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
@@ -81,7 +82,8 @@ static void end_connection(struct driver *driver, bool discard)
 
 static enum driver_sent_e sent_so_far(const struct driver *driver)
 {
-    if (driver->written == 0) return DRIVER_NOT_SENT;
+    if (driver->written == 0)
+        return DRIVER_NOT_SENT;
     return driver->written < driver->length ? DRIVER_PARTLY_SENT : DRIVER_SENT;
 }
 
@@ -90,7 +92,8 @@ static void finish(struct driver *driver, enum driver_result_e result)
 {
     uint64_t now = now_ns(driver);
     struct driver_answer answer = {.result = result, .sent = sent_so_far(driver), .readable_ns = now};
-    if (driver->written > 0) answer.took_ns = now - driver->begun_ns;
+    if (driver->written > 0)
+        answer.took_ns = now - driver->begun_ns;
     if (result == DRIVER_REPLY) {
         answer.status = driver->reply.bytes[0];
         answer.position = driver->reply.bytes[1];
@@ -114,7 +117,8 @@ static void fail(struct driver *driver, enum driver_result_e result)
 
 static void watch(struct driver *driver, unsigned events)
 {
-    if (driver->watched != events) loop_fd_set(driver->watch, events);
+    if (driver->watched != events)
+        loop_fd_set(driver->watch, events);
     driver->watched = events;
 }
 
@@ -128,11 +132,13 @@ static void send_more(struct driver *driver)
         fail(driver, DRIVER_CLOSED);
         return;
     }
-    if (n > 0) driver->written += (size_t)n;
+    if (n > 0)
+        driver->written += (size_t)n;
     bool whole = driver->written == driver->length;
     driver->state = whole ? AWAITING : SENDING;
     watch(driver, whole ? LOOP_READ : LOOP_READ | LOOP_WRITE);
-    if (whole) loop_timer_start(driver->timer, driver->request.reply_limit_ns);
+    if (whole)
+        loop_timer_start(driver->timer, driver->request.reply_limit_ns);
 }
 
 enum line_e { LINE_CLEAN, LINE_DIRTY, LINE_ENDED };
@@ -153,7 +159,8 @@ static void start_sending(struct driver *driver)
 {
     uint64_t now = now_ns(driver);
     if (now >= driver->request.send_by_ns) {
-        if (!driver->config.persistent) end_connection(driver, false);
+        if (!driver->config.persistent)
+            end_connection(driver, false);
         finish(driver, DRIVER_TIMEOUT);
         return;
     }
@@ -223,7 +230,8 @@ static void start_connecting(struct driver *driver)
     set_options(driver->fd, driver->request.reply_limit_ns / NS_PER_MS);
     bool begun = connect(driver->fd, (struct sockaddr *)&driver->address, driver->address_len) == 0 ||
                  errno == EINPROGRESS;
-    if (begun) driver->watch = loop_fd_new(driver->config.loop, driver->fd, LOOP_WRITE, on_ready, driver);
+    if (begun)
+        driver->watch = loop_fd_new(driver->config.loop, driver->fd, LOOP_WRITE, on_ready, driver);
     if (driver->watch == NULL) {
         refuse(driver);
         return;
@@ -274,7 +282,8 @@ static void on_bytes(struct driver *driver, const uint8_t *bytes, size_t len)
         bad_bytes(driver);
         return;
     case CAROUSEL_COMPLETE:
-        if (!driver->config.persistent) end_connection(driver, false);
+        if (!driver->config.persistent)
+            end_connection(driver, false);
         finish(driver, DRIVER_REPLY);
     }
 }
@@ -299,7 +308,8 @@ static void on_ready(void *arg, unsigned events)
             return;
         }
     }
-    if ((events & LOOP_WRITE) && driver->state == SENDING) send_more(driver);
+    if ((events & LOOP_WRITE) && driver->state == SENDING)
+        send_more(driver);
 }
 
 static void on_limit(void *arg)
@@ -338,7 +348,8 @@ static bool parse_address(struct driver *driver, const char *host, uint16_t port
     snprintf(service, sizeof service, "%u", (unsigned)port);
     struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM},
                     *found = NULL;
-    if (getaddrinfo(host, service, &hints, &found) != 0) return false;
+    if (getaddrinfo(host, service, &hints, &found) != 0)
+        return false;
     memcpy(&driver->address, found->ai_addr, found->ai_addrlen);
     driver->address_len = found->ai_addrlen;
     freeaddrinfo(found);
@@ -348,7 +359,8 @@ static bool parse_address(struct driver *driver, const char *host, uint16_t port
 static enum err_e carousel_open(const struct driver_config *config, struct driver **driver)
 {
     struct driver *d = calloc(1, sizeof *d);
-    if (d == NULL) return ERR_MEMORY;
+    if (d == NULL)
+        return ERR_MEMORY;
     d->magic = CAROUSEL_MAGIC;
     d->config = *config;
     d->config.host = NULL; /* parsed here; the text may go */
@@ -370,7 +382,8 @@ static enum err_e carousel_open(const struct driver_config *config, struct drive
 static void carousel_close(struct driver **driver)
 {
     struct driver *d = *driver;
-    if (d == NULL) return;
+    if (d == NULL)
+        return;
     MUST_MAGIC(d, CAROUSEL_MAGIC);
     end_connection(d, d->state != OPEN);
     loop_timer_free(&d->timer);
@@ -402,7 +415,8 @@ static void carousel_exchange(struct driver *driver, const struct driver_request
 
 static enum driver_state_e carousel_state(const struct driver *driver)
 {
-    if (driver->state == CLOSED) return DRIVER_STATE_CLOSED;
+    if (driver->state == CLOSED)
+        return DRIVER_STATE_CLOSED;
     return driver->state == OPEN ? DRIVER_STATE_OPEN : DRIVER_STATE_BUSY;
 }
 

@@ -105,22 +105,18 @@ async def nobody_refused(s):
 
 @play("a broker restart under up: states are current again within 300 ms")
 async def broker_pause(s):
+    """From the kill to the change that happened meanwhile, as a client hears it. Once: who dies again and again waits."""
     await up(s, "m1")
     c1 = await s.client("c1")
     await c1.subscribe()
     await c1.sees("m1", connection_status="connected", within=10)
     c1.history.repeats_allowed = True
-    took = []
-    for n in range(5):
-        old = pids("noria-broker")
-        killed_at = now()
-        os.kill(old[0], signal.SIGKILL)
-        await s.simulator.place("m1", n + 1)
-        await c1.sees("m1", position=n + 1, connection_status="connected")
-        took.append(round((c1.frames[-1].heard_at - killed_at) * 1000))
-        await restarted("noria-broker", old)
-        await c1.ping()
-    assert sorted(took)[2] < limit(300), f"ms until the change was told: {took}"
+    killed_at = now()
+    os.kill(pids("noria-broker")[0], signal.SIGKILL)
+    await s.simulator.place("m1", 9)
+    await c1.sees("m1", position=9, connection_status="connected")
+    took = c1.frames[-1].heard_at - killed_at
+    assert took < limit(0.3), f"{took * 1000:.0f} ms until the change was told"
 
 
 @play("the launcher killed: its children stop by themselves")

@@ -153,7 +153,7 @@ class Stage:
         url = f"ws://127.0.0.1:{port or self.port}{path}"
         for _ in range(200):
             client = await Client(name, url).connect(**options)
-            if worker is None or serves(worker, client.local_port):
+            if worker is None or serves(worker, port or self.port, client.local_port):
                 break
             await client.close()
         else:
@@ -169,7 +169,7 @@ class Stage:
         texts = [m if isinstance(m, str) else json.dumps(m) for m in messages]
         for _ in range(200):
             mute = Mute(self.port, *texts)
-            if worker is None or serves(worker, mute.local_port):
+            if worker is None or serves(worker, self.port, mute.local_port):
                 self.mutes.append(mute)
                 return mute
             mute.close()
@@ -291,20 +291,16 @@ class Stage:
         return "\n".join(a.tail() for a in self.actors.values() if a.text())
 
 
-def serves(worker, client_port):
-    """True if the process owns the server's end of the connection whose client's end has this local port."""
-    inode = None
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        fields = line.split()
-        if int(fields[2].split(":")[1], 16) == client_port:
-            inode = fields[9]
-            break
-    if inode in (None, "0"):
+def serves(worker, server_port, client_port):
+    """True if the process owns the server's end of that connection over 127.0.0.1."""
+    table = Path("/proc/net/tcp").read_text()
+    at = table.find(f" 0100007F:{server_port:04X} 0100007F:{client_port:04X} ")
+    if at < 0:
         return False
-    target = f"socket:[{inode}]"
+    inode = table[at:table.find("\n", at)].split()[8]
     for fd in os.listdir(f"/proc/{worker.pid}/fd"):
         try:
-            if os.readlink(f"/proc/{worker.pid}/fd/{fd}") == target:
+            if os.readlink(f"/proc/{worker.pid}/fd/{fd}") == f"socket:[{inode}]":
                 return True
         except OSError:
             continue

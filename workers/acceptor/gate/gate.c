@@ -40,17 +40,27 @@ static void watch_doors(struct gate *gate, bool on)
     }
 }
 
+static void pause_after(struct gate *gate, const struct gate_door *door, const char *event, int error)
+{
+    uint32_t suppressed;
+    if (log_limit_ok(&gate->accept_log_limit, gate_now(gate), 10 * NS_PER_S, 1, &suppressed))
+        log_warn(event, "listener=%u error=\"%s\" suppressed=%u", door->index, strerror(error), suppressed);
+    gate->resume_ns = gate_now(gate) + GATE_PAUSE_NS;
+    watch_doors(gate, false);
+}
+
 static void out_of_descriptors(struct gate *gate, const struct gate_door *door)
 {
+    int error = errno;
     gate->counts.no_descriptors++;
     if (gate->reserve_fd >= 0) {
         close(gate->reserve_fd);
         int fd = accept4(door->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) gate_turn_away(gate, fd, door->index, no_descriptor);
+        if (fd >= 0)
+            gate_turn_away(gate, fd, door->index, no_descriptor);
     }
     gate->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    gate->resume_ns = gate_now(gate) + GATE_PAUSE_NS;
-    watch_doors(gate, false);
+    pause_after(gate, door, "gate-no-descriptor", error);
 }
 
 /* False: nothing more to accept now. */
@@ -81,8 +91,7 @@ static bool accept_one(struct gate *gate, const struct gate_door *door)
         return false;
     default:
         gate->counts.accept_errors++;
-        gate->resume_ns = gate_now(gate) + GATE_PAUSE_NS;
-        watch_doors(gate, false);
+        pause_after(gate, door, "gate-accept-error", errno);
         return false;
     }
 }
@@ -90,7 +99,8 @@ static bool accept_one(struct gate *gate, const struct gate_door *door)
 static void accept_some(struct gate *gate, const struct gate_door *door)
 {
     for (unsigned i = 0; i < GATE_ACCEPT_BUDGET; i++)
-        if (gate->freed || gate->paused || gate->resume_ns != 0 || !accept_one(gate, door)) return;
+        if (gate->freed || gate->paused || gate->resume_ns != 0 || !accept_one(gate, door))
+            return;
 }
 
 /* --- the loop's callbacks ------------------------------------------------------------------------------------------ */
@@ -160,13 +170,15 @@ void gate_update_timer(struct gate *gate)
 static void on_handle_closed(uv_handle_t *handle)
 {
     struct gate_uv *uv = handle->data;
-    if (--uv->handles == 0) free(uv);
+    if (--uv->handles == 0)
+        free(uv);
 }
 
 static enum err_e start_uv(struct gate *gate)
 {
     struct gate_uv *uv = calloc(1, sizeof *uv);
-    if (uv == NULL) return ERR_MEMORY;
+    if (uv == NULL)
+        return ERR_MEMORY;
     if (uv_poll_init(gate->config.loop, &uv->poll, gate->epoll_fd) != 0) {
         free(uv);
         return ERR_SYSTEM;
@@ -204,7 +216,8 @@ static enum err_e make_halves(struct gate *gate)
     list_init(&gate->reading);
     list_init(&gate->draining);
     gate->halves = calloc(count, sizeof *gate->halves);
-    if (gate->halves == NULL || map_reserve(&gate->addresses, count) != ERR_OK) return ERR_MEMORY;
+    if (gate->halves == NULL || map_reserve(&gate->addresses, count) != ERR_OK)
+        return ERR_MEMORY;
     return wheel_init(&gate->wheel, GATE_TICK_NS, 256, gate_now(gate));
 }
 
@@ -217,14 +230,16 @@ static int fd_limit(const struct gate *gate)
 {
     struct rlimit limit;
     rlim_t reserved = or_default(gate->config.reserved_descriptors, 64);
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX) return INT_MAX;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > INT_MAX)
+        return INT_MAX;
     return limit.rlim_cur > reserved ? (int)(limit.rlim_cur - reserved) : 0;
 }
 
 static enum err_e start(struct gate *gate)
 {
     enum err_e err = make_halves(gate);
-    if (err != ERR_OK) return err;
+    if (err != ERR_OK)
+        return err;
     gate->fd_limit = fd_limit(gate);
     gate->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     gate->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -233,7 +248,8 @@ static enum err_e start(struct gate *gate)
         return ERR_SYSTEM;
     }
     for (unsigned i = 0; i < gate->config.listener_count; i++)
-        if ((err = open_door(gate, i)) != ERR_OK) return err;
+        if ((err = open_door(gate, i)) != ERR_OK)
+            return err;
     return start_uv(gate);
 }
 
@@ -242,7 +258,8 @@ enum err_e gate_new(const struct gate_config *config, struct gate **out)
     MUST(config->listener_count <= GATE_LISTENERS_MAX);
     struct gate *gate = calloc(1, sizeof *gate);
     *out = NULL;
-    if (gate == NULL) return ERR_MEMORY;
+    if (gate == NULL)
+        return ERR_MEMORY;
     gate->config = *config;
     gate->config.listeners = NULL; /* copied to the doors */
     gate->config.handshake_timeout_ms = or_default(config->handshake_timeout_ms, 5000);
@@ -267,32 +284,37 @@ static void close_halves(struct gate *gate)
 {
     if (gate->wheel.slots == NULL) /* never started */
         return;
-    LIST_FOREACH(it, &gate->reading)
-    half_close(gate, LIST_ENTRY(it, struct half, link));
-    LIST_FOREACH(it, &gate->draining)
-    half_close(gate, LIST_ENTRY(it, struct half, link));
+    LIST_FOREACH (it, &gate->reading)
+        half_close(gate, LIST_ENTRY(it, struct half, link));
+    LIST_FOREACH (it, &gate->draining)
+        half_close(gate, LIST_ENTRY(it, struct half, link));
 }
 
 void gate_free(struct gate **gate)
 {
     struct gate *g = *gate;
-    if (g == NULL) return;
+    if (g == NULL)
+        return;
     *gate = NULL;
     close_halves(g);
     if (g->uv != NULL) {
         uv_close((uv_handle_t *)&g->uv->poll, on_handle_closed);
         uv_close((uv_handle_t *)&g->uv->timer, on_handle_closed);
     }
-    if (g->epoll_fd >= 0) close(g->epoll_fd);
-    if (g->reserve_fd >= 0) close(g->reserve_fd);
+    if (g->epoll_fd >= 0)
+        close(g->epoll_fd);
+    if (g->reserve_fd >= 0)
+        close(g->reserve_fd);
     g->freed = true;
-    if (!g->in_callback) free_memory(g);
+    if (!g->in_callback)
+        free_memory(g);
 }
 
 void gate_pause(struct gate *gate, bool pause)
 {
     gate->paused = pause;
-    if (gate->resume_ns == 0) watch_doors(gate, !pause);
+    if (gate->resume_ns == 0)
+        watch_doors(gate, !pause);
 }
 
 const struct gate_counts *gate_counts(const struct gate *gate)

@@ -12,7 +12,7 @@
  *                 reset overtakes the answer) ── peer closes, or 2 s, or 64 KiB ──► closed
  *
  * libwebsockets sees no byte of a stranger: what it gets is a head written by ws.c from a judged request. The rules
- * are gate_head.h's. A half-open connection costs about 130 bytes here, plus what was read of an incomplete head;
+ * are gate_head.h's. A half-open connection costs 120 bytes here, plus what was read of an incomplete head;
  * their number is bounded, in all and per address (an IPv4 address or an IPv6 /64).
  *
  * Descriptors running out never wedges the loop: the last 64 below the limit are left for the rest of the process (a

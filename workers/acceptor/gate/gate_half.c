@@ -44,7 +44,8 @@ static void address_add(struct gate *gate, uint64_t key)
 
 static void address_remove(struct gate *gate, uint64_t key)
 {
-    if (key == 0) return;
+    if (key == 0)
+        return;
     uintptr_t left = address_count(gate, key) - 1;
     if (left == 0)
         map_remove(&gate->addresses, key);
@@ -57,7 +58,8 @@ static void address_remove(struct gate *gate, uint64_t key)
 static bool watch(struct gate *gate, struct half *half)
 {
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP, .data.ptr = half};
-    if (half->watched) return true;
+    if (half->watched)
+        return true;
     half->watched = epoll_ctl(gate->epoll_fd, EPOLL_CTL_ADD, half->fd, &event) == 0;
     return half->watched;
 }
@@ -66,7 +68,8 @@ static bool watch(struct gate *gate, struct half *half)
 static int release(struct gate *gate, struct half *half)
 {
     int fd = half->fd;
-    if (half->watched) epoll_ctl(gate->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+    if (half->watched)
+        epoll_ctl(gate->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
     wheel_stop(&gate->wheel, &half->timer);
     address_remove(gate, half->address);
     free(half->head);
@@ -110,7 +113,8 @@ static struct half *take_free(struct gate *gate)
         list_init(&half->link);
         return half;
     }
-    if (list_empty(&gate->free)) evict(gate);
+    if (list_empty(&gate->free))
+        evict(gate);
     return LIST_ENTRY(gate->free.next, struct half, link);
 }
 
@@ -121,10 +125,12 @@ static void drain(struct gate *gate, struct half *half)
     ssize_t got;
     do {
         got = recv(half->fd, gate->input, sizeof gate->input, MSG_DONTWAIT);
-        if (got > 0) half->have += (uint32_t)got;
+        if (got > 0)
+            half->have += (uint32_t)got;
     } while (got > 0 && half->have < GATE_DRAIN_BYTES);
     bool waiting = got < 0 && (errno == EAGAIN || errno == EINTR);
-    if (!waiting || !watch(gate, half)) half_close(gate, half);
+    if (!waiting || !watch(gate, half))
+        half_close(gate, half);
 }
 
 static void refuse(struct gate *gate, struct half *half, struct gate_verdict verdict)
@@ -198,7 +204,8 @@ static bool keep(struct gate *gate, struct half *half, size_t have)
         while (cap < have)
             cap *= 2;
         char *grown = realloc(half->head, cap);
-        if (grown == NULL) return false;
+        if (grown == NULL)
+            return false;
         half->head = grown;
         half->cap = (uint32_t)cap;
     }
@@ -210,7 +217,8 @@ static bool keep(struct gate *gate, struct half *half, size_t have)
 static void got_bytes(struct gate *gate, struct half *half, size_t got)
 {
     size_t had = half->have, have = had + got;
-    if (had > 0) memcpy(gate->input, half->head, had);
+    if (had > 0)
+        memcpy(gate->input, half->head, had);
     switch (gate_scan_feed(&half->scan, gate->input + had, got)) {
     case GATE_SCAN_WHOLE:
         finish(gate, half, have);
@@ -235,7 +243,8 @@ static void read_head(struct gate *gate, struct half *half)
         got_bytes(gate, half, (size_t)got);
         return;
     }
-    if (got < 0 && (errno == EAGAIN || errno == EINTR) && watch(gate, half)) return;
+    if (got < 0 && (errno == EAGAIN || errno == EINTR) && watch(gate, half))
+        return;
     gate->counts.abandoned++;
     half_close(gate, half);
 }
@@ -256,7 +265,8 @@ void half_event(struct gate *gate, struct half *half)
 
 void half_timeout(struct gate *gate, struct half *half)
 {
-    if (half->state == HALF_READING) gate->counts.timeouts++;
+    if (half->state == HALF_READING)
+        gate->counts.timeouts++;
     half_close(gate, half);
 }
 

@@ -24,7 +24,8 @@ static bool is_tchar(char c)
 bool judge_is_token(const char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (!is_tchar(text[i])) return false;
+        if (!is_tchar(text[i]))
+            return false;
     return len > 0;
 }
 
@@ -37,8 +38,10 @@ bool judge_single(struct judge *judge, const char *name, const char *reason, con
 {
     *value = NULL;
     for (size_t i = 0; i < judge->request->header_count; i++) {
-        if (strcmp(judge->request->headers[i].name, name) != 0) continue;
-        if (*value != NULL) return judge_refuse(judge, 400, reason);
+        if (strcmp(judge->request->headers[i].name, name) != 0)
+            continue;
+        if (*value != NULL)
+            return judge_refuse(judge, 400, reason);
         *value = judge->request->headers[i].value;
     }
     return true;
@@ -49,7 +52,8 @@ static size_t take_element(struct judge_list *list, const char **element)
 {
     const char *start = list->at + strspn(list->at, " \t"), *end = strchr(start, ',');
     list->at = end ? end + 1 : NULL;
-    if (end == NULL) end = start + strlen(start);
+    if (end == NULL)
+        end = start + strlen(start);
     while (end > start && (end[-1] == ' ' || end[-1] == '\t'))
         end--;
     *element = start;
@@ -61,12 +65,15 @@ bool judge_next_element(const struct gate_request *request, struct judge_list *l
 {
     for (;;) {
         while (list->at == NULL) {
-            if (list->header == request->header_count) return false;
+            if (list->header == request->header_count)
+                return false;
             const struct gate_header *header = &request->headers[list->header++];
-            if (strcmp(header->name, list->name) == 0) list->at = header->value;
+            if (strcmp(header->name, list->name) == 0)
+                list->at = header->value;
         }
         *len = take_element(list, element);
-        if (*len > 0) return true;
+        if (*len > 0)
+            return true;
     }
 }
 
@@ -75,7 +82,7 @@ bool judge_next_element(const struct gate_request *request, struct judge_list *l
 /* The next line, ended by NUL where its CR was; *at moves behind its LF. */
 static char *next_line(char **at)
 {
-    char *line = *at, *cr = strchr(line, '\r');
+    char *line = *at, *cr = rawmemchr(line, '\r'); /* a whole head: every line has one */
     MUST(cr != NULL);
     *cr = '\0';
     *at = cr + 2;
@@ -85,9 +92,11 @@ static char *next_line(char **at)
 static bool split_request_line(char *line, char **target, char **version)
 {
     char *first = strchr(line, ' ');
-    if (first == NULL) return false;
+    if (first == NULL)
+        return false;
     char *second = strchr(first + 1, ' ');
-    if (second == NULL || strchr(second + 1, ' ') != NULL) return false;
+    if (second == NULL || strchr(second + 1, ' ') != NULL)
+        return false;
     *first = *second = '\0';
     *target = first + 1;
     *version = second + 1;
@@ -96,7 +105,8 @@ static bool split_request_line(char *line, char **target, char **version)
 
 static bool judge_version(struct judge *judge, const char *version)
 {
-    if (strcmp(version, "HTTP/1.1") == 0) return true;
+    if (strcmp(version, "HTTP/1.1") == 0)
+        return true;
     bool well_formed = strlen(version) == 8 && strncmp(version, "HTTP/", 5) == 0 && version[5] >= '0' &&
                        version[5] <= '9' && version[6] == '.' && version[7] >= '0' && version[7] <= '9';
     return well_formed ? judge_refuse(judge, 505, "only HTTP/1.1 is spoken here")
@@ -111,8 +121,10 @@ static bool is_hex(char c)
 static bool target_is_good(const char *target)
 {
     for (const char *c = target; *c != '\0'; c++) {
-        if (strchr("\"<>\\#", *c) != NULL) return false;
-        if (*c == '%' && (!is_hex(c[1]) || !is_hex(c[2]) || (c[1] == '0' && c[2] == '0'))) return false;
+        if (strchr("\"<>\\#", *c) != NULL)
+            return false;
+        if (*c == '%' && (!is_hex(c[1]) || !is_hex(c[2]) || (c[1] == '0' && c[2] == '0')))
+            return false;
     }
     return true;
 }
@@ -122,13 +134,17 @@ static bool judge_request_line(struct judge *judge, char *line)
     char *target, *version;
     if (!split_request_line(line, &target, &version))
         return judge_refuse(judge, 400, "the request line is not METHOD /path HTTP/1.1");
-    if (!judge_is_token(line, strlen(line))) return judge_refuse(judge, 400, "the method is not a word");
-    if (!judge_version(judge, version)) return false;
-    if (target[0] != '/') return judge_refuse(judge, 400, "the request target does not begin with /");
+    if (!judge_is_token(line, strlen(line)))
+        return judge_refuse(judge, 400, "the method is not a word");
+    if (!judge_version(judge, version))
+        return false;
+    if (target[0] != '/')
+        return judge_refuse(judge, 400, "the request target does not begin with /");
     if (!target_is_good(target))
         return judge_refuse(judge, 400, "a character or %XX in the request target that may not stand there");
     char *question = strchr(target, '?');
-    if (question != NULL) *question = '\0';
+    if (question != NULL)
+        *question = '\0';
     judge->request->method = line;
     judge->request->path = target;
     judge->request->query = question ? question + 1 : "";
@@ -138,14 +154,16 @@ static bool judge_request_line(struct judge *judge, char *line)
 static void lower_case(char *text, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (text[i] >= 'A' && text[i] <= 'Z') text[i] = (char)(text[i] + ('a' - 'A'));
+        if (text[i] >= 'A' && text[i] <= 'Z')
+            text[i] = (char)(text[i] + ('a' - 'A'));
 }
 
 static bool judge_header_line(struct judge *judge, char *line)
 {
     struct gate_request *request = judge->request;
     char *colon = strchr(line, ':');
-    if (colon == NULL) return judge_refuse(judge, 400, "a header line without a colon");
+    if (colon == NULL)
+        return judge_refuse(judge, 400, "a header line without a colon");
     size_t name_len = (size_t)(colon - line);
     if (!judge_is_token(line, name_len))
         return judge_refuse(judge, 400, "a header name that is not a word, or a space before the colon");
@@ -163,9 +181,11 @@ static bool judge_header_line(struct judge *judge, char *line)
 static bool judge_lines(struct judge *judge, char *head)
 {
     char *at = head;
-    if (!judge_request_line(judge, next_line(&at))) return false;
+    if (!judge_request_line(judge, next_line(&at)))
+        return false;
     for (char *line = next_line(&at); *line != '\0'; line = next_line(&at))
-        if (!judge_header_line(judge, line)) return false;
+        if (!judge_header_line(judge, line))
+            return false;
     return true;
 }
 
@@ -188,7 +208,8 @@ static bool judge_framing(struct judge *judge)
     const char *value;
     if (gate_request_header(judge->request, "transfer-encoding") != NULL)
         return judge_refuse(judge, 400, "Transfer-Encoding is not accepted");
-    if (!judge_single(judge, "content-length", "more than one Content-Length", &value)) return false;
+    if (!judge_single(judge, "content-length", "more than one Content-Length", &value))
+        return false;
     return value == NULL || judge_content_length(judge, value);
 }
 
@@ -197,7 +218,8 @@ static bool judge_method(struct judge *judge)
     static const char *const known[] = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"};
     size_t allowed = judge->rules->plain_http ? ARRAY_LEN(known) : 1;
     for (size_t i = 0; i < allowed; i++)
-        if (strcmp(judge->request->method, known[i]) == 0) return true;
+        if (strcmp(judge->request->method, known[i]) == 0)
+            return true;
     return judge_refuse(judge, 405, "the method is not allowed here");
 }
 
@@ -243,7 +265,8 @@ struct gate_verdict gate_head_judge(char *head, size_t len, const struct gate_ru
 const char *gate_request_header(const struct gate_request *request, const char *name)
 {
     for (size_t i = 0; i < request->header_count; i++)
-        if (strcmp(request->headers[i].name, name) == 0) return request->headers[i].value;
+        if (strcmp(request->headers[i].name, name) == 0)
+            return request->headers[i].value;
     return NULL;
 }
 
@@ -254,7 +277,8 @@ bool gate_request_param(const struct gate_request *request, const char *name, ch
         size_t len = strcspn(at, "&");
         if (len > name_len && strncmp(at, name, name_len) == 0 && at[name_len] == '=') {
             size_t value_len = len - name_len - 1;
-            if (value_len >= size) return false;
+            if (value_len >= size)
+                return false;
             memcpy(out, at + name_len + 1, value_len);
             out[value_len] = '\0';
             return true;

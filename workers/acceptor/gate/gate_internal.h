@@ -59,7 +59,7 @@ struct gate {
     struct map addresses; /* key → number of half-open connections, as a pointer-sized integer */
     uint64_t address_seed;
     struct wheel wheel;
-    struct log_limit log_limit;
+    struct log_limit log_limit, accept_log_limit;
     struct gate_counts counts;
     char input[GATE_INPUT_BYTES];
 };

@@ -15,13 +15,16 @@ static bool split_authority(const char *authority, size_t *host_len)
     const char *end;
     if (authority[0] == '[') {
         end = authority + 1 + strspn(authority + 1, "0123456789abcdefABCDEF:.");
-        if (*end++ != ']') return false;
+        if (*end++ != ']')
+            return false;
     } else {
         end = authority + strspn(authority, name_chars);
-        if (end == authority) return false;
+        if (end == authority)
+            return false;
     }
     *host_len = (size_t)(end - authority);
-    if (*end == '\0') return true;
+    if (*end == '\0')
+        return true;
     size_t digits = strspn(end + 1, "0123456789");
     return *end == ':' && digits <= 5 && end[1 + digits] == '\0';
 }
@@ -30,9 +33,12 @@ bool judge_host(struct judge *judge)
 {
     const char *host;
     size_t len;
-    if (!judge_single(judge, "host", "more than one Host", &host)) return false;
-    if (host == NULL) return judge_refuse(judge, 400, "Host is missing");
-    if (!split_authority(host, &len)) return judge_refuse(judge, 400, "Host is not name or name:port");
+    if (!judge_single(judge, "host", "more than one Host", &host))
+        return false;
+    if (host == NULL)
+        return judge_refuse(judge, 400, "Host is missing");
+    if (!split_authority(host, &len))
+        return judge_refuse(judge, 400, "Host is not name or name:port");
     judge->request->host = host;
     return true;
 }
@@ -42,11 +48,13 @@ static bool is_loopback(const char *host, size_t len)
     static const char suffix[] = ".localhost";
     char text[INET_ADDRSTRLEN];
     struct in_addr address;
-    if (judge_same(host, len, "localhost") || judge_same(host, len, "[::1]")) return true;
+    if (judge_same(host, len, "localhost") || judge_same(host, len, "[::1]"))
+        return true;
     if (len > sizeof suffix - 1 &&
         strncasecmp(host + len - (sizeof suffix - 1), suffix, sizeof suffix - 1) == 0)
         return true;
-    if (len >= sizeof text) return false;
+    if (len >= sizeof text)
+        return false;
     memcpy(text, host, len);
     text[len] = '\0';
     return inet_pton(AF_INET, text, &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
@@ -55,7 +63,8 @@ static bool is_loopback(const char *host, size_t len)
 static bool is_listed(const struct gate_rules *rules, const char *origin)
 {
     for (size_t i = 0; i < rules->origin_count; i++)
-        if (strcasecmp(rules->origins[i], origin) == 0) return true;
+        if (strcasecmp(rules->origins[i], origin) == 0)
+            return true;
     return false;
 }
 
@@ -68,15 +77,18 @@ static bool is_near(const struct gate_request *request, const char *origin)
     if (authority == NULL || !split_authority(authority, &host_len) ||
         !split_authority(request->host, &own_len))
         return false;
-    if (host_len == own_len && strncasecmp(authority, request->host, host_len) == 0) return true;
+    if (host_len == own_len && strncasecmp(authority, request->host, host_len) == 0)
+        return true;
     return is_loopback(authority, host_len);
 }
 
 bool judge_origin(struct judge *judge)
 {
     const char *origin;
-    if (!judge_single(judge, "origin", "more than one Origin", &origin)) return false;
-    if (origin == NULL) return true;
+    if (!judge_single(judge, "origin", "more than one Origin", &origin))
+        return false;
+    if (origin == NULL)
+        return true;
     if (!is_listed(judge->rules, origin) && !is_near(judge->request, origin))
         return judge_refuse(judge, 403, "pages of this Origin may not connect");
     judge->request->origin = origin;

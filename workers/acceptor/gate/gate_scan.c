@@ -19,16 +19,20 @@ static enum gate_scan_e end_of_line(struct gate_scan *scan)
 {
     if (scan->line_bytes == 0)
         return scan->lines == 0 ? bad(scan, 400, "the request begins with an empty line") : GATE_SCAN_WHOLE;
-    if (++scan->lines > GATE_HEADERS_MAX + 1) return bad(scan, 431, "more than 64 header lines");
+    if (++scan->lines > GATE_HEADERS_MAX + 1)
+        return bad(scan, 431, "more than 64 header lines");
     scan->line_bytes = 0;
     return GATE_SCAN_MORE;
 }
 
 static enum gate_scan_e byte_in_line(struct gate_scan *scan, unsigned char c)
 {
-    if (c == '\n') return bad(scan, 400, "a line that ends with LF alone");
-    if (c < 0x20 && c != '\t') return bad(scan, 400, "a control character in the request's head");
-    if (c == 0x7f) return bad(scan, 400, "a control character in the request's head");
+    if (c == '\n')
+        return bad(scan, 400, "a line that ends with LF alone");
+    if (c < 0x20 && c != '\t')
+        return bad(scan, 400, "a control character in the request's head");
+    if (c == 0x7f)
+        return bad(scan, 400, "a control character in the request's head");
     if (scan->line_bytes == 0 && (c == ' ' || c == '\t'))
         return bad(scan, 400, "a line that begins with white space");
     if (scan->lines == 0 && (c == '\t' || c >= 0x80))
@@ -54,9 +58,11 @@ static enum gate_scan_e next_byte(struct gate_scan *scan, unsigned char c)
 enum gate_scan_e gate_scan_feed(struct gate_scan *scan, const char *data, size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        if (scan->length == GATE_HEAD_MAX) return bad(scan, 431, "a request head above 8 KiB");
+        if (scan->length == GATE_HEAD_MAX)
+            return bad(scan, 431, "a request head above 8 KiB");
         enum gate_scan_e result = next_byte(scan, (unsigned char)data[i]);
-        if (result != GATE_SCAN_MORE) return result;
+        if (result != GATE_SCAN_MORE)
+            return result;
     }
     return GATE_SCAN_MORE;
 }

@@ -9,7 +9,8 @@
 
 static bool found_token(struct judge *judge, const char *token)
 {
-    if (judge->request->token != NULL) return judge_refuse(judge, 400, "a token in two places");
+    if (judge->request->token != NULL)
+        return judge_refuse(judge, 400, "a token in two places");
     judge->request->token = token;
     return true;
 }
@@ -17,7 +18,8 @@ static bool found_token(struct judge *judge, const char *token)
 static void redact(struct gate_request *request, const char *name)
 {
     for (size_t i = 0; i < request->header_count; i++)
-        if (strcmp(request->headers[i].name, name) == 0) request->headers[i].value = "***";
+        if (strcmp(request->headers[i].name, name) == 0)
+            request->headers[i].value = "***";
 }
 
 /* --- Sec-WebSocket-Protocol -------------------------------------------------------------------------------------- */
@@ -27,9 +29,11 @@ static bool take_protocol(struct judge *judge, const char *element, size_t len)
     struct gate_request *request = judge->request;
     if (request->protocol_count == GATE_PROTOCOLS_MAX)
         return judge_refuse(judge, 400, "more than 16 subprotocols");
-    if (!judge_is_token(element, len)) return judge_refuse(judge, 400, "a subprotocol that is not a word");
+    if (!judge_is_token(element, len))
+        return judge_refuse(judge, 400, "a subprotocol that is not a word");
     bool is_token = request->protocol_count == 1 && strcmp(request->protocols[0], "bearer") == 0;
-    if (is_token && !found_token(judge, element)) return false;
+    if (is_token && !found_token(judge, element))
+        return false;
     request->protocols[request->protocol_count++] = is_token ? "***" : element;
     return true;
 }
@@ -49,7 +53,8 @@ bool judge_protocols(struct judge *judge)
     size_t len;
     while (judge_next_element(request, &list, &element, &len)) {
         end_string(element, len);
-        if (!take_protocol(judge, element, len)) return false;
+        if (!take_protocol(judge, element, len))
+            return false;
     }
     if (request->protocol_count > 0 && strcmp(request->protocols[0], "bearer") == 0) {
         request->protocol = "bearer";
@@ -63,10 +68,13 @@ bool judge_protocols(struct judge *judge)
 static bool judge_authorization(struct judge *judge)
 {
     const char *value;
-    if (!judge_single(judge, "authorization", "more than one Authorization", &value)) return false;
-    if (value == NULL) return true;
+    if (!judge_single(judge, "authorization", "more than one Authorization", &value))
+        return false;
+    if (value == NULL)
+        return true;
     redact(judge->request, "authorization");
-    if (strncasecmp(value, "bearer", 6) != 0 || (value[6] != ' ' && value[6] != '\0')) return true;
+    if (strncasecmp(value, "bearer", 6) != 0 || (value[6] != ' ' && value[6] != '\0'))
+        return true;
     return found_token(judge, value + 6 + strspn(value + 6, " "));
 }
 
@@ -116,7 +124,8 @@ static char *find_token_param(char *query, size_t *len)
 {
     for (char *at = query; *at != '\0';) {
         *len = strcspn(at, "&");
-        if (*len >= 6 && strncmp(at, "token=", 6) == 0) return at;
+        if (*len >= 6 && strncmp(at, "token=", 6) == 0)
+            return at;
         at += *len + (at[*len] == '&');
     }
     return NULL;
@@ -127,10 +136,13 @@ static bool judge_query_token(struct judge *judge)
     char *query = (char *)(uintptr_t)judge->request->query;
     size_t len;
     char *param = find_token_param(query, &len);
-    if (param == NULL) return true;
-    if (!found_token(judge, "")) return false;
+    if (param == NULL)
+        return true;
+    if (!found_token(judge, ""))
+        return false;
     judge->request->token = move_token(query, param, len);
-    if (find_token_param(query, &len) != NULL) return judge_refuse(judge, 400, "a token in two places");
+    if (find_token_param(query, &len) != NULL)
+        return judge_refuse(judge, 400, "a token in two places");
     return true;
 }
 

@@ -27,7 +27,8 @@ static bool has_connection_upgrade(const struct gate_request *request)
     const char *element;
     size_t len;
     while (judge_next_element(request, &list, &element, &len))
-        if (judge_same(element, len, "upgrade")) return true;
+        if (judge_same(element, len, "upgrade"))
+            return true;
     return false;
 }
 
@@ -52,9 +53,12 @@ static bool judge_ws_version(struct judge *judge)
 static bool judge_key(struct judge *judge)
 {
     const char *key;
-    if (!judge_single(judge, "sec-websocket-key", "more than one Sec-WebSocket-Key", &key)) return false;
-    if (key == NULL) return judge_refuse(judge, 400, "Sec-WebSocket-Key is missing");
-    if (!key_is_good(key)) return judge_refuse(judge, 400, "Sec-WebSocket-Key is not 16 bytes in base64");
+    if (!judge_single(judge, "sec-websocket-key", "more than one Sec-WebSocket-Key", &key))
+        return false;
+    if (key == NULL)
+        return judge_refuse(judge, 400, "Sec-WebSocket-Key is missing");
+    if (!key_is_good(key))
+        return judge_refuse(judge, 400, "Sec-WebSocket-Key is not 16 bytes in base64");
     judge->request->key = key;
     return true;
 }
@@ -64,7 +68,8 @@ bool judge_upgrade(struct judge *judge)
     const struct gate_request *request = judge->request;
     if (strcmp(request->method, "GET") != 0)
         return judge_refuse(judge, 405, "a WebSocket upgrade must be a GET");
-    if (!has_connection_upgrade(request)) return judge_refuse(judge, 400, "Connection does not name Upgrade");
+    if (!has_connection_upgrade(request))
+        return judge_refuse(judge, 400, "Connection does not name Upgrade");
     if (gate_request_header(request, "content-length") != NULL)
         return judge_refuse(judge, 400, "a WebSocket upgrade has no body, but there is a Content-Length");
     if (gate_request_header(request, "http2-settings") != NULL)

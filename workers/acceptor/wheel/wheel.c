@@ -13,7 +13,8 @@ enum err_e wheel_init(struct wheel *wheel, uint64_t tick_ns, size_t slots, uint6
     MUST(tick_ns > 0 && slots > 0 && (slots & (slots - 1)) == 0);
     *wheel = (struct wheel){.mask = slots - 1, .tick_ns = tick_ns, .next_tick = now_ns / tick_ns + 1};
     wheel->slots = malloc(slots * sizeof *wheel->slots);
-    if (wheel->slots == NULL) return ERR_MEMORY;
+    if (wheel->slots == NULL)
+        return ERR_MEMORY;
     for (size_t i = 0; i < slots; i++)
         list_init(&wheel->slots[i]);
     list_init(&wheel->expired);
@@ -39,7 +40,8 @@ bool wheel_node_started(const struct wheel_node *node)
 
 void wheel_stop(struct wheel *wheel, struct wheel_node *node)
 {
-    if (!wheel_node_started(node)) return;
+    if (!wheel_node_started(node))
+        return;
     list_remove(&node->link);
     wheel->count--;
 }
@@ -55,9 +57,9 @@ void wheel_start(struct wheel *wheel, struct wheel_node *node, uint64_t due_ns)
 
 static void collect_slot(struct wheel *wheel, struct list_node *slot, uint64_t now_tick)
 {
-    LIST_FOREACH(it, slot)
-    {
-        if (LIST_ENTRY(it, struct wheel_node, link)->due_tick > now_tick) continue;
+    LIST_FOREACH (it, slot) {
+        if (LIST_ENTRY(it, struct wheel_node, link)->due_tick > now_tick)
+            continue;
         list_remove(it);
         list_append(&wheel->expired, it);
     }
@@ -75,8 +77,10 @@ static void collect(struct wheel *wheel, uint64_t now_tick)
 struct wheel_node *wheel_take(struct wheel *wheel, uint64_t now_ns)
 {
     uint64_t now_tick = now_ns / wheel->tick_ns;
-    if (now_tick >= wheel->next_tick) collect(wheel, now_tick);
-    if (list_empty(&wheel->expired)) return NULL;
+    if (now_tick >= wheel->next_tick)
+        collect(wheel, now_tick);
+    if (list_empty(&wheel->expired))
+        return NULL;
     struct wheel_node *node = LIST_ENTRY(wheel->expired.next, struct wheel_node, link);
     wheel_stop(wheel, node);
     return node;

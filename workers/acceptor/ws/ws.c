@@ -22,7 +22,8 @@ static void on_created(struct lws *wsi)
 {
     struct ws *ws = lws_context_user(lws_get_context(wsi));
     struct ws_conn *conn = ws->adopting;
-    if (conn == NULL || conn->wsi != NULL) return;
+    if (conn == NULL || conn->wsi != NULL)
+        return;
     conn->wsi = wsi;
     lws_set_wsi_user(wsi, conn);
 }
@@ -37,13 +38,15 @@ static int on_established(struct ws_conn *conn)
         return -1;
     }
     if (!ws->config.events->open(ws->config.arg, conn, ws->request, ws->listener)) {
-        if (conn->state == CONN_OPEN) conn_set_state(conn, CONN_CLOSING);
+        if (conn->state == CONN_OPEN)
+            conn_set_state(conn, CONN_CLOSING);
         return -1;
     }
     conn->told_open = true;
     ws->open_count++;
     ws->counts.opened++;
-    if (conn->state == CONN_OPEN) conn_start_pings(conn);
+    if (conn->state == CONN_OPEN)
+        conn_start_pings(conn);
     return 0;
 }
 
@@ -56,8 +59,10 @@ static void on_destroyed(struct ws_conn *conn)
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
     struct ws_conn *conn = user;
-    if (reason == LWS_CALLBACK_WSI_CREATE) on_created(wsi);
-    if (conn == NULL) return 0;
+    if (reason == LWS_CALLBACK_WSI_CREATE)
+        on_created(wsi);
+    if (conn == NULL)
+        return 0;
     switch ((int)reason) {
     case LWS_CALLBACK_ESTABLISHED:
         return on_established(conn);
@@ -96,7 +101,8 @@ static size_t normal_head(const struct gate_request *request, char *out, size_t 
                        "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
                        request->key, request->protocol ? "Sec-WebSocket-Protocol: bearer\r\n" : "");
     MUST(len > 0 && (size_t)len < size && request->behind_len <= size - (size_t)len);
-    if (request->behind_len > 0) memcpy(out + len, request->behind, request->behind_len);
+    if (request->behind_len > 0)
+        memcpy(out + len, request->behind, request->behind_len);
     return (size_t)len + request->behind_len;
 }
 
@@ -121,9 +127,11 @@ enum err_e ws_adopt(struct ws *ws, int fd, const struct gate_request *request, u
         conn_set_state(conn, CONN_GONE);
         conn_free(conn);
     }
-    if (wsi != NULL && conn->state > CONN_ADOPTING) return ERR_OK;
+    if (wsi != NULL && conn->state > CONN_ADOPTING)
+        return ERR_OK;
     ws->counts.adopt_errors++;
-    if (wsi != NULL) conn_kill(conn); /* it put the head off, for want of memory */
+    if (wsi != NULL)
+        conn_kill(conn); /* it put the head off, for want of memory */
     return ERR_CLOSED;
 }
 
@@ -167,8 +175,10 @@ static enum err_e make_context(struct ws *ws)
 static enum err_e start(struct ws *ws)
 {
     enum err_e err = conns_init(ws);
-    if (err == ERR_OK) err = ticks_init(ws);
-    if (err == ERR_OK) err = reader_init(ws);
+    if (err == ERR_OK)
+        err = ticks_init(ws);
+    if (err == ERR_OK)
+        err = reader_init(ws);
     return err == ERR_OK ? make_context(ws) : err;
 }
 
@@ -176,10 +186,13 @@ enum err_e ws_new(const struct ws_config *config, struct ws **out)
 {
     struct ws *ws = calloc(1, sizeof *ws);
     *out = NULL;
-    if (ws == NULL) return ERR_MEMORY;
+    if (ws == NULL)
+        return ERR_MEMORY;
     ws->config = *config;
-    if (ws->config.clock == NULL) ws->config.clock = clock_system();
-    if (ws->config.message_budget_bytes == 0) ws->config.message_budget_bytes = 16u << 20;
+    if (ws->config.clock == NULL)
+        ws->config.clock = clock_system();
+    if (ws->config.message_budget_bytes == 0)
+        ws->config.message_budget_bytes = 16u << 20;
     enum err_e err = start(ws);
     if (err != ERR_OK) {
         ws_free(&ws);
@@ -191,7 +204,8 @@ enum err_e ws_new(const struct ws_config *config, struct ws **out)
 
 static void note_closing(uv_handle_t *handle, void *arg)
 {
-    if (uv_is_closing(handle)) *(bool *)arg = true;
+    if (uv_is_closing(handle))
+        *(bool *)arg = true;
 }
 
 /* libuv finishes closing handles in the loop's iterations; their memory belongs to libwebsockets and to us. */
@@ -208,7 +222,8 @@ static void finish_closing(uv_loop_t *loop)
 void ws_free(struct ws **ws)
 {
     struct ws *w = *ws;
-    if (w == NULL) return;
+    if (w == NULL)
+        return;
     *ws = NULL;
     if (w->context != NULL) {
         lws_context_destroy(w->context); /* on a foreign loop: starts closing; */

@@ -14,7 +14,8 @@
 static size_t cut_text(const char *text, size_t max)
 {
     size_t len = strlen(text);
-    if (len <= max) return len;
+    if (len <= max)
+        return len;
     for (len = max; len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80;)
         len--;
     return len;
@@ -35,14 +36,16 @@ static bool send_close(struct ws_conn *conn, unsigned code, const char *reason)
 void ws_close(struct ws_conn *conn, enum ws_close_e code, const char *reason)
 {
     struct ws *ws = conn->ws;
-    if (conn->state != CONN_OPEN || !send_close(conn, code, reason ? reason : "")) return;
+    if (conn->state != CONN_OPEN || !send_close(conn, code, reason ? reason : ""))
+        return;
     conn_set_state(conn, CONN_CLOSING);
     conn_start_timer(conn, ws_now(ws) + WS_CLOSE_LIMIT_NS);
 }
 
 void conn_close_now(struct ws_conn *conn, enum ws_close_e code, const char *reason)
 {
-    if (conn->state == CONN_OPEN && send_close(conn, code, reason)) conn_kill(conn);
+    if (conn->state == CONN_OPEN && send_close(conn, code, reason))
+        conn_kill(conn);
 }
 
 void ws_close_all(struct ws *ws, enum ws_close_e code, const char *reason)
@@ -60,20 +63,24 @@ static bool code_is_good(unsigned code)
 
 static unsigned answer_code(const unsigned char *payload, size_t len)
 {
-    if (len == 0) return 0; /* a Close without a code is answered likewise */
+    if (len == 0)
+        return 0; /* a Close without a code is answered likewise */
     unsigned code = len >= 2 ? (unsigned)payload[0] << 8 | payload[1] : 0;
-    if (!code_is_good(code)) return WS_CLOSE_PROTOCOL;
+    if (!code_is_good(code))
+        return WS_CLOSE_PROTOCOL;
     return utf8_is_valid((const char *)payload + 2, len - 2) ? code : WS_CLOSE_INVALID_UTF8;
 }
 
 /* The caller of this returns −1 to libwebsockets, which then drops the connection, after what it still has to send. */
 void conn_peer_closes(struct ws_conn *conn, const unsigned char *payload, size_t len)
 {
-    if (conn->state != CONN_OPEN) return; /* the answer to our own */
+    if (conn->state != CONN_OPEN)
+        return; /* the answer to our own */
     unsigned code = answer_code(payload, len);
     conn->ws->counts.protocol_errors += code == WS_CLOSE_PROTOCOL;
     conn->ws->counts.bad_utf8 += code == WS_CLOSE_INVALID_UTF8;
-    if (send_close(conn, code, "")) conn_set_state(conn, CONN_CLOSING);
+    if (send_close(conn, code, ""))
+        conn_set_state(conn, CONN_CLOSING);
 }
 
 static bool peer_is_there(const struct ws_conn *conn)
@@ -89,10 +96,12 @@ void conn_library_closes(struct ws_conn *conn)
 {
     static unsigned char reason[] = "malformed frame";
     struct ws *ws = conn->ws;
-    if (conn->state != CONN_OPEN) return;
+    if (conn->state != CONN_OPEN)
+        return;
     if (lws_get_close_length(conn->wsi) == 0 && peer_is_there(conn))
         lws_close_reason(conn->wsi, LWS_CLOSE_STATUS_PROTOCOL_ERR, reason, sizeof reason - 1);
-    if (lws_get_close_length(conn->wsi) > 0) ws->counts.protocol_errors++;
+    if (lws_get_close_length(conn->wsi) > 0)
+        ws->counts.protocol_errors++;
     conn_set_state(conn, CONN_CLOSING);
     conn_start_timer(conn, ws_now(ws) + WS_CLOSE_LIMIT_NS);
 }

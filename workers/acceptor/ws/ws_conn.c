@@ -30,10 +30,12 @@ static struct ws_conn *block(const struct ws *ws, size_t index)
 static bool add_chunk(struct ws *ws)
 {
     char **chunks = realloc(ws->chunks, (ws->chunk_count + 1) * sizeof *chunks);
-    if (chunks == NULL) return false;
+    if (chunks == NULL)
+        return false;
     ws->chunks = chunks;
     chunks[ws->chunk_count] = calloc(BLOCKS_PER_CHUNK, ws->block_bytes);
-    if (chunks[ws->chunk_count] == NULL) return false;
+    if (chunks[ws->chunk_count] == NULL)
+        return false;
     size_t first = ws->chunk_count++ * BLOCKS_PER_CHUNK;
     for (size_t i = BLOCKS_PER_CHUNK; i-- > 0;) {
         struct ws_conn *conn = block(ws, first + i);
@@ -45,7 +47,8 @@ static bool add_chunk(struct ws *ws)
 
 struct ws_conn *conn_new(struct ws *ws)
 {
-    if (ws->free == NULL && !add_chunk(ws)) return NULL;
+    if (ws->free == NULL && !add_chunk(ws))
+        return NULL;
     struct ws_conn *conn = ws->free;
     ws->free = (void *)conn->wsi;
     memset(conn, 0, ws->block_bytes);
@@ -70,17 +73,20 @@ void conn_set_state(struct ws_conn *conn, enum conn_state_e state)
 {
     MUST(state > conn->state);
     conn->state = (uint8_t)state;
-    if (state > CONN_OPEN) conn_drop_join(conn);
+    if (state > CONN_OPEN)
+        conn_drop_join(conn);
 }
 
 void conn_gone(struct ws_conn *conn)
 {
     struct ws *ws = conn->ws;
-    if (conn->state == CONN_GONE) return;
+    if (conn->state == CONN_GONE)
+        return;
     conn_set_state(conn, CONN_GONE);
     wheel_stop(&ws->wheel, &conn->timer);
     conn_stop_reading(conn);
-    if (!conn->told_open) return;
+    if (!conn->told_open)
+        return;
     ws->open_count--;
     ws->counts.closed++;
     ws->config.events->closed(ws->config.arg, conn);
@@ -90,7 +96,8 @@ struct ws_conn *conn_next(const struct ws *ws, size_t *cursor)
 {
     while (*cursor < ws->chunk_count * BLOCKS_PER_CHUNK) {
         struct ws_conn *conn = block(ws, (*cursor)++);
-        if (conn->state == CONN_OPEN) return conn;
+        if (conn->state == CONN_OPEN)
+            return conn;
     }
     return NULL;
 }

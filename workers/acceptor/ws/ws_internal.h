@@ -79,7 +79,6 @@ struct ws {
 
     size_t join_bytes; /* held by open fragmented messages */
     struct ws_reader *reader;
-    struct log_limit log_limit;
     struct ws_counts counts;
 };
 

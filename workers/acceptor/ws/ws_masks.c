@@ -14,9 +14,12 @@ static bool second_byte(struct mask_scan *scan, unsigned char c)
 static bool header_byte(struct mask_scan *scan, unsigned char c)
 {
     unsigned at = scan->at++;
-    if (at == 1) return second_byte(scan, c);
-    if (at >= 2 && at < 2u + scan->length_bytes) scan->payload = scan->payload << 8 | c;
-    if (at == 1u + scan->length_bytes + 4u) scan->at = 0; /* that was the mask key's last byte */
+    if (at == 1)
+        return second_byte(scan, c);
+    if (at >= 2 && at < 2u + scan->length_bytes)
+        scan->payload = scan->payload << 8 | c;
+    if (at == 1u + scan->length_bytes + 4u)
+        scan->at = 0; /* that was the mask key's last byte */
     return true;
 }
 

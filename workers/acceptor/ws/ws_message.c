@@ -18,7 +18,8 @@ struct ws_join {
 
 void conn_drop_join(struct ws_conn *conn)
 {
-    if (conn->join == NULL) return;
+    if (conn->join == NULL)
+        return;
     conn->ws->join_bytes -= conn->join->cap;
     free(conn->join);
     conn->join = NULL;
@@ -28,13 +29,17 @@ static bool join_reserve(struct ws_conn *conn, size_t need)
 {
     struct ws *ws = conn->ws;
     size_t old = conn->join ? conn->join->cap : 0, cap = old ? old : JOIN_MIN_BYTES;
-    if (conn->join != NULL && need <= old) return true;
+    if (conn->join != NULL && need <= old)
+        return true;
     while (cap < need)
         cap *= 2;
-    if (ws->join_bytes - old + cap > ws->config.message_budget_bytes) return false;
+    if (ws->join_bytes - old + cap > ws->config.message_budget_bytes)
+        return false;
     struct ws_join *grown = realloc(conn->join, sizeof *grown + cap);
-    if (grown == NULL) return false;
-    if (conn->join == NULL) grown->len = 0;
+    if (grown == NULL)
+        return false;
+    if (conn->join == NULL)
+        grown->len = 0;
     grown->cap = cap;
     conn->join = grown;
     ws->join_bytes += cap - old;
@@ -56,7 +61,8 @@ static void deliver(struct ws_conn *conn, const char *data, size_t len, bool bin
 static bool fits(struct ws_conn *conn, size_t have, size_t len)
 {
     size_t max = conn->ws->config.max_message_bytes, remaining = lws_remaining_packet_payload(conn->wsi);
-    if (have + len <= max && remaining <= max - have - len) return true;
+    if (have + len <= max && remaining <= max - have - len)
+        return true;
     conn->ws->counts.too_large++;
     ws_close(conn, WS_CLOSE_TOO_LARGE, "the message is too large");
     return false;
@@ -70,9 +76,11 @@ static void append(struct ws_conn *conn, const char *data, size_t len, bool last
         return;
     }
     struct ws_join *join = conn->join;
-    if (len > 0) memcpy(join->data + join->len, data, len);
+    if (len > 0)
+        memcpy(join->data + join->len, data, len);
     join->len += len;
-    if (!last) return;
+    if (!last)
+        return;
     conn->join = NULL; /* the callback may close the connection, and this must outlive that */
     deliver(conn, join->data, join->len, binary);
     conn->ws->join_bytes -= join->cap;
@@ -83,9 +91,11 @@ static void append(struct ws_conn *conn, const char *data, size_t len, bool last
 void conn_received(struct ws_conn *conn, const char *data, size_t len)
 {
     conn_heard(conn);
-    if (conn->state != CONN_OPEN) return;
+    if (conn->state != CONN_OPEN)
+        return;
     conn->ws->counts.bytes_in += len;
-    if (!fits(conn, conn->join ? conn->join->len : 0, len)) return;
+    if (!fits(conn, conn->join ? conn->join->len : 0, len))
+        return;
     bool last = lws_is_final_fragment(conn->wsi) != 0, binary = lws_frame_is_binary(conn->wsi) != 0;
     if (last && conn->join == NULL)
         deliver(conn, data, len, binary);

@@ -16,7 +16,8 @@ static uint32_t tick_ms(const struct ws_config *config)
     uint32_t shortest = TICK_MAX_MS * 8;
     if (config->ping_interval_ms > 0 && config->ping_interval_ms < shortest)
         shortest = config->ping_interval_ms;
-    if (config->ping_timeout_ms > 0 && config->ping_timeout_ms < shortest) shortest = config->ping_timeout_ms;
+    if (config->ping_timeout_ms > 0 && config->ping_timeout_ms < shortest)
+        shortest = config->ping_timeout_ms;
     return shortest / 8 < TICK_MIN_MS ? TICK_MIN_MS : shortest / 8;
 }
 
@@ -24,10 +25,12 @@ static bool send_ping(struct ws_conn *conn, uint64_t now)
 {
     struct ws *ws = conn->ws;
     if (ws_can_write(conn)) {
-        if (!conn_send_control(conn, ping_frame, sizeof ping_frame)) return false;
+        if (!conn_send_control(conn, ping_frame, sizeof ping_frame))
+            return false;
         ws->counts.pings++;
     }
-    if (conn->waiting_since_ns == 0) conn->waiting_since_ns = now;
+    if (conn->waiting_since_ns == 0)
+        conn->waiting_since_ns = now;
     conn->next_ping_ns = now + ws->config.ping_interval_ms * NS_PER_MS;
     return true;
 }
@@ -41,7 +44,8 @@ static void ping_due(struct ws_conn *conn, uint64_t now)
         conn_close_now(conn, WS_CLOSE_POLICY, "no pong");
         return;
     }
-    if (now >= conn->next_ping_ns && !send_ping(conn, now)) return;
+    if (now >= conn->next_ping_ns && !send_ping(conn, now))
+        return;
     uint64_t due = conn->next_ping_ns;
     if (conn->waiting_since_ns != 0 && conn->waiting_since_ns + limit < due)
         due = conn->waiting_since_ns + limit;
@@ -63,14 +67,16 @@ static void on_tick(uv_timer_t *timer)
     struct wheel_node *node;
     while ((node = wheel_take(&ws->wheel, now)) != NULL)
         on_limit(LIST_ENTRY(node, struct ws_conn, timer), now);
-    if (ws->wheel.count == 0) uv_timer_stop(timer);
+    if (ws->wheel.count == 0)
+        uv_timer_stop(timer);
 }
 
 /* The timer runs only while there is something to wait for. */
 static void start_ticks(struct ws *ws)
 {
     uint32_t period = tick_ms(&ws->config);
-    if (!uv_is_active((uv_handle_t *)&ws->tick)) uv_timer_start(&ws->tick, on_tick, period, period);
+    if (!uv_is_active((uv_handle_t *)&ws->tick))
+        uv_timer_start(&ws->tick, on_tick, period, period);
 }
 
 void conn_start_timer(struct ws_conn *conn, uint64_t due_ns)
@@ -84,7 +90,8 @@ void conn_start_pings(struct ws_conn *conn)
 {
     struct ws *ws = conn->ws;
     uint64_t interval = ws->config.ping_interval_ms * NS_PER_MS;
-    if (interval == 0) return;
+    if (interval == 0)
+        return;
     uint64_t early = (conn->serial * 0x9e3779b97f4a7c15ULL >> 16) % (interval / 4 + 1);
     conn->next_ping_ns = ws_now(ws) + interval - early;
     conn_start_timer(conn, conn->next_ping_ns);
@@ -92,7 +99,8 @@ void conn_start_pings(struct ws_conn *conn)
 
 enum err_e ticks_init(struct ws *ws)
 {
-    if (uv_timer_init(ws->config.loop, &ws->tick) != 0) return ERR_SYSTEM;
+    if (uv_timer_init(ws->config.loop, &ws->tick) != 0)
+        return ERR_SYSTEM;
     ws->tick.data = ws;
     ws->tick_open = true;
     return wheel_init(&ws->wheel, tick_ms(&ws->config) * NS_PER_MS, 512, ws_now(ws));
@@ -100,6 +108,7 @@ enum err_e ticks_init(struct ws *ws)
 
 void ticks_fini(struct ws *ws)
 {
-    if (ws->tick_open) uv_close((uv_handle_t *)&ws->tick, NULL);
+    if (ws->tick_open)
+        uv_close((uv_handle_t *)&ws->tick, NULL);
     ws->tick_open = false;
 }

@@ -49,7 +49,8 @@ static _Thread_local struct ws_reader *reader;
 static void breach(struct ws_conn *conn)
 {
     conn->masks.breach = true;
-    if (conn->state != CONN_OPEN) return;
+    if (conn->state != CONN_OPEN)
+        return;
     conn->ws->counts.protocol_errors++;
     ws_close(conn, WS_CLOSE_PROTOCOL, "an unmasked frame");
 }
@@ -57,7 +58,8 @@ static void breach(struct ws_conn *conn)
 /* False: a breach, now or before. Then nothing of what the peer sends is passed on, and the close limit ends it. */
 static bool look_at(struct ws_conn *conn, const void *data, size_t len)
 {
-    if (!conn->masks.breach && !mask_scan_feed(&conn->masks, data, len)) breach(conn);
+    if (!conn->masks.breach && !mask_scan_feed(&conn->masks, data, len))
+        breach(conn);
     return !conn->masks.breach;
 }
 
@@ -66,7 +68,8 @@ static bool look_at(struct ws_conn *conn, const void *data, size_t len)
 static struct ahead *find_block(struct ws_reader *r, const struct ws_conn *conn)
 {
     for (size_t i = 0; i < AHEAD_COUNT; i++)
-        if (r->blocks[i].conn == conn) return &r->blocks[i];
+        if (r->blocks[i].conn == conn)
+            return &r->blocks[i];
     return NULL;
 }
 
@@ -75,7 +78,8 @@ static size_t serve(struct ahead *block, void *buffer, size_t len)
     size_t left = block->len - block->at, step = left < len ? left : len;
     memcpy(buffer, block->data + block->at, step);
     block->at += step;
-    if (block->at == block->len) block->conn = NULL;
+    if (block->at == block->len)
+        block->conn = NULL;
     return step;
 }
 
@@ -101,7 +105,8 @@ static void on_check(uv_check_t *check)
 {
     struct ws_reader *r = check->data;
     for (size_t i = 0; i < AHEAD_COUNT; i++)
-        if (r->blocks[i].conn != NULL) drain(r, &r->blocks[i]);
+        if (r->blocks[i].conn != NULL)
+            drain(r, &r->blocks[i]);
     uv_check_stop(check);
 }
 
@@ -109,7 +114,8 @@ static ssize_t read_ahead(struct ws_reader *r, struct ahead *block, struct ws_co
                           size_t len)
 {
     ssize_t got = recvfrom(conn->fd, block->data, sizeof block->data, 0, NULL, NULL);
-    if (got <= 0) return got;
+    if (got <= 0)
+        return got;
     if (!look_at(conn, block->data, (size_t)got)) {
         errno = EAGAIN;
         return -1;
@@ -118,14 +124,16 @@ static ssize_t read_ahead(struct ws_reader *r, struct ahead *block, struct ws_co
     block->at = 0;
     block->len = (size_t)got;
     size_t served = serve(block, buffer, len);
-    if (block->conn != NULL) uv_check_start(&r->check, on_check);
+    if (block->conn != NULL)
+        uv_check_start(&r->check, on_check);
     return (ssize_t)served;
 }
 
 static ssize_t read_plainly(struct ws_conn *conn, void *buffer, size_t len)
 {
     ssize_t got = recvfrom(conn->fd, buffer, len, 0, NULL, NULL);
-    if (got <= 0 || look_at(conn, buffer, (size_t)got)) return got;
+    if (got <= 0 || look_at(conn, buffer, (size_t)got))
+        return got;
     errno = EAGAIN;
     return -1;
 }
@@ -133,7 +141,8 @@ static ssize_t read_plainly(struct ws_conn *conn, void *buffer, size_t len)
 static ssize_t read_for_library(struct ws_reader *r, struct ws_conn *conn, void *buffer, size_t len)
 {
     struct ahead *block = find_block(r, conn);
-    if (block != NULL) return (ssize_t)serve(block, buffer, len);
+    if (block != NULL)
+        return (ssize_t)serve(block, buffer, len);
     block = find_block(r, NULL);
     return block ? read_ahead(r, block, conn, buffer, len) : read_plainly(conn, buffer, len);
 }
@@ -152,7 +161,8 @@ enum err_e reader_init(struct ws *ws)
 {
     MUST(reader == NULL); /* one per thread */
     struct ws_reader *r = calloc(1, sizeof *r);
-    if (r == NULL) return ERR_MEMORY;
+    if (r == NULL)
+        return ERR_MEMORY;
     r->ws = ws;
     uv_check_init(ws->config.loop, &r->check);
     uv_unref((uv_handle_t *)&r->check);
@@ -170,7 +180,8 @@ static void on_check_closed(uv_handle_t *handle)
 
 void reader_fini(struct ws *ws)
 {
-    if (ws->reader == NULL) return;
+    if (ws->reader == NULL)
+        return;
     reader = NULL;
     uv_close((uv_handle_t *)&ws->reader->check, on_check_closed);
     ws->reader = NULL;
@@ -181,9 +192,11 @@ static bool reserve(struct ws_reader *r, size_t need)
     size_t count = r->by_fd_count ? r->by_fd_count : 256;
     while (count < need)
         count *= 2;
-    if (count == r->by_fd_count) return true;
+    if (count == r->by_fd_count)
+        return true;
     struct ws_conn **grown = realloc(r->by_fd, count * sizeof(struct ws_conn *));
-    if (grown == NULL) return false;
+    if (grown == NULL)
+        return false;
     memset(grown + r->by_fd_count, 0, (count - r->by_fd_count) * sizeof(struct ws_conn *));
     r->by_fd = grown;
     r->by_fd_count = count;
@@ -193,7 +206,8 @@ static bool reserve(struct ws_reader *r, size_t need)
 bool conn_start_reading(struct ws_conn *conn)
 {
     struct ws_reader *r = conn->ws->reader;
-    if (!reserve(r, (size_t)conn->fd + 1)) return false;
+    if (!reserve(r, (size_t)conn->fd + 1))
+        return false;
     r->by_fd[conn->fd] = conn;
     const struct gate_request *request = conn->ws->request;
     look_at(conn, request->behind, request->behind_len); /* libwebsockets got these with the head */
@@ -203,8 +217,10 @@ bool conn_start_reading(struct ws_conn *conn)
 void conn_stop_reading(struct ws_conn *conn)
 {
     struct ws_reader *r = conn->ws->reader;
-    if (conn->fd < 0 || (size_t)conn->fd >= r->by_fd_count || r->by_fd[conn->fd] != conn) return;
+    if (conn->fd < 0 || (size_t)conn->fd >= r->by_fd_count || r->by_fd[conn->fd] != conn)
+        return;
     r->by_fd[conn->fd] = NULL;
     struct ahead *block = find_block(r, conn);
-    if (block != NULL) block->conn = NULL;
+    if (block != NULL)
+        block->conn = NULL;
 }

@@ -10,7 +10,8 @@ static size_t skip_ascii(const unsigned char *p, size_t len)
     size_t i = 0;
     for (uint64_t word; len - i >= sizeof word; i += sizeof word) {
         memcpy(&word, p + i, sizeof word);
-        if (word & 0x8080808080808080ULL) break;
+        if (word & 0x8080808080808080ULL)
+            break;
     }
     while (i < len && p[i] < 0x80)
         i++;
@@ -26,7 +27,8 @@ static size_t sequence(const unsigned char *p, size_t len)
                   : first >= 0xe0 && first <= 0xef ? 3
                   : first >= 0xf0 && first <= 0xf4 ? 4
                                                    : 0;
-    if (need == 0 || len < need) return 0;
+    if (need == 0 || len < need)
+        return 0;
     if (first == 0xe0)
         low = 0xa0;
     else if (first == 0xed)
@@ -35,9 +37,11 @@ static size_t sequence(const unsigned char *p, size_t len)
         low = 0x90;
     else if (first == 0xf4)
         high = 0x8f;
-    if (p[1] < low || p[1] > high) return 0;
+    if (p[1] < low || p[1] > high)
+        return 0;
     for (size_t i = 2; i < need; i++)
-        if ((p[i] & 0xc0) != 0x80) return 0;
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
     return need;
 }
 
@@ -46,7 +50,8 @@ bool utf8_is_valid(const char *text, size_t len)
     const unsigned char *p = (const void *)text;
     for (size_t i = 0; (i += skip_ascii(p + i, len - i)) < len;) {
         size_t step = sequence(p + i, len - i);
-        if (step == 0) return false;
+        if (step == 0)
+            return false;
         i += step;
     }
     return true;

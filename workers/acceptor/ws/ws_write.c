@@ -13,7 +13,8 @@
 
 void conn_kill(struct ws_conn *conn)
 {
-    if (conn->state >= CONN_DEAD) return;
+    if (conn->state >= CONN_DEAD)
+        return;
     conn_set_state(conn, CONN_DEAD);
     wheel_stop(&conn->ws->wheel, &conn->timer);
     lws_set_timeout(conn->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
@@ -44,7 +45,8 @@ static ssize_t send_pieces(struct ws_conn *conn, const struct iovec *pieces, int
     ssize_t sent = count == 1 ? send(conn->fd, pieces->iov_base, pieces->iov_len, MSG_NOSIGNAL | MSG_DONTWAIT)
                               : sendmsg(conn->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     conn->ws->counts.writes++;
-    if (sent < 0 && (errno == EAGAIN || errno == EINTR)) return 0;
+    if (sent < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
     return sent;
 }
 
@@ -89,8 +91,11 @@ enum err_e ws_writev(struct ws_conn *conn, const struct iovec *pieces, int count
 {
     *taken = 0;
     MUST(count > 0 && count <= 64);
-    if (conn->state != CONN_OPEN) return ERR_CLOSED;
-    if (conn->wants_writable || remainder_waits(conn)) {
+    if (conn->state != CONN_OPEN)
+        return ERR_CLOSED;
+    if (conn->wants_writable)
+        return ERR_OK;
+    if (remainder_waits(conn)) {
         ask_writable(conn);
         return ERR_OK;
     }
@@ -102,7 +107,8 @@ enum err_e ws_writev(struct ws_conn *conn, const struct iovec *pieces, int count
         conn_kill(conn);
         return ERR_CLOSED;
     }
-    if ((size_t)sent < total) return finish_short_write(conn, pieces, (size_t)sent, taken);
+    if ((size_t)sent < total)
+        return finish_short_write(conn, pieces, (size_t)sent, taken);
     conn->ws->counts.bytes_out += total;
     *taken = total;
     return ERR_OK;
@@ -121,13 +127,15 @@ bool conn_send_control(struct ws_conn *conn, const void *frame, size_t len)
     bool alive = sent >= 0;
     if (alive && (size_t)sent < len)
         alive = give_to_library(conn, (const char *)frame + sent, len - (size_t)sent);
-    if (!alive) conn_kill(conn);
+    if (!alive)
+        conn_kill(conn);
     return alive;
 }
 
 void conn_writeable(struct ws_conn *conn)
 {
-    if (!conn->wants_writable || conn->state != CONN_OPEN) return;
+    if (!conn->wants_writable || conn->state != CONN_OPEN)
+        return;
     if (remainder_waits(conn)) {
         lws_callback_on_writable(conn->wsi);
         return;
