@@ -144,6 +144,46 @@ async def up_again(s):
     await launcher.stop(signal.SIGINT, within=10)
 
 
+DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
+
+
+async def demonstration(s, launcher):
+    """What deploy/conf/demo.yaml promises: two simulated machines with at least 26 positions, on port 8765."""
+    s.port = 8765
+    s.adopt_simulator()
+    c1 = await s.client("c1", welcome=False)
+    welcome = await c1.next("welcome", mode="multi-plc")
+    machines = [m["id"] for m in welcome["machines"]]
+    assert len(machines) == 2 and {m["type"] for m in welcome["machines"]} == {"Simulator"}, welcome.text
+    await c1.subscribe()
+    for machine in machines:
+        await c1.sees(machine, connection_status="connected", within=10)
+        await s.simulator.pace(machine, 5)
+        await c1.move(machine, 25)
+        await c1.hear("command_completed", machine_id=machine, success=True, position=25, within=10)
+    assert len(pids("noria-worker")) == os.cpu_count(), "one worker per core"
+    await launcher.stop(signal.SIGINT, within=10)
+    assert await c1.closed() == 1001
+    left = [str(p) for p in s.runtime.rglob("*")] if s.runtime.exists() else []
+    assert not left, f"left behind: {left}"
+
+
+@play("the demonstration as it is shipped", "namespace")
+async def demo(s):
+    argv = [BIN / "noria", "up", "-c", DEPLOY / "conf/demo.yaml"]
+    launcher = s.cast_argv("up", argv, env={"NORIA_RUNTIME_DIR": str(s.runtime)})
+    await launcher.start(within=15)
+    await demonstration(s, launcher)
+
+
+@play("deploy/run builds and starts it; Ctrl-C leaves nothing", "namespace", "deploy", within=900)
+async def deploy_run(s):
+    launcher = s.cast_argv("up", [DEPLOY / "run"], env={"NORIA_RUNTIME_DIR": str(s.runtime)})
+    await launcher.start(within=840)
+    await launcher.logs("8765")
+    await demonstration(s, launcher)
+
+
 @play("noria stats prints every counter of every segment")
 async def stats(s):
     await s.house("m1")

@@ -20,9 +20,12 @@ _found = []
 
 
 def play(title, *tags, within=60.0):
-    """Declares a play. Tags: "asan" (also run against the sanitizers' build), "npm" (needs node and ws),
-    "namespace" (runs in a network namespace of its own), "later" (promised by the protocol page, not yet by any closed
-    issue: run only by --tag later)."""
+    """Declares a play. Tags:
+    asan       also run against the sanitizers' build
+    npm        needs node and ws
+    namespace  runs in a network namespace of its own
+    deploy     builds the tree anew: run only by --tag deploy
+    later      promised by the protocol page, built by no closed issue yet: run only by --tag later"""
 
     def declare(act):
         module = Path(act.__code__.co_filename).stem

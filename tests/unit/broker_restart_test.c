@@ -1,0 +1,358 @@
+/* broker: killed, restarted, reconfigured. */
+#include "broker_stage.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include "log.h"
+
+static void a_broker_restart_is_seen_by_nobody_and_nothing_is_said_twice(void **state)
+{
+    struct stage *stage = *state;
+    static struct end agent, worker;
+    agent_open(stage, &agent, "m1", "standard", 100);
+    worker_open(stage, &worker, 900, 3);
+    say_state(&agent, CONNECTION_CONNECTED, 218, 15);
+    say_command(&worker, 1, "m1", 20000, false);
+    say_command(&worker, 2, "m1", 20000, false);
+    wait_for(stage, &agent.commands, 2);
+    say_outcome(&agent, 1, OUTCOME_RESULT, &worker, 1);
+    wait_for(stage, &agent.acks, 1);
+    wait_record(stage, RECORD_STATE, 3);
+    size_t records = stage->record_count;
+    uint32_t ring_id = agent.ring_id;
+
+    restart(stage);
+    wait_for(stage, &agent.ups, 2);
+    wait_for(stage, &worker.ups, 2);
+    assert_int_equal(agent.ring_id, ring_id);
+    assert_int_equal(worker.slot, 3);
+    assert_int_equal(counter(stage, "ring_continued"), 1);
+    agent.state_seq = 0; /* its birth */
+    say_state(&agent, CONNECTION_CONNECTED, 218, 15);
+    say_command(&worker, 1, "m1", 18000, true); /* had its answer: it is in the ring */
+    say_command(&worker, 2, "m1", 18000, true); /* has not: the agent knows it */
+    wait_for(stage, &agent.commands, 3);
+    assert_true(agent.last.resent);
+    assert_int_equal(agent.last.command_serial, 2);
+    say_outcome(&agent, 1, OUTCOME_RESULT, &worker, 1); /* sent again: published before */
+    say_outcome(&agent, 2, OUTCOME_RESULT, &worker, 2);
+    say_outcome(&agent, 3, OUTCOME_COMPLETION, &worker, 2);
+    wait_for(stage, &agent.acks, 4);
+    wait_record(stage, RECORD_COMPLETION, 0);
+    assert_int_equal(count_of(stage, RECORD_RESULT), 2);
+    assert_int_equal(nth(stage, RECORD_RESULT, 0)->outcome.command_serial, 1);
+    assert_int_equal(nth(stage, RECORD_RESULT, 1)->outcome.command_serial, 2);
+    assert_int_equal(counter(stage, "outcomes_repeated"), 1);
+    assert_int_equal(stage->record_count, records + 2); /* no state among them */
+    table_agrees(stage, 0, nth(stage, RECORD_STATE, 3));
+}
+
+static void an_agent_that_does_not_come_back_is_disconnected_after_a_restart(void **state)
+{
+    struct stage *stage = *state;
+    static struct end agent, worker;
+    agent_open(stage, &agent, "m1", "standard", 100);
+    say_state(&agent, CONNECTION_CONNECTED, 218, 15);
+    wait_record(stage, RECORD_STATE, 3);
+    table_agrees(stage, 0, nth(stage, RECORD_STATE, 3));
+    assert_int_equal(stop_broker(stage, SIGKILL), 1000 + SIGKILL);
+    end_close(stage, &agent);
+    uint64_t start_ms = real_ms();
+    assert_int_equal(start_broker(stage), -1);
+    worker_open(stage, &worker, 900, UINT32_MAX);
+    say_command(&worker, 1, "m1", 100,
+                true); /* a dead broker may have handed it over, and its agent does not come back */
+    const struct seen_record *record = wait_record(stage, RECORD_STATE, 4);
+    shows(record, "\"position\":15,\"raw_status\":218,\"connection_status\":\"disconnected\"");
+    assert_true(real_ms() - start_ms >= 900);
+    wait_refusal(stage, 0, 1, "The command was sent; whether it was carried out is unknown",
+                 "OUTCOME_UNKNOWN");
+}
+
+static void a_command_is_held_while_its_agent_may_come_back(void **state)
+{
+    struct stage *stage = *state;
+    static struct end agent, worker;
+    agent_open(stage, &agent, "m1", "standard", 100);
+    assert_int_equal(stop_broker(stage, SIGKILL), 1000 + SIGKILL);
+    end_close(stage, &agent);
+    assert_int_equal(start_broker(stage), -1);
+    worker_open(stage, &worker, 900, UINT32_MAX);
+    say_command(&worker, 1, "m1", 60000, false);
+    say_command(&worker, 2, "m1", 60000, true);
+    wait_counter(stage, "commands_held", 2);
+    agent_open(stage, &agent, "m1", "standard", 101);
+    wait_for(stage, &agent.commands, count_of(stage, RECORD_REFUSAL) == 0 ? 2 : 1);
+}
+
+static void a_command_is_handed_again_to_the_same_agent_only(void **state)
+{
+    struct stage *stage = *state;
+    static struct end agent, worker;
+    agent_open(stage, &agent, "m1", "standard", 100);
+    worker_open(stage, &worker, 900, UINT32_MAX);
+    say_command(&worker, 1, "m1", 60000, false);
+    wait_for(stage, &agent.commands, 1);
+    end_close(stage, &agent);
+    wait_counter(stage, "agents", 0);
+    agent_open(stage, &agent, "m1", "standard", 100); /* as after a lost connection */
+    wait_for(stage, &agent.commands, 1);
+    end_close(stage, &agent);
+    wait_counter(stage, "agents", 0);
+    agent_open(stage, &agent, "m1", "standard", 101); /* another process: it might move the machine twice */
+    say_command(&worker, 2, "m1", 60000, false);
+    wait_for(stage, &agent.commands, 1);
+    assert_int_equal(agent.last.command_serial, 2);
+    assert_int_equal(counter(stage, "commands_again"), 1);
+    say_outcome(&agent, 1, OUTCOME_RESULT, &worker, 1); /* its journal may still tell */
+    assert_int_equal(wait_record(stage, RECORD_RESULT, 0)->origin_mode, ORIGIN_ALSO);
+}
+
+static void a_second_broker_keeps_its_hands_off(void **state)
+{
+    struct stage *stage = *state;
+    static struct end agent;
+    pid_t first = stage->broker;
+    assert_int_equal(start_broker(stage), 78);
+    assert_int_equal(stage->broker, first);
+    agent_open(stage, &agent, "m1", "standard", 100);
+    say_state(&agent, CONNECTION_CONNECTED, 218, 15);
+    wait_record(stage, RECORD_STATE, 3);
+}
+
+static void slots_outlive_changes_of_the_configuration(void **state)
+{
+    struct stage *stage = *state;
+    struct lvt_machine machine;
+    wait_record(stage, RECORD_STATE, 2);
+    assert_int_equal(stop_broker(stage, SIGTERM), 0);
+    write_conf(stage, 1,
+               "  - {id: m9, ip: 10.0.0.9}\n"
+               "  - {id: m3, name: Three, ip: 10.0.0.3, profile: future}\n"
+               "  - {id: m1, name: One, ip: 10.0.0.1, port: 3200}\n");
+    assert_int_equal(start_broker(stage), -1);
+    wait_record(stage, RECORD_STATE, 4); /* m9 and the renamed m3 */
+    assert_int_equal(lvt_reader_get(stage->lvt, 0, &machine), LVT_OK);
+    assert_string_equal(machine.info.id, "m1");
+    assert_int_equal(lvt_reader_get(stage->lvt, 1, &machine), LVT_EMPTY);
+    assert_int_equal(lvt_reader_get(stage->lvt, 2, &machine), LVT_OK);
+    assert_string_equal(machine.info.id, "m3");
+    assert_string_equal(machine.info.name, "Three");
+    assert_int_equal(lvt_reader_get(stage->lvt, 3, &machine), LVT_OK);
+    assert_string_equal(machine.info.id, "m9");
+    assert_int_equal(counter(stage, "states_restored"), 2);
+    write_conf(stage, 1, demo_machines);
+}
+
+static void a_ring_of_another_size_is_replaced(void **state)
+{
+    struct stage *stage = *state;
+    struct ring_record record;
+    uint32_t before = ring_reader_id(stage->ring);
+    read_ring(stage);
+    assert_int_equal(stop_broker(stage, SIGTERM), 0);
+    write_conf(stage, 2, demo_machines);
+    assert_int_equal(start_broker(stage), -1);
+    enum ring_status_e status;
+    for (uint64_t deadline = real_ms() + DEADLINE_MS;
+         (status = ring_reader_next(stage->ring, &record)) != RING_GONE;)
+        assert_true(real_ms() < deadline);
+    open_shared(stage);
+    assert_int_not_equal(ring_reader_id(stage->ring), before);
+    wait_record(stage, RECORD_STATE, 2);
+    assert_int_equal(counter(stage, "ring_continued"), 0);
+}
+
+static void a_clean_stop_leaves_no_socket_and_keeps_what_the_next_one_needs(void **state)
+{
+    struct stage *stage = *state;
+    static struct end agent;
+    agent_open(stage, &agent, "m1", "standard", 100);
+    assert_int_equal(stop_broker(stage, SIGTERM), 0);
+    assert_int_not_equal(access(in_dir(stage, "bus/broker.sock"), F_OK), 0);
+    assert_int_not_equal(access(in_dir(stage, "bus/bell.sock"), F_OK), 0);
+    assert_int_not_equal(access(in_dir(stage, "shm/broker"), F_OK), 0);
+    assert_int_not_equal(access(in_dir(stage, "shm/agent.0"), F_OK), 0);
+    assert_int_equal(access(in_dir(stage, "shm/ring"), F_OK), 0);
+    assert_int_equal(access(in_dir(stage, "shm/lvt"), F_OK), 0);
+}
+
+/* --- play: kill -9 in the middle of everything, again and again ------------------------------------------------------ */
+
+#define STORM_KILLS    40
+#define STORM_COMMANDS (STORM_KILLS * 4)
+
+/* An agent and a worker that keep what link.h's owners must keep: unacknowledged outcomes, unanswered commands, the
+ * newest state. Outcome 2n-1 is the result, 2n the completion of the n-th command that the agent carried out. */
+struct storm {
+    struct end agent, worker;
+    uint64_t carried_out[STORM_COMMANDS], carried_count; /* serials, in order */
+    uint64_t agent_ups, worker_ups, said_outcomes;
+    uint64_t sent_commands, number; /* of the newest state */
+};
+
+static void storm_outcomes(struct storm *storm)
+{
+    while (storm->said_outcomes < 2 * storm->carried_count) {
+        uint64_t seq = storm->said_outcomes + 1;
+        struct wire_message message =
+            outcome_message(&storm->agent, seq, seq % 2 == 1 ? OUTCOME_RESULT : OUTCOME_COMPLETION,
+                            storm->worker.incarnation, storm->carried_out[(seq - 1) / 2]);
+        if (link_send(storm->agent.link, &message) != ERR_OK)
+            return;
+        storm->said_outcomes = seq;
+    }
+}
+
+static void storm_carry_out(struct storm *storm, uint64_t serial)
+{
+    for (uint64_t i = 0; i < storm->carried_count; i++)
+        if (storm->carried_out[i] == serial)
+            return; /* known: never twice */
+    storm->carried_out[storm->carried_count++] = serial;
+}
+
+static void storm_state(struct storm *storm)
+{
+    struct wire_message message = {.type = WIRE_STATE};
+    message.state = (struct wire_state){.agent_gen = storm->agent.incarnation,
+                                        .state_seq = ++storm->agent.state_seq,
+                                        .machine = wire_text("m1"),
+                                        .connection = CONNECTION_CONNECTED,
+                                        .has_reading = true,
+                                        .raw_status = 218,
+                                        .position = storm->number % 256,
+                                        .read_wall_ms = storm->number};
+    link_send(storm->agent.link, &message);
+}
+
+static void storm_command(struct storm *storm, uint64_t serial, bool resent)
+{
+    struct wire_message message = {.type = WIRE_COMMAND};
+    message.command = (struct wire_command){.session_worker = storm->worker.incarnation,
+                                            .session_serial = 5,
+                                            .command_serial = serial,
+                                            .dialect = DIALECT_CAROUSEL,
+                                            .machine = wire_text("m1"),
+                                            .request_id = wire_text("req-1"),
+                                            .command = COMMAND_MOVE,
+                                            .argument = 7,
+                                            .deadline_ms = 60000,
+                                            .resent = resent};
+    link_send(storm->worker.link, &message);
+}
+
+static size_t storm_answers(const struct stage *stage, uint64_t serial)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < stage->record_count; i++) {
+        const struct seen_record *record = &stage->records[i];
+        count += (record->kind == RECORD_RESULT || record->kind == RECORD_REFUSAL) &&
+                 record->origin_mode != ORIGIN_NOT && record->outcome.command_serial == serial;
+    }
+    return count;
+}
+
+/* One round of servicing, and what the owners of links do after each HELLO_OK. */
+static void storm_pump(struct stage *stage, struct storm *storm)
+{
+    uint64_t commands = storm->agent.commands;
+    pump(stage);
+    if (storm->agent.ups != storm->agent_ups) {
+        storm->agent_ups = storm->agent.ups;
+        storm_state(storm);
+        storm->said_outcomes = storm->agent.acked;
+    }
+    for (; commands < storm->agent.commands; commands++)
+        storm_carry_out(storm, storm->agent.serials[commands % ARRAY_LEN(storm->agent.serials)]);
+    storm_outcomes(storm);
+    if (storm->worker.ups != storm->worker_ups) {
+        storm->worker_ups = storm->worker.ups;
+        for (uint64_t serial = 1; serial <= storm->sent_commands; serial++)
+            if (storm_answers(stage, serial) == 0)
+                storm_command(storm, serial, true);
+    }
+}
+
+static bool storm_is_over(struct stage *stage, const struct storm *storm)
+{
+    const struct seen_record *last = NULL;
+    for (size_t i = 0; i < stage->record_count; i++)
+        if (stage->records[i].kind == RECORD_STATE && stage->records[i].state.slot == 0)
+            last = &stage->records[i];
+    for (uint64_t serial = 1; serial <= storm->sent_commands; serial++)
+        if (storm_answers(stage, serial) == 0)
+            return false;
+    return count_of(stage, RECORD_COMPLETION) >= count_of(stage, RECORD_RESULT) && last != NULL &&
+           last->state.read_wall_ms == storm->number && storm->agent.acked == 2 * storm->carried_count;
+}
+
+static void storm_check(struct stage *stage, const struct storm *storm)
+{
+    uint64_t number = 0;
+    size_t completions[STORM_COMMANDS + 1] = {0};
+    for (size_t i = 0; i < stage->record_count; i++) {
+        const struct seen_record *record = &stage->records[i];
+        if (record->kind == RECORD_STATE && record->state.slot == 0) {
+            assert_true(record->state.read_wall_ms >= number); /* in order, and never disconnected again */
+            number = record->state.read_wall_ms;
+            assert_int_equal(record->state.connection,
+                             number == 0 ? CONNECTION_DISCONNECTED : CONNECTION_CONNECTED);
+        }
+        if (record->kind == RECORD_COMPLETION)
+            completions[record->outcome.command_serial]++;
+    }
+    for (uint64_t serial = 1; serial <= storm->sent_commands; serial++) {
+        assert_int_equal(storm_answers(stage, serial), 1);
+        assert_int_equal(completions[serial], 1);
+    }
+    assert_int_equal(storm->carried_count, storm->sent_commands);
+    assert_int_equal(count_of(stage, RECORD_RESULT), storm->sent_commands);
+}
+
+static void nothing_is_lost_or_said_twice_however_often_the_broker_is_killed(void **state)
+{
+    struct stage *stage = *state;
+    static struct storm storm;
+    storm = (struct storm){0};
+    srand(41);
+    agent_open(stage, &storm.agent, "m1", "standard", 100);
+    worker_open(stage, &storm.worker, 900, 0);
+    for (int kills = 0; kills < STORM_KILLS; kills++) {
+        for (int i = 0; i < 4; i++) {
+            storm.number++;
+            storm_state(&storm);
+            storm_command(&storm, ++storm.sent_commands, false);
+            for (int pumps = rand() % 4; pumps > 0; pumps--)
+                storm_pump(stage, &storm);
+        }
+        restart(stage);
+        for (int pumps = rand() % 20; pumps > 0; pumps--) /* sometimes before everybody is back */
+            storm_pump(stage, &storm);
+    }
+    for (uint64_t deadline = real_ms() + DEADLINE_MS; !storm_is_over(stage, &storm);
+         storm_pump(stage, &storm))
+        if (real_ms() > deadline)
+            fail_msg("something was lost");
+    storm_check(stage, &storm);
+    table_agrees(stage, 0, nth(stage, RECORD_STATE, count_of(stage, RECORD_STATE) - 1));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        PLAY(a_broker_restart_is_seen_by_nobody_and_nothing_is_said_twice),
+        PLAY(an_agent_that_does_not_come_back_is_disconnected_after_a_restart),
+        PLAY(a_command_is_held_while_its_agent_may_come_back),
+        PLAY(a_command_is_handed_again_to_the_same_agent_only),
+        PLAY(nothing_is_lost_or_said_twice_however_often_the_broker_is_killed),
+        PLAY(a_second_broker_keeps_its_hands_off),
+        PLAY(slots_outlive_changes_of_the_configuration),
+        PLAY(a_ring_of_another_size_is_replaced),
+        PLAY(a_clean_stop_leaves_no_socket_and_keeps_what_the_next_one_needs),
+    };
+    signal(SIGPIPE, SIG_IGN);
+    log_init("broker_restart_test", LOG_WARN);
+    return cmocka_run_group_tests_name("broker restarts", tests, NULL, NULL);
+}
