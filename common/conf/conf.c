@@ -46,7 +46,8 @@ static bool open_file(struct conf_problems *problems, int *fd)
         conf_problem(problems, 0, "", "cannot be opened: %s", strerror(errno));
         return false;
     }
-    if (fstat(*fd, &info) == 0 && S_ISREG(info.st_mode)) return true;
+    if (fstat(*fd, &info) == 0 && S_ISREG(info.st_mode))
+        return true;
     conf_problem(problems, 0, "", "is not a regular file");
     close(*fd);
     return false;
@@ -58,7 +59,8 @@ static enum err_e read_text(struct conf_problems *problems, char **text, size_t 
     int fd;
     *text = NULL;
     *len = 0;
-    if (!open_file(problems, &fd)) return ERR_CONFIG;
+    if (!open_file(problems, &fd))
+        return ERR_CONFIG;
     ssize_t n = 1;
     *text = malloc(FILE_MAX_BYTES + 1);
     while (*text != NULL && *len <= FILE_MAX_BYTES && n > 0) {
@@ -67,7 +69,8 @@ static enum err_e read_text(struct conf_problems *problems, char **text, size_t 
     }
     int error = errno;
     close(fd);
-    if (*text == NULL) return ERR_MEMORY;
+    if (*text == NULL)
+        return ERR_MEMORY;
     if (n < 0)
         conf_problem(problems, 0, "", "cannot be read: %s", strerror(error));
     else if (*len > FILE_MAX_BYTES)
@@ -81,7 +84,8 @@ static enum err_e read_text(struct conf_problems *problems, char **text, size_t 
 static uint32_t *entry_nodes(const struct conf_outline *outline, uint32_t list, size_t count)
 {
     uint32_t *nodes = calloc(count + 1, sizeof *nodes);
-    if (nodes == NULL || list == CONF_NO_NODE) return nodes;
+    if (nodes == NULL || list == CONF_NO_NODE)
+        return nodes;
     size_t i = 0;
     for (uint32_t at = outline->nodes[list].first; at != CONF_NO_NODE && i < count;
          at = outline->nodes[at].next)
@@ -97,7 +101,8 @@ static enum err_e fill_listeners(struct load *load)
     conf->listeners = calloc(raw->listeners_count + 1u, sizeof *conf->listeners);
     load->listener_nodes =
         entry_nodes(&load->outline, conf_outline_child(&load->outline, 0, "listeners"), raw->listeners_count);
-    if (conf->listeners == NULL || load->listener_nodes == NULL) return ERR_MEMORY;
+    if (conf->listeners == NULL || load->listener_nodes == NULL)
+        return ERR_MEMORY;
     conf->listener_count = raw->listeners_count;
     for (size_t i = 0; i < raw->listeners_count; i++)
         conf_section_apply(&conf_listener_section, &raw->listeners[i], &load->outline,
@@ -107,7 +112,8 @@ static enum err_e fill_listeners(struct load *load)
 
 static void complete_machine(const struct conf *conf, struct conf_machine *machine, uint32_t *simulated)
 {
-    if (machine->info.name[0] == '\0') memcpy(machine->info.name, machine->info.id, sizeof machine->info.id);
+    if (machine->info.name[0] == '\0')
+        memcpy(machine->info.name, machine->info.id, sizeof machine->info.id);
     machine->profile = profile_builtin(machine->profile_name);
     if (machine->info.simulator) {
         memcpy(machine->connect_host, "127.0.0.1", sizeof "127.0.0.1");
@@ -126,7 +132,8 @@ static enum err_e fill_machines(struct load *load)
     conf->machines = calloc(raw->machines_count + 1u, sizeof *conf->machines);
     load->machine_nodes =
         entry_nodes(&load->outline, conf_outline_child(&load->outline, 0, "machines"), raw->machines_count);
-    if (conf->machines == NULL || load->machine_nodes == NULL) return ERR_MEMORY;
+    if (conf->machines == NULL || load->machine_nodes == NULL)
+        return ERR_MEMORY;
     conf->machine_count = raw->machines_count;
     for (size_t i = 0; i < raw->machines_count; i++) {
         conf->machines[i] = load->owner->draft.machine;
@@ -144,7 +151,8 @@ static enum err_e fill_origins(struct load *load)
     struct conf *conf = &load->owner->draft.conf;
     const struct raw_websocket *raw = &load->owner->raw->websocket;
     load->owner->origins = calloc(raw->allowed_origins_count + 1u, sizeof *load->owner->origins);
-    if (load->owner->origins == NULL) return ERR_MEMORY;
+    if (load->owner->origins == NULL)
+        return ERR_MEMORY;
     uint32_t section = conf_outline_child(&load->outline, 0, "websocket");
     uint32_t *nodes =
         entry_nodes(&load->outline, conf_outline_child(&load->outline, section, "allowed_origins"),
@@ -185,12 +193,17 @@ static enum err_e fill(struct load *load)
     struct conf *conf = &owner->draft.conf;
     conf_section_apply(&conf_root_section, owner->raw, &load->outline, 0, &owner->draft, &load->problems);
     conf_env_apply(&owner->draft, &load->problems);
-    if (conf->workers == 0) conf->workers = cpu_count();
+    if (conf->workers == 0)
+        conf->workers = cpu_count();
     enum err_e err = own_runtime_dir(owner);
-    if (err == ERR_OK) err = fill_origins(load);
-    if (err == ERR_OK) err = fill_listeners(load);
-    if (err == ERR_OK) err = fill_machines(load);
-    if (err != ERR_OK) return err;
+    if (err == ERR_OK)
+        err = fill_origins(load);
+    if (err == ERR_OK)
+        err = fill_listeners(load);
+    if (err == ERR_OK)
+        err = fill_machines(load);
+    if (err != ERR_OK)
+        return err;
     conf_check_listeners(conf, &load->outline, load->listener_nodes, &load->problems);
     conf_check_times(&owner->draft.machine, &load->outline,
                      conf_outline_child(&load->outline, 0, "machine_defaults"), true, &load->problems);
@@ -215,7 +228,8 @@ static enum err_e load_file(struct load *load)
     char *text;
     size_t len;
     enum err_e err = read_text(&load->problems, &text, &len);
-    if (err == ERR_OK) err = load_text(load, text, len);
+    if (err == ERR_OK)
+        err = load_text(load, text, len);
     free(text);
     conf_outline_free(&load->outline);
     free(load->listener_nodes);
@@ -228,19 +242,22 @@ enum err_e conf_load(const char *file, conf_report_f *report, void *arg, struct 
 {
     struct owner *owner = calloc(1, sizeof *owner);
     *conf = NULL;
-    if (owner == NULL) return ERR_MEMORY;
+    if (owner == NULL)
+        return ERR_MEMORY;
     *conf = &owner->draft.conf;
     owner->file = strdup(file);
     owner->draft.conf.file = owner->file;
     struct load load = {.owner = owner, .problems = {.file = file, .report = report, .arg = arg}};
     enum err_e err = owner->file != NULL ? load_file(&load) : ERR_MEMORY;
-    if (err != ERR_OK) conf_free(conf);
+    if (err != ERR_OK)
+        conf_free(conf);
     return err;
 }
 
 void conf_free(struct conf **conf)
 {
-    if (*conf == NULL) return;
+    if (*conf == NULL)
+        return;
     struct owner *owner = (struct owner *)(void *)*conf; /* draft.conf is its first member */
     conf_raw_free(&owner->raw);
     free(owner->file);
@@ -255,7 +272,8 @@ void conf_free(struct conf **conf)
 const struct conf_machine *conf_machine(const struct conf *conf, const char *id)
 {
     for (size_t i = 0; i < conf->machine_count; i++)
-        if (strcmp(conf->machines[i].info.id, id) == 0) return &conf->machines[i];
+        if (strcmp(conf->machines[i].info.id, id) == 0)
+            return &conf->machines[i];
     return NULL;
 }
 

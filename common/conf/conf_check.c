@@ -63,7 +63,8 @@ static void check_listener_pair(const struct conf *conf, size_t i, size_t other,
                                 struct conf_problems *problems)
 {
     const struct conf_listener *a = &conf->listeners[i], *b = &conf->listeners[other];
-    if (a->name == NULL || b->name == NULL) return;
+    if (a->name == NULL || b->name == NULL)
+        return;
     if (strcmp(a->name, b->name) == 0)
         AT_KEY(problems, outline, nodes[i], "name", "%s is the name of listeners[%zu] too", a->name, other);
     struct binary_address here = address_of(a->address), there = address_of(b->address);
@@ -113,10 +114,12 @@ static enum err_e check_id(struct map *ids, const struct conf *conf, size_t i,
                            struct conf_problems *problems)
 {
     const struct conf_machine *machine = &conf->machines[i];
-    if (machine->info.id[0] == '\0') return ERR_OK;
+    if (machine->info.id[0] == '\0')
+        return ERR_OK;
     uint64_t key = hash_bytes(machine->info.id, strlen(machine->info.id), 1) | 1;
     const struct conf_machine *other = map_get(ids, key);
-    if (other == NULL) return map_put(ids, key, (void *)machine);
+    if (other == NULL)
+        return map_put(ids, key, (void *)machine);
     if (strcmp(other->info.id, machine->info.id) == 0)
         AT_KEY(problems, outline, nodes[i], "id", "%s is the id of machines[%zu] too", machine->info.id,
                (size_t)(other - conf->machines));
@@ -128,11 +131,13 @@ static enum err_e check_plc(struct map *plcs, const struct conf *conf, size_t i,
                             struct conf_problems *problems)
 {
     const struct conf_machine *machine = &conf->machines[i];
-    if (machine->info.simulator || machine->info.ip[0] == '\0') return ERR_OK;
+    if (machine->info.simulator || machine->info.ip[0] == '\0')
+        return ERR_OK;
     struct binary_address address = address_of(machine->info.ip);
     uint64_t key = hash_bytes(address.bytes, sizeof address.bytes, machine->info.port) | 1;
     const struct conf_machine *other = map_get(plcs, key);
-    if (other == NULL) return map_put(plcs, key, (void *)machine);
+    if (other == NULL)
+        return map_put(plcs, key, (void *)machine);
     struct binary_address there = address_of(other->info.ip);
     if (other->info.port == machine->info.port && memcmp(&address, &there, sizeof there) == 0)
         AT_KEY(problems, outline, nodes[i], "ip",
@@ -148,8 +153,10 @@ static enum err_e check_each(const struct conf *conf, struct map *ids, struct ma
     uint32_t simulated = 0;
     for (size_t i = 0; i < conf->machine_count; i++) {
         enum err_e err = check_id(ids, conf, i, outline, nodes, problems);
-        if (err == ERR_OK) err = check_plc(plcs, conf, i, outline, nodes, problems);
-        if (err != ERR_OK) return err;
+        if (err == ERR_OK)
+            err = check_plc(plcs, conf, i, outline, nodes, problems);
+        if (err != ERR_OK)
+            return err;
         if (conf->machines[i].info.simulator)
             check_simulator_port(conf, i, outline, nodes, conf->simulator_base_port + simulated++, problems);
         conf_check_times(&conf->machines[i], outline, nodes[i], false, problems);
@@ -167,8 +174,10 @@ enum err_e conf_check_machines(const struct conf *conf, const struct conf_outlin
     map_init(&ids);
     map_init(&plcs);
     enum err_e err = map_reserve(&ids, conf->machine_count);
-    if (err == ERR_OK) err = map_reserve(&plcs, conf->machine_count);
-    if (err == ERR_OK) err = check_each(conf, &ids, &plcs, outline, nodes, problems);
+    if (err == ERR_OK)
+        err = map_reserve(&plcs, conf->machine_count);
+    if (err == ERR_OK)
+        err = check_each(conf, &ids, &plcs, outline, nodes, problems);
     map_fini(&ids);
     map_fini(&plcs);
     return err;
@@ -190,7 +199,8 @@ void conf_check_times(const struct conf_machine *m, const struct conf_outline *o
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         const struct ordered_pair *pair = &pairs[i];
-        if (pair->low < pair->high || (pair->low == pair->high && !pair->strict)) continue;
+        if (pair->low < pair->high || (pair->low == pair->high && !pair->strict))
+            continue;
         bool low_here = conf_outline_child(outline, node, pair->low_key) != CONF_NO_NODE;
         bool high_here = conf_outline_child(outline, node, pair->high_key) != CONF_NO_NODE;
         if (low_here || high_here || always)

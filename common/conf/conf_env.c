@@ -30,7 +30,8 @@ static bool scale(const char *text, unsigned factor, char out[16])
 {
     size_t whole = strspn(text, "0123456789"), digits = 0;
     const char *fraction = text[whole] == '.' ? text + whole + 1 : text + whole;
-    if (whole == 0 || whole > 8) return false;
+    if (whole == 0 || whole > 8)
+        return false;
     memcpy(out, text, whole);
     for (; factor > 1; factor /= 10)
         out[whole + digits++] = *fraction >= '0' && *fraction <= '9' ? *fraction++ : '0';
@@ -42,15 +43,18 @@ static void apply_one(const char *variable, const char *name, unsigned factor, s
                       struct conf_problems *problems)
 {
     const char *text = getenv(variable);
-    if (text == NULL || *text == '\0') return;
+    if (text == NULL || *text == '\0')
+        return;
     const struct conf_key *key = find_key(&conf_root_section, name);
     MUST(key != NULL);
     if (factor == 1) {
-        if (!conf_key_store(key, text, draft)) conf_key_wrong(key, text, 0, variable, problems);
+        if (!conf_key_store(key, text, draft))
+            conf_key_wrong(key, text, 0, variable, problems);
         return;
     }
     char scaled[16], expected[CONF_EXPECTED_MAX];
-    if (scale(text, factor, scaled) && conf_key_store(key, scaled, draft)) return;
+    if (scale(text, factor, scaled) && conf_key_store(key, scaled, draft))
+        return;
     struct conf_key in_seconds = *key;
     in_seconds.min = (key->min + factor - 1) / factor;
     in_seconds.max = key->max / factor;

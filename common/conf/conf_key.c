@@ -18,7 +18,8 @@
 static bool read_number(const char *text, uint64_t *value)
 {
     size_t len = strspn(text, "0123456789");
-    if (len == 0 || len > 10 || text[len] != '\0') return false;
+    if (len == 0 || len > 10 || text[len] != '\0')
+        return false;
     *value = 0;
     for (size_t i = 0; i < len; i++)
         *value = *value * 10 + (uint64_t)(text[i] - '0');
@@ -43,8 +44,10 @@ static bool read_choice(const char *text, const char *alternatives, uint64_t *va
     *value = 0;
     for (const char *at = alternatives; len > 0; at += strcspn(at, "|") + 1, ++*value) {
         size_t here = strcspn(at, "|");
-        if (here == len && memcmp(at, text, len) == 0) return true;
-        if (at[here] == '\0') return false;
+        if (here == len && memcmp(at, text, len) == 0)
+            return true;
+        if (at[here] == '\0')
+            return false;
     }
     return false;
 }
@@ -54,7 +57,8 @@ static bool only_of(const char *text, const char *extra)
     for (; *text != '\0'; text++) {
         bool plain = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z') ||
                      (*text >= '0' && *text <= '9');
-        if (!plain && strchr(extra, *text) == NULL) return false;
+        if (!plain && strchr(extra, *text) == NULL)
+            return false;
     }
     return true;
 }
@@ -62,7 +66,8 @@ static bool only_of(const char *text, const char *extra)
 static bool no_control(const char *text)
 {
     for (; *text != '\0'; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f) return false;
+        if ((unsigned char)*text < 0x20 || *text == 0x7f)
+            return false;
     return true;
 }
 
@@ -75,7 +80,8 @@ static bool is_address(const char *text)
 /* RFC 6454, as browsers write it: lower case, no path, no trailing slash. */
 static bool is_origin(const char *text)
 {
-    if (strcmp(text, "null") == 0) return true;
+    if (strcmp(text, "null") == 0)
+        return true;
     const char *sep = strstr(text, "://");
     if (sep == NULL || sep == text ||
         strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789+.-") != (size_t)(sep - text))
@@ -94,8 +100,10 @@ static bool text_fits(const struct conf_key *key, const char *text)
 {
     uint64_t index;
     size_t len = strlen(text);
-    if (key->type == CONF_CHOICE_TEXT) return read_choice(text, key->form, &index);
-    if (len < key->min || len > key->max || !no_control(text)) return false;
+    if (key->type == CONF_CHOICE_TEXT)
+        return read_choice(text, key->form, &index);
+    if (len < key->min || len > key->max || !no_control(text))
+        return false;
     switch (key->type) {
     case CONF_TEXT:
         return true;
@@ -146,16 +154,19 @@ bool conf_key_store(const struct conf_key *key, const char *text, void *target)
     uint64_t value;
     switch (key->store) {
     case CONF_STORE_NUMBER:
-        if (!number_fits(key, text, &value)) return false;
+        if (!number_fits(key, text, &value))
+            return false;
         store_number(key, value, place);
         return true;
     case CONF_STORE_CHARS:
-        if (!text_fits(key, text)) return false;
+        if (!text_fits(key, text))
+            return false;
         MUST(strlen(text) < key->size);
         memcpy(place, text, strlen(text) + 1);
         return true;
     case CONF_STORE_POINTER:
-        if (!text_fits(key, text)) return false;
+        if (!text_fits(key, text))
+            return false;
         memcpy(place, &text, sizeof text);
         return true;
     }
@@ -166,7 +177,8 @@ static void expected_choice(const char *form, char out[CONF_EXPECTED_MAX])
 {
     size_t len = (size_t)snprintf(out, CONF_EXPECTED_MAX, "%s", strchr(form, '|') != NULL ? "one of " : "");
     for (; *form != '\0' && len + 3 < CONF_EXPECTED_MAX; form++) {
-        if (*form == '|') out[len++] = ',';
+        if (*form == '|')
+            out[len++] = ',';
         out[len++] = *form == '|' ? ' ' : *form;
     }
     out[len] = '\0';
@@ -261,7 +273,8 @@ static void apply_default(const struct conf_key *key, const struct conf_outline 
 static void apply_value(const struct conf_key *key, const char *text, const struct conf_outline *outline,
                         uint32_t node, void *target, struct conf_problems *problems)
 {
-    if (conf_key_store(key, text, target)) return;
+    if (conf_key_store(key, text, target))
+        return;
     char path[CONF_KEY_PATH_MAX];
     uint32_t at = conf_outline_child(outline, node, key->key);
     conf_outline_path(outline, at, path);
@@ -278,11 +291,13 @@ void conf_section_apply(const struct conf_section *section, const void *raw,
         if (key->type == CONF_SECTION)
             conf_section_apply(key->section, place, outline, conf_outline_child(outline, node, key->key),
                                (char *)target + key->at, problems);
-        if (key->type >= CONF_SECTION) continue;
+        if (key->type >= CONF_SECTION)
+            continue;
         memcpy(&text, place, sizeof text);
         if (text == NULL || key->fallback != NULL)
             apply_default(key, outline, node, target,
                           problems); /* also where the value turns out to be wrong */
-        if (text != NULL) apply_value(key, text, outline, node, target, problems);
+        if (text != NULL)
+            apply_value(key, text, outline, node, target, problems);
     }
 }

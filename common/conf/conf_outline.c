@@ -51,10 +51,12 @@ static void link_to_parent(struct conf_outline *outline, uint32_t parent, uint32
 
 static bool room_for_one(struct conf_outline *outline)
 {
-    if (outline->count < outline->cap) return true;
+    if (outline->count < outline->cap)
+        return true;
     uint32_t cap = outline->cap > 0 ? outline->cap * 2 : 256;
     struct conf_node *nodes = realloc(outline->nodes, cap * sizeof *nodes);
-    if (nodes == NULL) return false;
+    if (nodes == NULL)
+        return false;
     outline->nodes = nodes;
     outline->cap = cap;
     return true;
@@ -72,9 +74,11 @@ static bool add_node(struct pass *pass, enum conf_node_e kind, const yaml_mark_t
     struct conf_node *node = &outline->nodes[*id];
     uint32_t line = pass->has_key ? pass->key_line : (uint32_t)mark->line + 1;
     *node = (struct conf_node){kind, line, parent, CONF_NO_NODE, CONF_NO_NODE, CONF_NO_NODE, 0, ""};
-    if (pass->has_key) memcpy(node->key, pass->key, sizeof node->key);
+    if (pass->has_key)
+        memcpy(node->key, pass->key, sizeof node->key);
     pass->has_key = false;
-    if (parent != CONF_NO_NODE) link_to_parent(outline, parent, *id);
+    if (parent != CONF_NO_NODE)
+        link_to_parent(outline, parent, *id);
     return true;
 }
 
@@ -89,8 +93,10 @@ static bool on_open(struct pass *pass, enum conf_node_e kind, const yaml_mark_t 
     uint32_t id;
     if (key_expected(pass))
         return refuse(pass, mark, container(pass), "found a mapping or list as a key, expected a word");
-    if (!add_node(pass, kind, mark, &id)) return false;
-    if (pass->depth == CONF_DEPTH_MAX) return refuse(pass, mark, id, "is nested deeper than any setting");
+    if (!add_node(pass, kind, mark, &id))
+        return false;
+    if (pass->depth == CONF_DEPTH_MAX)
+        return refuse(pass, mark, id, "is nested deeper than any setting");
     pass->open[pass->depth++] = id;
     return true;
 }
@@ -101,7 +107,8 @@ static bool on_scalar(struct pass *pass, const yaml_event_t *event)
     if (strlen(text) != event->data.scalar.length)
         return refuse(pass, &event->start_mark, container(pass), "contains a NUL character");
     uint32_t id;
-    if (!key_expected(pass)) return add_node(pass, CONF_NODE_SCALAR, &event->start_mark, &id);
+    if (!key_expected(pass))
+        return add_node(pass, CONF_NODE_SCALAR, &event->start_mark, &id);
     snprintf(pass->key, sizeof pass->key, "%s", text);
     pass->key_line = (uint32_t)event->start_mark.line + 1;
     pass->has_key = true;
@@ -152,11 +159,13 @@ static bool run(struct pass *pass, yaml_parser_t *parser)
     yaml_event_type_t type = YAML_NO_EVENT;
     while (type != YAML_STREAM_END_EVENT) {
         yaml_event_t event;
-        if (!yaml_parser_parse(parser, &event)) return not_yaml(pass, parser);
+        if (!yaml_parser_parse(parser, &event))
+            return not_yaml(pass, parser);
         type = event.type;
         bool fine = on_event(pass, &event);
         yaml_event_delete(&event);
-        if (!fine) return false;
+        if (!fine)
+            return false;
     }
     if (pass->outline->count == 0) {
         conf_problem(pass->problems, 0, "", "found no settings, expected a mapping of keys to values");
@@ -191,7 +200,8 @@ bool conf_outline_read(struct conf_outline *outline, const char *text, size_t le
                        struct conf_problems *problems)
 {
     *outline = (struct conf_outline){0};
-    if (!admissible(text, len, problems)) return false;
+    if (!admissible(text, len, problems))
+        return false;
     struct pass pass = {.outline = outline, .problems = problems};
     yaml_parser_t parser;
     if (!yaml_parser_initialize(&parser)) {
@@ -202,7 +212,8 @@ bool conf_outline_read(struct conf_outline *outline, const char *text, size_t le
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
     bool fine = run(&pass, &parser);
     yaml_parser_delete(&parser);
-    if (!fine) conf_outline_free(outline);
+    if (!fine)
+        conf_outline_free(outline);
     return fine;
 }
 
@@ -214,7 +225,8 @@ void conf_outline_free(struct conf_outline *outline)
 
 uint32_t conf_outline_child(const struct conf_outline *outline, uint32_t mapping, const char *key)
 {
-    if (mapping == CONF_NO_NODE) return CONF_NO_NODE;
+    if (mapping == CONF_NO_NODE)
+        return CONF_NO_NODE;
     uint32_t child = outline->nodes[mapping].first;
     while (child != CONF_NO_NODE && strcmp(outline->nodes[child].key, key) != 0)
         child = outline->nodes[child].next;
@@ -229,7 +241,8 @@ uint32_t conf_outline_line(const struct conf_outline *outline, uint32_t node)
 void conf_outline_path(const struct conf_outline *outline, uint32_t node, char path[CONF_KEY_PATH_MAX])
 {
     path[0] = '\0';
-    if (node == CONF_NO_NODE || outline->nodes[node].parent == CONF_NO_NODE) return;
+    if (node == CONF_NO_NODE || outline->nodes[node].parent == CONF_NO_NODE)
+        return;
     const struct conf_node *n = &outline->nodes[node];
     conf_outline_path(outline, n->parent, path);
     size_t len = strlen(path);

@@ -7,19 +7,23 @@
 static void tell(const struct conf_problems *problems, char *text)
 {
     for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++)
-        if (*p < 0x20 || *p == 0x7f) *p = '?';
-    if (problems->report != NULL) problems->report(problems->arg, text);
+        if (*p < 0x20 || *p == 0x7f)
+            *p = '?';
+    if (problems->report != NULL)
+        problems->report(problems->arg, text);
 }
 
 void conf_problem(struct conf_problems *problems, uint32_t line, const char *path, const char *fmt, ...)
 {
-    if (++problems->count > CONF_PROBLEMS_MAX) return;
+    if (++problems->count > CONF_PROBLEMS_MAX)
+        return;
     char what[400], place[16] = "", text[1024];
     va_list args;
     va_start(args, fmt);
     vsnprintf(what, sizeof what, fmt, args);
     va_end(args);
-    if (line > 0) snprintf(place, sizeof place, ":%u", line);
+    if (line > 0)
+        snprintf(place, sizeof place, ":%u", line);
     snprintf(text, sizeof text, "%.400s%s: %s%s%s", problems->file, place, path, *path != '\0' ? ": " : "",
              what);
     tell(problems, text);

@@ -14,7 +14,8 @@ static void key_row(int fd, const struct conf_key *key)
     conf_key_expected(key, expected);
     const char *fallback = key->fallback != NULL ? key->fallback : "required";
     const char *quote = key->fallback != NULL ? "`" : "";
-    if (*fallback == '=') fallback++;
+    if (*fallback == '=')
+        fallback++;
     dprintf(fd, "| `%s` | %s | %s%s%s | %s | %s |\n", key->key, expected, quote, fallback, quote,
             key->reloadable ? "yes" : "no", key->text);
 }
@@ -36,7 +37,8 @@ void conf_reference(int fd)
     section_table(fd, &conf_root_section);
     for (size_t i = 0; i < conf_root_section.count; i++) {
         const struct conf_key *key = &conf_root_section.keys[i];
-        if (key->section == NULL) continue;
+        if (key->section == NULL)
+            continue;
         dprintf(fd, "\n## %s%s\n\n%s\n\n", key->key, key->type == CONF_LIST ? "[]" : "", key->text);
         section_table(fd, key->section);
     }

@@ -173,10 +173,12 @@ static void *grow(void *ctx, void *data, size_t size)
         return NULL;
     }
     size_t capacity = block != NULL ? block->capacity : 0;
-    if (size <= capacity) return data;
+    if (size <= capacity)
+        return data;
     capacity = size > capacity + capacity / 2 ? size : capacity + capacity / 2;
     block = realloc(block, sizeof *block + capacity);
-    if (block == NULL) return NULL;
+    if (block == NULL)
+        return NULL;
     block->capacity = capacity;
     return block->data;
 }
@@ -191,13 +193,15 @@ enum err_e conf_raw_load(const char *text, size_t len, struct raw_root **root)
 {
     cyaml_data_t *data = NULL;
     cyaml_err_t err = cyaml_load_data((const uint8_t *)text, len, &config, &root_value, &data, NULL);
-    if (err != CYAML_OK) return err == CYAML_ERR_OOM ? ERR_MEMORY : ERR_MALFORMED;
+    if (err != CYAML_OK)
+        return err == CYAML_ERR_OOM ? ERR_MEMORY : ERR_MALFORMED;
     *root = data;
     return data != NULL ? ERR_OK : ERR_MALFORMED;
 }
 
 void conf_raw_free(struct raw_root **root)
 {
-    if (*root != NULL) cyaml_free(&config, &root_value, *root, 0);
+    if (*root != NULL)
+        cyaml_free(&config, &root_value, *root, 0);
     *root = NULL;
 }

@@ -107,7 +107,8 @@ static bool check_value(const struct conf_key *key, const struct conf_outline *o
         wrong_kind(key, outline, node, kind_text(outline->nodes[node].kind), problems);
         return false;
     }
-    if (kind == CONF_NODE_MAPPING) return conf_section_check_shape(key->section, outline, node, problems);
+    if (kind == CONF_NODE_MAPPING)
+        return conf_section_check_shape(key->section, outline, node, problems);
     return kind == CONF_NODE_LIST ? check_list(key, outline, node, problems) : true;
 }
 

@@ -27,15 +27,18 @@ static void fill_standard_fds(void)
     do
         fd = open("/dev/null", O_RDWR);
     while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd > STDERR_FILENO) close(fd);
+    if (fd > STDERR_FILENO)
+        close(fd);
 }
 
 static void raise_descriptor_limit(void)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
     limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) log_warn("descriptor-limit", "error=\"%s\"", strerror(errno));
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_warn("descriptor-limit", "error=\"%s\"", strerror(errno));
 }
 
 void proc_boot_root(void)
@@ -52,7 +55,8 @@ void proc_boot_root(void)
 long proc_env_number(const char *name)
 {
     const char *text = getenv(name);
-    if (text == NULL || *text < '0' || *text > '9') return -1;
+    if (text == NULL || *text < '0' || *text > '9')
+        return -1;
     char *end;
     errno = 0;
     long value = strtol(text, &end, 10);
@@ -62,10 +66,13 @@ long proc_env_number(const char *name)
 static bool tie_to_parent(void)
 {
     const char *orphan = getenv("NORIA_ORPHAN");
-    if (orphan != NULL && strcmp(orphan, "1") == 0) return true;
-    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) log_warn("parent-death", "error=\"%s\"", strerror(errno));
+    if (orphan != NULL && strcmp(orphan, "1") == 0)
+        return true;
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0)
+        log_warn("parent-death", "error=\"%s\"", strerror(errno));
     long launcher = proc_env_number("NORIA_LAUNCHER_PID");
-    if (launcher < 0 || launcher == getppid()) return true;
+    if (launcher < 0 || launcher == getppid())
+        return true;
     log_error("launcher-gone", "launcher=%ld parent=%ld", launcher, (long)getppid());
     return false;
 }
@@ -74,19 +81,22 @@ bool proc_boot(void)
 {
     proc_boot_root();
     long ready = proc_env_number("NORIA_READY_FD");
-    if (ready > STDERR_FILENO) fcntl((int)ready, F_SETFD, FD_CLOEXEC);
+    if (ready > STDERR_FILENO)
+        fcntl((int)ready, F_SETFD, FD_CLOEXEC);
     return tie_to_parent();
 }
 
 void proc_ready(void)
 {
-    if (getenv("NORIA_READY_FD") == NULL) return;
+    if (getenv("NORIA_READY_FD") == NULL)
+        return;
     static const char word[] = "READY\n";
     long fd = proc_env_number("NORIA_READY_FD");
     unsetenv("NORIA_READY_FD");
     if (fd <= STDERR_FILENO || write((int)fd, word, sizeof word - 1) != (ssize_t)sizeof word - 1)
         log_warn("ready-unheard", "descriptor=%ld", fd);
-    if (fd > STDERR_FILENO) close((int)fd);
+    if (fd > STDERR_FILENO)
+        close((int)fd);
 }
 
 enum err_e proc_make_dirs(const char *path)
@@ -99,7 +109,8 @@ enum err_e proc_make_dirs(const char *path)
     }
     memcpy(partial, path, len + 1);
     for (size_t i = 1; i <= len; i++) {
-        if (partial[i] != '/' && partial[i] != '\0') continue;
+        if (partial[i] != '/' && partial[i] != '\0')
+            continue;
         partial[i] = '\0';
         if (mkdir(partial, 0750) != 0 && errno != EEXIST) {
             log_error("make-directory", "path=\"%s\" error=\"%s\"", partial, strerror(errno));

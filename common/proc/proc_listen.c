@@ -33,9 +33,11 @@ static bool prepare(int fd)
 static long promised(void)
 {
     const char *pid = getenv("LISTEN_PID");
-    if (pid != NULL && proc_env_number("LISTEN_PID") != (long)getpid()) return 0;
+    if (pid != NULL && proc_env_number("LISTEN_PID") != (long)getpid())
+        return 0;
     long count = proc_env_number("LISTEN_FDS");
-    if (count <= PROC_LISTEN_MAX) return count;
+    if (count <= PROC_LISTEN_MAX)
+        return count;
     log_warn("listen-fds-refused", "count=%ld most=%d", count, PROC_LISTEN_MAX);
     return 0;
 }
@@ -48,7 +50,8 @@ size_t proc_listen_fds(struct proc_listen_fd fds[PROC_LISTEN_MAX])
         log_warn("listen-fdnames", "error=\"longer than %zu bytes\"", sizeof names - 1);
         given = NULL;
     }
-    if (given == NULL) given = "";
+    if (given == NULL)
+        given = "";
     memcpy(names, given, strlen(given) + 1);
     char *next = names;
     long count = promised();

@@ -66,28 +66,32 @@ bool family_stopping(const struct family *family)
 
 static bool settled(const struct member *member)
 {
-    if (member->state == MEMBER_READY || member->state == MEMBER_GONE) return true;
+    if (member->state == MEMBER_READY || member->state == MEMBER_GONE)
+        return true;
     return member->failed_once && member->what.stage != FAMILY_BROKER;
 }
 
 static bool stage_settled(struct family *family)
 {
     FOR_MEMBERS(member, family)
-    if ((int)member->what.stage == family->stage && !settled(member)) return false;
+    if ((int)member->what.stage == family->stage && !settled(member))
+        return false;
     return true;
 }
 
 static bool all_ready(struct family *family)
 {
     FOR_MEMBERS(member, family)
-    if (member->state != MEMBER_READY && member->state != MEMBER_GONE) return false;
+    if (member->state != MEMBER_READY && member->state != MEMBER_GONE)
+        return false;
     return true;
 }
 
 static void start_stage(struct family *family)
 {
     FOR_MEMBERS(member, family)
-    if ((int)member->what.stage == family->stage && member->state == MEMBER_WAITING) member_start(member);
+    if ((int)member->what.stage == family->stage && member->state == MEMBER_WAITING)
+        member_start(member);
 }
 
 static void go_on_starting(struct family *family)
@@ -96,7 +100,8 @@ static void go_on_starting(struct family *family)
         family->stage++;
         start_stage(family);
     }
-    if (family->stage == FAMILY_STAGES) family->phase = PHASE_RUNNING;
+    if (family->stage == FAMILY_STAGES)
+        family->phase = PHASE_RUNNING;
 }
 
 /* Whether a stage that nothing works without has no process left that could come back. */
@@ -116,7 +121,8 @@ static bool lost(struct family *family, enum family_stage_e stage)
 static bool stage_stopped(struct family *family)
 {
     FOR_MEMBERS(member, family)
-    if ((int)member->what.stage == family->stage && member->state != MEMBER_GONE) return false;
+    if ((int)member->what.stage == family->stage && member->state != MEMBER_GONE)
+        return false;
     return true;
 }
 
@@ -127,7 +133,8 @@ static void stop_stage(struct family *family)
     loop_timer_start_at(family->timer,
                         family->stop_began_ns + family->options.stop_ns * (k + 2) / (FAMILY_STAGES + 1));
     FOR_MEMBERS(member, family)
-    if ((int)member->what.stage == family->stage) member_retire(member);
+    if ((int)member->what.stage == family->stage)
+        member_retire(member);
 }
 
 static void finish(struct family *family)
@@ -144,7 +151,8 @@ static bool go_on_stopping(struct family *family)
 {
     while (family->stage >= 0 && stage_stopped(family)) {
         family->stage--;
-        if (family->stage >= 0) stop_stage(family);
+        if (family->stage >= 0)
+            stop_stage(family);
     }
     return family->stage < 0;
 }
@@ -156,7 +164,8 @@ static void on_share_used_up(void *arg)
              last = family->stop_began_ns + family->options.stop_ns + LAST_WORD_NS;
     FOR_MEMBERS(member, family)
     {
-        if ((int)member->what.stage != family->stage || member->pid == 0) continue;
+        if ((int)member->what.stage != family->stage || member->pid == 0)
+            continue;
         log_warn("process-hangs", "name=%s pid=%d action=%s", member->what.name, (int)member->pid,
                  now >= last ? "left" : "kill");
         member_kill(member);
@@ -182,19 +191,22 @@ static void react(void *arg)
         family->exit_code = PROC_EXIT_PERMANENT;
         family_stop(family);
     }
-    if (family->phase == PHASE_STARTING) go_on_starting(family);
+    if (family->phase == PHASE_STARTING)
+        go_on_starting(family);
     if (family->phase == PHASE_RUNNING && !family->ready_told && all_ready(family)) {
         family->ready_told = true;
         family->options.on_ready(family->options.arg);
     }
     bool over = family->phase == PHASE_STOPPING && go_on_stopping(family);
     family->reacting = false;
-    if (over) finish(family); /* may free the family */
+    if (over)
+        finish(family); /* may free the family */
 }
 
 void family_changed(struct family *family)
 {
-    if (family->reacting || family->phase == PHASE_NEW || family->phase == PHASE_STOPPED) return;
+    if (family->reacting || family->phase == PHASE_NEW || family->phase == PHASE_STOPPED)
+        return;
     family->reacting = true;
     MUST(loop_defer(family->loop, react, family) == ERR_OK); /* room for one was made by family_new() */
 }
@@ -202,7 +214,8 @@ void family_changed(struct family *family)
 static struct member *find_pid(struct family *family, pid_t pid)
 {
     FOR_MEMBERS(member, family)
-    if (member->pid == pid) return member;
+    if (member->pid == pid)
+        return member;
     return NULL;
 }
 
@@ -214,8 +227,10 @@ static void on_child(void *arg)
         pid_t pid = info.si_pid;
         struct member *member = find_pid(family, pid);
         int status = 0;
-        if (member != NULL) kill(-pid, SIGKILL); /* what it may have left of its group */
-        if (waitpid(pid, &status, 0) == pid && member != NULL) member_died(member, status);
+        if (member != NULL)
+            kill(-pid, SIGKILL); /* what it may have left of its group */
+        if (waitpid(pid, &status, 0) == pid && member != NULL)
+            member_died(member, status);
         info.si_pid = 0;
     }
 }
@@ -228,7 +243,8 @@ static void nothing(void *arg)
 struct family *family_new(struct loop *loop, const struct family_options *options)
 {
     struct family *family = calloc(1, sizeof *family);
-    if (family == NULL) return NULL;
+    if (family == NULL)
+        return NULL;
     family->loop = loop;
     family->options = *options;
     family->stage = -1;
@@ -243,10 +259,12 @@ enum err_e family_add(struct family *family, const struct family_member *what)
 {
     MUST(family->phase == PHASE_NEW);
     struct member **members = realloc(family->members, (family->count + 1) * sizeof *members);
-    if (members == NULL) return ERR_MEMORY;
+    if (members == NULL)
+        return ERR_MEMORY;
     family->members = members;
     members[family->count] = member_new(family, what);
-    if (members[family->count] == NULL) return ERR_MEMORY;
+    if (members[family->count] == NULL)
+        return ERR_MEMORY;
     family->count++;
     return ERR_OK;
 }
@@ -260,7 +278,8 @@ void family_start(struct family *family)
 
 void family_stop(struct family *family)
 {
-    if (family->phase >= PHASE_STOPPING) return;
+    if (family->phase >= PHASE_STOPPING)
+        return;
     family->phase = PHASE_STOPPING;
     family->stop_began_ns = loop_now_ns(family->loop);
     family->stage = FAMILY_STAGES;
@@ -280,7 +299,8 @@ void family_kill(struct family *family)
 void family_free(struct family **out)
 {
     struct family *family = *out;
-    if (family == NULL) return;
+    if (family == NULL)
+        return;
     MUST(!family->reacting);
     FOR_MEMBERS(member, family)
     member_free(&member);
@@ -299,7 +319,8 @@ struct family_tally family_tally(const struct family *family)
 static const struct member *find_name(const struct family *family, const char *name)
 {
     FOR_MEMBERS(member, family)
-    if (strcmp(member->what.name, name) == 0) return member;
+    if (strcmp(member->what.name, name) == 0)
+        return member;
     return NULL;
 }
 

@@ -41,9 +41,11 @@ static bool place_fds(int *fds, size_t count, int first)
 {
     int free_from = first + (int)count;
     for (size_t i = 0; i < count; i++)
-        if (fds[i] >= 0 && (fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, free_from)) < 0) return false;
+        if (fds[i] >= 0 && (fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, free_from)) < 0)
+            return false;
     for (size_t i = 0; i < count; i++)
-        if (fds[i] >= 0 && dup2(fds[i], first + (int)i) < 0) return false;
+        if (fds[i] >= 0 && dup2(fds[i], first + (int)i) < 0)
+            return false;
     return true;
 }
 
@@ -67,7 +69,8 @@ static void set_environment(const struct child_sockets *sockets, pid_t launcher)
     unsetenv("LISTEN_FDNAMES");
     set_number("NORIA_LAUNCHER_PID", launcher);
     set_number("NORIA_READY_FD", FIRST_FD + (long)sockets->count);
-    if (sockets->count == 0) return;
+    if (sockets->count == 0)
+        return;
     set_number("LISTEN_FDS", (long)sockets->count);
     set_number("LISTEN_PID", getpid());
     setenv("LISTEN_FDNAMES", sockets->names, 1);
@@ -79,7 +82,8 @@ __attribute__((noreturn)) static void become(const char *const *argv, const stru
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     default_signals();
-    if (getppid() != launcher) _exit(PROC_EXIT_FAILURE);
+    if (getppid() != launcher)
+        _exit(PROC_EXIT_FAILURE);
     if (place_all(sockets, ready_fd, lock_fd)) {
         set_environment(sockets, launcher);
         execv(argv[0], (char *const *)argv);
@@ -102,7 +106,8 @@ enum err_e child_start(const char *const *argv, const struct child_sockets *sock
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     *pid = fork();
-    if (*pid == 0) become(argv, sockets, ready[1], lock_fd, launcher);
+    if (*pid == 0)
+        become(argv, sockets, ready[1], lock_fd, launcher);
     int error = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
     close(ready[1]);

@@ -55,7 +55,8 @@ static bool set_option(int fd, int option)
 static int bound_socket(const struct address *address, bool share)
 {
     int fd = socket(address->storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) return -1;
+    if (fd < 0)
+        return -1;
     if (set_option(fd, SO_REUSEADDR) && (!share || set_option(fd, SO_REUSEPORT)) &&
         bind(fd, (const struct sockaddr *)&address->storage, address->size) == 0)
         return fd;
@@ -79,7 +80,8 @@ static enum err_e probe(const struct conf_listener *listener)
 {
     struct address address = make_address(listener->address, listener->port);
     int fd = bound_socket(&address, false);
-    if (fd < 0) return failed(listener);
+    if (fd < 0)
+        return failed(listener);
     int error = listen(fd, 1) == 0 ? 0 : errno; /* sockets that are bound but do not listen show only here */
     close(fd);
     errno = error;
@@ -91,7 +93,8 @@ static enum err_e open_one(struct launch_sockets *sockets, const struct conf_lis
 {
     struct address address = make_address(listener->address, sockets->ports[l]);
     int fd = bound_socket(&address, true);
-    if (fd < 0) return failed(listener);
+    if (fd < 0)
+        return failed(listener);
     sockets->fds[worker * sockets->listener_count + l] = fd;
     if (listen(fd, BACKLOG) != 0 || getsockname(fd, (struct sockaddr *)&address.storage, &address.size) != 0)
         return failed(listener);
@@ -126,7 +129,8 @@ enum err_e launch_sockets_open(const struct conf *conf, struct launch_sockets **
 {
     struct launch_sockets *sockets = calloc(1, sizeof *sockets);
     *out = sockets;
-    if (sockets == NULL) return ERR_MEMORY;
+    if (sockets == NULL)
+        return ERR_MEMORY;
     size_t count = conf->workers * conf->listener_count;
     sockets->fds = calloc(count + 1, sizeof *sockets->fds);
     for (size_t i = 0; i < count && sockets->fds != NULL; i++)
@@ -138,16 +142,19 @@ enum err_e launch_sockets_open(const struct conf *conf, struct launch_sockets **
     enum err_e err = sockets->fds && sockets->ports && sockets->names ? ERR_OK : ERR_MEMORY;
     for (size_t l = 0; l < conf->listener_count && err == ERR_OK; l++)
         err = open_listener(sockets, &conf->listeners[l], l);
-    if (err != ERR_OK) launch_sockets_close(out);
+    if (err != ERR_OK)
+        launch_sockets_close(out);
     return err;
 }
 
 void launch_sockets_close(struct launch_sockets **out)
 {
     struct launch_sockets *sockets = *out;
-    if (sockets == NULL) return;
+    if (sockets == NULL)
+        return;
     for (size_t i = 0; sockets->fds != NULL && i < sockets->worker_count * sockets->listener_count; i++)
-        if (sockets->fds[i] >= 0) close(sockets->fds[i]);
+        if (sockets->fds[i] >= 0)
+            close(sockets->fds[i]);
     free(sockets->fds);
     free(sockets->ports);
     free(sockets->names);

@@ -28,14 +28,16 @@ static uint64_t ms(uint64_t ns)
 static void enter(struct member *member, enum member_state_e state)
 {
     member->state = state;
-    if (state != MEMBER_STARTING && state != MEMBER_RESTING) loop_timer_stop(member->timer);
+    if (state != MEMBER_STARTING && state != MEMBER_RESTING)
+        loop_timer_stop(member->timer);
     family_changed(member->family);
 }
 
 static void stop_listening(struct member *member)
 {
     loop_fd_free(&member->ready_watch);
-    if (member->ready_fd >= 0) close(member->ready_fd);
+    if (member->ready_fd >= 0)
+        close(member->ready_fd);
     member->ready_fd = -1;
 }
 
@@ -148,12 +150,14 @@ void member_died(struct member *member, int status)
     }
     family_counts(member->family)->deaths++;
     bool permanent = WIFEXITED(status) && WEXITSTATUS(status) == PROC_EXIT_PERMANENT;
-    if (!permanent) rest(member);
+    if (!permanent)
+        rest(member);
     log_warn("process-died",
              "name=%s pid=%d %s%s uptime_ms=%" PRIu64 " deaths=%" PRIu64 " restart_in_ms=%" PRIu64,
              member->what.name, (int)pid, how, member->overdue ? " reason=not-ready" : "", uptime_ms,
              member->restart.deaths, ms(member->restart.delay_ns));
-    if (permanent) gone_for_good(member);
+    if (permanent)
+        gone_for_good(member);
 }
 
 void member_retire(struct member *member)
@@ -167,7 +171,8 @@ void member_retire(struct member *member)
 
 void member_kill(struct member *member)
 {
-    if (member->pid == 0) return;
+    if (member->pid == 0)
+        return;
     family_counts(member->family)->killed++;
     kill(-member->pid, SIGKILL); /* its group, too */
     kill(member->pid, SIGKILL);
@@ -176,7 +181,8 @@ void member_kill(struct member *member)
 struct member *member_new(struct family *family, const struct family_member *what)
 {
     struct member *member = calloc(1, sizeof *member);
-    if (member == NULL) return NULL;
+    if (member == NULL)
+        return NULL;
     member->what = *what;
     member->family = family;
     member->ready_fd = -1;
@@ -190,7 +196,8 @@ struct member *member_new(struct family *family, const struct family_member *wha
 
 void member_free(struct member **member)
 {
-    if (*member == NULL) return;
+    if (*member == NULL)
+        return;
     MUST((*member)->pid == 0);
     stop_listening(*member);
     loop_timer_free(&(*member)->timer);

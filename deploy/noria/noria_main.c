@@ -47,7 +47,8 @@ static void tell_problem(void *arg, const char *text)
 static int run_stats(const struct up_options *options, const char *prefix)
 {
     struct conf *conf;
-    if (options->runtime_dir != NULL) setenv("NORIA_RUNTIME_DIR", options->runtime_dir, 1);
+    if (options->runtime_dir != NULL)
+        setenv("NORIA_RUNTIME_DIR", options->runtime_dir, 1);
     enum err_e err = conf_load(options->file, tell_problem, NULL, &conf);
     if (err != ERR_OK) {
         fprintf(stderr, "noria stats: %s: %s\n", options->file, err_text(err));
@@ -105,7 +106,8 @@ int main(int argc, char **argv)
     struct up_options options = {0};
     proc_boot_root();
     int code = parse(argc, argv, &options);
-    if (code >= 0) return code;
+    if (code >= 0)
+        return code;
     const char *command = optind < argc ? argv[optind] : "";
     const char *operand = optind + 1 < argc ? argv[optind + 1] : NULL;
     bool up = strcmp(command, "up") == 0, stats = strcmp(command, "stats") == 0;
@@ -113,8 +115,11 @@ int main(int argc, char **argv)
         conf_reference(STDOUT_FILENO);
         return 0;
     }
-    if (!up && !stats) return usage(*command == '\0' ? "no command given" : "unknown command");
-    if (options.file == NULL) return usage("-c FILE is missing");
-    if ((up && operand != NULL) || argc - optind > 2) return usage("too many arguments");
+    if (!up && !stats)
+        return usage(*command == '\0' ? "no command given" : "unknown command");
+    if (options.file == NULL)
+        return usage("-c FILE is missing");
+    if ((up && operand != NULL) || argc - optind > 2)
+        return usage("too many arguments");
     return up ? up_run(&options) : run_stats(&options, operand);
 }

@@ -4,7 +4,8 @@
 
 static uint64_t longer(uint64_t delay_ns)
 {
-    if (delay_ns == 0) return RESTART_DELAY_MIN_NS;
+    if (delay_ns == 0)
+        return RESTART_DELAY_MIN_NS;
     return delay_ns * 2 > RESTART_DELAY_MAX_NS ? RESTART_DELAY_MAX_NS : delay_ns * 2;
 }
 

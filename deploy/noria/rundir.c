@@ -42,7 +42,8 @@ static enum err_e make_parent(const char *path)
 {
     char parent[256];
     const char *slash = strrchr(path, '/');
-    if (slash == NULL || slash == path || (size_t)(slash - path) >= sizeof parent) return ERR_OK;
+    if (slash == NULL || slash == path || (size_t)(slash - path) >= sizeof parent)
+        return ERR_OK;
     memcpy(parent, path, (size_t)(slash - path));
     parent[slash - path] = '\0';
     return proc_make_dirs(parent);
@@ -52,8 +53,10 @@ static enum err_e make_parent(const char *path)
 static enum err_e check_owner(const struct rundir *dir)
 {
     struct stat info;
-    if (fstat(dir->dir_fd, &info) != 0) return failed(dir->path, "cannot be read");
-    if ((info.st_uid == geteuid() || info.st_uid == 0) && (info.st_mode & S_IWOTH) == 0) return ERR_OK;
+    if (fstat(dir->dir_fd, &info) != 0)
+        return failed(dir->path, "cannot be read");
+    if ((info.st_uid == geteuid() || info.st_uid == 0) && (info.st_mode & S_IWOTH) == 0)
+        return ERR_OK;
     log_error("runtime-dir", "path=%s error=\"belongs to another user or is writable by all\"", dir->path);
     return ERR_SYSTEM;
 }
@@ -61,11 +64,14 @@ static enum err_e check_owner(const struct rundir *dir)
 static enum err_e open_directory(struct rundir *dir)
 {
     enum err_e err = make_parent(dir->path);
-    if (err != ERR_OK) return err;
+    if (err != ERR_OK)
+        return err;
     dir->created = mkdir(dir->path, 0750) == 0;
-    if (!dir->created && errno != EEXIST) return failed(dir->path, "cannot be made");
+    if (!dir->created && errno != EEXIST)
+        return failed(dir->path, "cannot be made");
     dir->dir_fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir->dir_fd < 0) return failed(dir->path, "cannot be opened");
+    if (dir->dir_fd < 0)
+        return failed(dir->path, "cannot be opened");
     return check_owner(dir);
 }
 
@@ -122,8 +128,10 @@ static enum err_e take_locks(struct rundir *dir, uint32_t wait_ms)
     dir->family_fd = openat(dir->dir_fd, LOCK_FILE, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (dir->lock_fd < 0 || dir->family_fd < 0)
         return errno == ENOENT ? ERR_NOT_FOUND : failed(dir->path, LOCK_FILE " cannot be opened");
-    if (!lock_byte(dir->lock_fd, BYTE_LAUNCHER)) return refuse_second(dir);
-    if (!still_named(dir, dir->lock_fd) || !still_named(dir, dir->family_fd)) return ERR_NOT_FOUND;
+    if (!lock_byte(dir->lock_fd, BYTE_LAUNCHER))
+        return refuse_second(dir);
+    if (!still_named(dir, dir->lock_fd) || !still_named(dir, dir->family_fd))
+        return ERR_NOT_FOUND;
     return wait_for_family(dir, wait_ms);
 }
 
@@ -146,7 +154,8 @@ static void empty_subdirectory(const struct rundir *dir, const char *name)
     int fd = openat(dir->dir_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     DIR *listing = fd >= 0 ? fdopendir(fd) : NULL;
     if (listing == NULL) {
-        if (fd >= 0) close(fd);
+        if (fd >= 0)
+            close(fd);
         return;
     }
     for (const struct dirent *entry = readdir(listing); entry != NULL; entry = readdir(listing))
@@ -164,7 +173,8 @@ static void remove_stale(const struct rundir *dir)
 
 static enum err_e make_subdirectory(const struct rundir *dir, const char *name)
 {
-    if (mkdirat(dir->dir_fd, name, 0750) == 0 || errno == EEXIST) return ERR_OK;
+    if (mkdirat(dir->dir_fd, name, 0750) == 0 || errno == EEXIST)
+        return ERR_OK;
     return failed(dir->path, name);
 }
 
@@ -172,7 +182,8 @@ static enum err_e make_subdirectory(const struct rundir *dir, const char *name)
 
 static void close_fd(int *fd)
 {
-    if (*fd >= 0) close(*fd);
+    if (*fd >= 0)
+        close(*fd);
     *fd = -1;
 }
 
@@ -186,9 +197,12 @@ static void close_all(struct rundir *dir)
 static enum err_e attempt(struct rundir *dir, uint32_t wait_ms)
 {
     enum err_e err = open_directory(dir);
-    if (err == ERR_OK) err = take_locks(dir, wait_ms);
-    if (err == ERR_OK) err = write_lock_file(dir);
-    if (err != ERR_OK) return err;
+    if (err == ERR_OK)
+        err = take_locks(dir, wait_ms);
+    if (err == ERR_OK)
+        err = write_lock_file(dir);
+    if (err != ERR_OK)
+        return err;
     remove_stale(dir);
     err = make_subdirectory(dir, "bus");
     return err == ERR_OK ? make_subdirectory(dir, "shm") : err;
@@ -230,7 +244,8 @@ int rundir_family_fd(const struct rundir *rundir)
 void rundir_close(struct rundir **rundir)
 {
     struct rundir *dir = *rundir;
-    if (dir == NULL) return;
+    if (dir == NULL)
+        return;
     remove_stale(dir);
     unlinkat(dir->dir_fd, "bus", AT_REMOVEDIR);
     unlinkat(dir->dir_fd, "shm", AT_REMOVEDIR);

@@ -34,7 +34,8 @@ __attribute__((format(printf, 2, 3))) static void line(const struct output *out,
 static void make_printable(char *name)
 {
     for (; *name != '\0'; name++)
-        if (*name <= ' ' || *name > '~') *name = '?';
+        if (*name <= ' ' || *name > '~')
+            *name = '?';
 }
 
 static void show_metric(const struct output *out, const char *segment, const struct stats_view *view,
@@ -43,7 +44,8 @@ static void show_metric(const struct output *out, const char *segment, const str
     char name[STATS_NAME_MAX + 1];
     enum stats_kind_e kind;
     uint64_t value;
-    if (!stats_view_metric(view, i, name, &kind, &value)) return;
+    if (!stats_view_metric(view, i, name, &kind, &value))
+        return;
     make_printable(name);
     if (kind == STATS_HISTOGRAM)
         line(out, "%s %s count %" PRIu64 " p50_us %.1f p99_us %.1f", segment, name, value,
@@ -69,10 +71,12 @@ static enum err_e show_file(const struct conf *conf, const struct output *out, c
 {
     char path[CONF_PATH_MAX + 8];
     int len = snprintf(path, sizeof path, "%s/shm/%s", conf->runtime_dir, segment);
-    if (len < 0 || (size_t)len >= sizeof path) return ERR_TOO_LARGE;
+    if (len < 0 || (size_t)len >= sizeof path)
+        return ERR_TOO_LARGE;
     struct segment_view *view;
     enum err_e err = segment_view_open(path, &view);
-    if (err != ERR_OK) return err;
+    if (err != ERR_OK)
+        return err;
     err = show_segment(out, segment, view);
     segment_view_close(&view);
     return err;
@@ -115,7 +119,8 @@ enum err_e show_stats(const struct conf *conf, const char *prefix, int fd)
     }
     struct output out = {fdopen(fd, "w"), prefix};
     enum err_e err = out.file != NULL ? show_all(conf, &out, names, count) : ERR_SYSTEM;
-    if (out.file != NULL && fclose(out.file) != 0) err = ERR_SYSTEM;
+    if (out.file != NULL && fclose(out.file) != 0)
+        err = ERR_SYSTEM;
     for (int i = 0; i < count; i++)
         free(names[i]);
     free(names);

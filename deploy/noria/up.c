@@ -72,10 +72,12 @@ static void on_stop_signal(void *arg)
 static enum err_e watch_signals(struct up *up)
 {
     up->loop = loop_new(clock_system());
-    if (up->loop == NULL) return ERR_MEMORY;
+    if (up->loop == NULL)
+        return ERR_MEMORY;
     for (size_t i = 0; i < ARRAY_LEN(stop_signals); i++) {
         up->signals[i] = loop_signal_new(up->loop, stop_signals[i], on_stop_signal, up);
-        if (up->signals[i] == NULL) return ERR_MEMORY;
+        if (up->signals[i] == NULL)
+            return ERR_MEMORY;
     }
     return ERR_OK;
 }
@@ -107,9 +109,12 @@ static enum err_e prepare(struct up *up, const struct up_options *options)
 {
     warn_of_unknown_profiles(up->conf);
     enum err_e err = up_plan_init(&up->plan, up->conf, options->bin_dir);
-    if (err == ERR_OK) err = rundir_open(up->conf->runtime_dir, PREDECESSORS, &up->rundir);
-    if (err == ERR_OK) err = watch_signals(up);
-    if (err == ERR_OK) err = launch_sockets_open(up->conf, &up->sockets);
+    if (err == ERR_OK)
+        err = rundir_open(up->conf->runtime_dir, PREDECESSORS, &up->rundir);
+    if (err == ERR_OK)
+        err = watch_signals(up);
+    if (err == ERR_OK)
+        err = launch_sockets_open(up->conf, &up->sockets);
     up->plan.sockets = up->sockets;
     return err == ERR_OK ? make_family(up) : err;
 }
@@ -130,7 +135,8 @@ static void clean_up(struct up *up)
     family_free(&up->family);
     for (size_t i = 0; i < ARRAY_LEN(stop_signals); i++)
         loop_signal_free(&up->signals[i]);
-    if (up->loop != NULL) loop_free(&up->loop);
+    if (up->loop != NULL)
+        loop_free(&up->loop);
     launch_sockets_close(&up->sockets);
     rundir_close(&up->rundir);
     up_plan_fini(&up->plan);

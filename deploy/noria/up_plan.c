@@ -21,7 +21,8 @@ static const char *const program_names[UP_PROGRAMS] = {
 static bool any_simulated(const struct conf *conf)
 {
     for (size_t i = 0; i < conf->machine_count; i++)
-        if (conf->machines[i].info.simulator) return true;
+        if (conf->machines[i].info.simulator)
+            return true;
     return false;
 }
 
@@ -43,10 +44,12 @@ static size_t needed(const struct conf *conf, enum family_stage_e stage)
 static bool own_directory(char path[PATH_MAX])
 {
     ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-    if (n <= 0) return false;
+    if (n <= 0)
+        return false;
     path[n] = '\0';
     char *slash = strrchr(path, '/');
-    if (slash == NULL) return false;
+    if (slash == NULL)
+        return false;
     *slash = '\0';
     return true;
 }
@@ -70,7 +73,8 @@ enum err_e up_plan_init(struct up_plan *plan, const struct conf *conf, const cha
             err = ERR_NOT_FOUND;
         }
     }
-    if (err != ERR_OK) up_plan_fini(plan);
+    if (err != ERR_OK)
+        up_plan_fini(plan);
     return err;
 }
 
@@ -129,7 +133,8 @@ static void announce_machines(const struct conf *conf)
         printf("  machine   %s \"%s\", %s at %s port %u\n", m->info.id, m->info.name,
                m->info.simulator ? "simulated" : "PLC", m->connect_host, m->connect_port);
     }
-    if (conf->machine_count > SHOWN) printf("  and %zu more machines\n", conf->machine_count - SHOWN);
+    if (conf->machine_count > SHOWN)
+        printf("  and %zu more machines\n", conf->machine_count - SHOWN);
 }
 
 void up_plan_announce(const struct up_plan *plan)

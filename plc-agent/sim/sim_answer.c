@@ -108,7 +108,8 @@ static void answer_counts(struct sim_plc *plc, const struct sim_command *command
     put(out, "moves_nowhere", n->moves_nowhere);
     put(out, "log_failures", sim_log_failures(sim_server_log(plc->server)));
     for (size_t i = 0; i < ARRAY_LEN(n->request); i++) {
-        if (n->request[i] == 0) continue;
+        if (n->request[i] == 0)
+            continue;
         out_literal(out, " request.");
         out_u64(out, i);
         out_char(out, '=');

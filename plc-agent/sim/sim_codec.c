@@ -24,7 +24,8 @@ size_t sim_decode(struct sim_decoder *decoder, const uint8_t *chunk, size_t len,
             decoder->command = chunk[i];
             enum argument_e argument = argument_of(chunk[i]);
             decoder->waiting = argument == ARGUMENT_ONE || (argument == ARGUMENT_SAME_READ && i + 1 < len);
-            if (!decoder->waiting) requests[count++] = (struct sim_request){.command = chunk[i]};
+            if (!decoder->waiting)
+                requests[count++] = (struct sim_request){.command = chunk[i]};
             continue;
         }
         decoder->waiting = false;
@@ -36,7 +37,8 @@ size_t sim_decode(struct sim_decoder *decoder, const uint8_t *chunk, size_t len,
 bool sim_profile_has(const struct profile *profile, enum meaning_e meaning)
 {
     for (unsigned i = 0; i < profile->bit_count; i++)
-        if (profile->bits[i].meaning[0] == meaning || profile->bits[i].meaning[1] == meaning) return true;
+        if (profile->bits[i].meaning[0] == meaning || profile->bits[i].meaning[1] == meaning)
+            return true;
     return false;
 }
 
@@ -64,7 +66,8 @@ static uint32_t true_conditions(const struct sim_machine *machine, const struct 
             ready = false;
             alarm |= !sim_profile_has(profile, sim_condition_meaning(c, true));
         }
-        if (c != SIM_ALARM) set |= one(sim_condition_meaning(c, on));
+        if (c != SIM_ALARM)
+            set |= one(sim_condition_meaning(c, on));
     }
     return set | one(sim_condition_meaning(SIM_ALARM, alarm)) |
            one(ready ? MEANING_READY : MEANING_NOT_READY);

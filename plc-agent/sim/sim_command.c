@@ -38,7 +38,8 @@ static bool is_blank(char c)
 
 static enum err_e cut(struct words *words, const char *line, size_t len)
 {
-    if (len > SIM_LINE_MAX) return problem(words, "line longer than %d bytes", SIM_LINE_MAX);
+    if (len > SIM_LINE_MAX)
+        return problem(words, "line longer than %d bytes", SIM_LINE_MAX);
     for (size_t i = 0; i < len; i++)
         if (!is_blank(line[i]) && (line[i] < 0x21 || line[i] > 0x7e))
             return problem(words, "byte 0x%02x at %zu is not printable ASCII", (unsigned char)line[i], i);
@@ -46,8 +47,10 @@ static enum err_e cut(struct words *words, const char *line, size_t len)
     words->memory[len] = '\0';
     char *rest = words->memory, *word;
     while ((word = strsep(&rest, " \t")) != NULL) {
-        if (*word == '\0') continue;
-        if (words->count == WORDS_MAX) return problem(words, "more than %d words", WORDS_MAX);
+        if (*word == '\0')
+            continue;
+        if (words->count == WORDS_MAX)
+            return problem(words, "more than %d words", WORDS_MAX);
         words->word[words->count++] = word;
     }
     return words->count > 0 ? ERR_OK : problem(words, "empty line");
@@ -72,7 +75,8 @@ static const char *take(struct words *words, const char *expected)
 static bool take_if(struct words *words, const char *keyword)
 {
     const char *word = peek(words);
-    if (word == NULL || strcmp(word, keyword) != 0) return false;
+    if (word == NULL || strcmp(word, keyword) != 0)
+        return false;
     words->next++;
     return true;
 }
@@ -84,7 +88,8 @@ bool sim_number_parse(const char *text, uint64_t min, uint64_t max, uint64_t *va
     for (; text[i] >= '0' && text[i] <= '9'; i++)
         if (__builtin_mul_overflow(n, 10, &n) || __builtin_add_overflow(n, (uint64_t)(text[i] - '0'), &n))
             return false;
-    if (i == 0 || text[i] != '\0' || n < min || n > max) return false;
+    if (i == 0 || text[i] != '\0' || n < min || n > max)
+        return false;
     *value = n;
     return true;
 }
@@ -94,7 +99,8 @@ static enum err_e take_number(struct words *words, const char *what, uint32_t mi
 {
     const char *word = take(words, what);
     uint64_t n;
-    if (word == NULL) return ERR_MALFORMED;
+    if (word == NULL)
+        return ERR_MALFORMED;
     if (!sim_number_parse(word, min, max, &n))
         return problem(words, "%s: \"%.40s\" is not a number from %" PRIu32 " to %" PRIu32, what, word, min,
                        max);
@@ -106,9 +112,11 @@ static enum err_e take_number(struct words *words, const char *what, uint32_t mi
 static enum err_e take_filter(struct words *words, int *code)
 {
     *code = SIM_ANY_COMMAND;
-    if (!take_if(words, "command")) return ERR_OK;
+    if (!take_if(words, "command"))
+        return ERR_OK;
     uint32_t number;
-    if (take_number(words, "command code", 0, 255, &number) != ERR_OK) return ERR_MALFORMED;
+    if (take_number(words, "command code", 0, 255, &number) != ERR_OK)
+        return ERR_MALFORMED;
     *code = (int)number;
     return ERR_OK;
 }
@@ -125,7 +133,8 @@ static enum err_e parse_nothing(struct words *words, struct sim_command *command
 static enum err_e parse_on_off(struct words *words, struct sim_command *command)
 {
     const char *word = take(words, "on or off");
-    if (word == NULL) return ERR_MALFORMED;
+    if (word == NULL)
+        return ERR_MALFORMED;
     command->on = strcmp(word, "on") == 0;
     return command->on || strcmp(word, "off") == 0 ? ERR_OK
                                                    : problem(words, "\"%.40s\" is not on or off", word);
@@ -134,7 +143,8 @@ static enum err_e parse_on_off(struct words *words, struct sim_command *command)
 static enum err_e parse_set(struct words *words, struct sim_command *command)
 {
     const char *word = take(words, "position or a condition");
-    if (word == NULL) return ERR_MALFORMED;
+    if (word == NULL)
+        return ERR_MALFORMED;
     if (strcmp(word, "position") == 0) {
         command->set_position = true;
         return take_number(words, "position", 0, SIM_POSITIONS_MAX - 1, &command->number);
@@ -173,7 +183,8 @@ static int hex_digit(char c)
 static enum err_e take_hex(struct words *words, struct sim_fault *fault)
 {
     const char *word = take(words, "bytes in hex");
-    if (word == NULL) return ERR_MALFORMED;
+    if (word == NULL)
+        return ERR_MALFORMED;
     size_t len = strlen(word);
     if (len % 2 != 0 || len > 2 * SIM_GARBAGE_MAX)
         return problem(words, "\"%.40s\" is not 1 to %d bytes in hex", word, SIM_GARBAGE_MAX);
@@ -204,13 +215,17 @@ static enum err_e parse_fault(struct words *words, struct sim_command *command)
     struct sim_fault *fault = &command->fault;
     const char *word = take(words, "a kind of fault");
     fault->command = SIM_ANY_COMMAND;
-    if (word == NULL) return ERR_MALFORMED;
+    if (word == NULL)
+        return ERR_MALFORMED;
     if (sim_fault_parse(word, &fault->kind) != ERR_OK)
         return problem(words, "\"%.40s\" is no kind of fault", word);
-    if (take_fault_arg(words, fault) != ERR_OK) return ERR_MALFORMED;
-    if (sim_fault_whole(fault->kind)) return ERR_OK; /* whatever follows is one word too many */
+    if (take_fault_arg(words, fault) != ERR_OK)
+        return ERR_MALFORMED;
+    if (sim_fault_whole(fault->kind))
+        return ERR_OK; /* whatever follows is one word too many */
     fault->undone = take_if(words, "undone");
-    if (take_filter(words, &fault->command) != ERR_OK) return ERR_MALFORMED;
+    if (take_filter(words, &fault->command) != ERR_OK)
+        return ERR_MALFORMED;
     return take_if(words, "count") ? take_number(words, "count", 1, UINT32_MAX, &fault->left) : ERR_OK;
 }
 
@@ -226,7 +241,8 @@ static enum err_e take_wait_args(struct words *words, struct sim_command *comman
     case SIM_WAIT_POSITION:
         return take_number(words, "position", 0, SIM_POSITIONS_MAX - 1, &command->number);
     case SIM_WAIT_REQUESTS:
-        if (take_number(words, "command code", 0, 255, &code) != ERR_OK) return ERR_MALFORMED;
+        if (take_number(words, "command code", 0, 255, &code) != ERR_OK)
+            return ERR_MALFORMED;
         command->command_code = (int)code;
         return take_number(words, "requests", 0, UINT32_MAX, &command->number);
     default:
@@ -242,14 +258,17 @@ static enum err_e parse_wait(struct words *words, struct sim_command *command)
 #undef X
     };
     const char *word = take(words, "what to wait for");
-    if (word == NULL) return ERR_MALFORMED;
+    if (word == NULL)
+        return ERR_MALFORMED;
     size_t i = 0;
     while (i < ARRAY_LEN(waits) && strcmp(waits[i], word) != 0)
         i++;
-    if (i == ARRAY_LEN(waits)) return problem(words, "\"%.40s\" is nothing to wait for", word);
+    if (i == ARRAY_LEN(waits))
+        return problem(words, "\"%.40s\" is nothing to wait for", word);
     command->wait = (enum sim_wait_e)i;
     command->deadline_ms = SIM_WAIT_DEFAULT_MS;
-    if (take_wait_args(words, command) != ERR_OK) return ERR_MALFORMED;
+    if (take_wait_args(words, command) != ERR_OK)
+        return ERR_MALFORMED;
     return take_if(words, "deadline")
                ? take_number(words, "deadline", 0, SIM_WAIT_MAX_MS, &command->deadline_ms)
                : ERR_OK;
@@ -269,8 +288,10 @@ static const struct {
 static enum err_e take_id(struct words *words, struct sim_command *command)
 {
     const char *word = take(words, "a machine's id");
-    if (word == NULL) return ERR_MALFORMED;
-    if (!machine_id_valid(word, strlen(word))) return problem(words, "\"%.40s\" is no machine id", word);
+    if (word == NULL)
+        return ERR_MALFORMED;
+    if (!machine_id_valid(word, strlen(word)))
+        return problem(words, "\"%.40s\" is no machine id", word);
     snprintf(command->id, sizeof command->id, "%s", word);
     return ERR_OK;
 }
@@ -281,11 +302,15 @@ static enum err_e parse_words(struct words *words, struct sim_command *command)
     size_t verb = 0;
     while (verb < ARRAY_LEN(verbs) && strcmp(verbs[verb].word, word) != 0)
         verb++;
-    if (verb == ARRAY_LEN(verbs)) return problem(words, "\"%.40s\" is no command", word);
+    if (verb == ARRAY_LEN(verbs))
+        return problem(words, "\"%.40s\" is no command", word);
     command->verb = (enum sim_verb_e)verb;
-    if (command->verb != SIM_VERB_LIST && take_id(words, command) != ERR_OK) return ERR_MALFORMED;
-    if (verbs[verb].parse(words, command) != ERR_OK) return ERR_MALFORMED;
-    if (peek(words) != NULL) return problem(words, "\"%.40s\" is one word too many", peek(words));
+    if (command->verb != SIM_VERB_LIST && take_id(words, command) != ERR_OK)
+        return ERR_MALFORMED;
+    if (verbs[verb].parse(words, command) != ERR_OK)
+        return ERR_MALFORMED;
+    if (peek(words) != NULL)
+        return problem(words, "\"%.40s\" is one word too many", peek(words));
     return ERR_OK;
 }
 

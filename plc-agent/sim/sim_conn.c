@@ -68,12 +68,14 @@ static void drop(struct sim_plc *plc, const char *what, const char *detail, bool
 
 void sim_conn_reset(struct sim_plc *plc)
 {
-    if (plc->conn.state != SIM_CONN_NONE) drop(plc, "reset", "by=sim", true);
+    if (plc->conn.state != SIM_CONN_NONE)
+        drop(plc, "reset", "by=sim", true);
 }
 
 void sim_conn_bury(struct sim_plc *plc)
 {
-    if (plc->zombie_fd >= 0) close(plc->zombie_fd);
+    if (plc->zombie_fd >= 0)
+        close(plc->zombie_fd);
     plc->zombie_fd = -1;
 }
 
@@ -110,7 +112,8 @@ static uint32_t room(const struct sim_conn *conn)
 static void watch_what_matters(struct sim_conn *conn)
 {
     unsigned events = (room(conn) >= SIM_READ_MAX ? LOOP_READ : 0u) | (conn->out_len > 0 ? LOOP_WRITE : 0u);
-    if (events == conn->events) return; /* setting costs two system calls */
+    if (events == conn->events)
+        return; /* setting costs two system calls */
     loop_fd_set(conn->watch, events);
     conn->events = events;
 }
@@ -120,7 +123,8 @@ static bool flush(struct sim_plc *plc)
 {
     struct sim_conn *conn = &plc->conn;
     ssize_t n = send(conn->fd, conn->out, conn->out_len, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) n = 0;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        n = 0;
     if (n < 0) {
         drop(plc, "reset", "by=client", false);
         return false;
@@ -170,7 +174,8 @@ static bool reply_first_half(struct sim_plc *plc)
     struct sim_conn *conn = &plc->conn;
     uint8_t reply[SIM_REPLY_BYTES];
     make_reply(plc, reply);
-    if (!send_bytes(plc, reply, 1)) return false;
+    if (!send_bytes(plc, reply, 1))
+        return false;
     conn->fault.garbage[0] = reply[1]; /* both halves belong to one moment */
     wait_ms(plc, SIM_CONN_SPLIT);
     return true;
@@ -216,21 +221,24 @@ static void on_timer(void *arg)
     struct sim_conn *conn = &plc->conn;
     enum sim_conn_e state = conn->state;
     conn->state = SIM_CONN_READY;
-    if (state == SIM_CONN_SPLIT) plc->counts.replies++;
+    if (state == SIM_CONN_SPLIT)
+        plc->counts.replies++;
     if (state == SIM_CONN_SPLIT ? send_bytes(plc, conn->fault.garbage, 1) : reply_normally(plc, 1))
         serve(plc);
 }
 
 void sim_conn_release(struct sim_plc *plc)
 {
-    if (plc->conn.state == SIM_CONN_HELD && answer(plc)) serve(plc);
+    if (plc->conn.state == SIM_CONN_HELD && answer(plc))
+        serve(plc);
 }
 
 /* --- requests ------------------------------------------------------------------------------------------------------ */
 
 static void carry_out(struct sim_plc *plc, const struct sim_request *request)
 {
-    if (request->command != SIM_COMMAND_MOVE) return;
+    if (request->command != SIM_COMMAND_MOVE)
+        return;
     sim_plc_sync(plc);
     switch (sim_machine_move(&plc->machine, request->argument)) {
     case SIM_MOVE_STARTED:
@@ -261,8 +269,10 @@ static bool begin(struct sim_plc *plc, const struct sim_request *request)
     struct sim_conn *conn = &plc->conn;
     conn->fault = sim_fault_take(&plc->fault, request->command);
     plc->counts.faults += conn->fault.kind != SIM_FAULT_NONE;
-    if (conn->fault.kind != SIM_FAULT_HALF_OPEN && !conn->fault.undone) carry_out(plc, request);
-    if (!holds(plc, request)) return answer(plc);
+    if (conn->fault.kind != SIM_FAULT_HALF_OPEN && !conn->fault.undone)
+        carry_out(plc, request);
+    if (!holds(plc, request))
+        return answer(plc);
     conn->state = SIM_CONN_HELD;
     plc->counts.held++;
     return true;
@@ -275,7 +285,8 @@ static void serve(struct sim_plc *plc)
         struct sim_request request = conn->queue[conn->queue_head];
         conn->queue_head = (conn->queue_head + 1) % SIM_QUEUE_MAX;
         conn->queue_count--;
-        if (!begin(plc, &request)) return;
+        if (!begin(plc, &request))
+            return;
     }
     watch_what_matters(conn);
     sim_plc_changed(plc);
@@ -288,7 +299,8 @@ static void enqueue(struct sim_plc *plc, const uint8_t *chunk, size_t len)
     size_t count = sim_decode(&conn->decoder, chunk, len, requests);
     for (size_t i = 0; i < count; i++) {
         plc->counts.request[requests[i].command]++;
-        if (conn->state == SIM_CONN_DEAD) continue;
+        if (conn->state == SIM_CONN_DEAD)
+            continue;
         MUST(conn->queue_count < SIM_QUEUE_MAX);
         conn->queue[(conn->queue_head + conn->queue_count++) % SIM_QUEUE_MAX] = requests[i];
     }
@@ -299,7 +311,8 @@ static void on_readable(struct sim_plc *plc)
     struct sim_conn *conn = &plc->conn;
     uint8_t chunk[SIM_READ_MAX];
     ssize_t n = recv(conn->fd, chunk, sizeof chunk, MSG_DONTWAIT);
-    if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
     if (n <= 0) {
         client_left(plc, n < 0);
         return;
@@ -314,7 +327,8 @@ static void on_events(void *arg, unsigned events)
 {
     struct sim_plc *plc = arg;
     if (events & LOOP_WRITE && plc->conn.out_len > 0) {
-        if (!flush(plc)) return;
+        if (!flush(plc))
+            return;
         serve(plc);
     }
     if (events & LOOP_READ && plc->conn.state != SIM_CONN_NONE && room(&plc->conn) >= SIM_READ_MAX)

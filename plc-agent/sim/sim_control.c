@@ -129,8 +129,7 @@ static void end_wait(struct client *client)
 static void on_change(void *arg, struct sim_plc *plc)
 {
     struct sim_control *control = arg;
-    LIST_FOREACH(node, &control->clients)
-    {
+    LIST_FOREACH (node, &control->clients) {
         struct client *client = LIST_ENTRY(node, struct client, node);
         if (!client->waiting || strcmp(client->wait.id, plc->id) != 0 || !sim_wait_met(plc, &client->wait))
             continue;
@@ -183,7 +182,8 @@ static void consume(struct client *client, size_t len)
 static bool run_first_line(struct client *client)
 {
     char *end = memchr(client->in, '\n', client->in_len);
-    if (end == NULL && client->in_len < IN_MAX && !(client->eof && client->in_len > 0)) return false;
+    if (end == NULL && client->in_len < IN_MAX && !(client->eof && client->in_len > 0))
+        return false;
     size_t len = end != NULL ? (size_t)(end - client->in) : client->in_len;
     bool skipped = client->skipping;
     client->skipping = end == NULL;
@@ -207,19 +207,20 @@ static void go_on(struct client *client)
     }
     unsigned events =
         (!client->eof && client->in_len < IN_MAX ? LOOP_READ : 0u) | (client->out ? LOOP_WRITE : 0u);
-    if (events != client->events) loop_fd_set(client->watch, events);
+    if (events != client->events)
+        loop_fd_set(client->watch, events);
     client->events = events;
 }
 
 static void on_resume(void *arg)
 {
     struct sim_control *control = arg;
-    LIST_FOREACH(node, &control->clients)
-    {
+    LIST_FOREACH (node, &control->clients) {
         struct client *client = LIST_ENTRY(node, struct client, node);
         bool resume = client->resume;
         client->resume = false;
-        if (resume) go_on(client);
+        if (resume)
+            go_on(client);
     }
 }
 
@@ -254,14 +255,17 @@ static void on_readable(struct client *client)
         client->eof = true;
     else
         client->in_len += (size_t)n;
-    if (client->eof && client->waiting && gone(client->fd)) client->dead = true;
+    if (client->eof && client->waiting && gone(client->fd))
+        client->dead = true;
 }
 
 static void on_client(void *arg, unsigned events)
 {
     struct client *client = arg;
-    if (events & LOOP_WRITE && client->out != NULL) flush(client);
-    if (events & LOOP_READ && !client->eof && client->in_len < IN_MAX) on_readable(client);
+    if (events & LOOP_WRITE && client->out != NULL)
+        flush(client);
+    if (events & LOOP_READ && !client->eof && client->in_len < IN_MAX)
+        on_readable(client);
     go_on(client);
 }
 
@@ -279,7 +283,8 @@ static void client_new(struct sim_control *control, int fd)
     control->client_count++;
     client->watch = loop_fd_new(control->loop, fd, LOOP_READ, on_client, client);
     client->deadline = loop_timer_new(control->loop, on_deadline, client);
-    if (client->watch == NULL || client->deadline == NULL) client_free(client);
+    if (client->watch == NULL || client->deadline == NULL)
+        client_free(client);
 }
 
 static void on_connection(void *arg, unsigned events)
@@ -288,7 +293,8 @@ static void on_connection(void *arg, unsigned events)
     struct sim_control *control = arg;
     int fd = accept4(control->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
-        if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED) return;
+        if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
+            return;
         loop_fd_set(control->watch, 0);
         loop_timer_start(control->accept_timer, ACCEPT_RETRY_NS);
         return;
@@ -313,7 +319,8 @@ enum err_e sim_control_open(struct loop *loop, struct sim_server *server, const 
                             struct sim_control **control)
 {
     struct sim_control *c = calloc(1, sizeof *c);
-    if (c == NULL) return ERR_MEMORY;
+    if (c == NULL)
+        return ERR_MEMORY;
     *c = (struct sim_control){.loop = loop, .server = server, .socket.fd = -1};
     list_init(&c->clients);
     c->answer_max = sim_answer_max(server) + 1;
@@ -337,10 +344,11 @@ enum err_e sim_control_open(struct loop *loop, struct sim_server *server, const 
 void sim_control_close(struct sim_control **control)
 {
     struct sim_control *c = *control;
-    if (c == NULL) return;
+    if (c == NULL)
+        return;
     sim_server_observe(c->server, NULL, NULL);
-    LIST_FOREACH(node, &c->clients)
-    client_free(LIST_ENTRY(node, struct client, node));
+    LIST_FOREACH (node, &c->clients)
+        client_free(LIST_ENTRY(node, struct client, node));
     loop_fd_free(&c->watch);
     loop_timer_free(&c->accept_timer);
     loop_timer_free(&c->resume_timer);

@@ -46,6 +46,7 @@ struct sim_fault sim_fault_take(struct sim_fault *fault, uint8_t command)
     if (faults[fault->kind].whole || (fault->command != SIM_ANY_COMMAND && fault->command != command))
         return none;
     struct sim_fault hit = *fault;
-    if (fault->left > 0 && --fault->left == 0) *fault = none;
+    if (fault->left > 0 && --fault->left == 0)
+        *fault = none;
     return hit;
 }

@@ -45,24 +45,30 @@ static void rotate(struct sim_log *log)
 {
     close(log->fd);
     log->fd = -1;
-    if (rename(log->path, log->old_path) != 0) fail(log, "rename");
+    if (rename(log->path, log->old_path) != 0)
+        fail(log, "rename");
     open_file(log);
 }
 
 static void write_line(struct sim_log *log, const struct out *line)
 {
     MUST(!line->overflow);
-    if (log->size > 0 && log->size + line->len > log->max_bytes) rotate(log);
-    if (log->fd < 0) return;
+    if (log->size > 0 && log->size + line->len > log->max_bytes)
+        rotate(log);
+    if (log->fd < 0)
+        return;
     ssize_t n = write(log->fd, line->at, line->len);
-    if (n != (ssize_t)line->len) fail(log, "write");
-    if (n > 0) log->size += (uint64_t)n;
+    if (n != (ssize_t)line->len)
+        fail(log, "write");
+    if (n > 0)
+        log->size += (uint64_t)n;
 }
 
 enum err_e sim_log_open(const char *path, uint64_t max_bytes, const struct clock *clock, struct sim_log **log)
 {
     struct sim_log *l = calloc(1, sizeof *l);
-    if (l == NULL) return ERR_MEMORY;
+    if (l == NULL)
+        return ERR_MEMORY;
     *l = (struct sim_log){.clock = clock, .fd = -1, .max_bytes = max_bytes, .path = strdup(path)};
     if (l->path == NULL || asprintf(&l->old_path, "%s.1", path) < 0) {
         l->old_path = NULL; /* asprintf leaves it undefined */
@@ -86,8 +92,10 @@ enum err_e sim_log_open(const char *path, uint64_t max_bytes, const struct clock
 
 void sim_log_close(struct sim_log **log)
 {
-    if (*log == NULL) return;
-    if ((*log)->fd >= 0) close((*log)->fd);
+    if (*log == NULL)
+        return;
+    if ((*log)->fd >= 0)
+        close((*log)->fd);
     free((*log)->path);
     free((*log)->old_path);
     free(*log);
@@ -115,7 +123,8 @@ void sim_log_bytes(struct sim_log *log, const char *id, uint64_t conn, enum sim_
                    const void *data, size_t len)
 {
     MUST(len <= SIM_LOG_BYTES_MAX);
-    if (log == NULL) return;
+    if (log == NULL)
+        return;
     char memory[LINE_MAX_BYTES];
     struct out line = begin(log, memory, id, conn);
     out_text(&line, side == SIM_LOG_RX ? "rx=" : "tx=");
@@ -130,7 +139,8 @@ void sim_log_bytes(struct sim_log *log, const char *id, uint64_t conn, enum sim_
 
 void sim_log_event(struct sim_log *log, const char *id, uint64_t conn, const char *what, const char *detail)
 {
-    if (log == NULL) return;
+    if (log == NULL)
+        return;
     char memory[LINE_MAX_BYTES];
     struct out line = begin(log, memory, id, conn);
     out_text(&line, what);

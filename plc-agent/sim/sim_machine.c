@@ -44,14 +44,17 @@ static bool short_way_is_up(const struct sim_machine *machine, uint32_t target)
 
 enum sim_move_e sim_machine_move(struct sim_machine *machine, uint32_t target)
 {
-    if (sim_machine_blocked(machine)) return SIM_MOVE_BLOCKED;
-    if (target >= machine->positions) return SIM_MOVE_NOWHERE;
+    if (sim_machine_blocked(machine))
+        return SIM_MOVE_BLOCKED;
+    if (target >= machine->positions)
+        return SIM_MOVE_NOWHERE;
     if (target == machine->position) {
         sim_machine_halt(machine);
         return SIM_MOVE_THERE;
     }
     bool upward = short_way_is_up(machine, target);
-    if (!machine->moving || upward != machine->upward) start_step(machine);
+    if (!machine->moving || upward != machine->upward)
+        start_step(machine);
     machine->target = target;
     machine->upward = upward;
     machine->moving = true;
@@ -67,7 +70,8 @@ static void next_position(struct sim_machine *machine)
 
 bool sim_machine_advance(struct sim_machine *machine)
 {
-    if (sim_machine_next_ns(machine) > clock_mono_ns(machine->clock)) return false;
+    if (sim_machine_next_ns(machine) > clock_mono_ns(machine->clock))
+        return false;
     next_position(machine);
     machine->next_step_ns += machine->pace_ns;
     return true;
@@ -83,7 +87,8 @@ uint32_t sim_machine_step(struct sim_machine *machine, uint32_t count)
     uint32_t moved = 0;
     for (; moved < count && machine->moving; moved++)
         next_position(machine);
-    if (moved > 0) start_step(machine);
+    if (moved > 0)
+        start_step(machine);
     return moved;
 }
 
@@ -102,19 +107,22 @@ void sim_machine_pace_by_hand(struct sim_machine *machine)
 void sim_machine_set(struct sim_machine *machine, enum sim_condition_e condition, bool on)
 {
     machine->conditions[condition] = on;
-    if (on) sim_machine_halt(machine);
+    if (on)
+        sim_machine_halt(machine);
 }
 
 bool sim_machine_blocked(const struct sim_machine *machine)
 {
     for (unsigned i = 0; i < SIM_CONDITION_COUNT; i++)
-        if (machine->conditions[i]) return true;
+        if (machine->conditions[i])
+            return true;
     return false;
 }
 
 enum err_e sim_machine_place(struct sim_machine *machine, uint32_t position)
 {
-    if (position >= machine->positions) return ERR_NOT_FOUND;
+    if (position >= machine->positions)
+        return ERR_NOT_FOUND;
     machine->position = position;
     sim_machine_halt(machine);
     return ERR_OK;

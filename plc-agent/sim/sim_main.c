@@ -38,9 +38,11 @@ static void report(void *arg, const char *text)
 
 static enum err_e load_conf(struct sim *sim)
 {
-    if (sim->options.conf_file == NULL) return ERR_OK;
+    if (sim->options.conf_file == NULL)
+        return ERR_OK;
     enum err_e err = conf_load(sim->options.conf_file, report, NULL, &sim->conf);
-    if (err != ERR_OK) return err;
+    if (err != ERR_OK)
+        return err;
     log_init("plc-sim", sim->conf->log_level);
     return proc_make_dirs(sim->conf->runtime_dir);
 }
@@ -77,11 +79,14 @@ static enum err_e add_configured(struct sim *sim, const struct conf_machine *mac
 static enum err_e add_all_configured(struct sim *sim)
 {
     for (size_t i = 0; i < sim->conf->machine_count; i++) {
-        if (!sim->conf->machines[i].info.simulator) continue;
+        if (!sim->conf->machines[i].info.simulator)
+            continue;
         enum err_e err = add_configured(sim, &sim->conf->machines[i]);
-        if (err != ERR_OK) return err;
+        if (err != ERR_OK)
+            return err;
     }
-    if (sim_server_count(sim->server) > 0) return ERR_OK;
+    if (sim_server_count(sim->server) > 0)
+        return ERR_OK;
     log_error("sim-no-machine", "file=%s reason=\"no machine has simulator: true\"", sim->conf->file);
     return ERR_CONFIG;
 }
@@ -101,7 +106,8 @@ static enum err_e add_from_options(struct sim *sim)
                                             .positions = options->positions,
                                             .pace_ms = options->pace_ms,
                                         });
-        if (err != ERR_OK) return err;
+        if (err != ERR_OK)
+            return err;
     }
     return ERR_OK;
 }
@@ -110,7 +116,8 @@ static enum err_e add_machines(struct sim *sim)
 {
     sim->server = sim_server_new(
         sim->loop, sim->log, &(struct sim_server_conf){sim->options.refuse_second, sim->options.unlisted});
-    if (sim->server == NULL) return ERR_MEMORY;
+    if (sim->server == NULL)
+        return ERR_MEMORY;
     return sim->conf != NULL ? add_all_configured(sim) : add_from_options(sim);
 }
 
@@ -142,7 +149,8 @@ static void on_stop(void *arg)
 static enum err_e make_loop(struct sim *sim)
 {
     sim->loop = loop_new(clock_system());
-    if (sim->loop == NULL) return ERR_MEMORY;
+    if (sim->loop == NULL)
+        return ERR_MEMORY;
     sim->on_term = loop_signal_new(sim->loop, SIGTERM, on_stop, sim);
     sim->on_int = loop_signal_new(sim->loop, SIGINT, on_stop, sim);
     return sim->on_term != NULL && sim->on_int != NULL ? ERR_OK : ERR_MEMORY;
@@ -154,14 +162,16 @@ static enum err_e start(struct sim *sim)
                                                         add_machines, open_control, load_script};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         enum err_e err = steps[i](sim);
-        if (err != ERR_OK) return err;
+        if (err != ERR_OK)
+            return err;
     }
     return ERR_OK;
 }
 
 static void run(struct sim *sim)
 {
-    if (sim->script != NULL) sim_script_start(sim->script);
+    if (sim->script != NULL)
+        sim_script_start(sim->script);
     log_info("sim-ready", "machines=%zu", sim_server_count(sim->server));
     proc_ready();
     loop_run(sim->loop);
@@ -177,7 +187,8 @@ static void stop(struct sim *sim)
     loop_signal_free(&sim->on_term);
     loop_signal_free(&sim->on_int);
     loop_free(&sim->loop);
-    if (sim->conf != NULL) conf_free(&sim->conf);
+    if (sim->conf != NULL)
+        conf_free(&sim->conf);
 }
 
 static int exit_code(enum err_e err)
@@ -207,7 +218,8 @@ int main(int argc, char **argv)
     default:
         break;
     }
-    if (!proc_boot()) return PROC_EXIT_FAILURE;
+    if (!proc_boot())
+        return PROC_EXIT_FAILURE;
     enum err_e err = start(&sim);
     if (err == ERR_OK)
         run(&sim);

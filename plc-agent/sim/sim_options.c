@@ -84,7 +84,8 @@ static bool wrong(const char *option, const char *value, const char *expected)
 
 static bool number(const char *option, const char *text, uint64_t min, uint64_t max, uint64_t *value)
 {
-    if (sim_number_parse(text, min, max, value)) return true;
+    if (sim_number_parse(text, min, max, value))
+        return true;
     char expected[80];
     snprintf(expected, sizeof expected, "a number from %llu to %llu", (unsigned long long)min,
              (unsigned long long)max);
@@ -94,7 +95,8 @@ static bool number(const char *option, const char *text, uint64_t min, uint64_t 
 static bool number32(const char *option, const char *text, uint32_t min, uint32_t max, uint32_t *value)
 {
     uint64_t n;
-    if (!number(option, text, min, max, &n)) return false;
+    if (!number(option, text, min, max, &n))
+        return false;
     *value = (uint32_t)n;
     return true;
 }
@@ -102,7 +104,8 @@ static bool number32(const char *option, const char *text, uint32_t min, uint32_
 static bool set_port(struct sim_options *options, const char *text)
 {
     uint32_t port;
-    if (!number32("--port", text, 0, 65535, &port)) return false;
+    if (!number32("--port", text, 0, 65535, &port))
+        return false;
     options->port = (uint16_t)port;
     return true;
 }
@@ -140,7 +143,8 @@ static bool set_unlisted(struct sim_options *options, const char *text)
 static bool set_log_max(struct sim_options *options, const char *text)
 {
     uint64_t mib;
-    if (!number("--log-max-mib", text, 1, LOG_MIB_MAX, &mib)) return false;
+    if (!number("--log-max-mib", text, 1, LOG_MIB_MAX, &mib))
+        return false;
     options->log_max_bytes = mib << 20;
     return true;
 }
@@ -202,7 +206,8 @@ static enum sim_options_e check(const struct sim_options *options, bool port_giv
 {
     if (options->conf_file != NULL && machines_given)
         return complain("with -c the machines come from the configuration");
-    if (options->conf_file == NULL && !port_given) return complain("-c FILE or --port P is needed");
+    if (options->conf_file == NULL && !port_given)
+        return complain("-c FILE or --port P is needed");
     if (options->port != 0 && options->port + options->machines - 1 > 65535)
         return complain("the last machine's port would be above 65535");
     return SIM_OPTIONS_RUN;
@@ -226,10 +231,12 @@ enum sim_options_e sim_options_parse(int argc, char **argv, struct sim_options *
             fputs(option == OPTION_HELP ? help : "plc-sim " NORIA_VERSION "\n", stdout);
             return SIM_OPTIONS_DONE;
         }
-        if (!set_option(options, option, optarg)) return SIM_OPTIONS_WRONG;
+        if (!set_option(options, option, optarg))
+            return SIM_OPTIONS_WRONG;
         port_given |= option == OPTION_PORT;
         machines_given |= is_about_machines(option);
     }
-    if (optind < argc) return complain("only options are expected");
+    if (optind < argc)
+        return complain("only options are expected");
     return check(options, port_given, machines_given);
 }

@@ -44,7 +44,8 @@ static struct step *new_step(struct sim_script *script)
     if (script->count == script->capacity) {
         size_t capacity = script->capacity ? script->capacity * 2 : 16;
         struct step *steps = realloc(script->steps, capacity * sizeof *steps);
-        if (steps == NULL) return NULL;
+        if (steps == NULL)
+            return NULL;
         script->steps = steps;
         script->capacity = capacity;
     }
@@ -55,7 +56,8 @@ static struct step *new_step(struct sim_script *script)
 static const char *split_time(char *text, uint64_t *at_ms)
 {
     char *rest = text, *word = strsep(&rest, " \t");
-    if (rest == NULL || strcmp(word, "at") != 0) return NULL;
+    if (rest == NULL || strcmp(word, "at") != 0)
+        return NULL;
     rest += strspn(rest, " \t");
     word = strsep(&rest, " \t");
     return rest != NULL && sim_number_parse(word, 0, AT_MAX_MS, at_ms) ? rest : NULL;
@@ -64,11 +66,14 @@ static const char *split_time(char *text, uint64_t *at_ms)
 static enum err_e add_line(struct sim_script *script, size_t line, char *text)
 {
     text += strspn(text, " \t");
-    if (*text == '\0' || *text == '#') return ERR_OK;
-    if (script->count == SIM_SCRIPT_STEPS_MAX) return refuse(script, line, ERR_TOO_LARGE, "too many steps");
+    if (*text == '\0' || *text == '#')
+        return ERR_OK;
+    if (script->count == SIM_SCRIPT_STEPS_MAX)
+        return refuse(script, line, ERR_TOO_LARGE, "too many steps");
     struct step step = {.line = line};
     const char *command = split_time(text, &step.at_ms);
-    if (command == NULL) return refuse(script, line, ERR_MALFORMED, "expected: at MILLISECONDS COMMAND");
+    if (command == NULL)
+        return refuse(script, line, ERR_MALFORMED, "expected: at MILLISECONDS COMMAND");
     char problem[SIM_PROBLEM_MAX];
     if (sim_command_parse(command, strlen(command), &step.command, problem) != ERR_OK)
         return refuse(script, line, ERR_MALFORMED, problem);
@@ -77,7 +82,8 @@ static enum err_e add_line(struct sim_script *script, size_t line, char *text)
     if (step.command.verb != SIM_VERB_LIST && sim_server_find(script->server, step.command.id) == NULL)
         return refuse(script, line, ERR_NOT_FOUND, "no such machine");
     struct step *place = new_step(script);
-    if (place == NULL) return ERR_MEMORY;
+    if (place == NULL)
+        return ERR_MEMORY;
     *place = step;
     return ERR_OK;
 }
@@ -90,7 +96,8 @@ static enum err_e read_lines(struct sim_script *script, FILE *file)
         size_t len = strcspn(text, "\n");
         if (text[len] == '\0' && !feof(file))
             return refuse(script, line, ERR_TOO_LARGE, "line too long, or a NUL byte in it");
-        if (len > 0 && text[len - 1] == '\r') len--;
+        if (len > 0 && text[len - 1] == '\r')
+            len--;
         text[len] = '\0';
         err = add_line(script, line, text);
     }
@@ -100,7 +107,8 @@ static enum err_e read_lines(struct sim_script *script, FILE *file)
 static int by_time(const void *a, const void *b)
 {
     const struct step *x = a, *y = b;
-    if (x->at_ms != y->at_ms) return x->at_ms < y->at_ms ? -1 : 1;
+    if (x->at_ms != y->at_ms)
+        return x->at_ms < y->at_ms ? -1 : 1;
     return x->line < y->line ? -1 : x->line > y->line;
 }
 
@@ -126,7 +134,8 @@ static void on_due(void *arg)
     uint64_t now = loop_now_ns(script->loop);
     while (script->next < script->count && due_ns(script) <= now)
         run_step(script, &script->steps[script->next++]);
-    if (script->next < script->count) loop_timer_start_at(script->timer, due_ns(script));
+    if (script->next < script->count)
+        loop_timer_start_at(script->timer, due_ns(script));
 }
 
 static enum err_e load(struct sim_script *script)
@@ -134,9 +143,11 @@ static enum err_e load(struct sim_script *script)
     script->answer_max = sim_answer_max(script->server);
     script->answer = malloc(script->answer_max);
     script->timer = loop_timer_new(script->loop, on_due, script);
-    if (script->answer == NULL || script->timer == NULL) return ERR_MEMORY;
+    if (script->answer == NULL || script->timer == NULL)
+        return ERR_MEMORY;
     FILE *file = fopen(script->path, "re");
-    if (file == NULL) return refuse(script, 0, ERR_SYSTEM, strerror(errno));
+    if (file == NULL)
+        return refuse(script, 0, ERR_SYSTEM, strerror(errno));
     enum err_e err = read_lines(script, file);
     fclose(file);
     if (err == ERR_OK && script->count > 0)
@@ -148,7 +159,8 @@ enum err_e sim_script_load(const char *path, struct loop *loop, struct sim_serve
                            struct sim_script **script)
 {
     struct sim_script *s = calloc(1, sizeof *s);
-    if (s == NULL) return ERR_MEMORY;
+    if (s == NULL)
+        return ERR_MEMORY;
     *s = (struct sim_script){.loop = loop, .server = server, .path = strdup(path)};
     enum err_e err = s->path != NULL ? load(s) : ERR_MEMORY;
     if (err != ERR_OK)
@@ -167,7 +179,8 @@ void sim_script_start(struct sim_script *script)
 void sim_script_free(struct sim_script **script)
 {
     struct sim_script *s = *script;
-    if (s == NULL) return;
+    if (s == NULL)
+        return;
     loop_timer_free(&s->timer);
     free(s->steps);
     free(s->path);

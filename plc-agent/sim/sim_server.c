@@ -62,7 +62,8 @@ uint8_t sim_plc_status(const struct sim_plc *plc)
 
 static void tell(struct sim_plc *plc)
 {
-    if (plc->server->observer != NULL) plc->server->observer(plc->server->observer_arg, plc);
+    if (plc->server->observer != NULL)
+        plc->server->observer(plc->server->observer_arg, plc);
 }
 
 void sim_plc_sync(struct sim_plc *plc)
@@ -108,7 +109,8 @@ static bool address_parse(const char *text, uint16_t port, union address *addres
         address->v4.sin_port = htons(port);
         return true;
     }
-    if (inet_pton(AF_INET6, text, &address->v6.sin6_addr) != 1) return false;
+    if (inet_pton(AF_INET6, text, &address->v6.sin6_addr) != 1)
+        return false;
     address->v6.sin6_family = AF_INET6;
     address->v6.sin6_port = htons(port);
     return true;
@@ -131,7 +133,8 @@ static void peer_text(const union address *address, char text[PEER_TEXT_MAX])
 static int bound_socket(const union address *address)
 {
     int fd = socket(address->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
-    if (fd < 0) return -1;
+    if (fd < 0)
+        return -1;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
         bind(fd, &address->any, address_len(address)) == 0)
         return fd;
@@ -177,7 +180,8 @@ static enum err_e open_listener(struct sim_plc *plc)
     int fd = bound_address(plc->reserve_fd, &address) ? bound_socket(&address) : -1;
     if (fd < 0 || listen(fd, BACKLOG) != 0) {
         complain_once(plc, "listen");
-        if (fd >= 0) close(fd);
+        if (fd >= 0)
+            close(fd);
         return ERR_SYSTEM;
     }
     plc->listen_watch =
@@ -192,7 +196,8 @@ static enum err_e open_listener(struct sim_plc *plc)
 
 static void close_listener(struct sim_plc *plc)
 {
-    if (plc->listen_fd < 0) return;
+    if (plc->listen_fd < 0)
+        return;
     loop_fd_free(&plc->listen_watch);
     close(plc->listen_fd); /* connections in the backlog are reset by the kernel */
     plc->listen_fd = -1;
@@ -219,7 +224,8 @@ static void on_listen_timer(void *arg)
 
 void sim_plc_client_gone(struct sim_plc *plc)
 {
-    if (plc->listen_fd >= 0) loop_fd_set(plc->listen_watch, LOOP_READ);
+    if (plc->listen_fd >= 0)
+        loop_fd_set(plc->listen_watch, LOOP_READ);
     tell(plc);
 }
 
@@ -245,7 +251,8 @@ static void on_connection(void *arg, unsigned events)
     socklen_t len = sizeof peer;
     int fd = accept4(plc->listen_fd, &peer.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC), on = 1;
     if (fd < 0) {
-        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) pause_accepting(plc);
+        if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+            pause_accepting(plc);
         return;
     }
     plc->listen_failed = false;
@@ -276,8 +283,10 @@ void sim_plc_fault(struct sim_plc *plc, const struct sim_fault *fault)
         reboot(plc, fault->ms); /* an event, not a condition: a fault about requests outlives it */
     } else {
         plc->fault = *fault;
-        if (!plc->rebooting) settle_listener(plc);
-        if (fault->kind == SIM_FAULT_REFUSED) sim_conn_reset(plc);
+        if (!plc->rebooting)
+            settle_listener(plc);
+        if (fault->kind == SIM_FAULT_REFUSED)
+            sim_conn_reset(plc);
     }
     sim_plc_changed(plc);
 }
@@ -300,7 +309,8 @@ static void plc_free(struct sim_plc *plc)
     sim_conn_fini(plc);
     loop_timer_free(&plc->motion_timer);
     loop_timer_free(&plc->listen_timer);
-    if (plc->reserve_fd >= 0) close(plc->reserve_fd);
+    if (plc->reserve_fd >= 0)
+        close(plc->reserve_fd);
     free(plc);
 }
 
@@ -322,7 +332,8 @@ static enum err_e plc_bind(struct sim_plc *plc, const struct sim_plc_conf *conf)
 static enum err_e plc_new(struct sim_server *server, const struct sim_plc_conf *conf, struct sim_plc **out)
 {
     struct sim_plc *plc = calloc(1, sizeof *plc);
-    if (plc == NULL) return ERR_MEMORY;
+    if (plc == NULL)
+        return ERR_MEMORY;
     plc->server = server;
     plc->reserve_fd = plc->listen_fd = -1;
     snprintf(plc->id, sizeof plc->id, "%s", conf->id);
@@ -331,8 +342,10 @@ static enum err_e plc_new(struct sim_server *server, const struct sim_plc_conf *
     plc->motion_timer = loop_timer_new(server->loop, on_motion, plc);
     plc->listen_timer = loop_timer_new(server->loop, on_listen_timer, plc);
     enum err_e err = sim_conn_init(plc);
-    if (plc->motion_timer == NULL || plc->listen_timer == NULL) err = ERR_MEMORY;
-    if (err == ERR_OK) err = plc_bind(plc, conf);
+    if (plc->motion_timer == NULL || plc->listen_timer == NULL)
+        err = ERR_MEMORY;
+    if (err == ERR_OK)
+        err = plc_bind(plc, conf);
     if (err != ERR_OK)
         plc_free(plc);
     else
@@ -350,11 +363,14 @@ static bool conf_valid(const struct sim_plc_conf *conf)
 
 static enum err_e grow(struct sim_server *server)
 {
-    if (server->count < server->capacity) return ERR_OK;
-    if (server->count == SIM_PLCS_MAX) return ERR_FULL;
+    if (server->count < server->capacity)
+        return ERR_OK;
+    if (server->count == SIM_PLCS_MAX)
+        return ERR_FULL;
     size_t capacity = server->capacity ? server->capacity * 2 : 16;
     struct sim_plc **plcs = realloc(server->plcs, capacity * sizeof(struct sim_plc *));
-    if (plcs == NULL) return ERR_MEMORY;
+    if (plcs == NULL)
+        return ERR_MEMORY;
     server->plcs = plcs;
     server->capacity = capacity;
     return ERR_OK;
@@ -362,7 +378,8 @@ static enum err_e grow(struct sim_server *server)
 
 static enum err_e can_add(struct sim_server *server, const struct sim_plc_conf *conf)
 {
-    if (!conf_valid(conf)) return ERR_CONFIG;
+    if (!conf_valid(conf))
+        return ERR_CONFIG;
     return sim_server_find(server, conf->id) != NULL ? ERR_EXISTS : grow(server);
 }
 
@@ -370,7 +387,8 @@ enum err_e sim_server_add(struct sim_server *server, const struct sim_plc_conf *
 {
     struct sim_plc *plc = NULL;
     enum err_e err = can_add(server, conf);
-    if (err == ERR_OK) err = plc_new(server, conf, &plc);
+    if (err == ERR_OK)
+        err = plc_new(server, conf, &plc);
     if (err == ERR_OK)
         server->plcs[server->count++] = plc;
     else if (err != ERR_SYSTEM)
@@ -383,14 +401,16 @@ enum err_e sim_server_add(struct sim_server *server, const struct sim_plc_conf *
 struct sim_server *sim_server_new(struct loop *loop, struct sim_log *log, const struct sim_server_conf *conf)
 {
     struct sim_server *server = calloc(1, sizeof *server);
-    if (server != NULL) *server = (struct sim_server){.loop = loop, .log = log, .conf = *conf};
+    if (server != NULL)
+        *server = (struct sim_server){.loop = loop, .log = log, .conf = *conf};
     return server;
 }
 
 void sim_server_free(struct sim_server **server)
 {
     struct sim_server *s = *server;
-    if (s == NULL) return;
+    if (s == NULL)
+        return;
     s->observer = NULL;
     for (size_t i = 0; i < s->count; i++)
         plc_free(s->plcs[i]);
@@ -413,7 +433,8 @@ struct sim_plc *sim_server_at(const struct sim_server *server, size_t index)
 struct sim_plc *sim_server_find(const struct sim_server *server, const char *id)
 {
     for (size_t i = 0; i < server->count; i++)
-        if (strcmp(server->plcs[i]->id, id) == 0) return server->plcs[i];
+        if (strcmp(server->plcs[i]->id, id) == 0)
+            return server->plcs[i];
     return NULL;
 }
 

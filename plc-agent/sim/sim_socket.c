@@ -28,9 +28,11 @@ static int new_socket(void)
 static bool is_left_behind(const struct sim_socket *sock)
 {
     struct stat st;
-    if (lstat(sock->address.sun_path, &st) != 0 || !S_ISSOCK(st.st_mode)) return false;
+    if (lstat(sock->address.sun_path, &st) != 0 || !S_ISSOCK(st.st_mode))
+        return false;
     int fd = new_socket();
-    if (fd < 0) return false;
+    if (fd < 0)
+        return false;
     bool dead = connect(fd, (const struct sockaddr *)&sock->address, sizeof sock->address) != 0 &&
                 errno == ECONNREFUSED;
     close(fd);
@@ -40,8 +42,10 @@ static bool is_left_behind(const struct sim_socket *sock)
 static enum err_e bind_name(struct sim_socket *sock)
 {
     const struct sockaddr *address = (const struct sockaddr *)&sock->address;
-    if (bind(sock->fd, address, sizeof sock->address) == 0) return ERR_OK;
-    if (errno != EADDRINUSE) return fail(sock, "bind");
+    if (bind(sock->fd, address, sizeof sock->address) == 0)
+        return ERR_OK;
+    if (errno != EADDRINUSE)
+        return fail(sock, "bind");
     if (!is_left_behind(sock)) {
         log_error("sim-control-taken", "path=%s reason=\"another process listens there, or it is no socket\"",
                   sock->address.sun_path);
@@ -63,21 +67,25 @@ enum err_e sim_socket_open(struct sim_socket *sock, const char *path)
     }
     memcpy(sock->address.sun_path, path, len + 1);
     sock->fd = new_socket();
-    if (sock->fd < 0) return fail(sock, "socket");
+    if (sock->fd < 0)
+        return fail(sock, "socket");
     enum err_e err = bind_name(sock);
     struct stat st;
     if (err == ERR_OK && stat(path, &st) == 0) {
         sock->device = st.st_dev;
         sock->inode = st.st_ino;
     }
-    if (err == ERR_OK && listen(sock->fd, BACKLOG) != 0) err = fail(sock, "listen");
-    if (err != ERR_OK) sim_socket_close(sock);
+    if (err == ERR_OK && listen(sock->fd, BACKLOG) != 0)
+        err = fail(sock, "listen");
+    if (err != ERR_OK)
+        sim_socket_close(sock);
     return err;
 }
 
 void sim_socket_close(struct sim_socket *sock)
 {
-    if (sock->fd < 0) return;
+    if (sock->fd < 0)
+        return;
     struct stat st;
     if (sock->inode != 0 && stat(sock->address.sun_path, &st) == 0 && st.st_dev == sock->device &&
         st.st_ino == sock->inode)

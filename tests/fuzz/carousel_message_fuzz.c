@@ -28,7 +28,8 @@ static void check_accepted(const struct carousel_message *message)
 static void check_refused(const struct carousel_problem *problem)
 {
     MUST(problem->code != CODE_NONE && problem->code < CODE_COUNT);
-    MUST(problem->text[0] != '\0' || problem->code == CODE_MACHINE_NOT_FOUND); /* which has a text of its own */
+    MUST(problem->text[0] != '\0' ||
+         problem->code == CODE_MACHINE_NOT_FOUND); /* which has a text of its own */
     MUST(memchr(problem->text, '\0', sizeof problem->text) != NULL);
     MUST(memchr(problem->machine.text, '\0', sizeof problem->machine.text) != NULL);
     MUST(memchr(problem->request_id, '\0', sizeof problem->request_id) != NULL);

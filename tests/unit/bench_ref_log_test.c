@@ -70,7 +70,8 @@ static int tear_down(void **state)
 static struct ref_place take(struct fixture *f, uint64_t *cursor, struct text text)
 {
     struct ref *ref = ref_log_follow(&f->log, cursor, text.bytes, text.len);
-    if (ref != NULL) return (struct ref_place){REF_KNOWN, ref, 0};
+    if (ref != NULL)
+        return (struct ref_place){REF_KNOWN, ref, 0};
     return ref_log_place(&f->log, cursor, text.bytes, text.len);
 }
 

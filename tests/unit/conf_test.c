@@ -446,7 +446,8 @@ static void refuses_quickly(char *text, size_t len, const char *needle)
     double start = cpu_seconds();
     assert_int_equal(load_bytes(text, len, &conf), ERR_CONFIG);
     double took = cpu_seconds() - start;
-    if (strstr(told, needle) == NULL) fail_msg("expected \"%s\", told: %.300s", needle, told);
+    if (strstr(told, needle) == NULL)
+        fail_msg("expected \"%s\", told: %.300s", needle, told);
     if (took > 10) /* CPU time, under sanitizers and valgrind; natively each takes under 0.3 s (README) */
         fail_msg("took %.1f s", took);
     free(text);
@@ -531,9 +532,11 @@ static void damaged_files_do_no_harm(void **state)
         size_t changes = 1 + (size_t)rand_r(&seed) % 4, len = sizeof good - 1;
         for (size_t i = 0; i < changes; i++)
             text[(size_t)rand_r(&seed) % len] = marks[(size_t)rand_r(&seed) % (sizeof marks - 1)];
-        if (round % 8 == 0) len = (size_t)rand_r(&seed) % len;
+        if (round % 8 == 0)
+            len = (size_t)rand_r(&seed) % len;
         struct conf *conf;
-        if (load_bytes(text, len, &conf) == ERR_OK) conf_free(&conf);
+        if (load_bytes(text, len, &conf) == ERR_OK)
+            conf_free(&conf);
     }
 }
 
@@ -571,7 +574,8 @@ static void the_reference_lists_every_key(void **state)
         "| `WEBSOCKET_PING_TIMEOUT` | `ping_timeout_ms` | seconds |",
     };
     for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
-        if (strstr(page, expected[i]) == NULL) fail_msg("the page lacks: %s", expected[i]);
+        if (strstr(page, expected[i]) == NULL)
+            fail_msg("the page lacks: %s", expected[i]);
 }
 
 int main(void)

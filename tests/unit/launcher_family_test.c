@@ -149,11 +149,13 @@ static void the_brokers_death_restarts_nobody_else(void **state)
 static bool is_gone(pid_t pid)
 {
     char path[64], text[512] = "";
-    if (kill(pid, 0) != 0) return true;
+    if (kill(pid, 0) != 0)
+        return true;
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     int fd = open(path, O_RDONLY);
     ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
-    if (fd >= 0) close(fd);
+    if (fd >= 0)
+        close(fd);
     return n <= 0 || strstr(text, ") Z ") != NULL; /* a zombie: whoever inherits it has not looked yet */
 }
 

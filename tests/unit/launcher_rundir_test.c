@@ -152,7 +152,8 @@ static void be_launcher(int let_go, int say)
     while (read(ready_fd, text, 6) < 0 && errno == EAGAIN)
         continue;
     make_file("run/shm/worker.0");
-    if (write(say, text, 1) != 1) _exit(1);
+    if (write(say, text, 1) != 1)
+        _exit(1);
     for (;;)
         pause();
 }

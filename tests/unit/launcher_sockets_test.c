@@ -115,7 +115,8 @@ static int connected(uint16_t port)
 static bool answered(int fd, pid_t *pid)
 {
     char text[32] = "";
-    if (recv(fd, text, sizeof text - 1, MSG_DONTWAIT) <= 0) return false;
+    if (recv(fd, text, sizeof text - 1, MSG_DONTWAIT) <= 0)
+        return false;
     *pid = (pid_t)atoi(text);
     return true;
 }

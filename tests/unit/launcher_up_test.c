@@ -49,7 +49,8 @@ static const char *content(const char *name)
     static char text[32 * 1024];
     int fd = open(below(name), O_RDONLY);
     ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
-    if (fd >= 0) close(fd);
+    if (fd >= 0)
+        close(fd);
     text[n > 0 ? n : 0] = '\0';
     return text;
 }
@@ -134,7 +135,8 @@ static void pause_briefly(void)
     do {                                                                                                     \
         uint64_t until_end = clock_mono_ns(clock_system()) + DEADLINE_NS;                                    \
         while (!(cond)) {                                                                                    \
-            if (clock_mono_ns(clock_system()) > until_end) fail_msg("waited in vain for %s", #cond);         \
+            if (clock_mono_ns(clock_system()) > until_end)                                                   \
+                fail_msg("waited in vain for %s", #cond);                                                    \
             pause_briefly();                                                                                 \
         }                                                                                                    \
     } while (0)
@@ -158,7 +160,8 @@ static bool says(const char *file, const char *text)
 
 static void expect(const char *file, const char *text)
 {
-    if (!says(file, text)) fail_msg("%s does not say \"%s\":\n%s", file, text, content(file));
+    if (!says(file, text))
+        fail_msg("%s does not say \"%s\":\n%s", file, text, content(file));
 }
 
 static size_t lines_with(const char *file, const char *word)

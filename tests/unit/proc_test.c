@@ -24,7 +24,8 @@ static int in_child(int (*body)(void *), void *arg)
 {
     pid_t pid = fork();
     assert_true(pid >= 0);
-    if (pid == 0) _exit(body(arg));
+    if (pid == 0)
+        _exit(body(arg));
     int status;
     assert_int_equal(waitpid(pid, &status, 0), pid);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
@@ -50,11 +51,15 @@ static int boot_body(void *arg)
     close(STDIN_FILENO);
     sigfillset(&mask);
     sigprocmask(SIG_BLOCK, &mask, NULL);
-    if (!proc_boot()) return 1;
+    if (!proc_boot())
+        return 1;
     raise(SIGPIPE); /* ends a process that did not boot */
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur != limit.rlim_max) return 2;
-    if (umask(0) != 0027) return 3;
-    if (sigprocmask(SIG_BLOCK, NULL, &mask) != 0 || sigismember(&mask, SIGTERM)) return 4;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur != limit.rlim_max)
+        return 2;
+    if (umask(0) != 0027)
+        return 3;
+    if (sigprocmask(SIG_BLOCK, NULL, &mask) != 0 || sigismember(&mask, SIGTERM))
+        return 4;
     return fcntl(STDIN_FILENO, F_GETFD) >= 0 ? 0 : 5;
 }
 
@@ -102,7 +107,8 @@ static void a_child_ends_with_its_launcher(void **state)
     if (launcher == 0) {
         if (fork() == 0) {
             bool fine = proc_boot();
-            if (!fine || write(pipe_fds[1], "b", 1) != 1) _exit(1);
+            if (!fine || write(pipe_fds[1], "b", 1) != 1)
+                _exit(1);
         }
         for (;;)
             pause();
@@ -162,10 +168,12 @@ static int listen_body(void *arg)
     for (int i = 0; i < 3; i++)
         dup2(moved[i], 3 + i);
     setenv("LISTEN_FDS", promise->fds, 1);
-    if (promise->names != NULL) setenv("LISTEN_FDNAMES", promise->names, 1);
+    if (promise->names != NULL)
+        setenv("LISTEN_FDNAMES", promise->names, 1);
     char pid[24];
     snprintf(pid, sizeof pid, "%d", (int)getpid());
-    if (promise->pid != NULL) setenv("LISTEN_PID", strcmp(promise->pid, "own") == 0 ? pid : promise->pid, 1);
+    if (promise->pid != NULL)
+        setenv("LISTEN_PID", strcmp(promise->pid, "own") == 0 ? pid : promise->pid, 1);
     struct proc_listen_fd fds[PROC_LISTEN_MAX];
     size_t count = proc_listen_fds(fds);
     if (getenv("LISTEN_FDS") != NULL || getenv("LISTEN_PID") != NULL || getenv("LISTEN_FDNAMES") != NULL)
@@ -173,11 +181,13 @@ static int listen_body(void *arg)
     for (size_t i = 0; i < count; i++)
         if ((fcntl(fds[i].fd, F_GETFL) & O_NONBLOCK) == 0 || (fcntl(fds[i].fd, F_GETFD) & FD_CLOEXEC) == 0)
             return 91;
-    if (count == 2 && (fds[0].fd != 3 || fds[1].fd != 5)) return 92;
+    if (count == 2 && (fds[0].fd != 3 || fds[1].fd != 5))
+        return 92;
     if (count == 2 && promise->names != NULL &&
         (strcmp(fds[0].name, "a") != 0 || strcmp(fds[1].name, "c") != 0))
         return 93;
-    if (count == 2 && promise->names == NULL && strcmp(fds[1].name, "unknown") != 0) return 94;
+    if (count == 2 && promise->names == NULL && strcmp(fds[1].name, "unknown") != 0)
+        return 94;
     return (int)count;
 }
 

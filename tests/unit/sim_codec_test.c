@@ -20,7 +20,8 @@ static const char *decode(struct sim_decoder *decoder, const uint8_t *bytes, siz
     *at = '\0';
     for (size_t i = 0; i < count; i++) {
         at += snprintf(at, 8, "%s%02x", i > 0 ? " " : "", requests[i].command);
-        if (requests[i].has_argument) at += snprintf(at, 8, ":%02x", requests[i].argument);
+        if (requests[i].has_argument)
+            at += snprintf(at, 8, ":%02x", requests[i].argument);
     }
     return text;
 }

@@ -264,7 +264,8 @@ static void anything_in_any_order(void **state)
         turn(p);
     }
     for (size_t i = 0; i < ARRAY_LEN(clients); i++)
-        if (clients[i] >= 0) close(clients[i]);
+        if (clients[i] >= 0)
+            close(clients[i]);
     expect_ok(p, "clear m1");
     expect_ok(p, "release m1");
     expect_ok(p, "set m1 alarm off");

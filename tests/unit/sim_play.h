@@ -99,7 +99,8 @@ static inline const char *tell(struct play *play, const char *line)
 {
     struct sim_command command;
     char problem[SIM_PROBLEM_MAX];
-    if (sim_command_parse(line, strlen(line), &command, problem) != ERR_OK) fail_msg("%s: %s", line, problem);
+    if (sim_command_parse(line, strlen(line), &command, problem) != ERR_OK)
+        fail_msg("%s: %s", line, problem);
     struct out out = out_init(play->answer, sizeof play->answer - 1);
     sim_answer(play->server, &command, &out);
     assert_false(out.overflow);
@@ -112,12 +113,14 @@ static inline void expect_word(struct play *play, const char *line, const char *
     char haystack[sizeof play->answer + 2], needle[80];
     snprintf(haystack, sizeof haystack, "%s ", tell(play, line));
     snprintf(needle, sizeof needle, " %s ", word);
-    if (strstr(haystack, needle) == NULL) fail_msg("%s: no \"%s\" in \"%s\"", line, word, haystack);
+    if (strstr(haystack, needle) == NULL)
+        fail_msg("%s: no \"%s\" in \"%s\"", line, word, haystack);
 }
 
 static inline void expect_ok(struct play *play, const char *line)
 {
-    if (strncmp(tell(play, line), "ok", 2) != 0) fail_msg("%s: %s", line, play->answer);
+    if (strncmp(tell(play, line), "ok", 2) != 0)
+        fail_msg("%s: %s", line, play->answer);
 }
 
 /* --- clients ------------------------------------------------------------------------------------------------------- */
@@ -129,7 +132,8 @@ static inline int try_connect_with(struct play *play, const char *id, int receiv
                                   .sin_port = htons(sim_server_find(play->server, id)->port)};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (receive_buffer > 0) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+    if (receive_buffer > 0)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
     if (connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
         close(fd);
         return -1;
@@ -175,7 +179,8 @@ static inline ssize_t get(struct play *play, int fd, uint8_t *bytes, size_t len)
     while (clock_mono_ns(clock_system()) < deadline) {
         turn(play);
         ssize_t n = recv(fd, bytes, len, MSG_DONTWAIT);
-        if (n >= 0 || errno != EAGAIN) return n;
+        if (n >= 0 || errno != EAGAIN)
+            return n;
     }
     fail_msg("nothing came");
     return -1;
@@ -204,7 +209,8 @@ static inline void expect_end(struct play *play, int fd, int error)
     uint8_t byte;
     ssize_t n = get(play, fd, &byte, 1);
     assert_int_equal(n, error == 0 ? 0 : -1);
-    if (error != 0) assert_int_equal(errno, error);
+    if (error != 0)
+        assert_int_equal(errno, error);
     close(fd);
 }
 

@@ -177,12 +177,10 @@ void bell_close(struct bell **bell)
         return;
     MUST_MAGIC(dead, MAGIC);
     *bell = NULL;
-    LIST_FOREACH(node, &dead->waiting)
-    {
+    LIST_FOREACH (node, &dead->waiting) {
         connection_free(dead, LIST_ENTRY(node, struct bell_connection, node));
     }
-    LIST_FOREACH(node, &dead->workers)
-    {
+    LIST_FOREACH (node, &dead->workers) {
         connection_free(dead, LIST_ENTRY(node, struct bell_connection, node));
     }
     socket_unlink(dead);
@@ -288,8 +286,7 @@ static bool welcome_send(const struct bell *bell, const struct bell_connection *
 
 static struct bell_connection *worker_find(const struct bell *bell, uint32_t slot)
 {
-    LIST_FOREACH(node, &bell->workers)
-    {
+    LIST_FOREACH (node, &bell->workers) {
         struct bell_connection *worker = LIST_ENTRY(node, struct bell_connection, node);
         if (worker->slot == slot)
             return worker;
@@ -382,8 +379,7 @@ void bell_service(struct bell *bell)
 bool bell_ring(struct bell *bell)
 {
     bool asleep = false;
-    LIST_FOREACH(node, &bell->workers)
-    {
+    LIST_FOREACH (node, &bell->workers) {
         const struct bell_connection *worker = LIST_ENTRY(node, struct bell_connection, node);
         asleep |= atomic_load_explicit(&segment_view_page(worker->view)->sleeping, memory_order_seq_cst) != 0;
     }
