@@ -12,6 +12,8 @@
 #define UP_MS       10000
 #define LIVE_MS     60000
 #define STOP_MS     5000
+#define DRAIN_MS    60
+#define DRAIN_LOOKS 3
 #define SEND_BUFFER (128 * 1024)
 
 static void *share(size_t size)
@@ -22,7 +24,8 @@ static void *share(size_t size)
 
 static void unshare(void *memory, size_t size)
 {
-    if (memory != NULL) munmap(memory, size);
+    if (memory != NULL)
+        munmap(memory, size);
 }
 
 /* --- the source ------------------------------------------------------------------------------------------------------- */
@@ -51,7 +54,8 @@ enum err_e fan_source_init(struct fan_source *source, const struct rig *rig)
 {
     *source = (struct fan_source){.shared = share(sizeof *source->shared),
                                   .table = source_table_new(rig->config.machines)};
-    if (source->shared == NULL || source->table == NULL) return ERR_MEMORY;
+    if (source->shared == NULL || source->table == NULL)
+        return ERR_MEMORY;
     source->options = (struct source_options){.endpoint = rig->endpoint,
                                               .machines = rig->config.machines,
                                               .payload = rig->config.payload,
@@ -68,7 +72,8 @@ enum err_e fan_source_start(struct fan_source *source, const struct fleet *fleet
 
 void fan_source_set(struct fan_source *source, enum source_command_e command)
 {
-    if (source->shared != NULL) atomic_store(&source->shared->command, command);
+    if (source->shared != NULL)
+        atomic_store(&source->shared->command, command);
 }
 
 bool fan_source_stop(struct fan_source *source)
@@ -99,7 +104,8 @@ static enum err_e start_clients(struct fan_bare *bare, const struct bench *bench
     options.first_address = 100;
     options.table = bare->table;
     enum err_e err = fleet_start(&bare->fleet, &options);
-    if (err != ERR_OK) return err;
+    if (err != ERR_OK)
+        return err;
     bare->shared->gen = bare->fleet.shared[0];
     err = child_fork("bench-bare", bench_rig(bench).worker_core, bare_body, bare, &bare->child);
     return err == ERR_OK ? fleet_wait_live(&bare->fleet, LIVE_MS) : err;
@@ -112,7 +118,8 @@ enum err_e fan_bare_start(struct fan_bare *bare, const struct bench *bench, uint
     *bare = (struct fan_bare){.shared = share(sizeof *bare->shared), .table = source_table_new(machines)};
     int fd = rig_listen(&port);
     if (bare->shared == NULL || bare->table == NULL || fd < 0) {
-        if (fd >= 0) close(fd);
+        if (fd >= 0)
+            close(fd);
         return ERR_SYSTEM;
     }
     bare->options = (struct bare_options){.listen_fd = fd,
@@ -128,7 +135,8 @@ enum err_e fan_bare_start(struct fan_bare *bare, const struct bench *bench, uint
 
 void fan_bare_set(struct fan_bare *bare, enum bare_command_e command)
 {
-    if (bare->shared != NULL) atomic_store(&bare->shared->command, command);
+    if (bare->shared != NULL)
+        atomic_store(&bare->shared->command, command);
 }
 
 bool fan_bare_stop(struct fan_bare *bare)
@@ -145,9 +153,10 @@ bool fan_bare_stop(struct fan_bare *bare)
 void fan_drain(const struct fleet *fleet)
 {
     uint64_t before;
-    unsigned tries = 0;
-    do {
-        before = fleet_counts(fleet).deliveries;
-        bench_sleep_ms(100);
-    } while (fleet_counts(fleet).deliveries != before && ++tries < 100);
+    unsigned quiet = 0;
+    for (unsigned tries = 0; quiet < DRAIN_LOOKS && tries < 200; tries++) {
+        before = fleet_counts(fleet).bytes;
+        bench_sleep_ms(DRAIN_MS);
+        quiet = fleet_counts(fleet).bytes == before ? quiet + 1 : 0;
+    }
 }

@@ -33,5 +33,5 @@ enum err_e fan_bare_start(struct fan_bare *bare, const struct bench *bench, uint
 void fan_bare_set(struct fan_bare *bare, enum bare_command_e command);
 bool fan_bare_stop(struct fan_bare *bare);
 
-/* Waits until deliveries stop growing: nothing is on its way any more. */
+/* Waits until the clients receive nothing any more: neither deliveries nor what a lagging client gets instead. */
 void fan_drain(const struct fleet *fleet);

@@ -23,16 +23,26 @@ struct churn {
     uint64_t failed;
 };
 
-static struct churn churn(const struct bench *bench, struct fleet *fleet, pid_t pid)
+/* Of all workers, or of the bare sender. */
+static uint64_t server_cpu_ns(const struct rig *rig, const struct fan_bare *bare)
+{
+    uint64_t ns = bare != NULL ? procfs_cpu_ns(bare->child.pid) : 0;
+    for (uint32_t i = 0; rig != NULL && i < rig->config.workers; i++)
+        ns += procfs_cpu_ns(rig->workers[i].pid);
+    return ns;
+}
+
+static struct churn churn(const struct bench *bench, struct fleet *fleet, const struct rig *rig,
+                          const struct fan_bare *bare)
 {
     fleet_command(fleet, GEN_CHURN);
     bench_sleep_ms(SETTLE_MS);
     struct fleet_counts before = fleet_counts(fleet);
-    uint64_t cpu = procfs_cpu_ns(pid), begun = clock_mono_ns(clock_system());
+    uint64_t cpu = server_cpu_ns(rig, bare), begun = clock_mono_ns(clock_system());
     bench_sleep_ms(bench_or(bench->options.duration_ms, bench, 3000, 500));
     struct fleet_counts after = fleet_counts(fleet);
     double seconds = (double)(clock_mono_ns(clock_system()) - begun) / 1e9;
-    double cpu_seconds = (double)(procfs_cpu_ns(pid) - cpu) / 1e9,
+    double cpu_seconds = (double)(server_cpu_ns(rig, bare) - cpu) / 1e9,
            lives = (double)(after.lives - before.lives);
     fleet_command(fleet, GEN_HOLD);
     bench_sleep_ms(SETTLE_MS);
@@ -46,8 +56,8 @@ static void churn_pairs(struct bench *bench, struct rig *rig, struct fleet *flee
     uint32_t pairs = bench_or(bench->options.pairs, bench, 5, 1);
     uint64_t failed = 0;
     for (uint32_t i = 0; i < pairs; i++) {
-        struct churn system = churn(bench, fleet, rig->workers[0].pid);
-        struct churn yardstick = churn(bench, &bare->fleet, bare->child.pid);
+        struct churn system = churn(bench, fleet, rig, NULL);
+        struct churn yardstick = churn(bench, &bare->fleet, NULL, bare);
         rate[i] = system.per_second;
         cpu[i] = system.per_cpu_second;
         bare_rate[i] = yardstick.per_second;
@@ -57,7 +67,7 @@ static void churn_pairs(struct bench *bench, struct rig *rig, struct fleet *flee
     }
     struct report *report = &bench->report;
     char name[64];
-    snprintf(name, sizeof name, "churn; %u at a time", AT_A_TIME);
+    snprintf(name, sizeof name, "churn; %u at a time; %u workers", AT_A_TIME, rig->config.workers);
     report_value(report, name, "handshakes/s", bench_median(rate, pairs), "1/s");
     report_value(report, name, "handshakes per worker CPU-second", bench_median(cpu, pairs), "1/s");
     report_value(report, name, "bare: handshakes/s", bench_median(bare_rate, pairs), "1/s");
@@ -77,10 +87,13 @@ static void run_churn(struct bench *bench, struct rig *rig)
     options.per_address = 4; /* many source addresses: ports of one would run out */
     options.dialogue = GEN_WELCOME;
     enum err_e err = fleet_start(&fleet, &options);
-    if (err == ERR_OK) err = fleet_wait_live(&fleet, LIVE_MS);
-    if (err == ERR_OK) err = fan_bare_start(&bare, bench, 1, AT_A_TIME);
+    if (err == ERR_OK)
+        err = fleet_wait_live(&fleet, LIVE_MS);
+    if (err == ERR_OK)
+        err = fan_bare_start(&bare, bench, 1, AT_A_TIME);
     report_check(&bench->report, err == ERR_OK, "churn: clients did not connect");
-    if (err == ERR_OK) churn_pairs(bench, rig, &fleet, &bare);
+    if (err == ERR_OK)
+        churn_pairs(bench, rig, &fleet, &bare);
     report_check(&bench->report, fleet_stop(&fleet) && fan_bare_stop(&bare),
                  "churn: a process did not end cleanly");
 }
@@ -93,7 +106,8 @@ static uint64_t storm(struct fleet *fleet)
     fleet_command(fleet, GEN_STORM);
     for (unsigned tries = 0; tries < 60000; tries++) {
         uint64_t ns = atomic_load(&fleet->shared[0]->storm_ns);
-        if (ns != 0) return ns;
+        if (ns != 0)
+            return ns;
         bench_sleep_ms(1);
     }
     return 0;
@@ -111,15 +125,17 @@ static void run_storm(struct bench *bench, struct rig *rig)
     options.clients = clients;
     options.per_address = 100; /* the gate bounds half-open connections of one address */
     char name[64];
-    snprintf(name, sizeof name, "storm; %u clients", clients);
+    snprintf(name, sizeof name, "storm; %u clients; %u workers", clients, rig->config.workers);
     enum err_e err = fleet_start(&fleet, &options);
-    if (err == ERR_OK) err = fleet_wait_live(&fleet, LIVE_MS);
+    if (err == ERR_OK)
+        err = fleet_wait_live(&fleet, LIVE_MS);
     report_check(&bench->report, err == ERR_OK, "%s: clients did not connect", name);
     fleet_hist(&fleet, FLEET_HANDSHAKE, &before);
     for (; err == ERR_OK && done < times; done++) {
         uint64_t ns = storm(&fleet);
         report_check(&bench->report, ns != 0, "%s: not all came back", name);
-        if (ns == 0) break;
+        if (ns == 0)
+            break;
         seconds[done] = (double)ns / 1e9;
         bench_sleep_ms(SETTLE_MS);
     }
@@ -141,9 +157,13 @@ void scenario_handshake(struct bench *bench)
 {
     static struct rig rig;
     struct rig_config config = bench_rig(bench);
+    config.workers = bench_or(bench->options.workers, bench, 1, 1);
+    if (config.workers > 1)
+        config.worker_core = -1;
     enum err_e err = rig_start(&config, &rig);
     report_check(&bench->report, err == ERR_OK, "the system did not start");
-    if (err != ERR_OK) return;
+    if (err != ERR_OK)
+        return;
     run_churn(bench, &rig);
     run_storm(bench, &rig);
     report_check(&bench->report, rig_healthy(&rig), "a process of the system ended");

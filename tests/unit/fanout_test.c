@@ -415,7 +415,7 @@ static void a_slow_state_client_gets_the_newest_states_and_no_backlog(void **sta
     struct stage *stage = *state;
     for (unsigned i = 0; i < 10; i++) /* own log */
         subscribe(stage, arrive(stage, i, i == 0 ? 40 : SIZE_MAX / 2), TOPIC_STATE, NULL);
-    for (unsigned n = 2; n < 3000; n++) {
+    for (unsigned n = 2; n < 8000; n++) {
         publish_state(stage, n % MACHINES, 1, n, 200);
         pump(stage);
     }
