@@ -9,6 +9,7 @@ DEPS entry is no way around. layers_selftest.py plants one breach of each kind a
 import re
 import sys
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 # --- the table -----------------------------------------------------------------------------------------------------
@@ -112,6 +113,13 @@ class Source:
     folder: str
     lines: list
     includes: list = field(default_factory=list)  # (line number, text, is_system)
+
+    @cached_property
+    def code(self):
+        """(line number, line) of what is left without comments and blank lines."""
+        text = re.sub(r"/\*.*?\*/", lambda m: "\n" * m.group().count("\n"), "\n".join(self.lines), flags=re.S)
+        text = re.sub(r"//[^\n]*", "", text)
+        return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
 
 @dataclass
@@ -250,23 +258,15 @@ class Audit:
                 self.breach(source.name, line, f"<{header}> is a third party that no layer names")
 
     def calls_stay_home(self, source):
-        for number, line in self.code(source):
+        for number, line in source.code:
             for call, homes in CALLS.items():
                 if call.search(line) and not any(source.folder.startswith(home) for home in homes):
                     self.breach(source.name, number, f"{call.search(line).group()}…) belongs to {', '.join(homes)} alone")
 
     def no_demo_names(self, source):
-        for number, line in self.code(source):
+        for number, line in source.code:
             if DEMO_ID.search(line):
                 self.breach(source.name, number, f"a machine of the demo stands in C: {DEMO_ID.search(line).group()}")
-
-    @staticmethod
-    def code(source):
-        """Lines with comments taken out."""
-        text = "\n".join(source.lines)
-        text = re.sub(r"/\*.*?\*/", lambda m: re.sub(r"[^\n]", " ", m.group()), text, flags=re.S)
-        for number, line in enumerate(text.split("\n"), 1):
-            yield number, re.sub(r"//.*", "", line)
 
     # --- hops
 

@@ -60,9 +60,11 @@ static uint64_t load(const _Atomic uint64_t *word)
 static unsigned char *map_log(void)
 {
     int fd = memfd_create("bench-bare", MFD_CLOEXEC);
-    if (fd < 0 || ftruncate(fd, LOG_BYTES) != 0) return NULL;
+    if (fd < 0 || ftruncate(fd, LOG_BYTES) != 0)
+        return NULL;
     unsigned char *at = mmap(NULL, 2 * (size_t)LOG_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (at == MAP_FAILED) return NULL;
+    if (at == MAP_FAILED)
+        return NULL;
     for (unsigned i = 0; i < 2; i++)
         if (mmap(at + i * (size_t)LOG_BYTES, LOG_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
                  0) == MAP_FAILED)
@@ -80,7 +82,8 @@ static void drop(struct bare *bare, struct bare_conn *conn)
     bare->choked -= conn->choked;
     conn->next_free = bare->first_free;
     bare->first_free = (uint32_t)(conn - bare->conns);
-    if (conn->greeted) atomic_fetch_sub(&bare->shared->connections, 1);
+    if (conn->greeted)
+        atomic_fetch_sub(&bare->shared->connections, 1);
 }
 
 static struct bare_conn *free_conn(struct bare *bare)
@@ -123,14 +126,16 @@ static void take_input(struct bare *bare, struct bare_conn *conn)
         "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     char request[4096];
     ssize_t n = recv(conn->fd, request, sizeof request, 0);
-    if (n < 0 && errno == EAGAIN) return;
+    if (n < 0 && errno == EAGAIN)
+        return;
     bool fresh = !conn->greeted;
     if (n <= 0 ||
         (fresh && send(conn->fd, answer, sizeof answer - 1, MSG_NOSIGNAL) != (ssize_t)sizeof answer - 1)) {
         drop(bare, conn);
         return;
     }
-    if (!fresh) return;
+    if (!fresh)
+        return;
     conn->greeted = true;
     conn->cursor = bare->head;
     atomic_fetch_add(&bare->shared->connections, 1);
@@ -140,7 +145,8 @@ static void take_input(struct bare *bare, struct bare_conn *conn)
 
 static void choke(struct bare *bare, struct bare_conn *conn, bool choked)
 {
-    if (conn->choked == choked) return;
+    if (conn->choked == choked)
+        return;
     conn->choked = choked;
     bare->choked += choked ? 1 : -1u;
     watch(bare, conn, EPOLL_CTL_MOD, EPOLLIN | EPOLLRDHUP | (choked ? (uint32_t)EPOLLOUT : 0u));
@@ -173,7 +179,8 @@ static void round_over_all(struct bare *bare)
 {
     for (uint32_t i = 0; i < bare->used; i++) {
         struct bare_conn *conn = &bare->conns[i];
-        if (conn->fd >= 0 && conn->greeted && !conn->choked) push(bare, conn);
+        if (conn->fd >= 0 && conn->greeted && !conn->choked)
+            push(bare, conn);
     }
 }
 
@@ -212,7 +219,9 @@ static bool window_open(struct bare *bare, uint64_t batch)
     } else if (now > bare->progress_ns + STALL_NS) {
         begin_run(bare);
     }
-    uint64_t under_way = load(&bare->shared->frames) - bare->begun_frames - (got - bare->begun_received);
+    uint64_t gone = load(&bare->shared->frames) - bare->begun_frames, arrived = got - bare->begun_received;
+    uint64_t under_way =
+        gone > arrived ? gone - arrived : 0; /* what an earlier run still owed may arrive in this one */
     return under_way + batch <= load(&bare->shared->window);
 }
 
@@ -220,13 +229,16 @@ static bool window_open(struct bare *bare, uint64_t batch)
 static uint64_t publish_due(struct bare *bare)
 {
     uint64_t batch = load(&bare->shared->batch), rate = load(&bare->shared->rate);
-    if (bare->choked > 0) return 1000000;
+    if (bare->choked > 0)
+        return 1000000;
     if (rate == 0) {
-        if (!window_open(bare, batch)) return 200000;
+        if (!window_open(bare, batch))
+            return 200000;
     } else {
         uint64_t frames = load(&bare->shared->frames) - bare->begun_frames + batch;
         uint64_t due = bare->begun_ns + (uint64_t)((double)frames * 1e9 / (double)rate), now = gen_now_ns();
-        if (due > now) return due - now;
+        if (due > now)
+            return due - now;
     }
     publish(bare, batch);
     round_over_all(bare);
@@ -242,8 +254,10 @@ static void take_event(struct bare *bare, const struct epoll_event *event)
         return;
     }
     struct bare_conn *conn = &bare->conns[event->data.u32];
-    if (conn->fd >= 0 && (event->events & EPOLLOUT) != 0) push(bare, conn);
-    if (conn->fd >= 0 && (event->events & ~(uint32_t)EPOLLOUT) != 0) take_input(bare, conn);
+    if (conn->fd >= 0 && (event->events & EPOLLOUT) != 0)
+        push(bare, conn);
+    if (conn->fd >= 0 && (event->events & ~(uint32_t)EPOLLOUT) != 0)
+        take_input(bare, conn);
 }
 
 static void wait_ns(const struct bare *bare, uint64_t ns, struct epoll_event *events, int *count)
@@ -256,7 +270,8 @@ static bool obey(struct bare *bare)
 {
     uint32_t command = atomic_load_explicit(&bare->shared->command, memory_order_acquire);
     bool run = command == BARE_RUN;
-    if (run && !bare->running) begin_run(bare);
+    if (run && !bare->running)
+        begin_run(bare);
     bare->running = run;
     return command != BARE_STOP;
 }
@@ -291,12 +306,16 @@ int bare_run(const struct bare_options *options, struct bare_shared *shared)
 {
     struct bare bare;
     enum err_e err = bare_init(&bare, options, shared);
-    if (err == ERR_OK) loop(&bare);
+    if (err == ERR_OK)
+        loop(&bare);
     bare_frames_fini(&bare.frames);
     for (uint32_t i = 0; bare.conns != NULL && i < bare.used; i++)
-        if (bare.conns[i].fd >= 0) close(bare.conns[i].fd);
-    if (bare.log != NULL) munmap(bare.log, 2 * (size_t)LOG_BYTES);
+        if (bare.conns[i].fd >= 0)
+            close(bare.conns[i].fd);
+    if (bare.log != NULL)
+        munmap(bare.log, 2 * (size_t)LOG_BYTES);
     free(bare.conns);
-    if (bare.epoll_fd >= 0) close(bare.epoll_fd);
+    if (bare.epoll_fd >= 0)
+        close(bare.epoll_fd);
     return err == ERR_OK ? 0 : 1;
 }

@@ -53,7 +53,8 @@ enum err_e bare_frames_init(struct bare_frames *frames, uint32_t machines, const
 {
     *frames = (struct bare_frames){.machines = machines};
     frames->templates = calloc(machines, sizeof *frames->templates);
-    if (frames->templates == NULL) return ERR_MEMORY;
+    if (frames->templates == NULL)
+        return ERR_MEMORY;
     for (uint32_t i = 0; i < machines; i++)
         make_template(&frames->templates[i], i, payload);
     return ERR_OK;

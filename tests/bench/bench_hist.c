@@ -3,7 +3,8 @@
 
 uint64_t hist_upper_edge(unsigned index)
 {
-    if (index < HIST_SUBS) return index;
+    if (index < HIST_SUBS)
+        return index;
     unsigned shift = index / HIST_SUBS - 1;
     uint64_t lead = HIST_SUBS + index % HIST_SUBS;
     return ((lead + 1) << shift) - 1;
@@ -11,16 +12,20 @@ uint64_t hist_upper_edge(unsigned index)
 
 uint64_t hist_quantile(const struct hist *hist, double q)
 {
-    if (hist->count == 0) return 0;
+    if (hist->count == 0)
+        return 0;
     uint64_t wanted = (uint64_t)(q * (double)hist->count + 0.5);
-    if (wanted == 0) wanted = 1;
+    if (wanted == 0)
+        wanted = 1;
     uint64_t seen = 0;
     unsigned last = 0;
     for (unsigned i = 0; i < HIST_BUCKETS; i++) {
-        if (hist->buckets[i] == 0) continue;
+        if (hist->buckets[i] == 0)
+            continue;
         last = i;
         seen += hist->buckets[i];
-        if (seen >= wanted) break;
+        if (seen >= wanted)
+            break;
     }
     return hist_upper_edge(last);
 }

@@ -22,9 +22,11 @@ struct hist {
 
 static inline unsigned hist_index(uint64_t value)
 {
-    if (value < HIST_SUBS) return (unsigned)value;
+    if (value < HIST_SUBS)
+        return (unsigned)value;
     unsigned exponent = 63u - (unsigned)__builtin_clzll(value);
-    if (exponent >= HIST_EXP_MAX) return HIST_BUCKETS - 1;
+    if (exponent >= HIST_EXP_MAX)
+        return HIST_BUCKETS - 1;
     unsigned shift = exponent - HIST_SUB_BITS;
     return (shift + 1) * HIST_SUBS + (unsigned)((value >> shift) & (HIST_SUBS - 1));
 }

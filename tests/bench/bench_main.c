@@ -164,7 +164,8 @@ static int parse(int argc, char **argv, struct bench_options *options)
             puts("noria-bench " NORIA_VERSION);
             return 0;
         }
-        if (!set_option(options, option, optarg)) return PROC_EXIT_USAGE;
+        if (!set_option(options, option, optarg))
+            return PROC_EXIT_USAGE;
     }
     if (optind >= argc - 1)
         return -1;
@@ -175,7 +176,8 @@ static int parse(int argc, char **argv, struct bench_options *options)
 static bool default_bin_dir(char *dir, size_t cap)
 {
     ssize_t n = readlink("/proc/self/exe", dir, cap - 1);
-    if (n <= 0) return false;
+    if (n <= 0)
+        return false;
     dir[n] = '\0';
     *strrchr(dir, '/') = '\0';
     return true;
@@ -222,7 +224,8 @@ int main(int argc, char **argv)
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     log_init("bench", LOG_INFO);
     bench.options.pin = sysconf(_SC_NPROCESSORS_ONLN) >= 2;
-    if (!default_bin_dir(bench.options.bin_dir, sizeof bench.options.bin_dir)) return PROC_EXIT_FAILURE;
+    if (!default_bin_dir(bench.options.bin_dir, sizeof bench.options.bin_dir))
+        return PROC_EXIT_FAILURE;
     int code = parse(argc, argv, &bench.options);
     if (code >= 0)
         return code;

@@ -43,7 +43,8 @@ static int by_value(const void *a, const void *b)
 
 double bench_median(double *values, uint32_t count)
 {
-    if (count == 0) return 0;
+    if (count == 0)
+        return 0;
     qsort(values, count, sizeof *values, by_value);
     return count % 2 == 1 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }

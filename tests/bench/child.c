@@ -22,7 +22,8 @@
 
 static void pin(int core)
 {
-    if (core < 0) return;
+    if (core < 0)
+        return;
     cpu_set_t set;
     CPU_ZERO(&set);
     CPU_SET((unsigned)core, &set);
@@ -51,7 +52,8 @@ static void arrange_descriptors(const struct child_program *program, int ready_f
         dup2(high[i], FIRST_LISTEN_FD + (int)i);
     close_range(FIRST_LISTEN_FD + count + 1, ~0u, 0);
     set_number("NORIA_READY_FD", FIRST_LISTEN_FD + (long)count);
-    if (count == 0) return;
+    if (count == 0)
+        return;
     char names[1024] = "";
     for (unsigned i = 0; i < count; i++)
         snprintf(names + strlen(names), sizeof names - strlen(names), "%s%s", i > 0 ? ":" : "",
@@ -86,11 +88,13 @@ enum err_e child_exec(const struct child_program *program, struct child *child)
     *child = (struct child){.ready_fd = -1};
     snprintf(child->name, sizeof child->name, "%s", program->name);
     if (log_fd < 0 || pipe2(ready, O_CLOEXEC) != 0) {
-        if (log_fd >= 0) close(log_fd);
+        if (log_fd >= 0)
+            close(log_fd);
         return ERR_SYSTEM;
     }
     pid_t pid = fork();
-    if (pid == 0) become(program, parent, ready[1], log_fd);
+    if (pid == 0)
+        become(program, parent, ready[1], log_fd);
     close(ready[1]);
     close(log_fd);
     if (pid < 0) {
@@ -111,7 +115,8 @@ enum err_e child_wait_ready(struct child *child, uint32_t timeout_ms)
         err = read(child->ready_fd, word, sizeof word) > 0 ? ERR_OK : ERR_CLOSED;
     close(child->ready_fd);
     child->ready_fd = -1;
-    if (err != ERR_OK) log_error("bench-not-ready", "process=%s: %s", child->name, err_text(err));
+    if (err != ERR_OK)
+        log_error("bench-not-ready", "process=%s: %s", child->name, err_text(err));
     return err;
 }
 
@@ -136,21 +141,24 @@ static void over(struct child *child, int status)
 {
     child->pid = 0;
     child->status = status;
-    if (child->ready_fd >= 0) close(child->ready_fd);
+    if (child->ready_fd >= 0)
+        close(child->ready_fd);
     child->ready_fd = -1;
 }
 
 bool child_alive(struct child *child)
 {
     int status;
-    if (child->pid != 0 && waitpid(child->pid, &status, WNOHANG) == child->pid) over(child, status);
+    if (child->pid != 0 && waitpid(child->pid, &status, WNOHANG) == child->pid)
+        over(child, status);
     return child->pid != 0;
 }
 
 void child_kill(struct child *child)
 {
     int status;
-    if (!child_alive(child)) return;
+    if (!child_alive(child))
+        return;
     kill(child->pid, SIGKILL);
     waitpid(child->pid, &status, 0);
     over(child, status);
@@ -173,6 +181,7 @@ bool child_wait(struct child *child, uint32_t timeout_ms)
 
 bool child_stop(struct child *child, uint32_t timeout_ms)
 {
-    if (child_alive(child)) kill(child->pid, SIGTERM);
+    if (child_alive(child))
+        kill(child->pid, SIGTERM);
     return child_wait(child, timeout_ms);
 }

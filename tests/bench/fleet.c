@@ -40,7 +40,8 @@ static enum err_e start_one(struct fleet *fleet, uint32_t part, const struct gen
     own->per_address = options->per_address != 0 ? options->per_address : PER_ADDRESS;
     own->first_address = options->first_address + part * (GEN_CLIENTS_MAX / own->per_address + 1);
     fleet->shared[part] = gen_shared_new();
-    if (fleet->shared[part] == NULL) return ERR_MEMORY;
+    if (fleet->shared[part] == NULL)
+        return ERR_MEMORY;
     struct generator generator = {own, fleet->shared[part]};
     char name[CHILD_NAME_MAX];
     snprintf(name, sizeof name, "bench-gen.%u", part);
@@ -77,7 +78,8 @@ enum err_e fleet_wait_live(struct fleet *fleet, uint32_t timeout_ms)
     uint64_t deadline = clock_mono_ns(clock_system()) + timeout_ms * NS_PER_MS;
     for (;;) {
         struct fleet_counts counts = fleet_counts(fleet);
-        if (counts.live + counts.live_slow == fleet_clients(fleet)) return ERR_OK;
+        if (counts.live + counts.live_slow == fleet_clients(fleet))
+            return ERR_OK;
         if (clock_mono_ns(clock_system()) >= deadline) {
             log_error("bench-not-live",
                       "clients=%u live=%" PRIu64 " opened=%" PRIu64 " handshakes=%" PRIu64 " refused=%" PRIu64
@@ -93,7 +95,8 @@ enum err_e fleet_wait_live(struct fleet *fleet, uint32_t timeout_ms)
 void fleet_command(struct fleet *fleet, enum gen_command_e command)
 {
     for (uint32_t i = 0; i < fleet->count; i++)
-        if (fleet->shared[i] != NULL) atomic_store(&fleet->shared[i]->command, command);
+        if (fleet->shared[i] != NULL)
+            atomic_store(&fleet->shared[i]->command, command);
 }
 
 struct fleet_counts fleet_counts(const struct fleet *fleet)
@@ -152,7 +155,8 @@ bool fleet_stop(struct fleet *fleet)
     bool clean = true;
     fleet_command(fleet, GEN_STOP);
     for (uint32_t i = 0; i < fleet->count; i++) {
-        if (fleet->children[i].name[0] != '\0') clean = child_wait(&fleet->children[i], STOP_MS) && clean;
+        if (fleet->children[i].name[0] != '\0')
+            clean = child_wait(&fleet->children[i], STOP_MS) && clean;
         gen_shared_free(&fleet->shared[i]);
     }
     fleet->count = 0;

@@ -10,7 +10,8 @@ size_t frame_carry_load(struct frame_carry *carry, unsigned char *buffer, size_t
 {
     size_t len = carry->len;
     MUST(len <= cap);
-    if (len > 0) memcpy(buffer, carry->bytes, len);
+    if (len > 0)
+        memcpy(buffer, carry->bytes, len);
     carry->len = 0;
     return len;
 }
@@ -20,11 +21,13 @@ enum err_e frame_carry_store(struct frame_carry *carry, const unsigned char *byt
     MUST(carry->len == 0 && len <= UINT32_MAX / 2);
     if (len > carry->cap) {
         unsigned char *grown = realloc(carry->bytes, len);
-        if (grown == NULL) return ERR_MEMORY;
+        if (grown == NULL)
+            return ERR_MEMORY;
         carry->bytes = grown;
         carry->cap = (uint32_t)len;
     }
-    if (len > 0) memcpy(carry->bytes, bytes, len);
+    if (len > 0)
+        memcpy(carry->bytes, bytes, len);
     carry->len = (uint32_t)len;
     return ERR_OK;
 }
@@ -52,7 +55,8 @@ static size_t put_head(unsigned char *out, uint8_t opcode, size_t len)
 size_t frame_client(unsigned char *out, size_t cap, uint8_t opcode, const void *payload, size_t len,
                     uint32_t mask)
 {
-    if (cap < FRAME_CLIENT_HEAD || cap - FRAME_CLIENT_HEAD < len) return 0;
+    if (cap < FRAME_CLIENT_HEAD || cap - FRAME_CLIENT_HEAD < len)
+        return 0;
     size_t at = put_head(out, opcode, len);
     unsigned char key[4];
     memcpy(key, &mask, sizeof key);

@@ -31,26 +31,33 @@ struct frame {
 static inline bool frame_head_ok(unsigned char first, unsigned char second)
 {
     unsigned opcode = first & 0x0fu;
-    if ((first & 0x70u) != 0 || (second & 0x80u) != 0) return false;
-    if (opcode >= 8) return opcode <= 10 && (first & 0x80u) != 0 && second <= 125;
+    if ((first & 0x70u) != 0 || (second & 0x80u) != 0)
+        return false;
+    if (opcode >= 8)
+        return opcode <= 10 && (first & 0x80u) != 0 && second <= 125;
     return opcode <= 2;
 }
 
 /* The frame that starts at `data`. */
 static inline enum frame_step_e frame_next(const unsigned char *data, size_t available, struct frame *frame)
 {
-    if (available < 2) return FRAME_PART;
-    if (!frame_head_ok(data[0], data[1])) return FRAME_BAD;
+    if (available < 2)
+        return FRAME_PART;
+    if (!frame_head_ok(data[0], data[1]))
+        return FRAME_BAD;
     size_t head = 2, len = data[1];
     if (len >= 126) {
         head = len == 126 ? 4 : 10;
-        if (available < head) return FRAME_PART;
+        if (available < head)
+            return FRAME_PART;
         len = 0;
         for (size_t i = 2; i < head; i++)
             len = len << 8 | data[i];
-        if (len > FRAME_LIMIT) return FRAME_BAD;
+        if (len > FRAME_LIMIT)
+            return FRAME_BAD;
     }
-    if (available - head < len) return FRAME_PART;
+    if (available - head < len)
+        return FRAME_PART;
     *frame = (struct frame){data + head, len, head + len, data[0] & 0x0fu, (data[0] & 0x80u) != 0};
     return FRAME_WHOLE;
 }

@@ -25,7 +25,8 @@ struct gen_shared *gen_shared_new(void)
 
 void gen_shared_free(struct gen_shared **shared)
 {
-    if (*shared != NULL) munmap(*shared, sizeof **shared);
+    if (*shared != NULL)
+        munmap(*shared, sizeof **shared);
     *shared = NULL;
 }
 
@@ -37,23 +38,27 @@ static enum err_e gen_init(struct gen *gen, const struct gen_options *options, s
     gen->buffer = malloc(gen->buffer_size);
     gen->conns = calloc(options->clients, sizeof *gen->conns);
     enum err_e err = ref_log_init(&gen->refs, options->table);
-    if (gen->epoll_fd < 0) return ERR_SYSTEM;
+    if (gen->epoll_fd < 0)
+        return ERR_SYSTEM;
     return gen->buffer == NULL || gen->conns == NULL ? ERR_MEMORY : err;
 }
 
 static void drop_all(struct gen *gen)
 {
     for (uint32_t i = 0; i < gen->options->clients; i++)
-        if (gen->conns[i].state != CONN_UNUSED) conn_drop(gen, &gen->conns[i]);
+        if (gen->conns[i].state != CONN_UNUSED)
+            conn_drop(gen, &gen->conns[i]);
 }
 
 static void gen_fini(struct gen *gen)
 {
-    if (gen->conns != NULL) drop_all(gen);
+    if (gen->conns != NULL)
+        drop_all(gen);
     ref_log_fini(&gen->refs);
     free(gen->conns);
     free(gen->buffer);
-    if (gen->epoll_fd >= 0) close(gen->epoll_fd);
+    if (gen->epoll_fd >= 0)
+        close(gen->epoll_fd);
 }
 
 static uint32_t unused(struct gen *gen)
@@ -61,7 +66,8 @@ static uint32_t unused(struct gen *gen)
     for (uint32_t tries = 0; tries < gen->options->clients; tries++) {
         uint32_t index = gen->next;
         gen->next = gen->next + 1 < gen->options->clients ? gen->next + 1 : 0;
-        if (gen->conns[index].state == CONN_UNUSED) return index;
+        if (gen->conns[index].state == CONN_UNUSED)
+            return index;
     }
     return UINT32_MAX;
 }
@@ -79,7 +85,8 @@ static void open_missing(struct gen *gen, uint32_t burst)
     for (unsigned i = 0;
          i < OPEN_AT_ONCE && gen->connecting < burst && open_count(gen) < gen->options->clients; i++) {
         uint32_t index = unused(gen);
-        if (index == UINT32_MAX || !conn_open(gen, index)) return;
+        if (index == UINT32_MAX || !conn_open(gen, index))
+            return;
     }
 }
 
@@ -94,7 +101,8 @@ static void begin_storm(struct gen *gen)
 
 static void end_storm(struct gen *gen)
 {
-    if (gen->storm_begun_ns == 0 || gen->connecting > 0 || open_count(gen) < gen->options->clients) return;
+    if (gen->storm_begun_ns == 0 || gen->connecting > 0 || open_count(gen) < gen->options->clients)
+        return;
     atomic_store(&gen->shared->storm_ns, gen_now_ns() - gen->storm_begun_ns);
     gen->storm_begun_ns = 0;
 }
@@ -102,7 +110,8 @@ static void end_storm(struct gen *gen)
 static void churn(struct gen *gen)
 {
     for (uint32_t i = 0; i < gen->options->clients; i++)
-        if (gen->conns[i].state == CONN_LIVE) conn_drop(gen, &gen->conns[i]);
+        if (gen->conns[i].state == CONN_LIVE)
+            conn_drop(gen, &gen->conns[i]);
     open_missing(gen, gen->options->clients);
 }
 
@@ -147,7 +156,8 @@ int gen_run(const struct gen_options *options, struct gen_shared *shared)
 {
     struct gen gen;
     enum err_e err = gen_init(&gen, options, shared);
-    if (err == ERR_OK) loop(&gen);
+    if (err == ERR_OK)
+        loop(&gen);
     gen_fini(&gen);
     return err == ERR_OK ? 0 : 1;
 }

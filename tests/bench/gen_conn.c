@@ -42,10 +42,12 @@ static bool bind_source(const struct gen_options *options, int fd, uint32_t inde
 static int open_socket(const struct gen_options *options, uint32_t index, bool never_read)
 {
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0) return -1;
+    if (fd < 0)
+        return -1;
     int on = 1, small = 4096;
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (never_read) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    if (never_read)
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(options->port)};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     if (!bind_source(options, fd, index) ||
@@ -69,7 +71,7 @@ bool conn_open(struct gen *gen, uint32_t index)
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP, .data.u32 = index};
     MUST(epoll_ctl(gen->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) == 0);
     conn->state = CONN_CONNECTING;
-    conn->cursor = REF_NOWHERE;
+    conn->cursor = REF_CURSOR_START;
     conn->begun_ns = gen_now_ns();
     gen->connecting++;
     GEN_ADD(gen, opened, 1);
@@ -149,7 +151,8 @@ static void go_live(struct gen *gen, struct conn *conn)
     atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
     GEN_ADD(gen, lives, 1);
     hist_add(&gen->shared->handshake, gen_now_ns() - conn->begun_ns);
-    if (conn->never_read) watch(gen, conn, EPOLLRDHUP);
+    if (conn->never_read)
+        watch(gen, conn, EPOLLRDHUP);
 }
 
 /* The 101 in `data`: its length, 0 if it is not complete, or -1 if it is something else. */
@@ -157,7 +160,8 @@ static ssize_t handshake_answer(const unsigned char *data, size_t len)
 {
     static const char status[] = "HTTP/1.1 101 ", accept[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
     const unsigned char *end = memmem(data, len, "\r\n\r\n", 4);
-    if (end == NULL) return len > 8192 ? -1 : 0;
+    if (end == NULL)
+        return len > 8192 ? -1 : 0;
     size_t total = (size_t)(end - data) + 4;
     if (memcmp(data, status, sizeof status - 1) != 0 ||
         memmem(data, total, accept, sizeof accept - 1) == NULL)
@@ -194,7 +198,8 @@ static void dialogue(struct gen *gen, struct conn *conn, const struct frame *fra
 static void log_event(struct gen *gen, struct ref *ref)
 {
     uint32_t count = atomic_load_explicit(&gen->shared->event_count, memory_order_relaxed);
-    if (!gen->options->log_events || count >= GEN_EVENTS_MAX) return;
+    if (!gen->options->log_events || count >= GEN_EVENTS_MAX)
+        return;
     gen->shared->events[count] = (struct gen_event){
         .first_ns = gen->now_ns, .machine = ref->machine, .raw = ref->raw, .position = ref->position};
     atomic_store_explicit(&gen->shared->event_count, count + 1, memory_order_release);
@@ -203,7 +208,8 @@ static void log_event(struct gen *gen, struct ref *ref)
 static void log_last(struct gen *gen, const struct ref *ref)
 {
     uint64_t index = (uint64_t)(ref - gen->refs.refs);
-    if (!gen->options->log_events || index >= GEN_EVENTS_MAX || gen->refs.head > REF_CAP) return;
+    if (!gen->options->log_events || index >= GEN_EVENTS_MAX || gen->refs.head > REF_CAP)
+        return;
     gen->shared->events[index].last_ns = gen->now_ns;
     gen->shared->events[index].seen = ref->seen;
 }
@@ -216,9 +222,11 @@ static inline void delivered(struct gen *gen, struct ref *ref)
     if (ref->source_ns != 0) {
         uint64_t took = gen->now_ns > ref->source_ns ? gen->now_ns - ref->source_ns : 0;
         hist_add(&gen->shared->latency, took);
-        if (last) hist_add(&gen->shared->last, took);
+        if (last)
+            hist_add(&gen->shared->last, took);
     }
-    if (gen->options->log_events) log_last(gen, ref);
+    if (gen->options->log_events)
+        log_last(gen, ref);
 }
 
 static void first_seen(struct gen *gen, struct ref *ref)
@@ -233,6 +241,7 @@ static void first_seen(struct gen *gen, struct ref *ref)
 static void place(struct gen *gen, struct conn *conn, const struct frame *frame)
 {
     struct ref_place place = ref_log_place(&gen->refs, &conn->cursor, frame->payload, frame->len);
+    GEN_ADD(gen, conflated, place.covered);
     switch (place.kind) {
     case REF_NEW:
         first_seen(gen, place.ref);
@@ -243,10 +252,11 @@ static void place(struct gen *gen, struct conn *conn, const struct frame *frame)
         return;
     case REF_SNAPSHOT:
         GEN_ADD(gen, snapshots, 1);
-        GEN_ADD(gen, conflated, place.skipped);
+        GEN_ADD(gen, gaps, place.skipped);
         return;
     case REF_OLD:
-        if (conn->cursor != REF_NOWHERE) GEN_ADD(gen, disorder, 1);
+        if (conn->cursor.index != REF_NOWHERE)
+            GEN_ADD(gen, disorder, 1);
         return;
     case REF_OTHER:
         GEN_ADD(gen, others, 1);
@@ -263,14 +273,17 @@ static bool other_frame(struct gen *gen, struct conn *conn, const struct frame *
         GEN_ADD(gen, pings, 1);
         return send_frame(conn, 10, frame->payload, frame->len);
     }
-    if (frame->opcode == 8) return false;
-    if (frame->opcode == 1 && frame->fin) dialogue(gen, conn, frame);
+    if (frame->opcode == 8)
+        return false;
+    if (frame->opcode == 1 && frame->fin)
+        dialogue(gen, conn, frame);
     return true;
 }
 
 static inline bool live_frame(struct gen *gen, struct conn *conn, const struct frame *frame)
 {
-    if (frame->opcode != 1 || frame->len < 2 * (size_t)REF_TAIL) return other_frame(gen, conn, frame);
+    if (frame->opcode != 1 || frame->len < 2 * (size_t)REF_TAIL)
+        return other_frame(gen, conn, frame);
     struct ref *ref = ref_log_follow(&gen->refs, &conn->cursor, frame->payload, frame->len);
     if (ref != NULL)
         delivered(gen, ref);
@@ -287,25 +300,29 @@ static bool take_frames(struct gen *gen, struct conn *conn, const unsigned char 
     while ((step = frame_next(data, len, &frame)) == FRAME_WHOLE) {
         bool go_on =
             conn->state == CONN_LIVE ? live_frame(gen, conn, &frame) : other_frame(gen, conn, &frame);
-        if (!go_on) return false;
+        if (!go_on)
+            return false;
         data += frame.total;
         len -= frame.total;
     }
-    if (step == FRAME_BAD) GEN_ADD(gen, malformed, 1);
+    if (step == FRAME_BAD)
+        GEN_ADD(gen, malformed, 1);
     return step == FRAME_PART && frame_carry_store(&conn->carry, data, len) == ERR_OK;
 }
 
 static bool take_answer(struct gen *gen, struct conn *conn, const unsigned char *data, size_t len)
 {
     ssize_t head = handshake_answer(data, len);
-    if (head == 0) return frame_carry_store(&conn->carry, data, len) == ERR_OK;
+    if (head == 0)
+        return frame_carry_store(&conn->carry, data, len) == ERR_OK;
     if (head < 0) {
         GEN_ADD(gen, refused, 1);
         return false;
     }
     GEN_ADD(gen, handshakes, 1);
     conn->state = CONN_WELCOME;
-    if (gen->options->dialogue == GEN_BARE) go_live(gen, conn);
+    if (gen->options->dialogue == GEN_BARE)
+        go_live(gen, conn);
     return take_frames(gen, conn, data + head, len - (size_t)head);
 }
 
@@ -323,16 +340,19 @@ static void readable(struct gen *gen, struct conn *conn)
     }
     gen->now_ns = gen_now_ns();
     GEN_ADD(gen, reads, 1);
-    if (conn->state == CONN_LIVE) GEN_ADD(gen, bytes, (uint64_t)n);
+    if (conn->state == CONN_LIVE)
+        GEN_ADD(gen, bytes, (uint64_t)n);
     size_t len = carried + (size_t)n;
     bool go_on = conn->state == CONN_HANDSHAKE ? take_answer(gen, conn, gen->buffer, len)
                                                : take_frames(gen, conn, gen->buffer, len);
-    if (!go_on) lose(gen, conn);
+    if (!go_on)
+        lose(gen, conn);
 }
 
 void conn_ready(struct gen *gen, struct conn *conn, uint32_t events)
 {
-    if (conn->state == CONN_UNUSED) return;
+    if (conn->state == CONN_UNUSED)
+        return;
     if (conn->state == CONN_CONNECTING)
         connected(gen, conn);
     else if (conn->state == CONN_DEAF)

@@ -23,7 +23,7 @@ struct conn {
     uint8_t state; /* enum conn_state_e */
     bool never_read;
     struct frame_carry carry;
-    uint64_t cursor; /* in the reference log */
+    struct ref_cursor cursor; /* in the reference log */
     uint64_t begun_ns;
 };
 

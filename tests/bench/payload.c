@@ -14,6 +14,7 @@ const struct payload *payload_find(const char *name)
         {"large", "delta-as", 0x14, 0x82},
     };
     for (size_t i = 0; i < ARRAY_LEN(payloads); i++)
-        if (strcmp(payloads[i].name, name) == 0) return &payloads[i];
+        if (strcmp(payloads[i].name, name) == 0)
+            return &payloads[i];
     return NULL;
 }

@@ -27,7 +27,8 @@ static inline void payload_state(const struct payload *payload, uint64_t k, uint
     *position = (uint8_t)k;
     *raw = payload->base;
     for (unsigned bit = 0; bit < 8; bit++) {
-        if ((payload->varied >> bit & 1u) == 0) continue;
+        if ((payload->varied >> bit & 1u) == 0)
+            continue;
         *raw = (uint8_t)(*raw ^ (rest & 1u) << bit);
         rest >>= 1;
     }

@@ -33,7 +33,8 @@ static struct text after(struct text text, const char *word)
 {
     size_t n = strlen(word);
     const char *hit = memmem(text.at, text.len, word, n);
-    if (hit == NULL) return (struct text){NULL, 0};
+    if (hit == NULL)
+        return (struct text){NULL, 0};
     return (struct text){hit + n, text.len - (size_t)(hit + n - text.at)};
 }
 
@@ -48,7 +49,8 @@ static bool number(struct text text, uint64_t *value)
 /* N of … "seq":"RING-N"} at the end. */
 static bool parse_seq(const unsigned char *payload, size_t len, uint64_t *seq)
 {
-    if (len < REF_TAIL * 2 || memcmp(payload + len - 2, "\"}", 2) != 0) return false;
+    if (len < REF_TAIL * 2 || memcmp(payload + len - 2, "\"}", 2) != 0)
+        return false;
     size_t at = len - 2;
     while (at > len - 24 && payload[at - 1] >= '0' && payload[at - 1] <= '9')
         at--;
@@ -58,7 +60,8 @@ static bool parse_seq(const unsigned char *payload, size_t len, uint64_t *seq)
 static uint32_t machine_index(struct text id)
 {
     const char *end = memchr(id.at, '"', id.len);
-    if (end == NULL) return REF_MACHINES;
+    if (end == NULL)
+        return REF_MACHINES;
     const char *digits = end;
     while (digits > id.at && digits[-1] >= '0' && digits[-1] <= '9')
         digits--;
@@ -78,14 +81,16 @@ bool ref_parse(const unsigned char *payload, size_t len, struct ref_state *state
 {
     uint64_t position = 0, raw = 0;
     struct text text = {(const char *)payload, len};
-    if (!is_state(payload, len) || !parse_seq(payload, len, &state->seq)) return false;
+    if (!is_state(payload, len) || !parse_seq(payload, len, &state->seq))
+        return false;
     struct text id = after(text, "\"status\":{\"");
     state->machine = id.at != NULL ? machine_index(id) : REF_MACHINES;
     text = after(text, "\"position\":");
     bool known = text.at != NULL && number(text, &position);
     text = text.at != NULL ? after(text, "\"raw_status\":") : text;
     known = known && text.at != NULL && number(text, &raw);
-    if (!known) position = raw = 0;
+    if (!known)
+        position = raw = 0;
     state->position = (uint8_t)position;
     state->raw = (uint8_t)raw;
     return state->machine < REF_MACHINES;
@@ -120,13 +125,15 @@ static uint64_t lower_bound(const struct ref_log *log, uint64_t wanted)
 
 static void look_up_source(struct ref_log *log, struct ref *ref)
 {
-    if (log->table == NULL || ref->machine >= log->table->machines) return;
+    if (log->table == NULL || ref->machine >= log->table->machines)
+        return;
     size_t pair = (size_t)ref->position << 8 | ref->raw;
     const struct source_entry *entry = &log->table->entries[(size_t)ref->machine * SOURCE_PAIRS + pair];
     ref->source_ns = atomic_load_explicit(&entry->sent_ns, memory_order_acquire);
     uint64_t number = atomic_load_explicit(&entry->number, memory_order_relaxed);
     uint64_t *next = &log->next[ref->machine];
-    if (*next != 0 && number > *next) log->lost += number - *next;
+    if (*next != 0 && number > *next)
+        log->lost += number - *next;
     *next = number + 1;
 }
 
@@ -144,48 +151,60 @@ static struct ref *append(struct ref_log *log, const struct ref_state *state, co
     return ref;
 }
 
-/* Distance from the cursor to `index`, and the cursor behind it. */
-static uint64_t advance(uint64_t *cursor, uint64_t index, uint64_t next)
+/* Distance from the cursor to `index`, and the cursor at `next`. */
+static uint64_t advance(struct ref_cursor *cursor, uint64_t index, uint64_t next)
 {
-    uint64_t skipped = *cursor == REF_NOWHERE ? 0 : index - *cursor;
-    *cursor = next;
-    return skipped;
+    uint64_t passed = cursor->index == REF_NOWHERE ? 0 : index - cursor->index;
+    cursor->index = next;
+    return passed;
 }
 
-static struct ref_place place_snapshot(struct ref_log *log, uint64_t *cursor, uint64_t seq)
+/* Moves the cursor over what its snapshot covers, as far as that is known by now; returns over how many frames. */
+static uint64_t cover(const struct ref_log *log, struct ref_cursor *cursor)
 {
-    uint64_t next = lower_bound(log, seq + 1);
-    if (*cursor != REF_NOWHERE && next < *cursor) return (struct ref_place){REF_SNAPSHOT, NULL, 0};
-    uint64_t skipped = advance(cursor, next, next);
-    return (struct ref_place){REF_SNAPSHOT, NULL, skipped};
+    uint64_t next = lower_bound(log, cursor->complete_to + 1);
+    if (cursor->complete_to == 0 || (cursor->index != REF_NOWHERE && next < cursor->index))
+        return 0;
+    return advance(cursor, next, next);
 }
 
-static struct ref_place place_state(struct ref_log *log, uint64_t *cursor, const struct ref_state *state,
-                                    const unsigned char *payload, size_t len)
+static struct ref_place place_snapshot(const struct ref_log *log, struct ref_cursor *cursor, uint64_t seq)
+{
+    if (seq > cursor->complete_to)
+        cursor->complete_to = seq;
+    return (struct ref_place){.kind = REF_SNAPSHOT, .covered = cover(log, cursor)};
+}
+
+static struct ref_place place_state(struct ref_log *log, struct ref_cursor *cursor,
+                                    const struct ref_state *state, const unsigned char *payload, size_t len)
 {
     uint64_t index = lower_bound(log, state->seq);
-    if (*cursor != REF_NOWHERE && index < *cursor) return (struct ref_place){REF_OLD, NULL, 0};
-    if (index == log->head) {
-        struct ref *ref = append(log, state, payload, len);
-        uint64_t skipped = advance(cursor, index, log->head);
-        return (struct ref_place){REF_NEW, ref, skipped};
-    }
+    bool new_frame = index == log->head;
+    if (cursor->index != REF_NOWHERE && index < cursor->index)
+        return (struct ref_place){.kind = REF_OLD};
     struct ref *ref = &log->refs[index % REF_CAP];
-    if (ref->seq != state->seq || ref->len != len) /* before everything that is known */
-        return (struct ref_place){REF_OLD, NULL, 0};
-    uint64_t skipped = advance(cursor, index, index + 1);
-    return (struct ref_place){REF_KNOWN, ref, skipped};
+    if (!new_frame && (ref->seq != state->seq || ref->len != len)) /* before everything that is known */
+        return (struct ref_place){.kind = REF_OLD};
+    if (new_frame)
+        ref = append(log, state, payload, len);
+    cursor->complete_to = 0;
+    return (struct ref_place){new_frame ? REF_NEW : REF_KNOWN, ref, advance(cursor, index, index + 1), 0};
 }
 
-struct ref_place ref_log_place(struct ref_log *log, uint64_t *cursor, const unsigned char *payload,
+struct ref_place ref_log_place(struct ref_log *log, struct ref_cursor *cursor, const unsigned char *payload,
                                size_t len)
 {
     struct ref_state state;
-    if (!ref_parse(payload, len, &state)) return (struct ref_place){REF_OTHER, NULL, 0};
-    uint64_t forgotten = *cursor != REF_NOWHERE && *cursor < oldest(log) ? oldest(log) - *cursor : 0;
-    if (forgotten > 0) *cursor = oldest(log);
+    if (!ref_parse(payload, len, &state))
+        return (struct ref_place){.kind = REF_OTHER};
+    uint64_t covered = cover(log, cursor);
+    uint64_t forgotten =
+        cursor->index != REF_NOWHERE && cursor->index < oldest(log) ? oldest(log) - cursor->index : 0;
+    if (forgotten > 0)
+        cursor->index = oldest(log);
     struct ref_place place = several_machines(payload, len) ? place_snapshot(log, cursor, state.seq)
                                                             : place_state(log, cursor, &state, payload, len);
     place.skipped += forgotten;
+    place.covered += covered;
     return place;
 }

@@ -24,6 +24,14 @@
 #define REF_MACHINES 4096u
 #define REF_NOWHERE  UINT64_MAX
 
+/* Where a connection stands. A snapshot may be ahead of every frame seen so far, so what it covers is kept as a `seq`,
+ * and turned into an index only when the connection's next frame comes. */
+struct ref_cursor {
+    uint64_t index;       /* of the frame that must follow; REF_NOWHERE: any */
+    uint64_t complete_to; /* `seq` of the last snapshot that moved it; 0: none since */
+};
+#define REF_CURSOR_START ((struct ref_cursor){REF_NOWHERE, 0})
+
 struct ref {
     unsigned char tail[REF_TAIL];
     uint64_t seq;       /* N of RING-N */
@@ -52,25 +60,29 @@ enum ref_kind_e {
 struct ref_place {
     enum ref_kind_e kind;
     struct ref *ref;  /* of REF_NEW and REF_KNOWN */
-    uint64_t skipped; /* frames between the cursor and this one */
+    uint64_t skipped; /* frames between the cursor and this one: missed */
+    uint64_t covered; /* frames that a snapshot gave instead */
 };
 
 enum err_e ref_log_init(struct ref_log *log, const struct source_table *table); /* ERR_MEMORY */
 void ref_log_fini(struct ref_log *log);
 
 /* The fast path: the frame is the one that must follow; the cursor moves on. NULL: ask ref_log_place(). */
-static inline struct ref *ref_log_follow(struct ref_log *log, uint64_t *cursor, const unsigned char *payload,
-                                         size_t len)
+static inline struct ref *ref_log_follow(struct ref_log *log, struct ref_cursor *cursor,
+                                         const unsigned char *payload, size_t len)
 {
-    if (*cursor >= log->head) return NULL;
-    struct ref *ref = &log->refs[*cursor % REF_CAP];
-    if (ref->len != len || memcmp(ref->tail, payload + len - REF_TAIL, REF_TAIL) != 0) return NULL;
-    ++*cursor;
+    if (cursor->index >= log->head)
+        return NULL;
+    struct ref *ref = &log->refs[cursor->index % REF_CAP];
+    if (ref->len != len || memcmp(ref->tail, payload + len - REF_TAIL, REF_TAIL) != 0)
+        return NULL;
+    cursor->index++;
+    cursor->complete_to = 0;
     return ref;
 }
 
 /* Where the frame belongs; moves the cursor behind it (a cursor of REF_NOWHERE starts there, with nothing skipped). */
-struct ref_place ref_log_place(struct ref_log *log, uint64_t *cursor, const unsigned char *payload,
+struct ref_place ref_log_place(struct ref_log *log, struct ref_cursor *cursor, const unsigned char *payload,
                                size_t len);
 
 /* What a state frame of one machine says; false if it is none. */

@@ -6,17 +6,21 @@
 bool report_open(struct report *report, const char *scenario, const char *csv_path)
 {
     *report = (struct report){.scenario = scenario};
-    if (csv_path == NULL) return true;
+    if (csv_path == NULL)
+        return true;
     report->csv = fopen(csv_path, "ae");
-    if (report->csv == NULL) return false;
+    if (report->csv == NULL)
+        return false;
     setvbuf(report->csv, NULL, _IOLBF, 4096);
-    if (ftell(report->csv) == 0) fprintf(report->csv, "scenario,case,metric,value,unit\n");
+    if (ftell(report->csv) == 0)
+        fprintf(report->csv, "scenario,case,metric,value,unit\n");
     return true;
 }
 
 bool report_close(struct report *report)
 {
-    if (report->csv != NULL) fclose(report->csv);
+    if (report->csv != NULL)
+        fclose(report->csv);
     report->csv = NULL;
     printf("%s: %u passed, %u failed\n", report->scenario, report->passed, report->failed);
     return report->failed == 0;
@@ -46,6 +50,7 @@ void report_check(struct report *report, bool ok, const char *fmt, ...)
         report->passed++;
     else
         report->failed++;
-    if (!ok) printf("  FAILED %s\n", text);
+    if (!ok)
+        printf("  FAILED %s\n", text);
     fflush(stdout);
 }

@@ -47,7 +47,8 @@ int rig_listen(uint16_t *port)
         *port = ntohs(address.sin_port);
         return fd;
     }
-    if (fd >= 0) close(fd);
+    if (fd >= 0)
+        close(fd);
     return -1;
 }
 
@@ -55,7 +56,8 @@ static bool open_listeners(struct rig *rig)
 {
     for (uint32_t i = 0; i < rig->config.workers; i++) {
         rig->listen_fds[i] = rig_listen(&rig->port);
-        if (rig->listen_fds[i] < 0) return false;
+        if (rig->listen_fds[i] < 0)
+            return false;
     }
     return true;
 }
@@ -91,11 +93,13 @@ static enum err_e start_workers(struct rig *rig)
         snprintf(name, sizeof name, "noria-worker.%u", i);
         enum err_e err = start(rig, "noria-worker", name, NULL, rig->config.worker_core, &rig->listen_fds[i],
                                &rig->workers[i]);
-        if (err != ERR_OK) return err;
+        if (err != ERR_OK)
+            return err;
     }
     for (uint32_t i = 0; i < rig->config.workers; i++) {
         enum err_e err = child_wait_ready(&rig->workers[i], READY_MS);
-        if (err != ERR_OK) return err;
+        if (err != ERR_OK)
+            return err;
     }
     return ERR_OK;
 }
@@ -103,17 +107,20 @@ static enum err_e start_workers(struct rig *rig)
 static enum err_e start_agents(struct rig *rig)
 {
     rig->agents = calloc(rig->config.machines, sizeof *rig->agents);
-    if (rig->agents == NULL) return ERR_MEMORY;
+    if (rig->agents == NULL)
+        return ERR_MEMORY;
     for (uint32_t i = 0; i < rig->config.machines; i++) {
         char name[CHILD_NAME_MAX], id[RIG_ID_MAX];
         rig_machine_id(i, id);
         snprintf(name, sizeof name, "plc-agent.%u", i);
         enum err_e err = start(rig, "plc-agent", name, id, rig->config.other_core, NULL, &rig->agents[i]);
-        if (err != ERR_OK) return err;
+        if (err != ERR_OK)
+            return err;
     }
     for (uint32_t i = 0; i < rig->config.machines; i++) {
         enum err_e err = child_wait_ready(&rig->agents[i], READY_MS);
-        if (err != ERR_OK) return err;
+        if (err != ERR_OK)
+            return err;
     }
     return ERR_OK;
 }
@@ -122,10 +129,14 @@ static enum err_e start_all(struct rig *rig)
 {
     int core = rig->config.other_core;
     enum err_e err = ERR_OK;
-    if (rig->config.agents) err = start_one(rig, "plc-sim", core, &rig->sim);
-    if (err == ERR_OK) err = start_one(rig, "noria-broker", core, &rig->broker);
-    if (err == ERR_OK) err = start_workers(rig);
-    if (err == ERR_OK && rig->config.agents) err = start_agents(rig);
+    if (rig->config.agents)
+        err = start_one(rig, "plc-sim", core, &rig->sim);
+    if (err == ERR_OK)
+        err = start_one(rig, "noria-broker", core, &rig->broker);
+    if (err == ERR_OK)
+        err = start_workers(rig);
+    if (err == ERR_OK && rig->config.agents)
+        err = start_agents(rig);
     return err;
 }
 
@@ -135,13 +146,16 @@ enum err_e rig_start(const struct rig_config *config, struct rig *rig)
     for (unsigned i = 0; i < RIG_WORKERS_MAX; i++)
         rig->listen_fds[i] = -1;
     strcpy(rig->dir, "/tmp/noria-bench.XXXXXX");
-    if (config->workers > RIG_WORKERS_MAX || mkdtemp(rig->dir) == NULL) return ERR_SYSTEM;
+    if (config->workers > RIG_WORKERS_MAX || mkdtemp(rig->dir) == NULL)
+        return ERR_SYSTEM;
     snprintf(rig->conf, sizeof rig->conf, "%s/noria.yaml", rig->dir);
     snprintf(rig->endpoint, sizeof rig->endpoint, "ipc://%s/bus/broker.sock", rig->dir);
     rig->sim_port = config->agents ? rig_conf_free_ports(config->machines) : 1;
     enum err_e err = rig->sim_port != 0 && open_listeners(rig) ? rig_conf_write(rig) : ERR_SYSTEM;
-    if (err == ERR_OK) err = start_all(rig);
-    if (err == ERR_OK) return ERR_OK;
+    if (err == ERR_OK)
+        err = start_all(rig);
+    if (err == ERR_OK)
+        return ERR_OK;
     log_error("bench-rig", "the system did not start: %s; see %s", err_text(err), rig->dir);
     rig->config.keep = true;
     rig_stop(rig);
@@ -162,7 +176,8 @@ bool rig_healthy(struct rig *rig)
 
 static void stop(struct rig *rig, struct child *child)
 {
-    if (child->name[0] == '\0') return;
+    if (child->name[0] == '\0')
+        return;
     if (!child_stop(child, STOP_MS)) {
         rig->unclean++;
         rig->config.keep = true;
@@ -189,11 +204,13 @@ bool rig_stop(struct rig *rig)
     stop(rig, &rig->broker);
     stop(rig, &rig->sim);
     for (uint32_t i = 0; i < RIG_WORKERS_MAX; i++) {
-        if (rig->listen_fds[i] >= 0) close(rig->listen_fds[i]);
+        if (rig->listen_fds[i] >= 0)
+            close(rig->listen_fds[i]);
         rig->listen_fds[i] = -1;
     }
     free(rig->agents);
     rig->agents = NULL;
-    if (!rig->config.keep && rig->dir[0] != '\0') nftw(rig->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    if (!rig->config.keep && rig->dir[0] != '\0')
+        nftw(rig->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     return rig->unclean == 0;
 }

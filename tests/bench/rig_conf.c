@@ -18,18 +18,21 @@ static bool port_free(uint16_t port)
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     bool ok = fd >= 0 && bind(fd, (const struct sockaddr *)&address, sizeof address) == 0;
-    if (fd >= 0) close(fd);
+    if (fd >= 0)
+        close(fd);
     return ok;
 }
 
 uint16_t rig_conf_free_ports(uint32_t count)
 {
-    if (count >= PORT_LAST - PORT_FIRST) return 0;
+    if (count >= PORT_LAST - PORT_FIRST)
+        return 0;
     for (unsigned tries = 0; tries < 50; tries++) {
         uint32_t first = PORT_FIRST + (uint32_t)(entropy_u64() % (PORT_LAST - PORT_FIRST - count)), i = 0;
         while (i < count && port_free((uint16_t)(first + i)))
             i++;
-        if (i == count) return (uint16_t)first;
+        if (i == count)
+            return (uint16_t)first;
     }
     return 0;
 }
@@ -54,7 +57,8 @@ static void write_settings(FILE *file, const struct rig *rig)
 enum err_e rig_conf_write(const struct rig *rig)
 {
     FILE *file = fopen(rig->conf, "we");
-    if (file == NULL) return ERR_SYSTEM;
+    if (file == NULL)
+        return ERR_SYSTEM;
     write_settings(file, rig);
     fprintf(file, "machines:\n");
     for (uint32_t i = 0; i < rig->config.machines; i++) {

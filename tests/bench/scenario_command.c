@@ -25,17 +25,20 @@ static enum err_e one(struct wsclient *client, const char *request, bool move, s
     char text[4096];
     uint64_t begun = clock_mono_ns(clock_system());
     enum err_e err = wsclient_send(client, request);
-    if (err == ERR_OK) err = wsclient_expect(client, "\"type\":", text, sizeof text, ANSWER_MS);
+    if (err == ERR_OK)
+        err = wsclient_expect(client, "\"type\":", text, sizeof text, ANSWER_MS);
     if (err != ERR_OK || strstr(text, "\"command_result\"") == NULL ||
         strstr(text, "\"success\":true") == NULL) {
         trips->failed++;
-        if (trips->failed == 1) printf("  first failure: %s %s\n", err_text(err), err == ERR_OK ? text : "");
+        if (trips->failed == 1)
+            printf("  first failure: %s %s\n", err_text(err), err == ERR_OK ? text : "");
         return err == ERR_OK ? ERR_MISMATCH : err;
     }
     hist_add(&trips->result, client->received_ns - begun);
     if (move) {
         err = wsclient_expect(client, "\"command_completed\"", text, sizeof text, ANSWER_MS);
-        if (err == ERR_OK) hist_add(&trips->completion, client->received_ns - begun);
+        if (err == ERR_OK)
+            hist_add(&trips->completion, client->received_ns - begun);
     }
     trips->done += err == ERR_OK;
     return err;
@@ -46,7 +49,8 @@ static void run(struct bench *bench, struct wsclient *client, const char *id, bo
     static struct round_trips trips;
     trips = (struct round_trips){0};
     uint32_t samples = bench_or(bench->options.samples, bench, 1000, 50);
-    if (move) samples = samples / 4 + 1;
+    if (move)
+        samples = samples / 4 + 1;
     enum err_e err = ERR_OK;
     for (uint32_t i = 0; i < samples && err != ERR_CLOSED && err != ERR_TIMEOUT; i++) {
         char request[256];
@@ -78,8 +82,10 @@ static enum err_e wait_connected(struct wsclient *client, const char *id)
     snprintf(request, sizeof request, "{\"type\":\"get_status\",\"machine_id\":\"%s\"}", id);
     for (unsigned tries = 0; tries < 500; tries++) {
         enum err_e err = wsclient_send(client, request);
-        if (err == ERR_OK) err = wsclient_expect(client, "machine_status", text, sizeof text, ANSWER_MS);
-        if (err != ERR_OK || strstr(text, "\"connection_status\":\"connected\"") != NULL) return err;
+        if (err == ERR_OK)
+            err = wsclient_expect(client, "machine_status", text, sizeof text, ANSWER_MS);
+        if (err != ERR_OK || strstr(text, "\"connection_status\":\"connected\"") != NULL)
+            return err;
         bench_sleep_ms(10);
     }
     return ERR_TIMEOUT;
@@ -90,8 +96,10 @@ static enum err_e prepare(const struct rig *rig, struct wsclient *client, const 
     char command[64], text[WSCLIENT_TEXT_MAX];
     snprintf(command, sizeof command, "pace %s 0", id);
     enum err_e err = sim_link_command(rig, command);
-    if (err == ERR_OK) err = wsclient_open(client, rig->port);
-    if (err == ERR_OK) err = wsclient_expect(client, "\"welcome\"", text, sizeof text, ANSWER_MS);
+    if (err == ERR_OK)
+        err = wsclient_open(client, rig->port);
+    if (err == ERR_OK)
+        err = wsclient_expect(client, "\"welcome\"", text, sizeof text, ANSWER_MS);
     return err == ERR_OK ? wait_connected(client, id) : err;
 }
 
@@ -106,7 +114,8 @@ void scenario_command(struct bench *bench)
     config.agents = true;
     config.poll_moving_ms = 5;
     enum err_e err = rig_start(&config, &rig);
-    if (err == ERR_OK) err = prepare(&rig, &client, id);
+    if (err == ERR_OK)
+        err = prepare(&rig, &client, id);
     report_check(&bench->report, err == ERR_OK, "the system did not start");
     if (err == ERR_OK) {
         run(bench, &client, id, false);

@@ -179,17 +179,22 @@ static enum err_e start_sides(struct sides *s, uint32_t clients)
     config.machines = bench_or(s->bench->options.machines, s->bench, MACHINES, MACHINES);
     config.workers = bench_or(s->bench->options.workers, s->bench, 1, 1);
     enum err_e err = rig_start(&config, &s->rig);
-    if (err != ERR_OK) return err;
+    if (err != ERR_OK)
+        return err;
     err = fan_source_init(&s->source, &s->rig);
-    if (err != ERR_OK) return err;
+    if (err != ERR_OK)
+        return err;
     struct gen_options options = bench_gen(s->bench);
     options.port = s->rig.port;
     options.clients = clients;
     options.table = s->source.table;
     err = fleet_start(&s->fleet, &options);
-    if (err == ERR_OK) err = fleet_wait_live(&s->fleet, LIVE_MS);
-    if (err == ERR_OK) err = fan_source_start(&s->source, &s->fleet, config.other_core);
-    if (err == ERR_OK) err = fan_bare_start(&s->bare, s->bench, config.machines, clients);
+    if (err == ERR_OK)
+        err = fleet_wait_live(&s->fleet, LIVE_MS);
+    if (err == ERR_OK)
+        err = fan_source_start(&s->source, &s->fleet, config.other_core);
+    if (err == ERR_OK)
+        err = fan_bare_start(&s->bare, s->bench, config.machines, clients);
     return err;
 }
 

@@ -81,8 +81,10 @@ static void with_clients(struct bench *bench, uint32_t clients, uint32_t workers
     fleet = (struct fleet){0};
     snprintf(name, sizeof name, "%u clients; %u workers", clients, workers);
     config.workers = workers;
-    if (workers > 1) config.worker_core = -1;
-    if (bench->options.smoke) config.ping_interval_ms = 1000;
+    if (workers > 1)
+        config.worker_core = -1;
+    if (bench->options.smoke)
+        config.ping_interval_ms = 1000;
     enum err_e err = rig_start(&config, &rig);
     struct sizes before = {0};
     if (err == ERR_OK) {
@@ -92,7 +94,8 @@ static void with_clients(struct bench *bench, uint32_t clients, uint32_t workers
         options.clients = clients;
         err = fleet_start(&fleet, &options);
     }
-    if (err == ERR_OK) err = fleet_wait_live(&fleet, LIVE_MS);
+    if (err == ERR_OK)
+        err = fleet_wait_live(&fleet, LIVE_MS);
     report_check(&bench->report, err == ERR_OK, "%s: not all connected", name);
     if (err == ERR_OK) {
         report_value(&bench->report, name, "RSS of the workers without clients",

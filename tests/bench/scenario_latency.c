@@ -37,7 +37,8 @@ static bool wait_events(const struct latency *l, uint32_t events)
     uint64_t deadline = clock_mono_ns(clock_system()) + ARRIVE_MS * NS_PER_MS;
     while (clock_mono_ns(clock_system()) < deadline) {
         uint32_t count = atomic_load_explicit(&shared->event_count, memory_order_acquire);
-        if (count >= events && shared->events[events - 1].seen >= l->clients) return true;
+        if (count >= events && shared->events[events - 1].seen >= l->clients)
+            return true;
         bench_sleep_ms(1);
     }
     return false;
@@ -56,7 +57,8 @@ static uint32_t make_changes(struct latency *l, uint32_t samples)
         char command[80], id[RIG_ID_MAX];
         rig_machine_id(0, id);
         snprintf(command, sizeof command, "set %s position %u", id, 1 + i % 25);
-        if (sim_link_command(&l->rig, command) != ERR_OK || !wait_events(l, before + i + 1)) return i;
+        if (sim_link_command(&l->rig, command) != ERR_OK || !wait_events(l, before + i + 1))
+            return i;
         bench_sleep_ms(pause_ms(i));
     }
     return samples;
@@ -79,7 +81,8 @@ static uint32_t match(const struct latency *l, const struct sim_change *changes,
         while (at < change_count &&
                (changes[at].raw != event->raw || changes[at].position != event->position))
             at++;
-        if (at == change_count) break;
+        if (at == change_count)
+            break;
         add(&hists[0], changes[at].rx_ns, event->first_ns);
         add(&hists[1], changes[at].rx_ns, event->last_ns);
         add(&hists[2], changes[at].tx_ns, event->first_ns);
@@ -184,7 +187,8 @@ static enum err_e start(struct latency *l)
     config.agents = true;
     config.poll_ms = config.poll_moving_ms = POLL_MS;
     enum err_e err = rig_start(&config, &l->rig);
-    if (err != ERR_OK) return err;
+    if (err != ERR_OK)
+        return err;
     bench_sleep_ms(500); /* the birth goes to nobody: clients come afterwards */
     struct gen_options options = bench_gen(l->bench);
     options.port = l->rig.port;
@@ -201,7 +205,8 @@ void scenario_latency(struct bench *bench)
     uint32_t samples = bench_or(bench->options.samples, bench, 300, 20);
     enum err_e err = start(&l);
     report_check(&bench->report, err == ERR_OK, "the system did not start");
-    if (err == ERR_OK) report_all(&l, samples, make_changes(&l, samples));
+    if (err == ERR_OK)
+        report_all(&l, samples, make_changes(&l, samples));
     report_check(&bench->report, fleet_stop(&l.fleet), "a generator did not end cleanly");
     report_check(&bench->report, rig_stop(&l.rig), "a process of the system did not end cleanly");
     run_bare(&l, samples);

@@ -58,7 +58,8 @@ static enum err_e wait_agents(const struct rig *rig)
     uint64_t agents = 0;
     for (unsigned tries = 0; tries < 600; tries++) {
         seg_counter(rig->dir, "broker", "agents", &agents);
-        if (agents == rig->config.machines) return ERR_OK;
+        if (agents == rig->config.machines)
+            return ERR_OK;
         bench_sleep_ms(50);
     }
     printf("  the broker knows %" PRIu64 " agents\n", agents);
@@ -77,7 +78,8 @@ void scenario_machines(struct bench *bench)
     snprintf(name, sizeof name, "%u machines; 4 Hz", config.machines);
     uint64_t begun = clock_mono_ns(clock_system());
     enum err_e err = rig_start(&config, &rig);
-    if (err == ERR_OK) err = wait_agents(&rig);
+    if (err == ERR_OK)
+        err = wait_agents(&rig);
     report_check(&bench->report, err == ERR_OK, "the system did not start");
     if (err == ERR_OK) {
         double seconds = (double)(clock_mono_ns(clock_system()) - begun) / 1e9;

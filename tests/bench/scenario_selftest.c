@@ -53,5 +53,6 @@ static void with_clients(struct bench *bench, uint32_t clients)
 void scenario_selftest(struct bench *bench)
 {
     with_clients(bench, bench_or(bench->options.clients, bench, 1000, 50));
-    if (bench->options.clients == 0 && !bench->options.smoke) with_clients(bench, 10000);
+    if (bench->options.clients == 0 && !bench->options.smoke)
+        with_clients(bench, 10000);
 }

@@ -19,12 +19,14 @@ static bool find(const char *runtime_dir, const char *segment, const char *name,
     char path[256], metric_name[STATS_NAME_MAX + 1];
     enum stats_kind_e kind;
     snprintf(path, sizeof path, "%s/shm/%s", runtime_dir, segment);
-    if (segment_view_open(path, &found->segment) != ERR_OK) return false;
+    if (segment_view_open(path, &found->segment) != ERR_OK)
+        return false;
     if (segment_view_stats(found->segment, &found->view) == ERR_OK)
         for (found->metric = 0;
              stats_view_metric(&found->view, found->metric, metric_name, &kind, &found->value);
              found->metric++)
-            if (strcmp(metric_name, name) == 0) return true;
+            if (strcmp(metric_name, name) == 0)
+                return true;
     segment_view_close(&found->segment);
     return false;
 }
@@ -33,7 +35,8 @@ bool seg_counter(const char *runtime_dir, const char *segment, const char *name,
 {
     struct found found;
     *value = 0;
-    if (!find(runtime_dir, segment, name, &found)) return false;
+    if (!find(runtime_dir, segment, name, &found))
+        return false;
     *value = found.value;
     segment_view_close(&found.segment);
     return true;
@@ -44,7 +47,8 @@ bool seg_quantile(const char *runtime_dir, const char *segment, const char *name
 {
     struct found found;
     *ns = *count = 0;
-    if (!find(runtime_dir, segment, name, &found)) return false;
+    if (!find(runtime_dir, segment, name, &found))
+        return false;
     *ns = stats_view_quantile_ns(&found.view, found.metric, q);
     *count = found.value;
     segment_view_close(&found.segment);

@@ -19,8 +19,10 @@ static int connect_control(const struct rig *rig)
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     snprintf(address.sun_path, sizeof address.sun_path, "%s/sim.sock", rig->dir);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0) return fd;
-    if (fd >= 0) close(fd);
+    if (fd >= 0 && connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
     return -1;
 }
 
@@ -28,11 +30,14 @@ static enum err_e ask(int fd, const char *command, char *answer, size_t cap)
 {
     char line[600];
     int len = snprintf(line, sizeof line, "%s\n", command);
-    if (send(fd, line, (size_t)len, MSG_NOSIGNAL) != len) return ERR_CLOSED;
+    if (send(fd, line, (size_t)len, MSG_NOSIGNAL) != len)
+        return ERR_CLOSED;
     struct pollfd wait = {.fd = fd, .events = POLLIN};
-    if (poll(&wait, 1, ANSWER_MS) != 1) return ERR_TIMEOUT;
+    if (poll(&wait, 1, ANSWER_MS) != 1)
+        return ERR_TIMEOUT;
     ssize_t n = recv(fd, answer, cap - 1, 0);
-    if (n <= 0) return ERR_CLOSED;
+    if (n <= 0)
+        return ERR_CLOSED;
     answer[n] = '\0';
     return strncmp(answer, "error", 5) == 0 ? ERR_MISMATCH : ERR_OK;
 }
@@ -42,7 +47,8 @@ enum err_e sim_link_command(const struct rig *rig, const char *command)
     char answer[1024] = "";
     int fd = connect_control(rig);
     enum err_e err = fd >= 0 ? ask(fd, command, answer, sizeof answer) : ERR_SYSTEM;
-    if (fd >= 0) close(fd);
+    if (fd >= 0)
+        close(fd);
     if (err != ERR_OK)
         log_error("bench-sim", "command=\"%s\" answer=\"%s\": %s", command, answer, err_text(err));
     return err;
@@ -70,10 +76,12 @@ size_t sim_link_changes(const struct rig *rig, uint32_t index, struct sim_change
     rig_machine_id(index, id);
     snprintf(path, sizeof path, "%s/sim.log", rig->dir);
     FILE *file = fopen(path, "re");
-    if (file == NULL) return 0;
+    if (file == NULL)
+        return 0;
     while (count < max && fgets(text, sizeof text, file) != NULL) {
         struct log_line line;
-        if (!parse_line(text, &line) || strcmp(line.machine, id) != 0) continue;
+        if (!parse_line(text, &line) || strcmp(line.machine, id) != 0)
+            continue;
         if (line.side[0] == 'r') {
             rx_ns = line.ns;
         } else if (line.bytes != before) {

@@ -81,7 +81,8 @@ static enum err_e send_state(struct source_machine *m, bool birth, uint64_t due_
                                         .read_wall_ms = clock_wall_ms(clock_system()),
                                         .source_ns = now};
     enum err_e err = link_send(m->link, &message);
-    if (err != ERR_OK) return err;
+    if (err != ERR_OK)
+        return err;
     m->number++;
     if (due_ns != 0 && now > due_ns + LATE_NS)
         atomic_fetch_add_explicit(&m->source->shared->late, 1, memory_order_relaxed);
@@ -100,7 +101,8 @@ static void on_up(void *arg, const struct wire_hello_ok *ok)
 {
     struct source_machine *m = arg;
     (void)ok;
-    if (!m->up) atomic_fetch_add(&m->source->shared->up, 1);
+    if (!m->up)
+        atomic_fetch_add(&m->source->shared->up, 1);
     m->up = true;
     send_state(m, true, 0);
 }
@@ -108,7 +110,8 @@ static void on_up(void *arg, const struct wire_hello_ok *ok)
 static void on_down(void *arg)
 {
     struct source_machine *m = arg;
-    if (m->up) atomic_fetch_sub(&m->source->shared->up, 1);
+    if (m->up)
+        atomic_fetch_sub(&m->source->shared->up, 1);
     m->up = false;
 }
 
@@ -150,7 +153,8 @@ static enum err_e open_machine(struct source *s, uint32_t index)
                                  .events = &events,
                                  .arg = m};
     enum err_e err = link_open(&config, &m->link);
-    if (err == ERR_OK) s->fds[index] = (struct pollfd){.fd = link_fd(m->link), .events = POLLIN};
+    if (err == ERR_OK)
+        s->fds[index] = (struct pollfd){.fd = link_fd(m->link), .events = POLLIN};
     return err;
 }
 
@@ -180,7 +184,9 @@ static uint64_t allowed_by_window(struct source *s)
     } else if (now > s->progress_ns + STALL_NS) {
         begin_run(s);
     }
-    uint64_t under_way = load(&s->shared->sent) - s->begun_sent - (got - s->begun_received);
+    uint64_t gone = load(&s->shared->sent) - s->begun_sent, arrived = got - s->begun_received;
+    uint64_t under_way =
+        gone > arrived ? gone - arrived : 0; /* what an earlier run still owed may arrive in this one */
     uint64_t window = load(&s->shared->window);
     return under_way < window ? window - under_way : 0;
 }
@@ -190,7 +196,8 @@ static uint64_t allowed(struct source *s, uint64_t *due_ns)
 {
     uint64_t rate = load(&s->shared->rate);
     *due_ns = 0;
-    if (rate == 0) return allowed_by_window(s);
+    if (rate == 0)
+        return allowed_by_window(s);
     uint64_t sent = load(&s->shared->sent) - s->begun_sent;
     uint64_t due = (uint64_t)((double)(now_ns() - s->begun_ns) * (double)rate / 1e9);
     *due_ns = s->begun_ns + (uint64_t)((double)sent * 1e9 / (double)rate);
@@ -200,7 +207,8 @@ static uint64_t allowed(struct source *s, uint64_t *due_ns)
 static void send_some(struct source *s)
 {
     uint64_t due_ns, count = allowed(s, &due_ns);
-    if (count > BURST_MAX) count = BURST_MAX;
+    if (count > BURST_MAX)
+        count = BURST_MAX;
     for (uint64_t i = 0; i < count; i++) {
         struct source_machine *m = &s->machines[s->next];
         s->next = s->next + 1 < s->options->machines ? s->next + 1 : 0;
@@ -227,8 +235,10 @@ static uint64_t next_wake_ns(const struct source *s, uint64_t now)
 {
     uint64_t wake = now + IDLE_NS;
     for (uint32_t i = 0; i < s->options->machines; i++)
-        if (link_due_ns(s->machines[i].link) < wake) wake = link_due_ns(s->machines[i].link);
-    if (!s->running) return wake;
+        if (link_due_ns(s->machines[i].link) < wake)
+            wake = link_due_ns(s->machines[i].link);
+    if (!s->running)
+        return wake;
     uint64_t rate = load(&s->shared->rate), next = now + WINDOW_WAIT;
     if (rate != 0)
         next = s->begun_ns +
@@ -247,7 +257,8 @@ static bool obey(struct source *s)
 {
     uint32_t command = atomic_load_explicit(&s->shared->command, memory_order_acquire);
     bool run = command == SOURCE_RUN;
-    if (run && !s->running) begin_run(s);
+    if (run && !s->running)
+        begin_run(s);
     s->running = run;
     return command != SOURCE_STOP && !s->refused;
 }
@@ -257,8 +268,10 @@ static void loop(struct source *s)
     pid_t parent = getppid();
     while (obey(s) && getppid() == parent) {
         bool more = service_links(s);
-        if (s->running) send_some(s);
-        if (!more) wait_for_work(s);
+        if (s->running)
+            send_some(s);
+        if (!more)
+            wait_for_work(s);
     }
 }
 
@@ -271,7 +284,8 @@ int source_run(const struct source_options *options, struct source_shared *share
     uint32_t opened = 0;
     for (; err == ERR_OK && opened < options->machines; opened += err == ERR_OK)
         err = open_machine(&s, opened);
-    if (err == ERR_OK) loop(&s);
+    if (err == ERR_OK)
+        loop(&s);
     for (uint32_t i = 0; i < opened; i++)
         link_close(&s.machines[i].link);
     free(s.machines);

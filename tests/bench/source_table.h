@@ -33,7 +33,8 @@ static inline struct source_table *source_table_new(uint32_t machines)
 {
     void *memory = mmap(NULL, source_table_size(machines), PROT_READ | PROT_WRITE,
                         MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) return NULL;
+    if (memory == MAP_FAILED)
+        return NULL;
     struct source_table *table = memory;
     table->machines = machines;
     return table;
@@ -41,6 +42,7 @@ static inline struct source_table *source_table_new(uint32_t machines)
 
 static inline void source_table_free(struct source_table **table)
 {
-    if (*table != NULL) munmap(*table, source_table_size((*table)->machines));
+    if (*table != NULL)
+        munmap(*table, source_table_size((*table)->machines));
     *table = NULL;
 }

@@ -21,7 +21,8 @@ static int write_times(void *arg)
     for (uint32_t i = 0; i < writer->samples; i++) {
         nanosleep(&(struct timespec){.tv_nsec = (long)writer->pause_ms * 1000000}, NULL);
         uint64_t now = clock_mono_ns(clock_system());
-        if (write(writer->fd, &now, sizeof now) != (ssize_t)sizeof now) return 1;
+        if (write(writer->fd, &now, sizeof now) != (ssize_t)sizeof now)
+            return 1;
     }
     return 0;
 }
@@ -42,7 +43,8 @@ static int read_times(void *arg)
 static bool measure(int from, int to, uint32_t samples, uint32_t pause_ms, struct hist *hist)
 {
     int fds[2];
-    if (pipe(fds) != 0) return false;
+    if (pipe(fds) != 0)
+        return false;
     struct writer writer = {fds[1], samples, pause_ms};
     struct child children[2];
     bool ok = child_fork("bench-wake-out", from, write_times, &writer, &children[0]) == ERR_OK;
@@ -58,7 +60,8 @@ bool wakeup_measure(int from, int to, uint32_t samples, uint32_t pause_ms, struc
 {
     struct hist *shared =
         mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (shared == MAP_FAILED) return false;
+    if (shared == MAP_FAILED)
+        return false;
     bool ok = measure(from, to, samples, pause_ms, shared);
     *hist = *shared;
     munmap(shared, sizeof *shared);

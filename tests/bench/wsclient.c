@@ -25,13 +25,16 @@ static enum err_e fill(struct wsclient *client, uint64_t deadline_ns)
         client->end -= client->at;
         client->at = 0;
     }
-    if (client->end == client->cap) return ERR_TOO_LARGE;
+    if (client->end == client->cap)
+        return ERR_TOO_LARGE;
     uint64_t now = now_ns();
     uint64_t left = deadline_ns > now ? deadline_ns - now : 0;
     struct pollfd fd = {.fd = client->fd, .events = POLLIN};
-    if (poll(&fd, 1, (int)((left + NS_PER_MS - 1) / NS_PER_MS)) != 1) return ERR_TIMEOUT;
+    if (poll(&fd, 1, (int)((left + NS_PER_MS - 1) / NS_PER_MS)) != 1)
+        return ERR_TIMEOUT;
     ssize_t n = recv(client->fd, client->buffer + client->end, client->cap - client->end, 0);
-    if (n <= 0) return ERR_CLOSED;
+    if (n <= 0)
+        return ERR_CLOSED;
     client->received_ns = now_ns();
     client->end += (size_t)n;
     return ERR_OK;
@@ -44,12 +47,14 @@ static enum err_e handshake(struct wsclient *client, uint16_t port)
                      "GET / HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
                      port);
-    if (send(client->fd, request, (size_t)n, MSG_NOSIGNAL) != n) return ERR_CLOSED;
+    if (send(client->fd, request, (size_t)n, MSG_NOSIGNAL) != n)
+        return ERR_CLOSED;
     uint64_t deadline = now_ns() + 5 * NS_PER_S;
     const unsigned char *head_end;
     while ((head_end = memmem(client->buffer, client->end, "\r\n\r\n", 4)) == NULL) {
         enum err_e err = fill(client, deadline);
-        if (err != ERR_OK) return err;
+        if (err != ERR_OK)
+            return err;
     }
     client->at = (size_t)(head_end - client->buffer) + 4;
     return memcmp(client->buffer, "HTTP/1.1 101", 12) == 0 ? ERR_OK : ERR_MISMATCH;
@@ -68,14 +73,17 @@ enum err_e wsclient_open(struct wsclient *client, uint16_t port)
         (client->fd < 0 || connect(client->fd, (const struct sockaddr *)&to, sizeof to) != 0 ||
          setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0))
         err = ERR_SYSTEM;
-    if (err == ERR_OK) err = handshake(client, port);
-    if (err != ERR_OK) wsclient_close(client);
+    if (err == ERR_OK)
+        err = handshake(client, port);
+    if (err != ERR_OK)
+        wsclient_close(client);
     return err;
 }
 
 void wsclient_close(struct wsclient *client)
 {
-    if (client->fd >= 0) close(client->fd);
+    if (client->fd >= 0)
+        close(client->fd);
     free(client->buffer);
     *client = (struct wsclient){.fd = -1};
 }
@@ -84,7 +92,8 @@ static enum err_e send_frame(struct wsclient *client, uint8_t opcode, const void
 {
     unsigned char frame[FRAME_CLIENT_HEAD + 4096];
     size_t n = frame_client(frame, sizeof frame, opcode, payload, len, 0x1f2e3d4cu);
-    if (n == 0) return ERR_TOO_LARGE;
+    if (n == 0)
+        return ERR_TOO_LARGE;
     return send(client->fd, frame, n, MSG_NOSIGNAL) == (ssize_t)n ? ERR_OK : ERR_CLOSED;
 }
 
@@ -99,16 +108,21 @@ enum err_e wsclient_recv(struct wsclient *client, char *text, size_t cap, uint32
     for (;;) {
         struct frame frame;
         enum frame_step_e step = frame_next(client->buffer + client->at, client->end - client->at, &frame);
-        if (step == FRAME_BAD) return ERR_MALFORMED;
+        if (step == FRAME_BAD)
+            return ERR_MALFORMED;
         if (step == FRAME_PART) {
             enum err_e err = fill(client, deadline);
-            if (err != ERR_OK) return err;
+            if (err != ERR_OK)
+                return err;
             continue;
         }
         client->at += frame.total;
-        if (frame.opcode == 8) return ERR_CLOSED;
-        if (frame.opcode == 9) send_frame(client, 10, frame.payload, frame.len);
-        if (frame.opcode != 1) continue;
+        if (frame.opcode == 8)
+            return ERR_CLOSED;
+        if (frame.opcode == 9)
+            send_frame(client, 10, frame.payload, frame.len);
+        if (frame.opcode != 1)
+            continue;
         size_t len = frame.len < cap ? frame.len : cap - 1;
         memcpy(text, frame.payload, len);
         text[len] = '\0';
@@ -122,7 +136,8 @@ enum err_e wsclient_expect(struct wsclient *client, const char *word, char *text
     uint64_t deadline = now_ns() + timeout_ms * NS_PER_MS;
     for (uint64_t now; (now = now_ns()) < deadline;) {
         enum err_e err = wsclient_recv(client, text, cap, (uint32_t)((deadline - now) / NS_PER_MS + 1));
-        if (err != ERR_OK || strstr(text, word) != NULL) return err;
+        if (err != ERR_OK || strstr(text, word) != NULL)
+            return err;
     }
     return ERR_TIMEOUT;
 }

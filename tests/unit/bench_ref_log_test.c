@@ -67,11 +67,11 @@ static int tear_down(void **state)
 }
 
 /* Follows, or is placed: as the generator does. */
-static struct ref_place take(struct fixture *f, uint64_t *cursor, struct text text)
+static struct ref_place take(struct fixture *f, struct ref_cursor *cursor, struct text text)
 {
     struct ref *ref = ref_log_follow(&f->log, cursor, text.bytes, text.len);
     if (ref != NULL)
-        return (struct ref_place){REF_KNOWN, ref, 0};
+        return (struct ref_place){REF_KNOWN, ref, 0, 0};
     return ref_log_place(&f->log, cursor, text.bytes, text.len);
 }
 
@@ -100,7 +100,7 @@ static void the_text_is_read(void **state)
 static void two_connections_in_step(void **state)
 {
     struct fixture *f = *state;
-    uint64_t a = REF_NOWHERE, b = REF_NOWHERE;
+    struct ref_cursor a = REF_CURSOR_START, b = REF_CURSOR_START;
     for (unsigned i = 0; i < 100; i++) {
         struct text text = state_frame(i % 2, i, 218, 1000 + 8 * i);
         assert_int_equal(take(f, &a, text).kind, REF_NEW);
@@ -108,14 +108,14 @@ static void two_connections_in_step(void **state)
         assert_int_equal(place.kind, REF_KNOWN);
         assert_int_equal(place.skipped, 0);
     }
-    assert_int_equal(a, 100);
-    assert_int_equal(b, 100);
+    assert_int_equal(a.index, 100);
+    assert_int_equal(b.index, 100);
 }
 
 static void a_missing_frame_is_a_gap(void **state)
 {
     struct fixture *f = *state;
-    uint64_t a = REF_NOWHERE, b = REF_NOWHERE;
+    struct ref_cursor a = REF_CURSOR_START, b = REF_CURSOR_START;
     for (unsigned i = 0; i < 10; i++)
         take(f, &a, state_frame(0, i, 218, 1000 + 8 * i));
     take(f, &b, state_frame(0, 0, 218, 1000));
@@ -130,33 +130,63 @@ static void a_missing_frame_is_a_gap(void **state)
 static void a_repetition_is_out_of_order(void **state)
 {
     struct fixture *f = *state;
-    uint64_t a = REF_NOWHERE;
+    struct ref_cursor a = REF_CURSOR_START;
     take(f, &a, state_frame(0, 1, 218, 1000));
     take(f, &a, state_frame(0, 2, 218, 1008));
     assert_int_equal(take(f, &a, state_frame(0, 2, 218, 1008)).kind, REF_OLD);
     assert_int_equal(take(f, &a, state_frame(0, 1, 218, 1000)).kind, REF_OLD);
-    assert_int_equal(a, 2);
+    assert_int_equal(a.index, 2);
 }
 
 static void a_snapshot_moves_the_cursor(void **state)
 {
     struct fixture *f = *state;
-    uint64_t a = REF_NOWHERE, b = REF_NOWHERE;
+    struct ref_cursor a = REF_CURSOR_START, b = REF_CURSOR_START;
     for (unsigned i = 0; i < 10; i++)
         take(f, &a, state_frame(0, i, 218, 1000 + 8 * i));
     take(f, &b, state_frame(0, 0, 218, 1000));
     struct ref_place place = take(f, &b, snapshot_frame(1050)); /* complete up to the record before */
     assert_int_equal(place.kind, REF_SNAPSHOT);
-    assert_int_equal(place.skipped, 6);
+    assert_int_equal(place.covered, 6);
+    assert_int_equal(place.skipped, 0);
     place = take(f, &b, state_frame(0, 7, 218, 1056));
     assert_int_equal(place.kind, REF_KNOWN);
     assert_int_equal(place.skipped, 0);
 }
 
+/* A client whose backlog was given up is ahead of all others: its snapshot covers frames nobody has been seen to get. */
+static void a_snapshot_ahead_of_everybody_is_no_gap_later(void **state)
+{
+    struct fixture *f = *state;
+    struct ref_cursor a = REF_CURSOR_START, b = REF_CURSOR_START;
+    take(f, &a, state_frame(0, 0, 218, 1000));
+    take(f, &b, state_frame(0, 0, 218, 1000));
+    assert_int_equal(take(f, &b, snapshot_frame(1050)).kind, REF_SNAPSHOT); /* covers 1008 to 1048 */
+    for (unsigned i = 1; i <= 6; i++)
+        take(f, &a, state_frame(0, i, 218, 1000 + 8 * i));
+    struct ref_place place = take(f, &b, state_frame(0, 7, 218, 1056));
+    assert_int_equal(place.skipped, 0);
+    assert_int_equal(place.covered, 6);
+}
+
+/* … but what is missing behind that snapshot still is one. */
+static void a_gap_behind_a_snapshot_is_a_gap(void **state)
+{
+    struct fixture *f = *state;
+    struct ref_cursor a = REF_CURSOR_START, b = REF_CURSOR_START;
+    take(f, &b, state_frame(0, 0, 218, 1000));
+    take(f, &b, snapshot_frame(1020)); /* covers 1008 and 1016 */
+    for (unsigned i = 0; i <= 6; i++)
+        take(f, &a, state_frame(0, i, 218, 1000 + 8 * i));
+    struct ref_place place = take(f, &b, state_frame(0, 6, 218, 1048)); /* 1024, 1032, 1040 are missing */
+    assert_int_equal(place.covered, 2);
+    assert_int_equal(place.skipped, 3);
+}
+
 static void a_message_that_nobody_got_is_lost(void **state)
 {
     struct fixture *f = *state;
-    uint64_t a = REF_NOWHERE;
+    struct ref_cursor a = REF_CURSOR_START;
     for (unsigned i = 1; i <= 6; i++)
         note_sent(f, 0, i, 218, i);
     struct ref_place place = take(f, &a, state_frame(0, 1, 218, 1000));
@@ -170,7 +200,7 @@ static void a_message_that_nobody_got_is_lost(void **state)
 static void a_connection_far_behind_is_gapped(void **state)
 {
     struct fixture *f = *state;
-    uint64_t a = REF_NOWHERE, b = REF_NOWHERE;
+    struct ref_cursor a = REF_CURSOR_START, b = REF_CURSOR_START;
     take(f, &b, state_frame(0, 0, 218, 1000));
     for (unsigned i = 0; i < REF_CAP + 10; i++)
         take(f, &a, state_frame(0, i % 256, 218, 1000 + 8 * i));
@@ -188,6 +218,8 @@ int main(void)
         TEST(a_missing_frame_is_a_gap),
         TEST(a_repetition_is_out_of_order),
         TEST(a_snapshot_moves_the_cursor),
+        TEST(a_snapshot_ahead_of_everybody_is_no_gap_later),
+        TEST(a_gap_behind_a_snapshot_is_a_gap),
         TEST(a_message_that_nobody_got_is_lost),
         TEST(a_connection_far_behind_is_gapped),
     };
