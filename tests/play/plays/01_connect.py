@@ -1,6 +1,7 @@
 """Connecting: welcome, ping, and a house in which nothing has been read yet."""
 import copy
 
+from stagecraft.ports import has_ipv6
 from stagecraft.registry import play
 from stagecraft.scripts import AT_REST, DOCUMENT, DOCUMENT_MACHINES, NEVER_READ, assert_text, compact, state
 from stagecraft.wait import until
@@ -50,6 +51,34 @@ async def any_path(s):
     await s.worker("w1")
     for path in ("/", "/ws", "/any/path/at%20all?x=1"):
         client = await s.client(f"c{path}", path=path)
+        await client.ping()
+
+
+@play("names are shown as they stand: UTF-8, quotes, backslashes")
+async def names(s):
+    name = 'Cámara ñ € 😀 "A\\B"'
+    s.machine("m.1:a_B-2", name=name)
+    await s.broker()
+    await s.worker("w1")
+    c1 = await s.client("c1", welcome=False)
+    welcome = await c1.next("welcome")
+    assert welcome["machines"][0]["name"] == name and "😀" in welcome.text, welcome.text
+    answer = await c1.ask(type="get_status", machine_id="m.1:a_B-2")
+    assert answer.type == "machine_status", answer.text
+
+
+@play("several listeners, on several loopback addresses, IPv6 too")
+async def listeners(s):
+    s.machine("m1")
+    places = [("127.0.0.1", s.port), ("127.0.0.1", s.ports.take()), ("127.0.0.2", s.ports.take())]
+    if has_ipv6():
+        places.append(("::1", s.ports.take()))
+    s.listeners = [{"name": f"l{n}", "dialect": "carousel", "address": address, "port": port}
+                   for n, (address, port) in enumerate(places)]
+    await s.broker()
+    await s.worker("w1")
+    for address, port in places:
+        client = await s.client(f"c{port}", host=f"[{address}]" if ":" in address else address, port=port)
         await client.ping()
 
 

@@ -1,4 +1,6 @@
 """Workers: kill -9, stop, lag. Only their own clients notice, and what was read is never older than the truth."""
+import socket
+
 import websockets
 
 from stagecraft.registry import play
@@ -112,34 +114,67 @@ async def lapped(s):
     await sleeper.ping()
 
 
-@play("a client that never reads disturbs nobody, and costs the worker a bounded amount", within=180)
-async def never_reads(s):
-    machines = [f"m{n}" for n in range(1, 9)]
+MANY = [f"m{n}" for n in range(1, 9)]
+
+
+async def many_machines(s):
+    """Eight fast machines on one worker."""
     s.set("machine_defaults", poll_interval_ms=2, poll_moving_ms=2)
-    for machine in machines:
+    for machine in MANY:
         s.machine(machine, sim_positions=256)
     sim = await s.house(workers=["w1"])
+    for machine in MANY:
+        await sim.pace(machine, 3)
+    return sim
+
+
+async def storm(reader, frames):
+    """All machines move to and fro until `reader` has heard so many frames; their last position."""
+    target, begin = 0, len(reader.frames)
+    while len(reader.frames) - begin < frames:
+        target = 128 - target
+        for machine in MANY:
+            await reader.move(machine, target)
+        done = set()
+        while len(done) < len(MANY):
+            done.add((await reader.hear("command_completed", within=10, success=True))["machine_id"])
+    return target
+
+
+@play("a client that never reads disturbs nobody, and costs the worker a bounded amount", within=180)
+async def never_reads(s):
+    await many_machines(s)
     reader = await s.client("reader", on="w1")
     await reader.subscribe(kind="all_events")
     for _ in range(20):
         s.mute({"type": "subscribe", "subscription_type": "status_updates"}, on="w1")
-    for machine in machines:
-        await sim.pace(machine, 3)
     before = s.actor("w1").rss_kib()
-    target = 0
-    received = 0
-    while received < 12000:
-        target = 128 - target
-        for machine in machines:
-            await reader.move(machine, target)
-        done = set()
-        while len(done) < len(machines):
-            done.add((await reader.hear("command_completed", within=10, success=True))["machine_id"])
-        received = len(reader.frames)
+    target = await storm(reader, 12000)
     grown = s.actor("w1").rss_kib() - before
-    positions = {m: reader.state(m)["position"] for m in machines}
-    assert set(positions.values()) == {target}, positions
-    assert grown < 8 * 1024 + 20 * 64, f"w1 grew by {grown} KiB while {received} frames went to 21 clients"
+    assert {reader.state(m)["position"] for m in MANY} == {target}
+    assert grown < 8 * 1024 + 20 * 64, f"w1 grew by {grown} KiB while {len(reader.frames)} frames went to 21 clients"
+
+
+@play("a client that pauses is told the newest states when it goes on, and nothing older after them", within=180)
+async def pauses(s):
+    await many_machines(s)
+    reader = await s.client("reader", on="w1")
+    await reader.subscribe(kind="all_events")
+    small = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    small.connect(("127.0.0.1", s.port))
+    pausing = await s.client("pausing", sock=small)
+    await pausing.subscribe()
+    pausing.socket.transport.pause_reading()
+    target = await storm(reader, 12000)
+    pausing.socket.transport.resume_reading()
+    pausing.history.repeats_allowed = True
+    for machine in MANY:
+        await pausing.sees(machine, position=target, raw_status=AT_REST)
+    heard = len(pausing.heard("status_broadcast"))
+    assert heard < len(reader.heard("status_broadcast")) / 2, f"{heard} states: nothing was merged"
+    await s.simulator.place("m1", 200)
+    await pausing.hear_state("m1", position=200)
 
 
 @play("max_connections refuses the next one with 503, and serves it when there is room")

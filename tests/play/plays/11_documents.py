@@ -4,6 +4,7 @@ import os
 import sys
 from pathlib import Path
 
+from stagecraft.ports import has_ipv6
 from stagecraft.registry import play
 from stagecraft.scripts import DOCUMENT_MACHINES, FIXTURES
 
@@ -14,8 +15,9 @@ PROBE_JS = Path(__file__).resolve().parents[1] / "npm/probe-client.js"
 
 async def document_house(s, workers=("w1", "w2")):
     s.port = 8765
-    s.listeners = [{"name": "v4", "dialect": "carousel", "address": "127.0.0.1", "port": 8765},
-                   {"name": "v6", "dialect": "carousel", "address": "::1", "port": 8765}]
+    addresses = ["127.0.0.1"] + ["::1"] * has_ipv6()  # what a client takes localhost for
+    s.listeners = [{"name": f"l{n}", "dialect": "carousel", "address": address, "port": 8765}
+                   for n, address in enumerate(addresses)]
     for machine in DOCUMENT_MACHINES:
         s.machine(machine["id"], **{k: v for k, v in machine.items() if k != "id"})
     return await s.house(workers=workers)

@@ -29,6 +29,7 @@ MISTAKES = [  # what to write instead of what, words that the message must have
     ('"level": "info"', '"level": "loud"', ["noria.yaml:", "level", "loud"]),
     ("max_machines: 64", "max_machines: many", ["noria.yaml:", "max_machines", "many"]),
     ("machines:", "machines: [", ["noria.yaml"]),
+    ('"address": "127.0.0.1"', '"address": "0.0.0.0"', ["noria.yaml", "address", "allow_unauthenticated"]),
 ]
 
 

@@ -52,3 +52,13 @@ def _is_free(port):
         except OSError:
             return False
     return True
+
+
+def has_ipv6():
+    """Containers often have no IPv6, not even on loopback."""
+    with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            return False
+    return True

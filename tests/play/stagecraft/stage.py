@@ -146,11 +146,11 @@ class Stage:
 
     # --- clients --------------------------------------------------------------------------------------------------------
 
-    async def client(self, name, on=None, port=None, path="/", welcome=True, **options):
+    async def client(self, name, on=None, host="127.0.0.1", port=None, path="/", welcome=True, **options):
         """A connected client that has heard its welcome. `on`: the worker (actor or name) that must serve it; the
         kernel spreads connections over the workers, so the client knocks until it lands there."""
         worker = self.actors[on] if isinstance(on, str) else on
-        url = f"ws://127.0.0.1:{port or self.port}{path}"
+        url = f"ws://{host}:{port or self.port}{path}"
         for _ in range(200):
             client = await Client(name, url).connect(**options)
             if worker is None or serves(worker, port or self.port, client.local_port):
