@@ -72,7 +72,7 @@ async def silent(s):
     await c1.sees("m1", connection_status="connected", position=0)
 
 
-@play("deadline_ms is the caller's: an agent that hangs gets TIMEOUT or an honest unknown, in time")
+@play("deadline_ms is the caller's: an agent that hangs is answered for in time, and writes nothing when it is back")
 async def deadline(s):
     s.set("machine_defaults", stale_after_ms=5000)
     sim = await s.house("m1", workers=["w1"])
@@ -86,5 +86,4 @@ async def deadline(s):
     assert took < limit(0.2 + 2.0 + 0.3 + 1.0), f"answered after {took:.2f} s"  # grace and reply_timeout_ms
     s.actor("a.m1").resume()
     await sim.truth.polled_again("m1", 5)
-    written = sim.truth.moves("m1")
-    assert written == [] or answer["code"] == "OUTCOME_UNKNOWN", (written, answer.text)
+    assert sim.truth.moves("m1") == [], f"written when its deadline was long over, after {answer.text}"
