@@ -6,7 +6,7 @@
  *
  *     state/<machine>   state/#     a machine's state changed
  *     result/<machine>  result/#    command results and completions
- *     event/#                       machine added or removed, alarms
+ *     event/<machine>   event/#     it was added or removed; its alarms
  */
 #pragma once
 

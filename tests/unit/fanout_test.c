@@ -98,9 +98,8 @@ struct stage {
 };
 
 /* As a dialect would: "S<slot>=<position>;" per machine, in one text frame. */
-static size_t write_states(void *arg, const struct client *client,
-                           const struct mirror_machine *const *machines, uint32_t count, uint64_t position,
-                           void *frame, size_t cap)
+static size_t write_states(void *arg, struct client *client, const struct mirror_machine *const *machines,
+                           uint32_t count, uint64_t position, void *frame, size_t cap)
 {
     (void)arg;
     (void)client;
@@ -266,7 +265,6 @@ static struct socket *arrive(struct stage *stage, unsigned i, size_t room)
     memset(s, 0, sizeof *s);
     s->client.magic = CLIENT_MAGIC;
     s->client.sink = s;
-    s->client.serial = i + 1;
     s->room = room;
     s->heard = malloc(HEARD_MAX);
     return s;

@@ -7,14 +7,14 @@
 
 #include <cmocka.h>
 
-#include "client.h"
+#include "caller.h"
 #include "clock.h"
 #include "must.h"
 #include "pending.h"
 
-static struct client client_named(uint64_t serial)
+static struct caller caller_named(uint64_t serial)
 {
-    return (struct client){.magic = CLIENT_MAGIC, .serial = serial};
+    return (struct caller){.serial = serial};
 }
 
 static const struct endpoint_command move = {.machine = "m", .command = 1, .argument = 7, .deadline_ms = -1};
@@ -23,7 +23,7 @@ static void entries_are_found_by_session_and_serial(void **state)
 {
     (void)state;
     struct pending pending;
-    struct client a = client_named(1), b = client_named(2);
+    struct caller a = caller_named(1), b = caller_named(2);
     assert_int_equal(pending_init(&pending), ERR_OK);
     struct pending_entry *first = pending_add(&pending, &a, &move, 0, 10),
                          *second = pending_add(&pending, &a, &move, 0, 10);
@@ -36,7 +36,7 @@ static void entries_are_found_by_session_and_serial(void **state)
     pending_remove(&pending, first);
     assert_null(pending_find(&pending, 1, 1));
     assert_int_equal(a.pending, 1);
-    pending_drop_client(&pending, &a);
+    pending_drop_caller(&pending, &a);
     assert_int_equal(a.pending, 0);
     assert_int_equal(pending.used, 1);
     assert_null(pending_find(&pending, 1, 2));
@@ -46,22 +46,22 @@ static void entries_are_found_by_session_and_serial(void **state)
 static void a_client_has_its_share_and_the_table_its_end(void **state)
 {
     (void)state;
-    static struct client clients[PENDING_MAX / PENDING_PER_CLIENT + 1];
+    static struct caller callers[PENDING_MAX / PENDING_PER_CALLER + 1];
     struct pending pending;
     assert_int_equal(pending_init(&pending), ERR_OK);
-    size_t full = ARRAY_LEN(clients) - 1;
+    size_t full = ARRAY_LEN(callers) - 1;
     for (size_t i = 0; i <= full; i++) {
-        clients[i] = client_named(i + 1);
-        for (unsigned n = 0; n < PENDING_PER_CLIENT; n++)
-            assert_int_equal(pending_add(&pending, &clients[i], &move, 0, 1) != NULL, i < full);
-        assert_null(pending_add(&pending, &clients[i], &move, 0, 1));
+        callers[i] = caller_named(i + 1);
+        for (unsigned n = 0; n < PENDING_PER_CALLER; n++)
+            assert_int_equal(pending_add(&pending, &callers[i], &move, 0, 1) != NULL, i < full);
+        assert_null(pending_add(&pending, &callers[i], &move, 0, 1));
     }
     assert_int_equal(pending.used, PENDING_MAX);
     for (size_t i = 0; i < full; i++)
-        pending_drop_client(&pending, &clients[i]);
+        pending_drop_caller(&pending, &callers[i]);
     assert_int_equal(pending.used, 0);
     assert_int_equal(pending.by_key.count, 0);
-    assert_non_null(pending_add(&pending, &clients[full], &move, 0, 1));
+    assert_non_null(pending_add(&pending, &callers[full], &move, 0, 1));
     pending_fini(&pending);
 }
 
@@ -88,7 +88,7 @@ static void each_may_remove(void **state)
 {
     (void)state;
     struct pending pending;
-    struct client a = client_named(1);
+    struct caller a = caller_named(1);
     assert_int_equal(pending_init(&pending), ERR_OK);
     for (int i = 0; i < 10; i++)
         pending_add(&pending, &a, &move, 0, 1);

@@ -21,7 +21,8 @@
     X(COMPLETION, "completion") /* meta: struct record_outcome */                                            \
     X(REFUSAL, "refusal")       /* meta: struct record_outcome; to the origin only */                        \
     X(EVENT, "event")           /* no meta */                                                                \
-    X(STREAM, "stream")         /* no meta */
+    X(STREAM, "stream")         /* no meta */                                                                \
+    X(MACHINE, "machine")       /* no meta: one was added or removed; the last-value table shows it already */
 
 enum record_kind_e {
 #define X(name, text) RECORD_##name,

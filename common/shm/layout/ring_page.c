@@ -38,6 +38,7 @@ uint32_t ring_meta_bytes(enum record_kind_e kind)
         return sizeof(struct record_outcome);
     case RECORD_EVENT:
     case RECORD_STREAM:
+    case RECORD_MACHINE:
     case RECORD_KIND_COUNT:
         break;
     }

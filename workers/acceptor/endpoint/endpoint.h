@@ -29,10 +29,11 @@ struct endpoint;      /* a dialect at work in this process */
 struct endpoint_conn; /* a connection to it */
 struct mirror_machine;
 
-struct endpoint_request { /* texts are valid during on_connect only */
-    const char *path;     /* without query, at most 8 KiB, as the client wrote it */
-    const char *query;    /* without '?', "" if none */
-    const char *listener; /* name from the configuration */
+struct endpoint_request {  /* texts are valid during on_connect only */
+    const char *path;      /* without query, at most 8 KiB, as the client wrote it */
+    const char *query;     /* without '?', "" if none */
+    const char *listener;  /* name from the configuration */
+    const char *principal; /* who it authenticated as; "" nobody. Lives as long as the configuration */
 };
 
 /* A command as a client gave it. The texts are copied by endpoint_send_command(). */
@@ -55,8 +56,9 @@ struct endpoint_dialect {
     void (*on_receive)(struct endpoint_conn *conn, const char *text, size_t len, bool binary);
     void (*on_disconnect)(struct endpoint_conn *conn);
 
-    /* The payload that shows the current states of `machines` (at least one), complete up to `position`; used where a
-     * client that lagged gets the newest states instead of its backlog. Returns its length, at most `cap`. */
+    /* The payload that shows the current states of `machines` (at least one); used where a client that lagged gets the
+     * newest states instead of its backlog. `position`: what its "seq" says (endpoint_seq()), 0: no "seq", because other
+     * frames from before are still owed. Returns its length, at most `cap`. */
     size_t (*states)(struct endpoint *endpoint, const struct mirror_machine *const *machines, uint32_t count,
                      uint64_t position, char *payload, size_t cap);
     /* Frames that cannot be merged were lost to this worker: tell the connection. */
@@ -70,6 +72,7 @@ struct endpoint_dialect {
 
 void *endpoint_state(struct endpoint_conn *conn); /* conn_bytes */
 struct endpoint *endpoint_of(struct endpoint_conn *conn);
+const char *endpoint_principal(const struct endpoint_conn *conn); /* as in struct endpoint_request */
 
 /* One text message to this connection. The payload is copied. Bounded: a connection that does not read its replies is
  * closed with 1013. */
@@ -79,6 +82,46 @@ void endpoint_reply(struct endpoint_conn *conn, const char *payload, size_t len)
  * that follow this call are those after endpoint_position(). ERR_TOO_LARGE: more topics than a connection may have;
  * ERR_MEMORY; ERR_CLOSED. Nothing changes on an error. */
 enum err_e endpoint_subscribe(struct endpoint_conn *conn, const struct topic *topics, uint32_t count);
+
+/* Takes topics away; those that the connection does not have are ignored. What it is owed already still arrives. */
+enum err_e endpoint_unsubscribe(struct endpoint_conn *conn, const struct topic *topics, uint32_t count);
+
+/* True if the connection is subscribed to this very topic (not to one that covers it). */
+bool endpoint_is_subscribed(const struct endpoint_conn *conn, const struct topic *topic);
+
+/* Resuming. A frame's "seq" is a promise: everything up to it was sent on this connection. So a client comes back with
+ * the last seq that it saw, and is owed what stands behind it: of states the newest (endpoint_machine()->position >=
+ * since.position), of everything else each frame in order. The order to keep:
+ *
+ *     endpoint_subscribe(); confirmation; endpoint_missed(); gap, if there is one; snapshot with the seq of
+ *     missed.first; endpoint_replay(); then the frames that follow come by themselves */
+struct endpoint_since {
+    bool known; /* of this ring and not from its future; false: nothing can be said about what was missed */
+    uint64_t position; /* of the first place that the client has not seen */
+};
+
+/* Reads "RING-N"; false: not of that form. */
+bool endpoint_parse_seq(const struct endpoint *endpoint, const char *text, size_t len,
+                        struct endpoint_since *since);
+
+struct endpoint_missed {
+    bool gap;       /* frames of these topics may have been missed that the ring does not hold any more */
+    uint64_t first; /* position of the first missed frame that it holds; endpoint_position(): none */
+};
+
+/* Frames of `topics` that are never merged (results, events), from `since` up to now; topics of states are ignored. */
+struct endpoint_missed endpoint_missed(struct endpoint *endpoint, const struct topic *topics, uint32_t count,
+                                       struct endpoint_since since);
+
+/* Those frames go to the connection, as fast as it reads them and without memory for them, after everything that it was
+ * given before and before every frame that follows. Frames that leave the ring meanwhile make an on_gap(). ERR_MEMORY,
+ * ERR_CLOSED. */
+enum err_e endpoint_replay(struct endpoint_conn *conn, const struct topic *topics, uint32_t count,
+                           struct endpoint_missed missed);
+
+/* May a snapshot made now carry a "seq"? Not while the connection is owed older states (it lags): resuming from there
+ * would lose them. */
+bool endpoint_may_seq(const struct endpoint_conn *conn);
 
 void endpoint_close(struct endpoint_conn *conn, unsigned code, const char *reason);
 

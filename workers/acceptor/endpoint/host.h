@@ -1,11 +1,12 @@
 /* host.h — the worker's side of the endpoint API: what endpoints run on, and how connections and ring records enter
- * them. Used by the worker's main and nobody else; dialects see endpoint.h. */
+ * them (Hops: C2, R3). Used by the worker's main and nobody else; dialects see endpoint.h. */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "audience.h"
+#include "caller.h"
 #include "client.h"
 #include "clock.h"
 #include "conf.h"
@@ -24,6 +25,14 @@ struct endpoint {
     const char *listener; /* name from the configuration */
 };
 
+/* A connection; the dialect's own bytes stand behind it. */
+struct endpoint_conn {
+    struct client client;
+    struct endpoint *endpoint;
+    struct caller caller;
+};
+_Static_assert(sizeof(struct endpoint_conn) % 8 == 0, "the dialect's bytes are aligned");
+
 struct host_counts {
     uint64_t received, commands, commands_full, commands_resent, commands_failed_here, answers,
         answers_repeated, answers_without_client, gaps;
@@ -37,7 +46,7 @@ struct endpoint_host {
     struct outbox outbox;
     struct tail tail;
     struct pending pending;
-    struct map sessions; /* serial → client, for those that ever sent a command */
+    struct map sessions; /* serial → struct caller, for those that ever sent a command */
     uint32_t ring_id;
     uint64_t incarnation;
     char *scratch;
@@ -61,7 +70,7 @@ struct host_config {
 enum err_e host_init(struct endpoint_host *host, const struct host_config *config);
 void host_fini(struct endpoint_host *host); /* every client was closed */
 
-/* Bytes of a connection of this dialect: struct client and the dialect's state. */
+/* Bytes of a connection of this dialect. */
 size_t host_conn_bytes(const struct endpoint_dialect *dialect);
 
 /* The memory of a new connection (zeroed, host_conn_bytes()) becomes a client; on_connect runs. */

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "client.h"
+#include "caller.h"
 #include "hash.h"
 #include "must.h"
 
@@ -34,27 +34,27 @@ static uint64_t key_of(uint64_t session_serial, uint32_t command_serial)
     return key != 0 ? key : 1;
 }
 
-struct pending_entry *pending_add(struct pending *pending, struct client *client,
+struct pending_entry *pending_add(struct pending *pending, struct caller *caller,
                                   const struct endpoint_command *command, uint64_t now_ns,
                                   uint64_t deadline_ns)
 {
-    uint32_t serial = client->command_serial + 1;
-    uint64_t key = key_of(client->serial, serial);
-    if (pending->free == NO_ENTRY || client->pending >= PENDING_PER_CLIENT ||
+    uint32_t serial = caller->command_serial + 1;
+    uint64_t key = key_of(caller->serial, serial);
+    if (pending->free == NO_ENTRY || caller->pending >= PENDING_PER_CALLER ||
         map_get(&pending->by_key, key) != NULL)
         return NULL;
     struct pending_entry *entry = &pending->entries[pending->free];
     pending->free = entry->next_free;
     pending->used++;
-    *entry = (struct pending_entry){.client = client,
-                                    .session_serial = client->serial,
+    *entry = (struct pending_entry){.caller = caller,
+                                    .session_serial = caller->serial,
                                     .command_serial = serial,
                                     .command = *command,
                                     .accepted_ns = now_ns,
                                     .deadline_ns = deadline_ns};
     MUST(map_put(&pending->by_key, key, entry) == ERR_OK); /* reserved at boot */
-    client->command_serial = serial;
-    client->pending++;
+    caller->command_serial = serial;
+    caller->pending++;
     return entry;
 }
 
@@ -68,26 +68,26 @@ struct pending_entry *pending_find(struct pending *pending, uint64_t session_ser
 
 void pending_remove(struct pending *pending, struct pending_entry *entry)
 {
-    MUST(entry->client != NULL);
+    MUST(entry->caller != NULL);
     map_remove(&pending->by_key, key_of(entry->session_serial, entry->command_serial));
-    entry->client->pending--;
-    entry->client = NULL;
+    entry->caller->pending--;
+    entry->caller = NULL;
     entry->next_free = pending->free;
     pending->free = (uint32_t)(entry - pending->entries);
     pending->used--;
 }
 
-void pending_drop_client(struct pending *pending, struct client *client)
+void pending_drop_caller(struct pending *pending, struct caller *caller)
 {
-    for (uint32_t i = 0; client->pending > 0 && i < PENDING_MAX; i++)
-        if (pending->entries[i].client == client)
+    for (uint32_t i = 0; caller->pending > 0 && i < PENDING_MAX; i++)
+        if (pending->entries[i].caller == caller)
             pending_remove(pending, &pending->entries[i]);
 }
 
 void pending_each(struct pending *pending, void (*each)(void *arg, struct pending_entry *entry), void *arg)
 {
     for (uint32_t i = 0; pending->used > 0 && i < PENDING_MAX; i++)
-        if (pending->entries[i].client != NULL)
+        if (pending->entries[i].caller != NULL)
             each(arg, &pending->entries[i]);
 }
 

@@ -1,6 +1,6 @@
 /* pending.h — commands that this worker has sent up and that have no answer yet (Hops: C3, R3).
  *
- * An entry lives from endpoint_send_command() to the RESULT or REFUSAL that names its key (session serial, command
+ * An entry lives from caller_send() to the RESULT or REFUSAL that names its key (session serial, command
  * serial), or to its own time limit. After a broker's restart the owner sends every entry up again, marked `resent`;
  * the agent knows the key and writes nothing twice. The table is bounded and made at boot.
  *
@@ -17,13 +17,13 @@
 #include "map.h"
 
 #define PENDING_MAX        4096u
-#define PENDING_PER_CLIENT 64u
+#define PENDING_PER_CALLER 64u
 #define PENDING_GRACE_NS   (10ULL * 1000000000ULL)
 
-struct client;
+struct caller;
 
 struct pending_entry {
-    struct client *client; /* NULL: free */
+    struct caller *caller; /* NULL: free */
     uint64_t session_serial;
     uint32_t command_serial;
     bool taken; /* given to a broker at least once */
@@ -41,14 +41,14 @@ struct pending {
 enum err_e pending_init(struct pending *pending);
 void pending_fini(struct pending *pending);
 
-/* A new entry, its key made from the client; NULL: the table or the client's share is full. `deadline_ns`: monotonic. */
-struct pending_entry *pending_add(struct pending *pending, struct client *client,
+/* A new entry, its key made from the caller; NULL: the table or the caller's share is full. `deadline_ns`: monotonic. */
+struct pending_entry *pending_add(struct pending *pending, struct caller *caller,
                                   const struct endpoint_command *command, uint64_t now_ns,
                                   uint64_t deadline_ns);
 struct pending_entry *pending_find(struct pending *pending, uint64_t session_serial, uint32_t command_serial);
 void pending_remove(struct pending *pending, struct pending_entry *entry);
-/* The client is gone: its commands go on, their answers have nobody to go to. */
-void pending_drop_client(struct pending *pending, struct client *client);
+/* The caller is gone: its commands go on, their answers have nobody to go to. */
+void pending_drop_caller(struct pending *pending, struct caller *caller);
 
 /* Calls `each` for every entry; it may remove that entry. */
 void pending_each(struct pending *pending, void (*each)(void *arg, struct pending_entry *entry), void *arg);

@@ -7,7 +7,6 @@
 
 struct audience;
 struct own_entry;
-struct endpoint;
 
 #define CLIENT_MAGIC 0xc11e47u
 
@@ -25,14 +24,10 @@ struct client {
     bool choked;               /* its socket has not taken everything: waits for `writable` */
     bool closing;              /* nothing is sent any more */
     void *sink;                /* the connection, for outbox_sink */
-    uint64_t serial;           /* ws_serial(): with the worker's incarnation, the session's name */
     struct audience *audience; /* NULL: subscribed to nothing */
     uint32_t member;           /* index in the audience */
     uint32_t own_bytes;
     uint64_t cursor;                        /* in the audience's log or list of references */
     struct own_entry *own_first, *own_last; /* frames for this client alone, and places to skip */
     struct client_lag *lag;                 /* NULL: reads its audience's log */
-    struct endpoint *endpoint;
-    uint32_t command_serial; /* of its last command */
-    uint32_t pending;        /* commands without an answer yet */
 };

@@ -44,9 +44,8 @@ struct outbox_sink {
 
 /* Writes a whole frame with the current states of `machines` in the client's dialect; returns its length. `position`:
  * everything before it is in the states. */
-typedef size_t outbox_states_f(void *arg, const struct client *client,
-                               const struct mirror_machine *const *machines, uint32_t count,
-                               uint64_t position, void *frame, size_t cap);
+typedef size_t outbox_states_f(void *arg, struct client *client, const struct mirror_machine *const *machines,
+                               uint32_t count, uint64_t position, void *frame, size_t cap);
 
 struct outbox_counts {
     uint64_t writes, bytes, frames_own, rounds, slices, lags, lag_portions, closed_slow, own_bytes;

@@ -31,7 +31,7 @@ static bool on_open(void *arg, struct ws_conn *conn, const struct gate_request *
 {
     struct worker *w = arg;
     struct endpoint *endpoint = &w->endpoints[listener];
-    struct endpoint_request told = {request->path, request->query, endpoint->listener};
+    struct endpoint_request told = {request->path, request->query, endpoint->listener, ""};
     host_open(endpoint, ws_user(conn), conn, ws_serial(conn), &told);
     return true;
 }

@@ -126,7 +126,7 @@ enum err_e worker_send_up(void *arg, const struct pending_entry *entry, bool res
         .session_worker = w->incarnation,
         .session_serial = entry->session_serial,
         .command_serial = entry->command_serial,
-        .dialect = entry->client->endpoint->dialect->record_dialect,
+        .dialect = entry->caller->record_dialect,
         .machine = wire_text(entry->command.machine),
         .request_id = wire_text(entry->command.request_id),
         .command = entry->command.command,

@@ -1,0 +1,202 @@
+/* Hop: C2, R3. The worker's side of the endpoint API: connections and ring records enter dialects here. */
+#include "host.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bytes.h"
+#include "log.h"
+#include "must.h"
+#include "ws_frame.h"
+
+/* --- connections ------------------------------------------------------------------------------------------------------ */
+
+static struct endpoint_conn *conn_of(struct client *client)
+{
+    MUST_MAGIC(client, CLIENT_MAGIC);
+    return LIST_ENTRY(client, struct endpoint_conn, client);
+}
+
+size_t host_conn_bytes(const struct endpoint_dialect *dialect)
+{
+    return sizeof(struct endpoint_conn) + dialect->conn_bytes;
+}
+
+static void on_caller_record(struct caller *caller, const struct ring_record *record, bool due)
+{
+    struct endpoint_conn *conn = LIST_ENTRY(caller, struct endpoint_conn, caller);
+    struct endpoint_host *host = conn->endpoint->host;
+    bool in_log = record->origin_mode != ORIGIN_ONLY && audience_got_record(&host->audiences, &conn->client);
+    if (record->origin_mode == ORIGIN_NOT && in_log)
+        outbox_skip(&host->outbox, &conn->client, record->frame_len);
+    else if (due && !in_log && caller->record_dialect == record->dialect)
+        outbox_own_frame(&host->outbox, &conn->client, record->frame, record->frame_len);
+}
+
+static void on_caller_failed(struct caller *caller, const struct endpoint_command *command,
+                             enum command_code_e code)
+{
+    struct endpoint_conn *conn = LIST_ENTRY(caller, struct endpoint_conn, caller);
+    conn->endpoint->dialect->on_command_failed(conn, command, code);
+}
+
+struct client *host_open(struct endpoint *endpoint, void *memory, void *sink, uint64_t serial,
+                         const struct endpoint_request *request)
+{
+    static const struct caller_ops ops = {on_caller_record, on_caller_failed};
+    struct endpoint_conn *conn = memory;
+    conn->client.magic = CLIENT_MAGIC;
+    conn->client.sink = sink;
+    conn->endpoint = endpoint;
+    conn->caller = (struct caller){.ops = &ops,
+                                   .serial = serial,
+                                   .principal = request->principal,
+                                   .record_dialect = endpoint->dialect->record_dialect};
+    endpoint->dialect->on_connect(conn, request);
+    return &conn->client;
+}
+
+void host_message(struct client *client, const char *text, size_t len, bool binary)
+{
+    struct endpoint_conn *conn = conn_of(client);
+    if (client->closing)
+        return;
+    conn->endpoint->host->counts.received++;
+    conn->endpoint->dialect->on_receive(conn, text, len, binary);
+}
+
+void host_writable(struct client *client)
+{
+    outbox_writable(&conn_of(client)->endpoint->host->outbox, client);
+}
+
+void host_closed(struct client *client)
+{
+    struct endpoint_conn *conn = conn_of(client);
+    struct endpoint_host *host = conn->endpoint->host;
+    client->closing = true;
+    conn->endpoint->dialect->on_disconnect(conn);
+    caller_drop(host, &conn->caller);
+    outbox_drop(&host->outbox, client);
+    client->magic = 0;
+}
+
+static void on_origin(void *arg, const struct ring_record *record)
+{
+    caller_hear(arg, record);
+}
+
+/* --- lost frames ----------------------------------------------------------------------------------------------------- */
+
+struct loss {
+    struct endpoint_host *host;
+    uint64_t since;
+    bool gap;
+};
+
+static void tell_loss(const struct loss *loss, struct client *client)
+{
+    if (loss->gap && client->audience->lossless) {
+        loss->host->counts.gaps++;
+        conn_of(client)->endpoint->dialect->on_gap(conn_of(client));
+    }
+    outbox_conflate(&loss->host->outbox, client, loss->since);
+}
+
+/* Every audience's every member; conflating moves nobody between audiences. */
+static void on_lost(void *arg, uint64_t since, enum ring_status_e why)
+{
+    struct loss loss = {arg, since, why != RING_MORE};
+    struct map *audiences = &loss.host->audiences.by_key;
+    for (size_t i = 0; i < audiences->capacity; i++) {
+        struct audience *audience = audiences->entries[i].value;
+        for (uint32_t m = 0; audience != NULL && m < audience->count; m++)
+            tell_loss(&loss, audience->members[m]);
+    }
+    if (why == RING_LAPPED)
+        log_warn("ring-lapped", "this worker was overtaken; subscribers get snapshots");
+    else if (why != RING_MORE)
+        log_warn("ring-lost", "records were lost (%s); subscribers get snapshots",
+                 why == RING_GONE ? "new ring" : "damaged record");
+}
+
+/* --- the broker and time ------------------------------------------------------------------------------------------------- */
+
+enum err_e host_broker_up(struct endpoint_host *host, uint32_t ring_id)
+{
+    uint32_t before = host->ring_id;
+    host->ring_id = ring_id; /* attaching already shows snapshots */
+    enum err_e err = tail_attach(&host->tail, ring_id);
+    if (err != ERR_OK) {
+        host->ring_id = before;
+        return err;
+    }
+    caller_resend_all(host);
+    return ERR_OK;
+}
+
+void host_tick(struct endpoint_host *host)
+{
+    caller_expire_all(host);
+}
+
+/* --- making and ending ------------------------------------------------------------------------------------------------- */
+
+static size_t states_frame(void *arg, struct client *client, const struct mirror_machine *const *machines,
+                           uint32_t count, uint64_t position, void *frame, size_t cap)
+{
+    (void)arg;
+    struct endpoint *endpoint = conn_of(client)->endpoint;
+    unsigned char *payload = (unsigned char *)frame + WS_HEADER_MAX;
+    size_t len =
+        endpoint->dialect->states(endpoint, machines, count, position, (char *)payload, cap - WS_HEADER_MAX);
+    size_t header = ws_frame_header_len(len);
+    memmove((unsigned char *)frame + header, payload, len);
+    ws_frame_prepend((unsigned char *)frame + header, len, WS_TEXT);
+    return header + len;
+}
+
+enum err_e host_init(struct endpoint_host *host, const struct host_config *config)
+{
+    static const struct tail_events tail_events = {on_origin, on_lost};
+    *host = (struct endpoint_host){.conf = config->conf,
+                                   .clock = config->clock,
+                                   .incarnation = config->incarnation,
+                                   .send_up = config->send_up,
+                                   .arg = config->arg};
+    mirror_init(&host->mirror);
+    audiences_init(&host->audiences);
+    map_init(&host->sessions);
+    host->outbox = (struct outbox){.audiences = &host->audiences,
+                                   .mirror = &host->mirror,
+                                   .sink = config->sink,
+                                   .states = states_frame,
+                                   .arg = host,
+                                   .clock = config->clock};
+    host->tail = (struct tail){.mirror = &host->mirror,
+                               .audiences = &host->audiences,
+                               .outbox = &host->outbox,
+                               .incarnation = config->incarnation,
+                               .events = &tail_events,
+                               .arg = host,
+                               .ring_path = config->ring_path,
+                               .lvt_path = config->lvt_path};
+    host->scratch = malloc(ENDPOINT_SCRATCH);
+    host->topics = malloc(2 * AUDIENCE_TOPICS_MAX * sizeof *host->topics);
+    if (host->scratch == NULL || host->topics == NULL || pending_init(&host->pending) != ERR_OK) {
+        host_fini(host);
+        return ERR_MEMORY;
+    }
+    return ERR_OK;
+}
+
+void host_fini(struct endpoint_host *host)
+{
+    tail_close(&host->tail);
+    audiences_fini(&host->audiences);
+    mirror_fini(&host->mirror);
+    pending_fini(&host->pending);
+    map_fini(&host->sessions);
+    free(host->scratch);
+    free(host->topics);
+}
