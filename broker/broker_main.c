@@ -52,10 +52,9 @@ static enum err_e make_dirs(const struct conf *conf)
     return proc_make_dirs(path);
 }
 
-static enum err_e open_shared(struct broker *broker, bool *continued)
+static enum err_e open_shared(struct broker *broker, bool *continued, bool *table_continued)
 {
     char path[CONF_PATH_MAX];
-    bool table_continued;
     struct publisher *publisher = &broker->publisher;
     conf_path(broker->conf, "shm/ring", path);
     enum err_e err =
@@ -69,10 +68,10 @@ static enum err_e open_shared(struct broker *broker, bool *continued)
     agent_metrics_sweep(path);
     conf_path(broker->conf, "shm/lvt", path);
     err = lvt_writer_open(path, broker->conf->max_machines, publisher->ring_id, &publisher->lvt,
-                          &table_continued);
+                          table_continued);
     if (err == ERR_OK)
         log_info("ring", "id=%08x mib=%u continued=%d table_continued=%d", publisher->ring_id,
-                 broker->conf->ring_mib, *continued, table_continued);
+                 broker->conf->ring_mib, *continued, *table_continued);
     return err;
 }
 
@@ -95,13 +94,19 @@ static enum err_e make_tables(struct broker *broker)
     return err == ERR_OK ? outcome_floors_init(&broker->floors, floors) : err;
 }
 
-static enum err_e take_up(struct broker *broker, bool continued)
+static enum err_e take_up(struct broker *broker, bool continued, bool table_continued)
 {
     char path[CONF_PATH_MAX];
     conf_path(broker->conf, "shm/ring", path);
-    struct reattach job = {
-        path, &broker->registry, &broker->publisher, &broker->floors, &broker->commands, &broker->stats};
-    enum err_e err = reattach(&job, continued);
+    struct reattach job = {.ring_path = path,
+                           .registry = &broker->registry,
+                           .publisher = &broker->publisher,
+                           .floors = &broker->floors,
+                           .commands = &broker->commands,
+                           .stats = &broker->stats,
+                           .ring_continued = continued,
+                           .table_continued = table_continued};
+    enum err_e err = reattach(&job);
     if (err == ERR_FULL)
         log_error("too-many-machines", "configured=%zu max_machines=%u", broker->registry.count,
                   broker->conf->max_machines);
@@ -132,7 +137,7 @@ static enum err_e open_sockets(struct broker *broker)
 
 static enum err_e open_all(struct broker *broker)
 {
-    bool continued = false;
+    bool continued = false, table_continued = false;
     broker->clock = clock_system();
     broker->gen = entropy_u64();
     publisher_init(&broker->publisher, broker->clock, &broker->stats);
@@ -140,11 +145,11 @@ static enum err_e open_all(struct broker *broker)
     if (err == ERR_OK)
         err = make_tables(broker);
     if (err == ERR_OK)
-        err = open_shared(broker, &continued);
+        err = open_shared(broker, &continued, &table_continued);
     if (err == ERR_OK)
         err = open_segment(broker);
     if (err == ERR_OK)
-        err = take_up(broker, continued);
+        err = take_up(broker, continued, table_continued);
     return err == ERR_OK ? open_sockets(broker) : err;
 }
 

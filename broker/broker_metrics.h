@@ -45,7 +45,9 @@
     X(STALE, stale, COUNTER)                       /* machines that turned stale */                          \
     X(DISCONNECTED, disconnected, COUNTER)         /* machines that turned disconnected */                   \
     X(ALARM_EVENTS, alarm_events, COUNTER)                                                                   \
+    X(MACHINE_EVENTS, machine_events, COUNTER) /* machine_added, machine_removed */                          \
     X(APPENDS_FAILED, appends_failed, COUNTER)                                                               \
+    X(PUTS_FAILED, puts_failed, COUNTER)   /* last-value slots that could not be written */                  \
     X(BELLS, bells, COUNTER)               /* somebody slept and was woken */                                \
     X(BELLS_SPARED, bells_spared, COUNTER) /* nobody slept */                                                \
     X(INGEST_TO_PUBLISH, ingest_to_publish,                                                                  \
@@ -73,6 +75,7 @@
     /* R2: outcomes */                                                                                       \
     X(OUTCOMES_RESULTS, outcomes_results, COUNTER) /* RESULT records to subscribers */                       \
     X(OUTCOMES_COMPLETIONS, outcomes_completions, COUNTER)                                                   \
+    X(OUTCOMES_FOR_ONE, outcomes_for_one, COUNTER)   /* repeats of a request's answer, to another asker */   \
     X(OUTCOMES_REPEATED, outcomes_repeated, COUNTER) /* published already: only acknowledged */              \
     X(OUTCOMES_LATE, outcomes_late, COUNTER)         /* for a command that had its answer */                 \
     X(OUTCOMES_UNASKED, outcomes_unasked, COUNTER)   /* for a command that this broker never saw */          \

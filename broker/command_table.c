@@ -123,6 +123,26 @@ struct command_entry *command_table_note_answered(struct command_table *table, c
     return entry;
 }
 
+static bool same_request(const struct command_entry *a, const struct command_entry *b)
+{
+    return a->scope[0] != '\0' && a->request_id[0] != '\0' && strcmp(a->request_id, b->request_id) == 0 &&
+           strcmp(a->scope, b->scope) == 0;
+}
+
+void command_table_inherit(struct command_entry *entry, struct list_node *at_machine, uint64_t now_ns)
+{
+    LIST_FOREACH (node, at_machine) {
+        const struct command_entry *other = LIST_ENTRY(node, struct command_entry, at_machine);
+        if (other == entry || !(other->state == COMMAND_HANDED || other->resent) ||
+            !same_request(other, entry))
+            continue;
+        uint64_t age_ms = other->age_ms + (now_ns - other->received_ns) / NS_PER_MS;
+        if (age_ms > entry->age_ms)
+            entry->age_ms = age_ms;
+        entry->resent = true;
+    }
+}
+
 enum command_code_e command_table_verdict(const struct command_entry *entry, uint64_t now_ns,
                                           uint64_t hold_until_ns, bool attached)
 {

@@ -19,6 +19,7 @@
 #include <stdint.h>
 
 #include "command.h"
+#include "command_scope.h"
 #include "errcode.h"
 #include "list.h"
 #include "map.h"
@@ -40,9 +41,10 @@ struct command_entry {
     struct list_node at_machine; /* the machine's live commands, in order of arrival */
     void *machine;               /* the caller's */
     char request_id[REQUEST_ID_MAX + 1];
+    char scope[COMMAND_SCOPE_MAX + 1]; /* whose; "" none */
     uint32_t dialect;
     uint8_t command;
-    bool resent;     /* a broker that is gone may have handed it over */
+    bool resent;     /* a broker or an agent that is gone may have had it, or its request by another key */
     bool agent_told; /* ANSWERED: its RESULT is public; else the answer was a broker's own */
     bool completed;  /* its COMPLETION is public */
     int16_t argument;
@@ -75,6 +77,10 @@ void command_table_handed(struct command_entry *entry, uint64_t agent_incarnatio
 void command_table_answered(struct command_table *table, struct command_entry *entry);
 /* The same for a key that need not be in the table. NULL: two keys with one hash, the other one stays. */
 struct command_entry *command_table_note_answered(struct command_table *table, const struct command_key *key);
+
+/* The same request came before, by another key that is HANDED: what was done for that one may have been done for this one.
+ * So it is as old as that one, and `resent`. `entry` is the machine's newest. */
+void command_table_inherit(struct command_entry *entry, struct list_node *at_machine, uint64_t now_ns);
 
 /* What has become of a live entry by the passing of time alone; CODE_NONE: nothing yet. `hold_until_ns`: until then an
  * absent agent is waited for; `attached`: it is there. */

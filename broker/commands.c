@@ -84,6 +84,7 @@ static struct wire_message entry_message(const struct command_entry *entry, uint
                               .dialect = entry->dialect,
                               .machine = wire_text(machine->conf->info.id),
                               .request_id = wire_text(entry->request_id),
+                              .scope = wire_text(entry->scope),
                               .command = entry->command,
                               .argument = entry->argument,
                               .deadline_ms = command_table_left_ms(entry, now_ns),
@@ -162,6 +163,7 @@ static void fill_entry(struct command_entry *entry, const struct wire_command *c
         left_ms = DEADLINE_MS_MAX;
     entry->machine = machine;
     wire_text_copy(command->request_id, entry->request_id, sizeof entry->request_id);
+    wire_text_copy(command->scope, entry->scope, sizeof entry->scope);
     entry->dialect = (uint32_t)command->dialect;
     entry->command = (uint8_t)command->command;
     entry->argument = (int16_t)command->argument;
@@ -185,6 +187,7 @@ static void accept(struct broker *broker, const struct wire_command *command, st
         return;
     }
     fill_entry(entry, command, machine, now);
+    command_table_inherit(entry, &machine->commands, now);
     if (!entry->resent && now >= entry->deadline_ns)
         refuse_entry(broker, entry, CODE_TIMEOUT, "");
     else if (machine->agent != NULL)

@@ -15,6 +15,11 @@
  *     OUTCOME_UNKNOWN     handed over (or sent again by a worker, so that a broker now dead may have done it), and no
  *                         word of it until deadline + reply_timeout_ms + COMMAND_GRACE_MS
  *
+ * A request (scope and request_id) that comes by another key, from whatever session, is a command like any other here:
+ * only its agent knows the request's answer, and gives the same again. The refusals above are not remembered for requests, because nothing
+ * was sent. While another key of the same request is handed over, the new one is taken for sent again (command_table_inherit()),
+ * so that an agent which is away, or another process, cannot make a second move of it.
+ *
  * While an agent may still come back (BROKER_HOLD_NS after READY; until it is given up, for a command sent again) the
  * command is held instead of answered CONNECTION_ERROR. An agent that vanishes with a command handed over is waited for; if the same
  * process comes back it is handed the command again, because it knows the key. Another process is not: it might move

@@ -87,7 +87,8 @@ static bool texts_clean(const struct wire_message *message)
     const struct wire_outcome *outcome = &message->outcome;
     if (message->type == WIRE_COMMAND)
         return broker_text_clean(command->machine.at, command->machine.len) &&
-               broker_text_clean(command->request_id.at, command->request_id.len);
+               broker_text_clean(command->request_id.at, command->request_id.len) &&
+               broker_text_clean(command->scope.at, command->scope.len);
     if (message->type == WIRE_OUTCOME)
         return broker_text_clean(outcome->machine.at, outcome->machine.len) &&
                broker_text_clean(outcome->request_id.at, outcome->request_id.len) &&

@@ -32,6 +32,8 @@ static enum err_e put(struct broker *broker, const struct outcome *outcome, enum
 
 static enum err_e put_success(struct broker *broker, const struct outcome *outcome)
 {
+    if (outcome->wire->repeat)
+        return outcome->late ? ERR_OK : put(broker, outcome, FATE_RESULT, ORIGIN_ONLY);
     broker_count(broker, BROKER_OUTCOMES_RESULTS);
     return put(broker, outcome, FATE_RESULT, outcome->late ? ORIGIN_NOT : ORIGIN_ALSO);
 }
@@ -43,7 +45,7 @@ static enum err_e put_failure(struct broker *broker, const struct outcome *outco
         broker_count(broker, BROKER_REFUSALS_NONE + (unsigned)outcome->fate.code);
         err = put(broker, outcome, FATE_REFUSAL, ORIGIN_ONLY);
     }
-    if (err == ERR_OK && outcome->wire->sent) {
+    if (err == ERR_OK && outcome->wire->sent && !outcome->wire->repeat) {
         broker_count(broker, BROKER_OUTCOMES_RESULTS);
         err = put(broker, outcome, FATE_RESULT, ORIGIN_NOT);
     }
@@ -52,6 +54,8 @@ static enum err_e put_failure(struct broker *broker, const struct outcome *outco
 
 static enum err_e put_completion(struct broker *broker, const struct outcome *outcome)
 {
+    if (outcome->wire->repeat)
+        return put(broker, outcome, FATE_COMPLETION, ORIGIN_ONLY);
     broker_count(broker, BROKER_OUTCOMES_COMPLETIONS);
     return put(broker, outcome, FATE_COMPLETION, ORIGIN_ALSO);
 }
@@ -99,6 +103,8 @@ static enum err_e publish(struct broker *broker, struct outcome *outcome)
         broker_count(broker, BROKER_OUTCOMES_REPEATED);
         return ERR_OK;
     }
+    if (outcome->wire->repeat)
+        broker_count(broker, BROKER_OUTCOMES_FOR_ONE);
     enum err_e err = put_all(broker, outcome);
     publish_flush(&broker->publisher);
     if (err == ERR_OK)

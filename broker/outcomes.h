@@ -5,6 +5,7 @@
  *     RESULT, failed, sent     error (REFUSAL, ONLY)       command_result success:false (RESULT, origin NOT)
  *     RESULT, failed, unsent   error (REFUSAL, ONLY)       nothing
  *     COMPLETION               command_completed           the same record
+ *     any of them, `repeat`    the same                    nothing: they have heard it from the first
  *
  * Published once per (agent_gen, outcome_seq) and once per command and kind, because an agent that is handed a command
  * again answers it again, under a new number; repeats are only acknowledged. A RESULT for a command that a broker has

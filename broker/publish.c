@@ -78,10 +78,16 @@ void publish_fill_slot(const struct machine *machine, struct lvt_machine *slot)
     fill_slot(slot, machine, &machine->shown, machine->shown_gen, machine->record_position);
 }
 
-void publish_slot(struct publisher *publisher, const struct machine *machine)
+void publish_put_slot(struct publisher *publisher, uint32_t slot, const struct lvt_machine *content)
 {
-    publish_fill_slot(machine, &publisher->slot);
-    lvt_writer_put(publisher->lvt, machine->slot, &publisher->slot);
+    enum err_e err = lvt_writer_put(publisher->lvt, slot, content);
+    uint32_t suppressed;
+    if (err == ERR_OK)
+        return;
+    stats_add(publisher->stats, BROKER_PUTS_FAILED, 1);
+    if (log_limit_ok(&publisher->put_log, clock_mono_ns(publisher->clock), 10 * NS_PER_S, 1, &suppressed))
+        log_error("put-failed", "slot=%u machine=%s: %s (suppressed=%u)", slot, content->info.id,
+                  err_text(err), suppressed);
 }
 
 static enum err_e append_state(struct publisher *publisher, const struct machine *machine, uint64_t source_ns)
@@ -119,6 +125,7 @@ static void append_alarm(struct publisher *publisher, const struct machine *mach
                          bool active, uint64_t source_ns)
 {
     uint64_t wall_ms = clock_wall_ms(publisher->clock);
+    struct topic topics[] = {machine->event_topic, publisher->all_events};
     struct frame_bytes frame =
         frames_carousel_alarm(publisher->memory, sizeof publisher->memory, machine->conf->info.id, condition,
                               active, wall_ms, next_seq(publisher));
@@ -127,8 +134,8 @@ static void append_alarm(struct publisher *publisher, const struct machine *mach
                                .origin_mode = ORIGIN_NONE,
                                .wall_ms = wall_ms,
                                .source_ns = source_ns,
-                               .topics = &publisher->all_events,
-                               .topic_count = 1,
+                               .topics = topics,
+                               .topic_count = ARRAY_LEN(topics),
                                .frame = frame.at,
                                .frame_len = (uint32_t)frame.len};
     if (append(publisher, &entry) == ERR_OK)
@@ -185,7 +192,7 @@ enum err_e publish_state(struct publisher *publisher, struct machine *machine,
         return err;
     append_alarms(publisher, machine, &machine->shown, state, source_ns);
     publish_flush(publisher);
-    lvt_writer_put(publisher->lvt, machine->slot, &publisher->slot);
+    publish_put_slot(publisher, machine->slot, &publisher->slot);
     observe_latency(publisher, source_ns);
     stats_add(publisher->stats, BROKER_STATES_PUBLISHED, 1);
     count_transition(publisher, machine->shown.connection, state->connection);
@@ -193,6 +200,30 @@ enum err_e publish_state(struct publisher *publisher, struct machine *machine,
     machine->shown_gen = agent_gen;
     machine->record_position = position;
     return ERR_OK;
+}
+
+/* --- machines that come and go ----------------------------------------------------------------------------------- */
+
+enum err_e publish_machine_event(struct publisher *publisher, const struct machine_info *info, bool added)
+{
+    uint64_t wall_ms = clock_wall_ms(publisher->clock);
+    struct topic topics[2];
+    topic_make(&topics[0], TOPIC_EVENT, info->id);
+    topics[1] = publisher->all_events;
+    struct frame_bytes frame = frames_carousel_machine(publisher->memory, sizeof publisher->memory, added,
+                                                       info, wall_ms, next_seq(publisher));
+    struct ring_entry entry = {.kind = RECORD_MACHINE,
+                               .dialect = DIALECT_CAROUSEL,
+                               .origin_mode = ORIGIN_NONE,
+                               .wall_ms = wall_ms,
+                               .topics = topics,
+                               .topic_count = ARRAY_LEN(topics),
+                               .frame = frame.at,
+                               .frame_len = (uint32_t)frame.len};
+    enum err_e err = append(publisher, &entry);
+    if (err == ERR_OK)
+        stats_add(publisher->stats, BROKER_MACHINE_EVENTS, 1);
+    return err;
 }
 
 /* --- commands ---------------------------------------------------------------------------------------------------- */
@@ -215,7 +246,7 @@ enum err_e publish_fate(struct publisher *publisher, const struct fate_record *r
     static const enum record_kind_e kinds[] = {[FATE_RESULT] = RECORD_RESULT,
                                                [FATE_COMPLETION] = RECORD_COMPLETION,
                                                [FATE_REFUSAL] = RECORD_REFUSAL};
-    bool with_topics = record->kind != FATE_REFUSAL && record->machine != NULL;
+    bool with_topics = record->origin_mode != ORIGIN_ONLY && record->machine != NULL;
     struct topic topics[2] = {{0}};
     if (with_topics) {
         topics[0] = record->machine->result_topic;

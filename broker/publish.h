@@ -27,7 +27,7 @@ struct publisher {
     uint32_t ring_id;
     bool bell_due;
     struct topic all_states, all_results, all_events;
-    struct log_limit append_log;
+    struct log_limit append_log, put_log;
     struct lvt_machine slot; /* being filled in */
     unsigned char memory[FRAMES_CAROUSEL_MAX];
 };
@@ -41,8 +41,13 @@ void publisher_fini(struct publisher *publisher);
 enum err_e publish_state(struct publisher *publisher, struct machine *machine,
                          const struct machine_state *state, uint64_t agent_gen, uint64_t source_ns);
 
-/* The slot alone, for a state that is in the ring already. */
-void publish_slot(struct publisher *publisher, const struct machine *machine);
+/* machine_added or machine_removed: appends, on event/<id> and event/#. Nothing is visible before publish_flush() or
+ * publish_state(). For machine_set.c, which knows what must stand in the table first. */
+enum err_e publish_machine_event(struct publisher *publisher, const struct machine_info *info, bool added);
+
+/* Writes a last-value slot, filled by publish_fill_slot(); an error is counted, and logged at most every 10 s. The ring
+ * is the truth: a slot that could not be written is put again with the machine's next state, or by the next broker. */
+void publish_put_slot(struct publisher *publisher, uint32_t slot, const struct lvt_machine *content);
 /* The slot as it should stand now. */
 void publish_fill_slot(const struct machine *machine, struct lvt_machine *slot);
 
@@ -55,7 +60,7 @@ struct fate_record {
     struct session_id origin;
     uint64_t dialect; /* one that dialect_frames() has */
     const struct machine
-        *machine; /* NULL: not configured. Gives topics, except to refusals, which have none */
+        *machine; /* NULL: not configured. Gives topics, except to what only the origin gets */
     uint64_t command_serial;
     uint64_t agent_gen, outcome_seq;
     uint64_t source_ns;

@@ -2,9 +2,17 @@
  * to).
  *
  * What a dead broker left is read in one pass over the ring, oldest record first: per machine the state that clients
- * saw last, per agent incarnation the last outcome published, and which commands had their answer. Then
- * every machine whose last-value slot does not repeat its last record is published again, and slots of machines that
- * are not configured any more are cleared. Figures in README.md.
+ * saw last, per agent incarnation the last outcome published, which commands had their answer, and who came or went. Then,
+ * in this order:
+ *
+ *     1. machines in the table that are not configured any more, or otherwise described (name, ip, port, type), are
+ *        removed: machine_removed
+ *     2. configured machines that the table does not have are added: machine_added and a first state (machine_set.h
+ *        says what is guaranteed when this is interrupted)
+ *     3. every other machine whose slot does not repeat its last record is published again
+ *
+ * In a new table nothing is news: only 3. A slot is a machine's as long as it is configured, also when its description
+ * changes. Figures in README.md.
  */
 #pragma once
 
@@ -20,8 +28,10 @@ struct reattach {
     struct outcome_floors *floors;
     struct command_table *commands;
     struct stats *stats;
+    bool ring_continued;  /* the ring has records of a broker before this one */
+    bool table_continued; /* and the table its machines */
 };
 
-/* `ring_continued`: the ring has records of a broker before this one. ERR_FULL: more machines than slots; ERR_MEMORY.
- * A ring that cannot be read back is logged, and every machine published again. */
-enum err_e reattach(struct reattach *reattach, bool ring_continued);
+/* ERR_FULL: more machines than slots; ERR_MEMORY. A ring that cannot be read back is logged, and every machine published
+ * again. */
+enum err_e reattach(struct reattach *reattach);

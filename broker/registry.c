@@ -25,6 +25,7 @@ static void machine_init(struct machine *machine, const struct conf_machine *con
     machine->awaited = true;
     topic_make(&machine->state_topic, TOPIC_STATE, conf->info.id);
     topic_make(&machine->result_topic, TOPIC_RESULT, conf->info.id);
+    topic_make(&machine->event_topic, TOPIC_EVENT, conf->info.id);
     list_init(&machine->commands);
 }
 

@@ -10,7 +10,8 @@
  *     reported connected, but the reading is older than stale_ns → stale
  *     otherwise                → as reported; without a reading of its own, the last known one stays
  *
- * No I/O, no clock of its own: unit-tested with times as numbers. Machines are never added or removed after boot.
+ * No I/O, no clock of its own: unit-tested with times as numbers. Machines are never added or removed after boot (a live
+ * reload is issue 8's; machine_set.h is made for both).
  */
 #pragma once
 
@@ -39,7 +40,7 @@ struct machine {
     uint32_t slot; /* in the last-value table */
     uint64_t profile_hash;
     uint64_t stale_ns;
-    struct topic state_topic, result_topic;
+    struct topic state_topic, result_topic, event_topic;
 
     struct peer *agent; /* NULL: none attached. Owned by peers.h */
     bool awaited;       /* no agent has attached since the broker's start */

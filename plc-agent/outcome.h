@@ -4,8 +4,10 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "command.h"
+#include "command_scope.h"
 
 /* Names one command of one client for ever: a worker's incarnation, its session, the session's command. */
 struct command_key {
@@ -24,12 +26,21 @@ struct outcome {
     struct command_key key;
     uint64_t dialect;
     char request_id[REQUEST_ID_MAX + 1];
-    uint64_t command; /* as the client asked, in bounds or not */
+    char scope[COMMAND_SCOPE_MAX + 1]; /* whose request_id; the broker is not told */
+    uint64_t command;                  /* as the client asked, in bounds or not */
     int64_t argument;
     enum command_code_e code; /* CODE_NONE: success */
     char text[OUTCOME_TEXT_MAX + 1];
     bool sent;           /* the PLC was written to, or may have been */
+    bool repeat;         /* the request had this answer before; only this key is told */
     int64_t position;    /* -1: unknown */
     uint64_t elapsed_ms; /* result: since the agent got the command; completion: since it was written */
     uint64_t source_ns;
 };
+
+/* One request, whoever asks and however often: the same scope and request_id. */
+static inline bool outcome_same_request(const struct outcome *a, const struct outcome *b)
+{
+    return a->scope[0] != '\0' && a->request_id[0] != '\0' && strcmp(a->scope, b->scope) == 0 &&
+           strcmp(a->request_id, b->request_id) == 0;
+}

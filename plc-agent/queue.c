@@ -22,6 +22,7 @@ enum stage_e { STAGE_NONE, STAGE_WAITING, STAGE_WRITTEN, STAGE_RECONCILING };
 
 struct current {
     struct outcome result; /* whose, and what was asked; the answer when there is one */
+    struct askers askers;  /* who else asked for it */
     uint64_t arrived_ns, deadline_ns, written_ns;
     bool asked;  /* WAITING: a poll was begun for it */
     bool looked; /* RECONCILING: a reading was tried */
@@ -35,6 +36,7 @@ struct queue {
     struct current current;
     struct loop_timer *deadline;
     struct watch *watch;
+    struct askers watchers; /* who else asked for the watched move */
     struct recent *recent;
     bool profile_agrees, stopped;
     struct log_limit drop_log, command_log;
@@ -58,6 +60,12 @@ static bool is_move(const struct outcome *asked)
 
 /* --- answers ----------------------------------------------------------------------------------------------------- */
 
+static struct recent_entry *answer(struct queue *queue, const struct outcome *result, uint64_t arrived_ns)
+{
+    uint64_t seq = queue->config.events->report(queue->config.arg, result, 0);
+    return recent_put(queue->recent, result, seq, arrived_ns, now_ns(queue));
+}
+
 static void decide(struct queue *queue, struct outcome *result, uint64_t arrived_ns, enum command_code_e code,
                    const char *text)
 {
@@ -67,8 +75,7 @@ static void decide(struct queue *queue, struct outcome *result, uint64_t arrived
     result->elapsed_ms = (now - arrived_ns) / NS_PER_MS;
     if (result->source_ns == 0)
         result->source_ns = now;
-    uint64_t seq = queue->config.events->report(queue->config.arg, result, 0);
-    recent_put(queue->recent, result, seq, arrived_ns, now);
+    answer(queue, result, arrived_ns);
 }
 
 static void refuse(struct queue *queue, struct outcome *result, enum command_code_e code, const char *text)
@@ -89,16 +96,35 @@ static void end(struct queue *queue, enum command_code_e code, const char *text)
     loop_timer_stop(queue->deadline);
     queue->stage = STAGE_NONE;
     decide(queue, &current->result, current->arrived_ns, code, text);
+    for (size_t i = 0; i < current->askers.count; i++) {
+        const struct asker *asker = &current->askers.of[i];
+        struct outcome result = asker_outcome(&current->result, &asker->key, asker->dialect);
+        answer(queue, &result, asker->arrived_ns);
+    }
 }
 
-static void succeed(struct queue *queue, const struct driver_answer *answer)
+static void succeed(struct queue *queue, const struct driver_answer *reply)
 {
     struct current *current = &queue->current;
-    current->result.position = answer->position;
-    current->result.source_ns = answer->readable_ns;
+    current->result.position = reply->position;
+    current->result.source_ns = reply->readable_ns;
     end(queue, CODE_NONE, "");
-    if (is_move(&current->result))
-        watch_start(queue->watch, &current->result, current->written_ns, answer);
+    if (!is_move(&current->result))
+        return;
+    queue->watchers = current->askers;
+    watch_start(queue->watch, &current->result, current->written_ns, reply);
+}
+
+static void on_move_end(void *arg, const struct outcome *completion)
+{
+    struct queue *queue = arg;
+    queue->config.events->report(queue->config.arg, completion, 0);
+    recent_end(queue->recent, completion, now_ns(queue));
+    for (size_t i = 0; i < queue->watchers.count; i++) {
+        const struct asker *asker = &queue->watchers.of[i];
+        struct outcome repeat = asker_outcome(completion, &asker->key, asker->dialect);
+        queue->config.events->report(queue->config.arg, &repeat, 0);
+    }
 }
 
 static void unknown(struct queue *queue)
@@ -117,11 +143,12 @@ static bool is_stale(const struct queue *queue)
 static enum command_code_e forbidden(const struct queue *queue, const char **text)
 {
     uint8_t raw = queue->config.image->now.raw_status;
-    *text = is_stale(queue) ? "stale state" : interlock_forbids(queue->config.profile, raw);
-    if (*text != NULL)
+    if (is_stale(queue)) {
+        *text = "stale state";
         return CODE_INTERLOCK;
-    bool moves = watch_active(queue->watch) || profile_says(queue->config.profile, raw, MEANING_MOVING);
-    return moves ? CODE_BUSY : CODE_NONE;
+    }
+    enum command_code_e code = interlock_admits(queue->config.profile, raw, text);
+    return code == CODE_NONE && watch_active(queue->watch) ? CODE_BUSY : code;
 }
 
 static void write_command(struct queue *queue)
@@ -164,11 +191,11 @@ static void step(struct queue *queue)
 
 /* --- WRITTEN and RECONCILING ------------------------------------------------------------------------------------- */
 
-static void not_sent(struct queue *queue, const struct driver_answer *answer)
+static void not_sent(struct queue *queue, const struct driver_answer *reply)
 {
     struct current *current = &queue->current;
     queue->stage = STAGE_WAITING; /* nothing was written: what follows is a refusal, or another try */
-    if (answer->result == DRIVER_TIMEOUT) {
+    if (reply->result == DRIVER_TIMEOUT) {
         end(queue, CODE_TIMEOUT, NULL);
     } else if (++current->tries == TRIES_MAX) {
         end(queue, CODE_CONNECTION_ERROR, NULL);
@@ -179,28 +206,28 @@ static void not_sent(struct queue *queue, const struct driver_answer *answer)
     }
 }
 
-static void log_written(struct queue *queue, const struct driver_answer *answer)
+static void log_written(struct queue *queue, const struct driver_answer *reply)
 {
     const struct outcome *asked = &queue->current.result;
     uint32_t suppressed;
     if (!only_reads(asked) &&
         log_limit_ok(&queue->command_log, now_ns(queue), NS_PER_S, LOGS_PER_S, &suppressed))
         log_info("command-written", "command=%" PRIu64 " argument=%" PRId64 " replied=%d suppressed=%u",
-                 asked->command, asked->argument, answer->result == DRIVER_REPLY, suppressed);
+                 asked->command, asked->argument, reply->result == DRIVER_REPLY, suppressed);
 }
 
-static void after_exchange(struct queue *queue, const struct driver_answer *answer)
+static void after_exchange(struct queue *queue, const struct driver_answer *reply)
 {
     struct current *current = &queue->current;
-    if (answer->sent == DRIVER_NOT_SENT) {
-        not_sent(queue, answer);
+    if (reply->sent == DRIVER_NOT_SENT) {
+        not_sent(queue, reply);
         return;
     }
     queue->counts.written++;
     current->result.sent = true;
-    log_written(queue, answer);
-    if (answer->result == DRIVER_REPLY) {
-        succeed(queue, answer);
+    log_written(queue, reply);
+    if (reply->result == DRIVER_REPLY) {
+        succeed(queue, reply);
     } else if (is_move(&current->result) || only_reads(&current->result)) {
         queue->stage = STAGE_RECONCILING; /* the poller tries again at once by itself */
         current->looked = false;
@@ -210,19 +237,19 @@ static void after_exchange(struct queue *queue, const struct driver_answer *answ
     }
 }
 
-static bool was_taken(const struct queue *queue, const struct driver_answer *answer)
+static bool was_taken(const struct queue *queue, const struct driver_answer *reply)
 {
     const struct outcome *asked = &queue->current.result;
-    return only_reads(asked) || answer->position == asked->argument ||
-           profile_says(queue->config.profile, answer->status, MEANING_MOVING);
+    return only_reads(asked) || reply->position == asked->argument ||
+           profile_says(queue->config.profile, reply->status, MEANING_MOVING);
 }
 
-static void after_look(struct queue *queue, const struct driver_answer *answer)
+static void after_look(struct queue *queue, const struct driver_answer *reply)
 {
     queue->current.looked = true;
-    if (answer->result == DRIVER_REPLY && was_taken(queue, answer))
-        succeed(queue, answer);
-    else if (answer->result == DRIVER_REPLY || now_ns(queue) >= queue->current.deadline_ns)
+    if (reply->result == DRIVER_REPLY && was_taken(queue, reply))
+        succeed(queue, reply);
+    else if (reply->result == DRIVER_REPLY || now_ns(queue) >= queue->current.deadline_ns)
         unknown(queue);
 }
 
@@ -269,13 +296,16 @@ static struct outcome result_for(const struct wire_command *command)
         .position = -1,
     };
     wire_text_copy(command->request_id, result.request_id, sizeof result.request_id);
+    wire_text_copy(command->scope, result.scope, sizeof result.scope);
     return result;
 }
 
 /* True if it was here before: answered now, or to be answered by what is under way. */
 static bool is_known(struct queue *queue, const struct command_key *key)
 {
-    if (queue->stage != STAGE_NONE && command_key_equals(&queue->current.result.key, key)) {
+    const struct current *current = &queue->current;
+    if (queue->stage != STAGE_NONE &&
+        (command_key_equals(&current->result.key, key) || askers_have(&current->askers, key))) {
         queue->counts.repeated++;
         return true;
     }
@@ -284,6 +314,51 @@ static bool is_known(struct queue *queue, const struct command_key *key)
         return false;
     queue->counts.repeated++;
     entry->seq = queue->config.events->report(queue->config.arg, &entry->result, entry->seq);
+    return true;
+}
+
+/* Refused to this asker; the request keeps the answer that it has, or will have. */
+static void refuse_asker(struct queue *queue, struct outcome *asked, enum command_code_e code,
+                         const char *text)
+{
+    asked->scope[0] = '\0';
+    refuse(queue, asked, code, text);
+}
+
+static void answer_again(struct queue *queue, const struct recent_entry *first, const struct outcome *asked)
+{
+    struct outcome result = asker_outcome(&first->result, &asked->key, asked->dialect);
+    struct recent_entry again = *first; /* which may go when the next comes */
+    struct recent_entry *entry = answer(queue, &result, now_ns(queue));
+    entry->end = again.end;
+    if (entry->end.known) {
+        struct outcome completion = recent_completion(entry);
+        queue->config.events->report(queue->config.arg, &completion, 0);
+    } else if (watch_has(queue->watch, asked)) {
+        askers_add(&queue->watchers, asked, now_ns(queue)); /* full: the result alone */
+    }
+}
+
+static bool same_command(const struct outcome *a, const struct outcome *b)
+{
+    return a->command == b->command && a->argument == b->argument;
+}
+
+/* True if the request is known: answered, to be answered with the first asker, or refused. */
+static bool is_repeat(struct queue *queue, struct outcome *asked)
+{
+    struct current *current = &queue->current;
+    bool under_way = queue->stage != STAGE_NONE && outcome_same_request(&current->result, asked);
+    const struct recent_entry *first = recent_find_request(queue->recent, asked, now_ns(queue));
+    if (!under_way && first == NULL)
+        return false;
+    queue->counts.repeated++;
+    if (!same_command(under_way ? &current->result : &first->result, asked))
+        refuse_asker(queue, asked, CODE_INVALID_COMMAND, "request_id reused");
+    else if (!under_way)
+        answer_again(queue, first, asked);
+    else if (!askers_add(&current->askers, asked, now_ns(queue)))
+        refuse_asker(queue, asked, CODE_BUSY, "too many ask for this request");
     return true;
 }
 
@@ -353,6 +428,8 @@ void queue_command(struct queue *queue, const struct wire_command *command)
         drop(queue);
         return;
     }
+    if (is_repeat(queue, &result))
+        return;
     const char *wrong = malformed(command);
     int64_t left = left_ms(queue, command);
     if (maybe_a_predecessors(queue, command)) {
@@ -414,7 +491,7 @@ enum err_e queue_new(const struct queue_config *config, struct queue **queue)
     q->deadline = loop_timer_new(config->loop, on_deadline, q);
     enum err_e err = recent_new(QUEUE_REMEMBER, QUEUE_REMEMBER_NS, now_ns(q), &q->recent);
     if (err == ERR_OK)
-        err = watch_new(config, &q->watch);
+        err = watch_new(config, on_move_end, q, &q->watch);
     if (q->deadline == NULL || err != ERR_OK) {
         queue_free(&q);
         return ERR_MEMORY;

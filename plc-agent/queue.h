@@ -26,14 +26,31 @@
  *   is still there. One that comes through all the same has lost its answer (the ring went round, or is a new one): the
  *   answer goes out under a new number, because the old one counts as published. The completion is not repeated: it
  *   answers no one's question;
+ * - unknown as a key, but its request is known: see below;
  * - unknown, and accepted by its worker before this agent's memory begins (recent.h): OUTCOME_UNKNOWN, because a
  *   predecessor may have written it. (Command 0 is simply carried out: reading twice does no harm.)
+ *
+ * One answer per request. A request is a scope and a request_id (command_scope.h); whoever sends it again, from whatever
+ * session, is an asker of the same request and is told the same, as `repeat`: the broker gives that to the asker alone.
+ * - The same command and argument: under way, the asker waits with the first one (ASKERS_MAX; more are refused BUSY);
+ *   answered, it gets the result now. A move's completion follows it as it follows the first: now if the move has ended,
+ *   else when it does (ASKERS_MAX; more get the result alone).
+ * - Another command or argument: INVALID_COMMAND, "request_id reused". The request keeps the answer it has.
+ * Refusals count as answers, also those before anything was written: BUSY today must not become a move a minute later
+ * because a proxy or a worker repeated the request after its caller had been told no, and had gone on to something
+ * else. Whoever wants to try anew says so by a new request_id. Rejected: to try a refused request again, which would be
+ * as safe for the PLC (nothing was sent) but would give one key two answers. What the *broker* refuses (no agent, none
+ * that answers) this agent never saw: such a request is new when it comes.
+ *
+ * Remembered are QUEUE_REMEMBER results for QUEUE_REMEMBER_NS, requests from their last answer on. They die with the
+ * process until there is a journal (issue 4, behind recent.h).
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "askers.h"
 #include "image.h"
 #include "outcome.h"
 #include "poller.h"
@@ -41,7 +58,9 @@
 
 #define QUEUE_REMEMBER    1024
 #define QUEUE_REMEMBER_NS (600 * NS_PER_S)
-#define QUEUE_ROOM        4 /* outcomes that must fit before a command is taken: its own two, and a watched move's */
+/* Outcomes that must fit before a command is taken: result and completion of what is under way, a watched move's completion,
+ * each for all who asked, and its own two. */
+#define QUEUE_ROOM (3 * (1 + ASKERS_MAX) + 2)
 
 struct queue;
 

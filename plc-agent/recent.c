@@ -1,14 +1,15 @@
-/* See recent.h (Hop: C5). A ring of entries in the order of decision, and a map from the key's hash to its entry. Two
- * different keys with one hash: the later one hides the earlier, which then counts as unknown. */
+/* See recent.h (Hop: C5). A ring of entries in the order of decision, and maps from the hashes of key and request to the
+ * entry. Two different keys with one hash: the later one hides the earlier, which then counts as unknown. */
 #include "recent.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "hash.h"
 #include "map.h"
 
 struct recent {
-    struct map by_key;
+    struct map by_key, by_request;
     size_t capacity, first, count;
     uint64_t keep_ns, horizon_ns;
     struct recent_entry entries[];
@@ -17,6 +18,16 @@ struct recent {
 static uint64_t key_hash(const struct command_key *key)
 {
     uint64_t h = hash_u64(key->worker ^ hash_u64(key->session ^ hash_u64(key->serial)));
+    return h != 0 ? h : 1;
+}
+
+/* 0: names no request. */
+static uint64_t request_hash(const struct outcome *asked)
+{
+    if (asked->scope[0] == '\0' || asked->request_id[0] == '\0')
+        return 0;
+    uint64_t h = hash_bytes(asked->request_id, strlen(asked->request_id),
+                            hash_bytes(asked->scope, strlen(asked->scope), 0));
     return h != 0 ? h : 1;
 }
 
@@ -29,8 +40,9 @@ enum err_e recent_new(size_t capacity, uint64_t keep_ns, uint64_t now_ns, struct
     r->keep_ns = keep_ns;
     r->horizon_ns = now_ns;
     map_init(&r->by_key);
-    if (map_reserve(&r->by_key, capacity) != ERR_OK) {
-        free(r);
+    map_init(&r->by_request);
+    if (map_reserve(&r->by_key, capacity) != ERR_OK || map_reserve(&r->by_request, capacity) != ERR_OK) {
+        recent_free(&r);
         return ERR_MEMORY;
     }
     *recent = r;
@@ -42,16 +54,22 @@ void recent_free(struct recent **recent)
     if (*recent == NULL)
         return;
     map_fini(&(*recent)->by_key);
+    map_fini(&(*recent)->by_request);
     free(*recent);
     *recent = NULL;
+}
+
+static void unlink_from(struct map *map, uint64_t hash, const struct recent_entry *entry)
+{
+    if (hash != 0 && map_get(map, hash) == entry)
+        map_remove(map, hash);
 }
 
 static void forget_oldest(struct recent *recent)
 {
     struct recent_entry *oldest = &recent->entries[recent->first];
-    uint64_t hash = key_hash(&oldest->result.key);
-    if (map_get(&recent->by_key, hash) == oldest)
-        map_remove(&recent->by_key, hash);
+    unlink_from(&recent->by_key, key_hash(&oldest->result.key), oldest);
+    unlink_from(&recent->by_request, request_hash(&oldest->result), oldest);
     if (oldest->arrived_ns > recent->horizon_ns)
         recent->horizon_ns = oldest->arrived_ns;
     recent->first = (recent->first + 1) % recent->capacity;
@@ -71,15 +89,51 @@ struct recent_entry *recent_find(struct recent *recent, const struct command_key
     return entry != NULL && command_key_equals(&entry->result.key, key) ? entry : NULL;
 }
 
-void recent_put(struct recent *recent, const struct outcome *result, uint64_t seq, uint64_t arrived_ns,
-                uint64_t now_ns)
+struct recent_entry *recent_find_request(struct recent *recent, const struct outcome *asked, uint64_t now_ns)
+{
+    forget_old(recent, now_ns);
+    uint64_t hash = request_hash(asked);
+    struct recent_entry *entry = hash != 0 ? map_get(&recent->by_request, hash) : NULL;
+    return entry != NULL && outcome_same_request(&entry->result, asked) ? entry : NULL;
+}
+
+struct recent_entry *recent_put(struct recent *recent, const struct outcome *result, uint64_t seq,
+                                uint64_t arrived_ns, uint64_t now_ns)
 {
     forget_old(recent, now_ns);
     if (recent->count == recent->capacity)
         forget_oldest(recent);
     struct recent_entry *entry = &recent->entries[(recent->first + recent->count++) % recent->capacity];
-    *entry = (struct recent_entry){*result, seq, arrived_ns, now_ns};
+    *entry =
+        (struct recent_entry){.result = *result, .seq = seq, .arrived_ns = arrived_ns, .decided_ns = now_ns};
     map_put(&recent->by_key, key_hash(&result->key), entry); /* reserved: cannot fail */
+    uint64_t request = request_hash(result);
+    if (request != 0)
+        map_put(&recent->by_request, request, entry);
+    return entry;
+}
+
+void recent_end(struct recent *recent, const struct outcome *completion, uint64_t now_ns)
+{
+    struct recent_entry *entry = recent_find_request(recent, completion, now_ns);
+    if (entry == NULL)
+        return;
+    entry->end.known = true;
+    entry->end.code = completion->code;
+    snprintf(entry->end.text, sizeof entry->end.text, "%s", completion->text);
+    entry->end.position = completion->position;
+    entry->end.elapsed_ms = completion->elapsed_ms;
+}
+
+struct outcome recent_completion(const struct recent_entry *entry)
+{
+    struct outcome completion = entry->result;
+    completion.kind = OUTCOME_COMPLETION;
+    completion.code = entry->end.code;
+    snprintf(completion.text, sizeof completion.text, "%s", entry->end.text);
+    completion.position = entry->end.position;
+    completion.elapsed_ms = entry->end.elapsed_ms;
+    return completion;
 }
 
 uint64_t recent_horizon_ns(const struct recent *recent)

@@ -1,9 +1,13 @@
 /* recent.h — the results of recent commands, so that a command that comes again gets the same answer again and is
  * never written twice (Hop: C5).
  *
+ * Found by key (the same command of the same session, sent again) and by request (scope and request_id, from whatever
+ * session). A request is remembered from its last answer on: who asks again prolongs it.
+ *
  * Bounded by number and age; the oldest goes first. What is forgotten leaves a trace, the horizon: a command that its
  * worker accepted at or before it may have been carried out and forgotten, by this agent or by one before it. (A
- * journal on disk, issue 4, moves the horizon back over restarts; its place is behind this interface.)
+ * journal on disk, issue 4, moves the horizon back over restarts and fills requests in at boot; its place is behind this
+ * interface.)
  */
 #pragma once
 
@@ -19,17 +23,30 @@ struct recent_entry {
     struct outcome result;
     uint64_t seq; /* the number it was last reported under */
     uint64_t arrived_ns, decided_ns;
+    struct { /* how the move ended, for those who ask again */
+        bool known;
+        enum command_code_e code;
+        char text[OUTCOME_TEXT_MAX + 1];
+        int64_t position;
+        uint64_t elapsed_ms;
+    } end;
 };
 
 /* The horizon begins at `now_ns`. */
 enum err_e recent_new(size_t capacity, uint64_t keep_ns, uint64_t now_ns, struct recent **recent);
 void recent_free(struct recent **recent);
 
-/* NULL: unknown. The entry may be changed, and lives until the next recent_put() or recent_find(). */
+/* NULL: unknown. The entry may be changed, and lives until the next recent_put() or recent_find…(). */
 struct recent_entry *recent_find(struct recent *recent, const struct command_key *key, uint64_t now_ns);
-/* The key is not in it yet. */
-void recent_put(struct recent *recent, const struct outcome *result, uint64_t seq, uint64_t arrived_ns,
-                uint64_t now_ns);
+/* The newest answer to the request that `asked` names; NULL also if it names none. */
+struct recent_entry *recent_find_request(struct recent *recent, const struct outcome *asked, uint64_t now_ns);
+/* The key is not in it yet. A result with a scope becomes its request's answer. */
+struct recent_entry *recent_put(struct recent *recent, const struct outcome *result, uint64_t seq,
+                                uint64_t arrived_ns, uint64_t now_ns);
+/* Notes the end of a move with its request's answer, if that is still known. */
+void recent_end(struct recent *recent, const struct outcome *completion, uint64_t now_ns);
+/* The completion that such an entry remembers. */
+struct outcome recent_completion(const struct recent_entry *entry);
 
 uint64_t recent_horizon_ns(const struct recent *recent);
 size_t recent_count(const struct recent *recent);

@@ -101,6 +101,7 @@ static struct wire_message outcome_message(const struct uplink *uplink, uint64_t
         .code = o->code,
         .text = wire_text(o->text),
         .sent = o->sent,
+        .repeat = o->repeat,
         .position = o->position,
         .elapsed_ms = o->elapsed_ms,
         .source_ns = o->source_ns,

@@ -11,6 +11,8 @@
 
 struct watch {
     struct queue_config config;
+    watch_end_f *on_end;
+    void *arg;
     bool active;
     struct outcome completion;
     struct completion judge;
@@ -32,7 +34,7 @@ static void end(struct watch *watch, enum command_code_e code, const char *text,
     watch->active = false;
     loop_timer_stop(watch->limit);
     poller_watch(watch->config.poller, false);
-    watch->config.events->report(watch->config.arg, completion, 0);
+    watch->on_end(watch->arg, completion);
 }
 
 static void on_limit(void *arg)
@@ -77,12 +79,19 @@ bool watch_active(const struct watch *watch)
     return watch->active;
 }
 
-enum err_e watch_new(const struct queue_config *config, struct watch **watch)
+bool watch_has(const struct watch *watch, const struct outcome *asked)
+{
+    return watch->active && outcome_same_request(&watch->completion, asked);
+}
+
+enum err_e watch_new(const struct queue_config *config, watch_end_f *on_end, void *arg, struct watch **watch)
 {
     struct watch *w = calloc(1, sizeof *w);
     if (w == NULL)
         return ERR_MEMORY;
     w->config = *config;
+    w->on_end = on_end;
+    w->arg = arg;
     w->limit = loop_timer_new(config->loop, on_limit, w);
     if (w->limit == NULL) {
         free(w);

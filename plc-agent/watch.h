@@ -9,7 +9,11 @@
 
 struct watch;
 
-enum err_e watch_new(const struct queue_config *config, struct watch **watch); /* ERR_MEMORY */
+/* The move has ended, so or so; it is not active any more. */
+typedef void watch_end_f(void *arg, const struct outcome *completion);
+
+/* ERR_MEMORY */
+enum err_e watch_new(const struct queue_config *config, watch_end_f *on_end, void *arg, struct watch **watch);
 void watch_free(struct watch **watch);
 
 /* A move with this (successful) result was written at `written_ns`; `first` is the reading that its result came with,
@@ -18,3 +22,5 @@ void watch_start(struct watch *watch, const struct outcome *result, uint64_t wri
                  const struct driver_answer *first);
 void watch_reading(struct watch *watch, const struct driver_answer *reading);
 bool watch_active(const struct watch *watch);
+/* Active, and with the move that was asked for by this request. */
+bool watch_has(const struct watch *watch, const struct outcome *asked);

@@ -1,70 +1,53 @@
 /* conf.c — reads a configuration file into struct conf (conf.h).
  *
  * Order, each step with its own problems: the text (bounded) → outline (lines, depth, aliases) → shape against the table
- * (unknown keys) → libcyaml (values as texts) → table (each value) → environment → checks between values. As far as a
- * step leaves something sensible for the next, all problems are told in one go.
+ * (unknown keys) → libcyaml (values as texts) → table (each value) → environment → lists and the file of machines →
+ * checks between values. As far as a step leaves something sensible for the next, all problems are told in one go.
  */
 #include "conf.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "conf_check.h"
-#include "conf_env.h"
-#include "conf_raw.h"
+#include "conf_load.h"
 #include "must.h"
-
-#define FILE_MAX_BYTES (1u << 20)
-
-struct owner { /* what a struct conf stands in */
-    struct conf_draft draft;
-    struct raw_root *raw; /* owns the texts */
-    char *file, *runtime_dir;
-    const char **origins;
-};
-
-struct load {
-    struct owner *owner;
-    struct conf_outline outline;
-    struct conf_problems problems;
-    uint32_t *listener_nodes, *machine_nodes;
-};
 
 /* --- the text --------------------------------------------------------------------------------------------------- */
 
-static bool open_file(struct conf_problems *problems, int *fd)
+/* -1: `fault` says why. */
+static int open_file(const char *path, char fault[CONF_FAULT_MAX])
 {
     struct stat info;
-    *fd = open(problems->file, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for a writer */
-    if (*fd < 0) {
-        conf_problem(problems, 0, "", "cannot be opened: %s", strerror(errno));
-        return false;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for a writer */
+    if (fd < 0) {
+        snprintf(fault, CONF_FAULT_MAX, "cannot be opened: %s", strerror(errno));
+        return -1;
     }
-    if (fstat(*fd, &info) == 0 && S_ISREG(info.st_mode))
-        return true;
-    conf_problem(problems, 0, "", "is not a regular file");
-    close(*fd);
-    return false;
+    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode))
+        return fd;
+    snprintf(fault, CONF_FAULT_MAX, "is not a regular file");
+    close(fd);
+    return -1;
 }
 
-/* Reads at most FILE_MAX_BYTES + 1, so that a file that grew is found too long. */
-static enum err_e read_text(struct conf_problems *problems, char **text, size_t *len)
+/* Reads at most CONF_FILE_MAX + 1, so that a file that grew is found too long. */
+enum err_e conf_read_file(const char *path, char **text, size_t *len, char fault[CONF_FAULT_MAX])
 {
-    int fd;
     *text = NULL;
     *len = 0;
-    if (!open_file(problems, &fd))
+    fault[0] = '\0';
+    int fd = open_file(path, fault);
+    if (fd < 0)
         return ERR_CONFIG;
     ssize_t n = 1;
-    *text = malloc(FILE_MAX_BYTES + 1);
-    while (*text != NULL && *len <= FILE_MAX_BYTES && n > 0) {
-        n = read(fd, *text + *len, FILE_MAX_BYTES + 1 - *len);
+    *text = malloc(CONF_FILE_MAX + 1);
+    while (*text != NULL && *len <= CONF_FILE_MAX && n > 0) {
+        n = read(fd, *text + *len, CONF_FILE_MAX + 1 - *len);
         *len += n > 0 ? (size_t)n : 0;
     }
     int error = errno;
@@ -72,145 +55,15 @@ static enum err_e read_text(struct conf_problems *problems, char **text, size_t 
     if (*text == NULL)
         return ERR_MEMORY;
     if (n < 0)
-        conf_problem(problems, 0, "", "cannot be read: %s", strerror(error));
-    else if (*len > FILE_MAX_BYTES)
-        conf_problem(problems, 0, "", "is longer than %u bytes", FILE_MAX_BYTES);
-    return problems->count > 0 ? ERR_CONFIG : ERR_OK;
+        snprintf(fault, CONF_FAULT_MAX, "cannot be read: %s", strerror(error));
+    else if (*len > CONF_FILE_MAX)
+        snprintf(fault, CONF_FAULT_MAX, "is longer than %u bytes", CONF_FILE_MAX);
+    return fault[0] != '\0' ? ERR_CONFIG : ERR_OK;
 }
 
-/* --- lists ------------------------------------------------------------------------------------------------------ */
+/* --- the steps -------------------------------------------------------------------------------------------------- */
 
-/* The outline nodes of a list's entries, one more than needed so that an empty list is no NULL. */
-static uint32_t *entry_nodes(const struct conf_outline *outline, uint32_t list, size_t count)
-{
-    uint32_t *nodes = calloc(count + 1, sizeof *nodes);
-    if (nodes == NULL || list == CONF_NO_NODE)
-        return nodes;
-    size_t i = 0;
-    for (uint32_t at = outline->nodes[list].first; at != CONF_NO_NODE && i < count;
-         at = outline->nodes[at].next)
-        nodes[i++] = at;
-    MUST(i == count);
-    return nodes;
-}
-
-static enum err_e fill_listeners(struct load *load)
-{
-    struct conf *conf = &load->owner->draft.conf;
-    const struct raw_root *raw = load->owner->raw;
-    conf->listeners = calloc(raw->listeners_count + 1u, sizeof *conf->listeners);
-    load->listener_nodes =
-        entry_nodes(&load->outline, conf_outline_child(&load->outline, 0, "listeners"), raw->listeners_count);
-    if (conf->listeners == NULL || load->listener_nodes == NULL)
-        return ERR_MEMORY;
-    conf->listener_count = raw->listeners_count;
-    for (size_t i = 0; i < raw->listeners_count; i++)
-        conf_section_apply(&conf_listener_section, &raw->listeners[i], &load->outline,
-                           load->listener_nodes[i], &conf->listeners[i], &load->problems);
-    return ERR_OK;
-}
-
-static void complete_machine(const struct conf *conf, struct conf_machine *machine, uint32_t *simulated)
-{
-    if (machine->info.name[0] == '\0')
-        memcpy(machine->info.name, machine->info.id, sizeof machine->info.id);
-    machine->profile = profile_builtin(machine->profile_name);
-    if (machine->info.simulator) {
-        memcpy(machine->connect_host, "127.0.0.1", sizeof "127.0.0.1");
-        machine->connect_port = (uint16_t)(conf->simulator_base_port + (*simulated)++);
-    } else {
-        memcpy(machine->connect_host, machine->info.ip, sizeof machine->connect_host);
-        machine->connect_port = machine->info.port;
-    }
-}
-
-static enum err_e fill_machines(struct load *load)
-{
-    struct conf *conf = &load->owner->draft.conf;
-    const struct raw_root *raw = load->owner->raw;
-    uint32_t simulated = 0;
-    conf->machines = calloc(raw->machines_count + 1u, sizeof *conf->machines);
-    load->machine_nodes =
-        entry_nodes(&load->outline, conf_outline_child(&load->outline, 0, "machines"), raw->machines_count);
-    if (conf->machines == NULL || load->machine_nodes == NULL)
-        return ERR_MEMORY;
-    conf->machine_count = raw->machines_count;
-    for (size_t i = 0; i < raw->machines_count; i++) {
-        conf->machines[i] = load->owner->draft.machine;
-        conf_section_apply(&conf_machine_section, &raw->machines[i], &load->outline, load->machine_nodes[i],
-                           &conf->machines[i], &load->problems);
-        complete_machine(conf, &conf->machines[i], &simulated);
-    }
-    return ERR_OK;
-}
-
-static enum err_e fill_origins(struct load *load)
-{
-    static const struct conf_key origin = {
-        .type = CONF_ORIGIN, .min = 1, .max = 255, .size = sizeof(char *), .store = CONF_STORE_POINTER};
-    struct conf *conf = &load->owner->draft.conf;
-    const struct raw_websocket *raw = &load->owner->raw->websocket;
-    load->owner->origins = calloc(raw->allowed_origins_count + 1u, sizeof *load->owner->origins);
-    if (load->owner->origins == NULL)
-        return ERR_MEMORY;
-    uint32_t section = conf_outline_child(&load->outline, 0, "websocket");
-    uint32_t *nodes =
-        entry_nodes(&load->outline, conf_outline_child(&load->outline, section, "allowed_origins"),
-                    raw->allowed_origins_count);
-    for (size_t i = 0; nodes != NULL && i < raw->allowed_origins_count; i++) {
-        char path[CONF_KEY_PATH_MAX];
-        conf_outline_path(&load->outline, nodes[i], path);
-        if (!conf_key_store(&origin, raw->allowed_origins[i], &load->owner->origins[i]))
-            conf_key_wrong(&origin, raw->allowed_origins[i], conf_outline_line(&load->outline, nodes[i]),
-                           path, &load->problems);
-    }
-    conf->allowed_origins = load->owner->origins;
-    conf->allowed_origin_count = raw->allowed_origins_count;
-    free(nodes);
-    return nodes != NULL ? ERR_OK : ERR_MEMORY;
-}
-
-/* --- the whole -------------------------------------------------------------------------------------------------- */
-
-static uint32_t cpu_count(void)
-{
-    cpu_set_t set;
-    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
-    return count < 1 ? 1 : count > 64 ? 64 : (uint32_t)count;
-}
-
-/* NORIA_RUNTIME_DIR points into the environment, which the process may change. */
-static enum err_e own_runtime_dir(struct owner *owner)
-{
-    owner->runtime_dir = strdup(owner->draft.conf.runtime_dir);
-    owner->draft.conf.runtime_dir = owner->runtime_dir;
-    return owner->runtime_dir != NULL ? ERR_OK : ERR_MEMORY;
-}
-
-static enum err_e fill(struct load *load)
-{
-    struct owner *owner = load->owner;
-    struct conf *conf = &owner->draft.conf;
-    conf_section_apply(&conf_root_section, owner->raw, &load->outline, 0, &owner->draft, &load->problems);
-    conf_env_apply(&owner->draft, &load->problems);
-    if (conf->workers == 0)
-        conf->workers = cpu_count();
-    enum err_e err = own_runtime_dir(owner);
-    if (err == ERR_OK)
-        err = fill_origins(load);
-    if (err == ERR_OK)
-        err = fill_listeners(load);
-    if (err == ERR_OK)
-        err = fill_machines(load);
-    if (err != ERR_OK)
-        return err;
-    conf_check_listeners(conf, &load->outline, load->listener_nodes, &load->problems);
-    conf_check_times(&owner->draft.machine, &load->outline,
-                     conf_outline_child(&load->outline, 0, "machine_defaults"), true, &load->problems);
-    return conf_check_machines(conf, &load->outline, load->machine_nodes, &load->problems);
-}
-
-static enum err_e load_text(struct load *load, const char *text, size_t len)
+static enum err_e load_yaml(struct conf_load *load, const char *text, size_t len)
 {
     if (!conf_outline_read(&load->outline, text, len, &load->problems) ||
         !conf_section_check_shape(&conf_root_section, &load->outline, 0, &load->problems))
@@ -220,54 +73,88 @@ static enum err_e load_text(struct load *load, const char *text, size_t len)
         conf_problem(&load->problems, 0, "", "cannot be read by libcyaml");
         return ERR_CONFIG;
     }
-    return err == ERR_OK ? fill(load) : err;
+    return err == ERR_OK ? conf_fill(load) : err;
 }
 
-static enum err_e load_file(struct load *load)
+static bool is_json(const char *file)
 {
-    char *text;
-    size_t len;
-    enum err_e err = read_text(&load->problems, &text, &len);
-    if (err == ERR_OK)
-        err = load_text(load, text, len);
-    free(text);
+    size_t len = strlen(file);
+    return len >= 5 && strcmp(file + len - 5, ".json") == 0;
+}
+
+static enum err_e load_text(struct conf_load *load, const char *text, size_t len)
+{
+    static const char around[] = "listeners:\n  - {name: carousel}\n"
+                                 "  - {name: http, dialects: [rest], port: 8000}\n";
+    if (!is_json(load->problems.file))
+        return load_yaml(load, text, len);
+    load->seed_text = text;
+    load->seed_len = len;
+    return load_yaml(load, around, sizeof around - 1);
+}
+
+static enum err_e finish(struct conf_load *load, enum err_e err, struct conf **conf)
+{
     conf_outline_free(&load->outline);
-    free(load->listener_nodes);
-    free(load->machine_nodes);
+    conf_outline_free(&load->seed_outline);
+    free(load->machine_places);
     enum err_e told = conf_problems_end(&load->problems);
-    return err == ERR_OK ? told : err;
-}
-
-enum err_e conf_load(const char *file, conf_report_f *report, void *arg, struct conf **conf)
-{
-    struct owner *owner = calloc(1, sizeof *owner);
-    *conf = NULL;
-    if (owner == NULL)
-        return ERR_MEMORY;
-    *conf = &owner->draft.conf;
-    owner->file = strdup(file);
-    owner->draft.conf.file = owner->file;
-    struct load load = {.owner = owner, .problems = {.file = file, .report = report, .arg = arg}};
-    enum err_e err = owner->file != NULL ? load_file(&load) : ERR_MEMORY;
+    err = err == ERR_OK ? told : err;
+    *conf = &load->owner->draft.conf;
     if (err != ERR_OK)
         conf_free(conf);
     return err;
 }
 
-void conf_free(struct conf **conf)
+static bool begin(struct conf_load *load, const char *file, conf_report_f *report, void *arg)
 {
-    if (*conf == NULL)
-        return;
-    struct owner *owner = (struct owner *)(void *)*conf; /* draft.conf is its first member */
-    conf_raw_free(&owner->raw);
-    free(owner->file);
-    free(owner->runtime_dir);
-    free(owner->origins);
-    free(owner->draft.conf.listeners);
-    free(owner->draft.conf.machines);
-    free(owner);
-    *conf = NULL;
+    *load = (struct conf_load){.owner = calloc(1, sizeof *load->owner),
+                               .problems = {.file = file, .report = report, .arg = arg}};
+    if (load->owner == NULL)
+        return false;
+    struct conf *conf = &load->owner->draft.conf;
+    conf->machines_from = "";
+    conf->file = conf_own_text(load->owner, file);
+    if (conf->file != NULL)
+        return true;
+    free(load->owner);
+    return false;
 }
+
+enum err_e conf_load(const char *file, conf_report_f *report, void *arg, struct conf **conf)
+{
+    struct conf_load load;
+    char *text, fault[CONF_FAULT_MAX];
+    size_t len;
+    *conf = NULL;
+    if (!begin(&load, file, report, arg))
+        return ERR_MEMORY;
+    enum err_e err = conf_read_file(file, &text, &len, fault);
+    if (err == ERR_OK)
+        err = load_text(&load, text, len);
+    else if (err == ERR_CONFIG)
+        conf_problem(&load.problems, 0, "", "%s", fault);
+    free(text);
+    return finish(&load, err, conf);
+}
+
+enum err_e conf_load_text(const char *file, const char *text, size_t len, conf_report_f *report, void *arg,
+                          struct conf **conf)
+{
+    struct conf_load load;
+    *conf = NULL;
+    if (!begin(&load, file, report, arg))
+        return ERR_MEMORY;
+    load.pure = true;
+    enum err_e err = ERR_CONFIG;
+    if (len > CONF_FILE_MAX)
+        conf_problem(&load.problems, 0, "", "is longer than %u bytes", CONF_FILE_MAX);
+    else
+        err = load_text(&load, text, len);
+    return finish(&load, err, conf);
+}
+
+/* --- what is asked of it ---------------------------------------------------------------------------------------- */
 
 const struct conf_machine *conf_machine(const struct conf *conf, const char *id)
 {
@@ -275,6 +162,14 @@ const struct conf_machine *conf_machine(const struct conf *conf, const char *id)
         if (strcmp(conf->machines[i].info.id, id) == 0)
             return &conf->machines[i];
     return NULL;
+}
+
+const struct profile *conf_profile(const struct conf *conf, const char *name)
+{
+    for (size_t i = 0; i < conf->profile_count; i++)
+        if (conf->profiles[i].name != NULL && strcmp(conf->profiles[i].name, name) == 0)
+            return &conf->profiles[i];
+    return profile_builtin(name);
 }
 
 void conf_path(const struct conf *conf, const char *relative, char path[CONF_PATH_MAX])

@@ -7,7 +7,7 @@
  *
  *     runtime_dir: /run/noria
  *     listeners:
- *       - {name: carousel, dialect: carousel, address: 127.0.0.1, port: 8765}
+ *       - {name: carousel, dialects: [carousel], address: 127.0.0.1, port: 8765}
  *     machines:
  *       - {id: machine_1, name: Carrusel Principal, ip: 192.168.1.50, port: 3200, simulator: true}
  */
@@ -24,9 +24,18 @@
 
 struct conf_listener {
     const char *name;
-    const char *dialect; /* "carousel" */
+    const char *const
+        *dialects; /* "rest", "carousel"; at least one, no two the same. An upgrade goes to the first
+                                    that serves its path */
+    size_t dialect_count;
     const char *address; /* numeric IPv4 or IPv6 */
     uint16_t port;       /* 0: any free one (tests) */
+    bool auth_required;  /* auth: token; then there is at least one token */
+};
+
+struct conf_token {
+    const char *principal; /* 1 to 64 of A-Z a-z 0-9 _ . - */
+    unsigned char sha256[32];
 };
 
 struct conf_machine {
@@ -51,6 +60,10 @@ struct conf_machine {
     uint32_t sim_ms_per_position; /* 400 */
 };
 
+struct conf_override { /* a variable of the environment that won over the file */
+    const char *variable, *key, *value;
+};
+
 struct conf {
     const char *file;
     const char *runtime_dir; /* bus/ and shm/ live in it; at most 80 bytes, because of Unix socket names */
@@ -65,23 +78,52 @@ struct conf {
     uint32_t ping_interval_ms;          /* 30000. WEBSOCKET_PING_INTERVAL (seconds) overrides */
     uint32_t ping_timeout_ms;           /* 10000. WEBSOCKET_PING_TIMEOUT (seconds) overrides */
     uint32_t handshake_timeout_ms;      /* 5000 */
+    uint32_t max_messages_per_s;        /* 1000, of one client; 0: no limit */
     const char *const *allowed_origins; /* beside same host and loopback */
     size_t allowed_origin_count;
+    uint32_t max_body_bytes;  /* of an HTTP request: 65536 */
+    uint32_t slow_soft_bytes; /* 256 KiB; at most slow_hard_bytes */
+    uint32_t slow_soft_ms;    /* 10000 */
+    uint32_t slow_hard_bytes; /* 1 MiB */
+    struct conf_token *tokens;
+    size_t token_count;
     bool carousel_auto_subscribe;
-    uint32_t simulator_base_port; /* 3201: simulated machine k listens on 127.0.0.1:base+k, in file order */
+    uint32_t
+        simulator_base_port; /* 3201: simulated machine k listens on 127.0.0.1:base+k; machines, then machines_from */
     struct conf_listener *listeners;
     size_t listener_count;
-    struct conf_machine *machines;
+    struct conf_machine *machines; /* those of the file, then those of machines_from */
     size_t machine_count;
+    const char *machines_from; /* as written, "": none */
+    size_t machines_from_count;
+    struct profile *profiles; /* the user's own; linted (profile_lint.h) */
+    size_t profile_count;
+    struct conf_override *overrides;
+    size_t override_count;
+    const char *const *warnings; /* what is allowed and yet worth a look, in the form of problems */
+    size_t warning_count;
 };
 
 /* Reads and checks `file`. On ERR_CONFIG, `report` received every problem found, one call each, as
- * "FILE:LINE: machines[1].port: 70000 is not a port (1 to 65535)". Environment overrides are applied here. */
+ * "FILE:LINE: machines[1].port: 70000 is not a port (1 to 65535)". Environment overrides are applied here, and the file
+ * that machines_from names is read. A file whose name ends in ".json" is taken as such a file of machines; everything
+ * else then has its default, with a listener `carousel` on 127.0.0.1:8765 and `http` (rest) on 127.0.0.1:8000. */
 typedef void conf_report_f(void *arg, const char *text);
 enum err_e conf_load(const char *file, conf_report_f *report, void *arg, struct conf **conf);
+
+/* The same for a text in memory, under the name `file`: opens no file (machines_from is a problem then) and looks at no
+ * environment. Pure, for tests and fuzzers. A name that ends in ".json" chooses the other format here too. */
+enum err_e conf_load_text(const char *file, const char *text, size_t len, conf_report_f *report, void *arg,
+                          struct conf **conf);
 void conf_free(struct conf **conf);
 
 const struct conf_machine *conf_machine(const struct conf *conf, const char *id); /* NULL: none */
+
+/* Longest token of a client; its SHA-256 is what the configuration holds. */
+#define CONF_TOKEN_MAX 512
+
+/* A profile of the user's or a built-in one; NULL: neither. */
+const struct profile *conf_profile(const struct conf *conf, const char *name);
 
 /* Paths below runtime_dir, written to `path` (size CONF_PATH_MAX): "bus/broker.sock", "shm/ring", … */
 #define CONF_PATH_MAX 108

@@ -8,21 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "conf_raw.h"
 #include "must.h"
 
-/* The key of that name in a section of the file, wherever it stands. */
-static const struct conf_key *find_key(const struct conf_section *section, const char *name)
+/* The key that stands at "section.key" or "key". */
+static const struct conf_key *find_key(const struct conf_section *section, const char *path)
 {
-    const struct conf_key *found = NULL;
-    for (size_t i = 0; i < section->count && found == NULL; i++) {
+    size_t len = strcspn(path, ".");
+    for (size_t i = 0; i < section->count; i++) {
         const struct conf_key *key = &section->keys[i];
-        if (key->type == CONF_SECTION)
-            found = find_key(key->section, name);
-        else if (strcmp(key->key, name) == 0)
-            found = key;
+        if (strlen(key->key) == len && memcmp(key->key, path, len) == 0)
+            return path[len] == '.' ? find_key(key->section, path + len + 1) : key;
     }
-    return found;
+    MUST_NOT_REACH();
 }
 
 /* "1.5" seconds → "1500": as many digits after the point as `factor` has zeros. */
@@ -39,33 +36,59 @@ static bool scale(const char *text, unsigned factor, char out[16])
     return *fraction == '\0' && (text[whole] != '.' || fraction > text + whole + 1);
 }
 
-static void apply_one(const char *variable, const char *name, unsigned factor, struct conf_draft *draft,
-                      struct conf_problems *problems)
+/* False: told. */
+static bool store_scaled(const struct conf_key *key, const char *variable, const char *text, unsigned factor,
+                         struct conf_load *load)
 {
-    const char *text = getenv(variable);
-    if (text == NULL || *text == '\0')
-        return;
-    const struct conf_key *key = find_key(&conf_root_section, name);
-    MUST(key != NULL);
-    if (factor == 1) {
-        if (!conf_key_store(key, text, draft))
-            conf_key_wrong(key, text, 0, variable, problems);
-        return;
-    }
     char scaled[16], expected[CONF_EXPECTED_MAX];
-    if (scale(text, factor, scaled) && conf_key_store(key, scaled, draft))
-        return;
+    if (scale(text, factor, scaled) && conf_key_store(key, scaled, &load->owner->draft))
+        return true;
     struct conf_key in_seconds = *key;
     in_seconds.min = (key->min + factor - 1) / factor;
     in_seconds.max = key->max / factor;
     in_seconds.form = "seconds";
-    conf_key_expected(&in_seconds, expected);
-    conf_key_wrong(&in_seconds, text, 0, variable, problems);
+    conf_key_expected(&in_seconds, expected); /* decimals are fine here: no hint at digits only */
+    conf_problem(&load->problems, 0, variable, "%.60s is not %s", text, expected);
+    return false;
 }
 
-void conf_env_apply(struct conf_draft *draft, struct conf_problems *problems)
+static bool store(const struct conf_key *key, const char *variable, const char *text, unsigned factor,
+                  struct conf_load *load)
 {
-#define E(variable, key, factor, unit) apply_one(variable, #key, factor, draft, problems);
+    if (factor > 1)
+        return store_scaled(key, variable, text, factor, load);
+    if (conf_key_store(key, text, &load->owner->draft))
+        return true;
+    conf_key_wrong(key, text, 0, variable, &load->problems);
+    return false;
+}
+
+static enum err_e apply_one(const char *variable, const char *path, unsigned factor, struct conf_load *load)
+{
+    struct conf *conf = &load->owner->draft.conf;
+    const char *text = getenv(variable);
+    if (text == NULL || *text == '\0')
+        return ERR_OK;
+    text = conf_own_text(load->owner, text); /* the process may change its environment */
+    if (text == NULL)
+        return ERR_MEMORY;
+    if (store(find_key(&conf_root_section, path), variable, text, factor, load))
+        conf->overrides[conf->override_count++] = (struct conf_override){variable, path, text};
+    return ERR_OK;
+}
+
+enum err_e conf_env_apply(struct conf_load *load)
+{
+#define E(variable, path, factor, unit) +1
+    const size_t most = 0 CONF_ENV_TABLE(E);
+#undef E
+    struct conf *conf = &load->owner->draft.conf;
+    conf->overrides = conf_own(load->owner, most * sizeof *conf->overrides);
+    enum err_e err = conf->overrides != NULL ? ERR_OK : ERR_MEMORY;
+#define E(variable, path, factor, unit)                                                                      \
+    if (err == ERR_OK)                                                                                       \
+        err = apply_one(variable, path, factor, load);
     CONF_ENV_TABLE(E)
 #undef E
+    return err;
 }

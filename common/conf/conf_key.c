@@ -1,6 +1,6 @@
 /* conf_key.c — reads one value by its line of the table, and a section by its lines (conf_key.h).
  *
- * Numbers are decimal digits and nothing else; truths are the six words of YAML 1.1. What a value must look like is
+ * Numbers are decimal digits and nothing else; truths are the six words of YAML 1.1, in any case. What a value must look like is
  * worded once, by conf_key_expected(), for error messages and for the reference page.
  */
 #include "conf_key.h"
@@ -8,10 +8,13 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
+#include "conf_near.h"
 #include "must.h"
 
 #define SHOWN_MAX 60 /* bytes of a wrong value that a message quotes */
+#define HINT_MAX  100
 
 /* --- one value -------------------------------------------------------------------------------------------------- */
 
@@ -30,7 +33,7 @@ static bool read_bool(const char *text, uint64_t *value)
 {
     static const char *const words[] = {"false", "true", "no", "yes", "off", "on"};
     for (unsigned i = 0; i < ARRAY_LEN(words); i++) {
-        if (strcmp(text, words[i]) == 0) {
+        if (strcasecmp(text, words[i]) == 0) {
             *value = i % 2;
             return true;
         }
@@ -91,6 +94,21 @@ static bool is_origin(const char *text)
     return len > 0 && host[len] == '\0' && *host != ':';
 }
 
+static bool read_hex(const char *text, unsigned char *bytes, size_t count)
+{
+    static const char digits[] = "0123456789abcdef0123456789ABCDEF";
+    if (strlen(text) != 2 * count)
+        return false;
+    for (size_t i = 0; i < 2 * count; i++) {
+        const char *digit = strchr(digits, text[i]);
+        if (digit == NULL)
+            return false;
+        unsigned value = (unsigned)(digit - digits) % 16;
+        bytes[i / 2] = (unsigned char)(i % 2 == 0 ? value << 4 : bytes[i / 2] | value);
+    }
+    return true;
+}
+
 static bool is_power_of_two(uint64_t value)
 {
     return value != 0 && (value & (value - 1)) == 0;
@@ -106,6 +124,7 @@ static bool text_fits(const struct conf_key *key, const char *text)
         return false;
     switch (key->type) {
     case CONF_TEXT:
+    case CONF_FILE:
         return true;
     case CONF_NAME:
         return only_of(text, "_.-");
@@ -132,6 +151,7 @@ static bool number_fits(const struct conf_key *key, const char *text, uint64_t *
     case CONF_UINT:
     case CONF_PORT:
     case CONF_POWER2:
+    case CONF_KIB:
         return read_number(text, value) && *value >= key->min && *value <= key->max &&
                (key->type != CONF_POWER2 || is_power_of_two(*value));
     default:
@@ -148,6 +168,16 @@ static void store_number(const struct conf_key *key, uint64_t value, char *place
     memcpy(place, key->size == 1 ? (void *)&u8 : key->size == 2 ? (void *)&u16 : (void *)&u32, key->size);
 }
 
+static bool store_bytes(const struct conf_key *key, const char *text, char *place)
+{
+    unsigned char bytes[32];
+    MUST(key->size == sizeof bytes);
+    if (!read_hex(text, bytes, sizeof bytes))
+        return false;
+    memcpy(place, bytes, sizeof bytes);
+    return true;
+}
+
 bool conf_key_store(const struct conf_key *key, const char *text, void *target)
 {
     char *place = (char *)target + key->at;
@@ -156,7 +186,7 @@ bool conf_key_store(const struct conf_key *key, const char *text, void *target)
     case CONF_STORE_NUMBER:
         if (!number_fits(key, text, &value))
             return false;
-        store_number(key, value, place);
+        store_number(key, key->type == CONF_KIB ? value * 1024 : value, place);
         return true;
     case CONF_STORE_CHARS:
         if (!text_fits(key, text))
@@ -169,6 +199,8 @@ bool conf_key_store(const struct conf_key *key, const char *text, void *target)
             return false;
         memcpy(place, &text, sizeof text);
         return true;
+    case CONF_STORE_BYTES:
+        return store_bytes(key, text, place);
     }
     MUST_NOT_REACH();
 }
@@ -184,12 +216,22 @@ static void expected_choice(const char *form, char out[CONF_EXPECTED_MAX])
     out[len] = '\0';
 }
 
+static void expected_list(const struct conf_key *key, const char *of, char out[CONF_EXPECTED_MAX])
+{
+    unsigned long long min = key->min, max = key->max;
+    if (min > 0)
+        snprintf(out, CONF_EXPECTED_MAX, "a list of %llu to %llu %s", min, max, of);
+    else
+        snprintf(out, CONF_EXPECTED_MAX, "a list of at most %llu %s", max, of);
+}
+
 void conf_key_expected(const struct conf_key *key, char out[CONF_EXPECTED_MAX])
 {
     unsigned long long min = key->min, max = key->max;
     const char *unit = key->form != NULL ? key->form : "", *space = *unit != '\0' ? " " : "";
     switch (key->type) {
     case CONF_UINT:
+    case CONF_KIB:
         snprintf(out, CONF_EXPECTED_MAX, "a number (%llu to %llu%s%s)", min, max, space, unit);
         return;
     case CONF_POWER2:
@@ -210,6 +252,12 @@ void conf_key_expected(const struct conf_key *key, char out[CONF_EXPECTED_MAX])
     case CONF_PATH:
         snprintf(out, CONF_EXPECTED_MAX, "an absolute path of at most %llu bytes", max);
         return;
+    case CONF_FILE:
+        snprintf(out, CONF_EXPECTED_MAX, "a file name of at most %llu bytes", max);
+        return;
+    case CONF_SHA256:
+        snprintf(out, CONF_EXPECTED_MAX, "a SHA-256 (64 hexadecimal digits)");
+        return;
     case CONF_BOOL:
         snprintf(out, CONF_EXPECTED_MAX, "true or false");
         return;
@@ -225,28 +273,49 @@ void conf_key_expected(const struct conf_key *key, char out[CONF_EXPECTED_MAX])
         expected_choice(unit, out);
         return;
     case CONF_SECTION:
-        snprintf(out, CONF_EXPECTED_MAX, "a mapping of keys to values");
+        snprintf(out, CONF_EXPECTED_MAX, "a mapping of keys to values, such as {%s: …}",
+                 key->section->keys[0].key);
         return;
     case CONF_LIST:
-        snprintf(out, CONF_EXPECTED_MAX, "a list of at most %llu entries", max);
+        expected_list(key, "entries", out);
         return;
     case CONF_STRINGS:
-        snprintf(out, CONF_EXPECTED_MAX, "a list of at most %llu values", max);
+        expected_list(key, "values", out);
         return;
     }
     MUST_NOT_REACH();
 }
 
+/* What the writer may have had in mind; "" if nothing comes to it. */
+static void hint_for(const struct conf_key *key, const char *text, char out[HINT_MAX])
+{
+    char word[64];
+    bool digit = *text >= '0' && *text <= '9';
+    size_t letters = strspn(text, "0123456789.");
+    out[0] = '\0';
+    if ((key->type == CONF_CHOICE || key->type == CONF_CHOICE_TEXT) &&
+        conf_near_choice(text, key->form, word) != NULL)
+        snprintf(out, HINT_MAX, "; did you mean %s?", word);
+    else if (key->type == CONF_ADDRESS && digit && text[letters] == ':')
+        snprintf(out, HINT_MAX, "; the port is a key of its own");
+    else if (key->type == CONF_ADDRESS && !digit && strchr(text, ':') == NULL)
+        snprintf(out, HINT_MAX, "; names are not looked up");
+    else if ((key->type == CONF_UINT || key->type == CONF_POWER2 || key->type == CONF_KIB) && digit &&
+             text[strspn(text, "0123456789")] != '\0')
+        snprintf(out, HINT_MAX, "; write digits only%s%s", *key->form != '\0' ? ", in " : "", key->form);
+}
+
 void conf_key_wrong(const struct conf_key *key, const char *text, uint32_t line, const char *path,
                     struct conf_problems *problems)
 {
-    char expected[CONF_EXPECTED_MAX];
+    char expected[CONF_EXPECTED_MAX], hint[HINT_MAX];
     conf_key_expected(key, expected);
+    hint_for(key, text, hint);
     if (*text == '\0')
         conf_problem(problems, line, path, "nothing found, expected %s", expected);
     else
-        conf_problem(problems, line, path, "%.*s%s is not %s", SHOWN_MAX, text,
-                     strlen(text) > SHOWN_MAX ? "…" : "", expected);
+        conf_problem(problems, line, path, "%.*s%s is not %s%s", SHOWN_MAX, text,
+                     strlen(text) > SHOWN_MAX ? "…" : "", expected, hint);
 }
 
 /* --- a section -------------------------------------------------------------------------------------------------- */
@@ -266,6 +335,8 @@ static void apply_default(const struct conf_key *key, const struct conf_outline 
 {
     if (key->fallback == NULL)
         missed(key, outline, node, problems);
+    else if (key->fallback[0] == '\0')
+        return; /* the target's own zero */
     else if (key->fallback[0] != '=')
         MUST(conf_key_store(key, key->fallback, target));
 }
@@ -281,6 +352,16 @@ static void apply_value(const struct conf_key *key, const char *text, const stru
     conf_key_wrong(key, text, conf_outline_line(outline, at), path, problems);
 }
 
+static void apply_inner(const struct conf_key *key, const void *raw, const struct conf_outline *outline,
+                        uint32_t node, void *target, struct conf_problems *problems)
+{
+    uint32_t inner = conf_outline_child(outline, node, key->key);
+    if (inner == CONF_NO_NODE && key->min > 0 && key->fallback == NULL)
+        missed(key, outline, node, problems);
+    else if (key->type == CONF_SECTION)
+        conf_section_apply(key->section, raw, outline, inner, (char *)target + key->at, problems);
+}
+
 void conf_section_apply(const struct conf_section *section, const void *raw,
                         const struct conf_outline *outline, uint32_t node, void *target,
                         struct conf_problems *problems)
@@ -288,11 +369,10 @@ void conf_section_apply(const struct conf_section *section, const void *raw,
     for (size_t i = 0; i < section->count; i++) {
         const struct conf_key *key = &section->keys[i];
         const char *place = (const char *)raw + key->raw_at, *text;
-        if (key->type == CONF_SECTION)
-            conf_section_apply(key->section, place, outline, conf_outline_child(outline, node, key->key),
-                               (char *)target + key->at, problems);
-        if (key->type >= CONF_SECTION)
+        if (key->type >= CONF_SECTION) {
+            apply_inner(key, place, outline, node, target, problems);
             continue;
+        }
         memcpy(&text, place, sizeof text);
         if (text == NULL || key->fallback != NULL)
             apply_default(key, outline, node, target,

@@ -17,6 +17,7 @@
 enum conf_type_e {
     CONF_UINT,
     CONF_POWER2,
+    CONF_KIB, /* written in KiB, stored in bytes */
     CONF_PORT,
     CONF_BOOL,
     CONF_CHOICE,      /* stored as the alternative's index */
@@ -25,14 +26,16 @@ enum conf_type_e {
     CONF_NAME,        /* A-Z a-z 0-9 _ . - */
     CONF_ID,          /* machine_id_valid() */
     CONF_PATH,        /* absolute */
+    CONF_FILE,        /* any file name; the caller resolves it. "" where there is none */
+    CONF_SHA256,      /* 64 hexadecimal digits, stored as 32 bytes */
     CONF_ADDRESS,     /* numeric IPv4 or IPv6 */
     CONF_ORIGIN,      /* scheme://host[:port] or null */
-    CONF_SECTION,     /* a mapping with its own keys */
-    CONF_LIST,        /* a list of such mappings, at most `max` */
-    CONF_STRINGS      /* a list of CONF_ORIGIN, at most `max` */
+    CONF_SECTION,     /* a mapping with its own keys; min 1: it must be there */
+    CONF_LIST,        /* a list of such mappings, `min` to `max` */
+    CONF_STRINGS      /* a list of words, each as `element` says, `min` to `max` */
 };
 
-enum conf_store_e { CONF_STORE_NUMBER, CONF_STORE_CHARS, CONF_STORE_POINTER };
+enum conf_store_e { CONF_STORE_NUMBER, CONF_STORE_CHARS, CONF_STORE_POINTER, CONF_STORE_BYTES };
 
 struct conf_section;
 
@@ -48,6 +51,7 @@ struct conf_key {
     size_t at, size;
     enum conf_store_e store;
     const struct conf_section *section; /* of CONF_SECTION and CONF_LIST */
+    const struct conf_key *element;     /* of CONF_STRINGS */
 };
 
 struct conf_section {
@@ -56,6 +60,17 @@ struct conf_section {
 };
 
 /* What the sections of the file fill: the configuration and the machine that all others start from. */
+/* A bit of a profile, as it stands in the file. */
+struct conf_bit_value {
+    const char *text;
+    enum meaning_e meaning;
+};
+struct conf_bit {
+    const char *key;
+    uint8_t bit;
+    struct conf_bit_value zero, one;
+};
+
 struct conf_draft {
     struct conf conf;
     struct conf_machine machine;

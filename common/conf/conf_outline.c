@@ -7,6 +7,7 @@
  */
 #include "conf_outline.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,23 +63,37 @@ static bool room_for_one(struct conf_outline *outline)
     return true;
 }
 
+uint32_t conf_outline_add(struct conf_outline *outline, enum conf_node_e kind, uint32_t parent,
+                          const char key[40], uint32_t line)
+{
+    if (outline->count >= CONF_NODES_MAX || !room_for_one(outline))
+        return CONF_NO_NODE;
+    uint32_t id = outline->count++;
+    struct conf_node *node = &outline->nodes[id];
+    *node = (struct conf_node){.kind = kind,
+                               .line = line,
+                               .parent = parent,
+                               .first = CONF_NO_NODE,
+                               .last = CONF_NO_NODE,
+                               .next = CONF_NO_NODE};
+    memcpy(node->key, key, sizeof node->key);
+    if (parent != CONF_NO_NODE)
+        link_to_parent(outline, parent, id);
+    return id;
+}
+
 static bool add_node(struct pass *pass, enum conf_node_e kind, const yaml_mark_t *mark, uint32_t *id)
 {
     struct conf_outline *outline = pass->outline;
     uint32_t parent = container(pass);
     if (parent == CONF_NO_NODE && kind != CONF_NODE_MAPPING)
         return refuse(pass, mark, CONF_NO_NODE, "found no settings, expected a mapping of keys to values");
-    if (outline->count >= CONF_NODES_MAX || !room_for_one(outline))
-        return refuse(pass, mark, parent, "holds more values than any configuration needs");
-    *id = outline->count++;
-    struct conf_node *node = &outline->nodes[*id];
     uint32_t line = pass->has_key ? pass->key_line : (uint32_t)mark->line + 1;
-    *node = (struct conf_node){kind, line, parent, CONF_NO_NODE, CONF_NO_NODE, CONF_NO_NODE, 0, ""};
-    if (pass->has_key)
-        memcpy(node->key, pass->key, sizeof node->key);
+    static const char none[sizeof pass->key];
+    *id = conf_outline_add(outline, kind, parent, pass->has_key ? pass->key : none, line);
+    if (*id == CONF_NO_NODE)
+        return refuse(pass, mark, parent, "holds more values than any configuration needs");
     pass->has_key = false;
-    if (parent != CONF_NO_NODE)
-        link_to_parent(outline, parent, *id);
     return true;
 }
 
@@ -107,8 +122,12 @@ static bool on_scalar(struct pass *pass, const yaml_event_t *event)
     if (strlen(text) != event->data.scalar.length)
         return refuse(pass, &event->start_mark, container(pass), "contains a NUL character");
     uint32_t id;
-    if (!key_expected(pass))
-        return add_node(pass, CONF_NODE_SCALAR, &event->start_mark, &id);
+    if (!key_expected(pass)) {
+        if (!add_node(pass, CONF_NODE_SCALAR, &event->start_mark, &id))
+            return false;
+        pass->outline->nodes[id].empty = event->data.scalar.length == 0;
+        return true;
+    }
     snprintf(pass->key, sizeof pass->key, "%s", text);
     pass->key_line = (uint32_t)event->start_mark.line + 1;
     pass->has_key = true;
@@ -146,21 +165,61 @@ static bool on_event(struct pass *pass, const yaml_event_t *event)
     }
 }
 
-static bool not_yaml(struct pass *pass, const yaml_parser_t *parser)
+/* libyaml's words are about its grammar; these say what people most often did. */
+static const char *hint_for(const char *problem, char at)
 {
-    conf_problem(pass->problems, (uint32_t)parser->problem_mark.line + 1, "", "is not YAML: %s%s%s",
-                 parser->problem != NULL ? parser->problem : "unreadable", parser->context != NULL ? " " : "",
-                 parser->context != NULL ? parser->context : "");
+    static const struct {
+        const char *problem;
+        char at; /* the character there; 0: any */
+        const char *hint;
+    } hints[] = {
+        {"cannot start any token", '\t', "a tab stands there, expected spaces"},
+        {"cannot start any token", '@', "a value that begins with @ needs quotes"},
+        {"cannot start any token", '`', "a value that begins with ` needs quotes"},
+        {"could not find expected ':'", 0, "is a colon missing behind a key?"},
+        {"expected node content", ':', "a value that begins with : needs quotes"},
+        {"mapping values are not allowed", 0,
+         "is the line indented like the one before, and a colon in a value quoted?"},
+        {"block sequence entries", 0, "a list begins on a line of its own"},
+        {"expected '-' indicator", 0, "is the line indented like the keys that it belongs to?"},
+        {"expected key", 0, "is the line indented like the keys that it belongs to?"},
+        {"unexpected end of stream", 0, "is a quote missing?"},
+        {"expected ',' or", 0, "is a comma missing?"},
+    };
+    for (size_t i = 0; i < sizeof hints / sizeof *hints; i++)
+        if (strstr(problem, hints[i].problem) != NULL && (hints[i].at == 0 || hints[i].at == at))
+            return hints[i].hint;
+    return NULL;
+}
+
+/* Where it began, for what libyaml notices only at the end. */
+static uint32_t line_of(const yaml_parser_t *parser)
+{
+    static const char *const whole[] = {"scanning a simple key", "scanning a quoted scalar"};
+    for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
+        if (parser->context != NULL && strstr(parser->context, whole[i]) != NULL)
+            return (uint32_t)parser->context_mark.line + 1;
+    return (uint32_t)parser->problem_mark.line + 1;
+}
+
+static bool not_yaml(struct pass *pass, const yaml_parser_t *parser, const char *text, size_t len)
+{
+    const char *problem = parser->problem != NULL ? parser->problem : "unreadable";
+    size_t index = parser->problem_mark.index; /* in characters: exact where the text before is ASCII */
+    const char *hint = hint_for(problem, index < len ? text[index] : '\0');
+    conf_problem(pass->problems, line_of(parser), "", "is not YAML: %s%s%s%s%s", problem,
+                 parser->context != NULL ? " " : "", parser->context != NULL ? parser->context : "",
+                 hint != NULL ? "; " : "", hint != NULL ? hint : "");
     return false;
 }
 
-static bool run(struct pass *pass, yaml_parser_t *parser)
+static bool run(struct pass *pass, yaml_parser_t *parser, const char *text, size_t len)
 {
     yaml_event_type_t type = YAML_NO_EVENT;
     while (type != YAML_STREAM_END_EVENT) {
         yaml_event_t event;
         if (!yaml_parser_parse(parser, &event))
-            return not_yaml(pass, parser);
+            return not_yaml(pass, parser, text, len);
         type = event.type;
         bool fine = on_event(pass, &event);
         yaml_event_delete(&event);
@@ -199,7 +258,7 @@ static bool admissible(const char *text, size_t len, struct conf_problems *probl
 bool conf_outline_read(struct conf_outline *outline, const char *text, size_t len,
                        struct conf_problems *problems)
 {
-    *outline = (struct conf_outline){0};
+    *outline = (struct conf_outline){.file = problems->file};
     if (!admissible(text, len, problems))
         return false;
     struct pass pass = {.outline = outline, .problems = problems};
@@ -210,7 +269,7 @@ bool conf_outline_read(struct conf_outline *outline, const char *text, size_t le
     }
     yaml_parser_set_encoding(&parser, YAML_UTF8_ENCODING);
     yaml_parser_set_input_string(&parser, (const unsigned char *)text, len);
-    bool fine = run(&pass, &parser);
+    bool fine = run(&pass, &parser, text, len);
     yaml_parser_delete(&parser);
     if (!fine)
         conf_outline_free(outline);
@@ -220,7 +279,8 @@ bool conf_outline_read(struct conf_outline *outline, const char *text, size_t le
 void conf_outline_free(struct conf_outline *outline)
 {
     free(outline->nodes);
-    *outline = (struct conf_outline){0};
+    outline->nodes = NULL;
+    outline->count = outline->cap = 0;
 }
 
 uint32_t conf_outline_child(const struct conf_outline *outline, uint32_t mapping, const char *key)
@@ -250,4 +310,26 @@ void conf_outline_path(const struct conf_outline *outline, uint32_t node, char p
         snprintf(path + len, CONF_KEY_PATH_MAX - len, "[%u]", n->index);
     else
         snprintf(path + len, CONF_KEY_PATH_MAX - len, "%s%s", len > 0 ? "." : "", n->key);
+}
+
+struct conf_place conf_place_of(struct conf_place place, const char *key)
+{
+    uint32_t child = conf_outline_child(place.outline, place.node, key);
+    return (struct conf_place){place.outline, child != CONF_NO_NODE ? child : place.node};
+}
+
+void conf_problem_at(struct conf_problems *problems, struct conf_place place, const char *key,
+                     const char *fmt, ...)
+{
+    char what[CONF_WHAT_MAX], path[CONF_KEY_PATH_MAX];
+    struct conf_place at = conf_place_of(place, key);
+    const char *file = problems->file;
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(what, sizeof what, fmt, args);
+    va_end(args);
+    conf_outline_path(at.outline, at.node, path);
+    problems->file = at.outline->file;
+    conf_problem(problems, conf_outline_line(at.outline, at.node), path, "%s", what);
+    problems->file = file;
 }

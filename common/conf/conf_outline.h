@@ -13,7 +13,7 @@
 
 #include "conf_problem.h"
 
-#define CONF_DEPTH_MAX 8       /* the deepest key of the tables is 4 */
+#define CONF_DEPTH_MAX 8       /* the deepest key of the tables is 6 */
 #define CONF_NODES_MAX 131072u /* 4096 machines with every key set are 110,000 */
 #define CONF_NO_NODE   UINT32_MAX
 
@@ -21,6 +21,7 @@ enum conf_node_e { CONF_NODE_SCALAR, CONF_NODE_MAPPING, CONF_NODE_LIST };
 
 struct conf_node {
     enum conf_node_e kind;
+    bool empty;                         /* a scalar: nothing stands there */
     uint32_t line;                      /* 1…; of its key, where it has one */
     uint32_t parent, first, last, next; /* CONF_NO_NODE: none */
     uint32_t index;                     /* among its siblings */
@@ -28,13 +29,23 @@ struct conf_node {
 };
 
 struct conf_outline {
+    const char *file;
     struct conf_node *nodes; /* nodes[0] is the root mapping */
     uint32_t count, cap;
 };
 
-/* False: problems were reported, and the outline holds nothing. */
+/* A node of an outline, or of none (outline NULL). */
+struct conf_place {
+    const struct conf_outline *outline;
+    uint32_t node;
+};
+
+/* False: problems were reported, and the outline holds nothing. `file` must outlive it. */
 bool conf_outline_read(struct conf_outline *outline, const char *text, size_t len,
                        struct conf_problems *problems);
+/* Appends a node below `parent` (CONF_NO_NODE: the root). CONF_NO_NODE: CONF_NODES_MAX is reached, or no memory. */
+uint32_t conf_outline_add(struct conf_outline *outline, enum conf_node_e kind, uint32_t parent,
+                          const char key[40], uint32_t line);
 void conf_outline_free(struct conf_outline *outline);
 
 uint32_t conf_outline_child(const struct conf_outline *outline, uint32_t mapping, const char *key);
@@ -42,3 +53,11 @@ uint32_t conf_outline_child(const struct conf_outline *outline, uint32_t mapping
 uint32_t conf_outline_line(const struct conf_outline *outline, uint32_t node);
 /* Writes "machines[1].port"; "" for the root and for CONF_NO_NODE. */
 void conf_outline_path(const struct conf_outline *outline, uint32_t node, char path[CONF_KEY_PATH_MAX]);
+
+/* The node of `key` below the place, or the place itself if the key does not stand there. */
+struct conf_place conf_place_of(struct conf_place place, const char *key);
+
+/* Reports at that node, under the name of its outline's file. */
+__attribute__((format(printf, 4, 5))) void conf_problem_at(struct conf_problems *problems,
+                                                           struct conf_place place, const char *key,
+                                                           const char *fmt, ...);

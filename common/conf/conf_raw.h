@@ -27,6 +27,19 @@ struct raw_websocket {
     char **allowed_origins;
     uint32_t allowed_origins_count;
 };
+struct raw_rest {
+    CONF_REST_KEYS(CONF_RAW_MEMBER)
+};
+struct raw_slow_clients {
+    CONF_SLOW_CLIENTS_KEYS(CONF_RAW_MEMBER)
+};
+struct raw_token {
+    CONF_TOKEN_KEYS(CONF_RAW_MEMBER)
+};
+struct raw_auth {
+    struct raw_token *tokens;
+    uint32_t tokens_count;
+};
 struct raw_carousel {
     CONF_CAROUSEL_KEYS(CONF_RAW_MEMBER)
 };
@@ -38,10 +51,24 @@ struct raw_tune {
 };
 struct raw_listener {
     CONF_LISTENER_KEYS(CONF_RAW_MEMBER)
+    char **dialects;
+    uint32_t dialects_count;
 };
 struct raw_machine {
     CONF_MACHINE_KEYS(CONF_RAW_MEMBER)
     CONF_TUNE_KEYS(CONF_RAW_MEMBER)
+};
+struct raw_bit_value {
+    CONF_BIT_VALUE_KEYS(CONF_RAW_MEMBER)
+};
+struct raw_bit {
+    CONF_BIT_KEYS(CONF_RAW_MEMBER)
+    struct raw_bit_value zero, one;
+};
+struct raw_profile {
+    CONF_PROFILE_KEYS(CONF_RAW_MEMBER)
+    struct raw_bit *bits;
+    uint32_t bits_count;
 };
 struct raw_root {
     CONF_ROOT_KEYS(CONF_RAW_MEMBER)
@@ -49,16 +76,23 @@ struct raw_root {
     struct raw_ring ring;
     struct raw_workers workers;
     struct raw_websocket websocket;
+    struct raw_rest rest;
+    struct raw_slow_clients slow_clients;
+    struct raw_auth auth;
     struct raw_carousel carousel;
     struct raw_simulator simulator;
     struct raw_tune machine_defaults;
     struct raw_listener *listeners;
     uint32_t listeners_count;
+    struct raw_profile *profiles;
+    uint32_t profiles_count;
     struct raw_machine *machines;
     uint32_t machines_count;
 };
 
-extern const struct conf_section conf_root_section, conf_listener_section, conf_machine_section;
+extern const struct conf_section conf_root_section, conf_listener_section, conf_machine_section,
+    conf_token_section, conf_profile_section, conf_bit_section;
+extern const struct conf_key conf_origin_key, conf_dialect_key; /* one value of the lists of words */
 
 /* Fills *root from a text whose shape was checked (conf_section_check_shape()). ERR_MEMORY, ERR_MALFORMED. */
 enum err_e conf_raw_load(const char *text, size_t len, struct raw_root **root);

@@ -17,6 +17,12 @@
 #define RING_FIELD(key, ...)      TEXT_FIELD(struct raw_ring, key)
 #define WORKERS_FIELD(key, ...)   TEXT_FIELD(struct raw_workers, key)
 #define WEBSOCKET_FIELD(key, ...) TEXT_FIELD(struct raw_websocket, key)
+#define REST_FIELD(key, ...)      TEXT_FIELD(struct raw_rest, key)
+#define SLOW_FIELD(key, ...)      TEXT_FIELD(struct raw_slow_clients, key)
+#define TOKEN_FIELD(key, ...)     TEXT_FIELD(struct raw_token, key)
+#define PROFILE_FIELD(key, ...)   TEXT_FIELD(struct raw_profile, key)
+#define BIT_FIELD(key, ...)       TEXT_FIELD(struct raw_bit, key)
+#define BIT_VALUE_FIELD(key, ...) TEXT_FIELD(struct raw_bit_value, key)
 #define CAROUSEL_FIELD(key, ...)  TEXT_FIELD(struct raw_carousel, key)
 #define SIMULATOR_FIELD(key, ...) TEXT_FIELD(struct raw_simulator, key)
 #define TUNE_FIELD(key, ...)      TEXT_FIELD(struct raw_tune, key)
@@ -25,8 +31,9 @@
 
 #define LIST_FIELD(STRUCT, member, entry, most)                                                              \
     CYAML_FIELD_SEQUENCE(#member, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, STRUCT, member, entry, 0, most)
-#define SECTION_FIELD(member)                                                                                \
-    CYAML_FIELD_MAPPING(#member, CYAML_FLAG_OPTIONAL, struct raw_root, member, member##_fields)
+#define SUBSECTION_FIELD(STRUCT, member, fields)                                                             \
+    CYAML_FIELD_MAPPING(#member, CYAML_FLAG_OPTIONAL, STRUCT, member, fields)
+#define SECTION_FIELD(member) SUBSECTION_FIELD(struct raw_root, member, member##_fields)
 
 static const cyaml_schema_value_t text_entry = {
     CYAML_VALUE_STRING(CYAML_FLAG_POINTER, char *, 0, CYAML_UNLIMITED)};
@@ -39,10 +46,36 @@ static const cyaml_schema_field_t websocket_fields[] = {
         LIST_FIELD(struct raw_websocket, allowed_origins, &text_entry, CONF_ORIGINS_MAX),
     CYAML_FIELD_END,
 };
+static const cyaml_schema_field_t rest_fields[] = {CONF_REST_KEYS(REST_FIELD) CYAML_FIELD_END};
+static const cyaml_schema_field_t slow_clients_fields[] = {CONF_SLOW_CLIENTS_KEYS(SLOW_FIELD)
+                                                               CYAML_FIELD_END};
+static const cyaml_schema_field_t token_fields[] = {CONF_TOKEN_KEYS(TOKEN_FIELD) CYAML_FIELD_END};
+static const cyaml_schema_value_t token_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_token, token_fields)};
+static const cyaml_schema_field_t auth_fields[] = {
+    LIST_FIELD(struct raw_auth, tokens, &token_entry, CONF_TOKENS_MAX), CYAML_FIELD_END};
 static const cyaml_schema_field_t carousel_fields[] = {CONF_CAROUSEL_KEYS(CAROUSEL_FIELD) CYAML_FIELD_END};
 static const cyaml_schema_field_t simulator_fields[] = {CONF_SIMULATOR_KEYS(SIMULATOR_FIELD) CYAML_FIELD_END};
 static const cyaml_schema_field_t machine_defaults_fields[] = {CONF_TUNE_KEYS(TUNE_FIELD) CYAML_FIELD_END};
-static const cyaml_schema_field_t listener_fields[] = {CONF_LISTENER_KEYS(LISTENER_FIELD) CYAML_FIELD_END};
+static const cyaml_schema_field_t listener_fields[] = {
+    CONF_LISTENER_KEYS(LISTENER_FIELD)
+        LIST_FIELD(struct raw_listener, dialects, &text_entry, CONF_DIALECTS_MAX),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t bit_value_fields[] = {CONF_BIT_VALUE_KEYS(BIT_VALUE_FIELD) CYAML_FIELD_END};
+static const cyaml_schema_field_t bit_fields[] = {
+    CONF_BIT_KEYS(BIT_FIELD) SUBSECTION_FIELD(struct raw_bit, zero, bit_value_fields),
+    SUBSECTION_FIELD(struct raw_bit, one, bit_value_fields),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t bit_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_bit, bit_fields)};
+static const cyaml_schema_field_t profile_fields[] = {
+    CONF_PROFILE_KEYS(PROFILE_FIELD) LIST_FIELD(struct raw_profile, bits, &bit_entry, PROFILE_BITS_MAX),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_value_t profile_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_profile, profile_fields)};
 static const cyaml_schema_field_t machine_fields[] = {CONF_MACHINE_KEYS(MACHINE_FIELD)
                                                           CONF_TUNE_KEYS(MACHINE_FIELD) CYAML_FIELD_END};
 
@@ -56,10 +89,14 @@ static const cyaml_schema_field_t root_fields[] = {
     SECTION_FIELD(ring),
     SECTION_FIELD(workers),
     SECTION_FIELD(websocket),
+    SECTION_FIELD(rest),
+    SECTION_FIELD(slow_clients),
+    SECTION_FIELD(auth),
     SECTION_FIELD(carousel),
     SECTION_FIELD(simulator),
     SECTION_FIELD(machine_defaults),
     LIST_FIELD(struct raw_root, listeners, &listener_entry, CONF_LISTENERS_MAX),
+    LIST_FIELD(struct raw_root, profiles, &profile_entry, CONF_PROFILES_MAX),
     LIST_FIELD(struct raw_root, machines, &machine_entry, CONF_MACHINES_MAX),
     CYAML_FIELD_END,
 };
@@ -69,8 +106,8 @@ static const cyaml_schema_value_t root_value = {
 /* --- the same as struct conf_key -------------------------------------------------------------------------------- */
 
 #define STORE_OF(TARGET, member)                                                                             \
-    _Generic(((TARGET *)NULL)->member, char * : CONF_STORE_CHARS, const char * : CONF_STORE_POINTER, default           \
-             : CONF_STORE_NUMBER)
+    _Generic(((TARGET *)NULL)->member, char * : CONF_STORE_CHARS, const char * : CONF_STORE_POINTER,         \
+             unsigned char * : CONF_STORE_BYTES, default : CONF_STORE_NUMBER)
 #define KEY_OF(RAW, TARGET, key_, TYPE, low, high, default_, form_, reload_, target_, text_)                 \
     {.key = #key_,                                                                                           \
      .type = CONF_##TYPE,                                                                                    \
@@ -89,6 +126,12 @@ static const cyaml_schema_value_t root_value = {
 #define RING_KEY(...)      KEY_OF(struct raw_ring, struct conf_draft, __VA_ARGS__)
 #define WORKERS_KEY(...)   KEY_OF(struct raw_workers, struct conf_draft, __VA_ARGS__)
 #define WEBSOCKET_KEY(...) KEY_OF(struct raw_websocket, struct conf_draft, __VA_ARGS__)
+#define REST_KEY(...)      KEY_OF(struct raw_rest, struct conf_draft, __VA_ARGS__)
+#define SLOW_KEY(...)      KEY_OF(struct raw_slow_clients, struct conf_draft, __VA_ARGS__)
+#define TOKEN_KEY(...)     KEY_OF(struct raw_token, struct conf_token, __VA_ARGS__)
+#define PROFILE_KEY(...)   KEY_OF(struct raw_profile, struct profile, __VA_ARGS__)
+#define BIT_KEY(...)       KEY_OF(struct raw_bit, struct conf_bit, __VA_ARGS__)
+#define BIT_VALUE_KEY(...) KEY_OF(struct raw_bit_value, struct conf_bit_value, __VA_ARGS__)
 #define CAROUSEL_KEY(...)  KEY_OF(struct raw_carousel, struct conf_draft, __VA_ARGS__)
 #define SIMULATOR_KEY(...) KEY_OF(struct raw_simulator, struct conf_draft, __VA_ARGS__)
 #define TUNE_KEY(...)      KEY_OF(struct raw_tune, struct conf_machine, __VA_ARGS__)
@@ -105,51 +148,102 @@ static const cyaml_schema_value_t root_value = {
 static const struct conf_key log_keys[] = {CONF_LOG_KEYS(LOG_KEY)};
 static const struct conf_key ring_keys[] = {CONF_RING_KEYS(RING_KEY)};
 static const struct conf_key workers_keys[] = {CONF_WORKERS_KEYS(WORKERS_KEY)};
-static const struct conf_key websocket_keys[] = {
-    CONF_WEBSOCKET_KEYS(WEBSOCKET_KEY){
-        .key = "allowed_origins",
-        .type = CONF_STRINGS,
-        .max = CONF_ORIGINS_MAX,
-        .fallback = "[]",
-        .form = "",
-        .text = "Origins of web pages that may connect, beside the same host and loopback"},
-};
+static const struct conf_key rest_keys[] = {CONF_REST_KEYS(REST_KEY)};
+static const struct conf_key slow_clients_keys[] = {CONF_SLOW_CLIENTS_KEYS(SLOW_KEY)};
+static const struct conf_key token_keys[] = {CONF_TOKEN_KEYS(TOKEN_KEY)};
 static const struct conf_key carousel_keys[] = {CONF_CAROUSEL_KEYS(CAROUSEL_KEY)};
 static const struct conf_key simulator_keys[] = {CONF_SIMULATOR_KEYS(SIMULATOR_KEY)};
 static const struct conf_key tune_keys[] = {CONF_TUNE_KEYS(TUNE_KEY)};
-static const struct conf_key listener_keys[] = {CONF_LISTENER_KEYS(LISTENER_KEY)};
+static const struct conf_key bit_value_keys[] = {CONF_BIT_VALUE_KEYS(BIT_VALUE_KEY)};
 static const struct conf_key machine_keys[] = {CONF_MACHINE_KEYS(MACHINE_KEY)
                                                    CONF_TUNE_KEYS(MACHINE_TUNE_KEY)};
 
+const struct conf_key conf_origin_key = {
+    .type = CONF_ORIGIN, .min = 1, .max = 255, .size = sizeof(char *), .store = CONF_STORE_POINTER};
+const struct conf_key conf_dialect_key = {
+    .type = CONF_CHOICE_TEXT, .form = CONF_DIALECTS, .size = sizeof(char *), .store = CONF_STORE_POINTER};
+
+#define LIST_OF(STRUCT, member, section_, least, most, text_)                                                \
+    {                                                                                                        \
+        .key = #member, .type = CONF_LIST, .min = least, .max = most, .raw_at = offsetof(STRUCT, member),    \
+        .section = section_, .text = text_                                                                   \
+    }
+#define WORDS_OF(STRUCT, member, element_, least, most, default_, text_)                                     \
+    {                                                                                                        \
+        .key = #member, .type = CONF_STRINGS, .min = least, .max = most, .fallback = default_, .form = "",   \
+        .raw_at = offsetof(STRUCT, member), .element = element_, .text = text_                               \
+    }
+#define SECTION_IN(STRUCT, member, section_, least, at_, text_)                                              \
+    {                                                                                                        \
+        .key = #member, .type = CONF_SECTION, .min = least, .raw_at = offsetof(STRUCT, member), .at = at_,   \
+        .section = section_, .text = text_                                                                   \
+    }
+
+static const struct conf_key websocket_keys[] = {
+    CONF_WEBSOCKET_KEYS(WEBSOCKET_KEY)
+        WORDS_OF(struct raw_websocket, allowed_origins, &conf_origin_key, 0, CONF_ORIGINS_MAX, "[]",
+                 "Origins of web pages that may connect, beside the same host and loopback"),
+};
+static const struct conf_key listener_keys[] = {
+    CONF_LISTENER_KEYS(LISTENER_KEY)
+        WORDS_OF(struct raw_listener, dialects, &conf_dialect_key, 1, CONF_DIALECTS_MAX, "[carousel]",
+                 "What is spoken on it; a WebSocket goes to the first that serves its path"),
+};
+
 static const struct conf_section log_section = SECTION_OF(log), ring_section = SECTION_OF(ring),
                                  workers_section = SECTION_OF(workers),
-                                 websocket_section = SECTION_OF(websocket),
+                                 websocket_section = SECTION_OF(websocket), rest_section = SECTION_OF(rest),
+                                 slow_clients_section = SECTION_OF(slow_clients),
                                  carousel_section = SECTION_OF(carousel),
-                                 simulator_section = SECTION_OF(simulator), tune_section = SECTION_OF(tune);
+                                 simulator_section = SECTION_OF(simulator), tune_section = SECTION_OF(tune),
+                                 bit_value_section = SECTION_OF(bit_value);
 const struct conf_section conf_listener_section = SECTION_OF(listener);
 const struct conf_section conf_machine_section = SECTION_OF(machine);
+const struct conf_section conf_token_section = SECTION_OF(token);
 
-#define SUBSECTION(member, section_, at_, text_)                                                             \
-    {                                                                                                        \
-        .key = #member, .type = CONF_SECTION, .raw_at = offsetof(struct raw_root, member), .at = at_,        \
-        .section = section_, .text = text_                                                                   \
-    }
-#define SUBLIST(member, section_, most, text_)                                                               \
-    {                                                                                                        \
-        .key = #member, .type = CONF_LIST, .max = most, .raw_at = offsetof(struct raw_root, member),         \
-        .section = section_, .text = text_                                                                   \
-    }
+static const struct conf_key auth_keys[] = {
+    LIST_OF(struct raw_auth, tokens, &conf_token_section, 0, CONF_TOKENS_MAX,
+            "Who may connect to listeners with `auth: token`. `noria hash-token --new` makes a token and its "
+            "line."),
+};
+static const struct conf_section auth_section = SECTION_OF(auth);
+
+static const struct conf_key bit_keys[] = {
+    CONF_BIT_KEYS(BIT_KEY) SECTION_IN(struct raw_bit, zero, &bit_value_section, 1,
+                                      offsetof(struct conf_bit, zero), "What the bit says when it is 0."),
+    SECTION_IN(struct raw_bit, one, &bit_value_section, 1, offsetof(struct conf_bit, one),
+               "What the bit says when it is 1."),
+};
+const struct conf_section conf_bit_section = SECTION_OF(bit);
+
+static const struct conf_key profile_keys[] = {
+    CONF_PROFILE_KEYS(PROFILE_KEY) LIST_OF(struct raw_profile, bits, &conf_bit_section, 1, PROFILE_BITS_MAX,
+                                           "The bits it knows, in the order of their keys in `status`."),
+};
+const struct conf_section conf_profile_section = SECTION_OF(profile);
+
+#define SUBSECTION(member, section_, at_, text_) SECTION_IN(struct raw_root, member, section_, 0, at_, text_)
+#define SUBLIST(member, section_, most, text_)   LIST_OF(struct raw_root, member, section_, 0, most, text_)
 
 static const struct conf_key root_keys[] = {
     CONF_ROOT_KEYS(ROOT_KEY) SUBSECTION(log, &log_section, 0, "Logging."),
     SUBSECTION(ring, &ring_section, 0, "The shared ring."),
     SUBSECTION(workers, &workers_section, 0, "The processes that serve clients."),
     SUBSECTION(websocket, &websocket_section, 0, "Limits of every WebSocket connection."),
+    SUBSECTION(rest, &rest_section, 0, "Limits of the REST API."),
+    SUBSECTION(
+        slow_clients, &slow_clients_section, 0,
+        "Clients that do not read what they are owed: how much of results, completions and events waits for "
+        "one of them. States never wait: such a client gets the newest state of each machine."),
+    SUBSECTION(auth, &auth_section, 0, "Who may connect."),
     SUBSECTION(carousel, &carousel_section, 0, "The carousel dialect."),
     SUBSECTION(simulator, &simulator_section, 0, "Machines with `simulator: true`."),
     SUBSECTION(machine_defaults, &tune_section, offsetof(struct conf_draft, machine),
-               "What holds for every machine that does not say otherwise."),
+               "What holds for every machine that does not say otherwise, also for those of machines_from."),
     SUBLIST(listeners, &conf_listener_section, CONF_LISTENERS_MAX, "Where clients connect."),
+    SUBLIST(profiles, &conf_profile_section, CONF_PROFILES_MAX,
+            "Own profiles: what the bits of a PLC's status byte mean. `noria profile NAME -c FILE` prints "
+            "one's table."),
     SUBLIST(machines, &conf_machine_section, CONF_MACHINES_MAX,
             "The machines. The keys of machine_defaults may stand here too, for one machine."),
 };

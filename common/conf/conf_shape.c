@@ -1,83 +1,105 @@
 /* conf_shape.c — does the file have the table's shape? (conf_section_check_shape() of conf_key.h)
  *
  * A key that is not in the table is an error and never ignored: a misspelt limit that silently stays at its default is
- * found in production. The nearest known key is named if at most a third of its letters differ.
+ * found in production. The nearest known key is named.
  */
 #include "conf_key.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "conf_near.h"
+#include "conf_raw.h"
 #include "must.h"
 
-#define WORD_MAX 40
 #define KEYS_MAX 64 /* of one section */
-
-/* Levenshtein's distance. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[WORD_MAX + 1], len = strlen(b);
-    for (size_t j = 0; j <= len; j++)
-        row[j] = j;
-    for (size_t i = 0; a[i] != '\0'; i++) {
-        size_t diagonal = row[0];
-        row[0] = i + 1;
-        for (size_t j = 0; j < len; j++) {
-            size_t change = diagonal + (a[i] != b[j]);
-            diagonal = row[j + 1];
-            size_t drop = (row[j] < row[j + 1] ? row[j] : row[j + 1]) + 1;
-            row[j + 1] = change < drop ? change : drop;
-        }
-    }
-    return row[len];
-}
 
 static const char *nearest(const struct conf_section *section, const char *word)
 {
-    const char *best = NULL;
-    size_t best_distance = SIZE_MAX;
+    const char *keys[KEYS_MAX];
+    for (size_t i = 0; i < section->count; i++)
+        keys[i] = section->keys[i].key;
+    return conf_near(word, keys, section->count);
+}
+
+/* Keys of other programs that people bring along. */
+static const char *foreign_key(const char *word)
+{
+    static const char *const table[][2] = {
+        {"plc_machines", "a file of machines is named by machines_from, or has a name that ends in .json"},
+        {"api_config", "a file of machines is named by machines_from, or has a name that ends in .json"},
+        {"host", "addresses are called address (listeners) and ip (machines)"},
+        {"tls", "TLS is a proxy's business"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(table); i++)
+        if (strcmp(table[i][0], word) == 0)
+            return table[i][1];
+    return NULL;
+}
+
+/* The first section of the table that has the key: people put keys a level too high. */
+static bool find_home(const struct conf_section *section, const char *word, const char *path,
+                      char home[CONF_KEY_PATH_MAX])
+{
     for (size_t i = 0; i < section->count; i++) {
-        const char *key = section->keys[i].key;
-        MUST(strlen(key) < WORD_MAX);
-        size_t d = distance(word, key);
-        if (d <= 1 + strlen(key) / 3 && d < strlen(key) && d < best_distance) {
-            best = key;
-            best_distance = d;
+        const struct conf_key *key = &section->keys[i];
+        char inner[CONF_KEY_PATH_MAX];
+        snprintf(inner, sizeof inner, "%.100s%s%.50s%s", path, *path != '\0' ? "." : "", key->key,
+                 key->type == CONF_LIST ? "[]" : "");
+        if (*path != '\0' && strcmp(key->key, word) == 0) {
+            snprintf(home, CONF_KEY_PATH_MAX, "%s", inner);
+            return true;
         }
+        if (key->section != NULL && find_home(key->section, word, inner, home))
+            return true;
     }
-    return best;
+    return false;
 }
 
 static void unknown_key(const struct conf_section *section, const struct conf_outline *outline, uint32_t node,
                         struct conf_problems *problems)
 {
-    char path[CONF_KEY_PATH_MAX];
+    if (problems->count >= CONF_PROBLEMS_MAX) { /* it will not be told: spare the search */
+        problems->count++;
+        return;
+    }
+    char path[CONF_KEY_PATH_MAX], home[CONF_KEY_PATH_MAX];
+    const char *word = outline->nodes[node].key, *foreign = foreign_key(word), *near = nearest(section, word);
+    uint32_t line = outline->nodes[node].line;
     conf_outline_path(outline, node, path);
-    const char *near = nearest(section, outline->nodes[node].key);
-    conf_problem(problems, outline->nodes[node].line, path, "is an unknown key%s%s%s",
-                 near ? ", did you mean " : "", near ? near : "", near ? "?" : "");
+    if (foreign != NULL)
+        conf_problem(problems, line, path, "is an unknown key; %s", foreign);
+    else if (near != NULL)
+        conf_problem(problems, line, path, "is an unknown key, did you mean %s?", near);
+    else if (find_home(&conf_root_section, word, "", home))
+        conf_problem(problems, line, path, "is an unknown key here, did you mean %s?", home);
+    else
+        conf_problem(problems, line, path, "is an unknown key");
 }
 
 static void wrong_kind(const struct conf_key *key, const struct conf_outline *outline, uint32_t node,
                        const char *found, struct conf_problems *problems)
 {
     char path[CONF_KEY_PATH_MAX], expected[CONF_EXPECTED_MAX];
+    bool dashes = key->type == CONF_LIST && outline->nodes[node].kind == CONF_NODE_MAPPING;
     conf_outline_path(outline, node, path);
     conf_key_expected(key, expected);
-    conf_problem(problems, outline->nodes[node].line, path, "%s found, expected %s", found, expected);
+    conf_problem(problems, outline->nodes[node].line, path, "%s found, expected %s%s", found, expected,
+                 dashes ? ", each beginning with \"- \"" : "");
 }
 
-static const char *kind_text(enum conf_node_e kind)
+static const char *kind_text(const struct conf_node *node)
 {
-    return kind == CONF_NODE_MAPPING ? "a mapping"
-           : kind == CONF_NODE_LIST  ? "a list"
-                                     : "a single value or nothing";
+    return node->kind == CONF_NODE_MAPPING ? "a mapping"
+           : node->kind == CONF_NODE_LIST  ? "a list"
+           : node->empty                   ? "nothing"
+                                           : "a single value";
 }
 
 static bool check_list(const struct conf_key *key, const struct conf_outline *outline, uint32_t node,
                        struct conf_problems *problems)
 {
-    static const struct conf_key entry_keys[] = {{.type = CONF_SECTION}, {.type = CONF_ORIGIN}};
+    const struct conf_key entry = {.type = CONF_SECTION, .section = key->section};
     bool readable = true;
     enum conf_node_e kind = key->type == CONF_LIST ? CONF_NODE_MAPPING : CONF_NODE_SCALAR;
     const struct conf_node *nodes = outline->nodes;
@@ -85,9 +107,11 @@ static bool check_list(const struct conf_key *key, const struct conf_outline *ou
         wrong_kind(key, outline, node, "more entries", problems);
         return false;
     }
+    if (nodes[node].first == CONF_NO_NODE && key->min > 0)
+        wrong_kind(key, outline, node, "an empty list", problems);
     for (uint32_t at = nodes[node].first; at != CONF_NO_NODE; at = nodes[at].next) {
         if (nodes[at].kind != kind) {
-            wrong_kind(&entry_keys[key->type == CONF_STRINGS], outline, at, kind_text(nodes[at].kind),
+            wrong_kind(key->type == CONF_LIST ? &entry : key->element, outline, at, kind_text(&nodes[at]),
                        problems);
             readable = false;
         } else if (key->type == CONF_LIST) {
@@ -104,7 +128,7 @@ static bool check_value(const struct conf_key *key, const struct conf_outline *o
                             : key->type == CONF_LIST || key->type == CONF_STRINGS ? CONF_NODE_LIST
                                                                                   : CONF_NODE_SCALAR;
     if (outline->nodes[node].kind != kind) {
-        wrong_kind(key, outline, node, kind_text(outline->nodes[node].kind), problems);
+        wrong_kind(key, outline, node, kind_text(&outline->nodes[node]), problems);
         return false;
     }
     if (kind == CONF_NODE_MAPPING)

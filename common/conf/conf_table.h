@@ -19,7 +19,9 @@
     K(max_machines, UINT, 1, 65536, "4096", "", false, conf.max_machines,                                    \
       "Slots of the last-value table; the upper limit for machines")                                         \
     K(allow_unauthenticated, BOOL, 0, 0, "false", "", false, conf.allow_unauthenticated,                     \
-      "Lets listeners without authentication bind other addresses than loopback")
+      "Lets listeners with `auth: none` bind other addresses than loopback")                                 \
+    K(machines_from, FILE, 1, 4000, "", "", false, conf.machines_from,                                       \
+      "A JSON file with more machines, `config_multi_plc.json` as it is; relative to this file's directory")
 
 #define CONF_LOG_KEYS(K)                                                                                     \
     K(level, CHOICE, 0, 0, "info", "error|warn|info|debug", false, conf.log_level,                           \
@@ -42,7 +44,29 @@
     K(ping_timeout_ms, UINT, 50, 3600000, "10000", "ms", false, conf.ping_timeout_ms,                        \
       "A client that has not answered a ping by then is closed. WEBSOCKET_PING_TIMEOUT (seconds) overrides") \
     K(handshake_timeout_ms, UINT, 50, 60000, "5000", "ms", false, conf.handshake_timeout_ms,                 \
-      "Time from accepting a connection to the end of its request's head")
+      "Time from accepting a connection to the end of its request's head")                                   \
+    K(max_messages_per_s, UINT, 0, 1000000, "1000", "messages/s", false, conf.max_messages_per_s,            \
+      "A client that sends more (fragments, pings and pongs count), over two seconds, is not read for a "    \
+      "while; 0: no limit")
+
+#define CONF_REST_KEYS(K)                                                                                    \
+    K(max_body_bytes, UINT, 128, 1048576, "65536", "bytes", false, conf.max_body_bytes,                      \
+      "Longer bodies of HTTP requests are answered 413")
+
+#define CONF_SLOW_CLIENTS_KEYS(K)                                                                            \
+    K(soft_kib, KIB, 16, 65536, "256", "KiB", false, conf.slow_soft_bytes,                                   \
+      "A client that is owed more than this for soft_ms is closed with 1013; not above hard_kib")            \
+    K(soft_ms, UINT, 100, 3600000, "10000", "ms", false, conf.slow_soft_ms,                                  \
+      "How long a client may be owed more than soft_kib")                                                    \
+    K(hard_kib, KIB, 16, 65536, "1024", "KiB", false, conf.slow_hard_bytes,                                  \
+      "A client that is owed more than this is closed with 1013 at once")
+
+#define CONF_TOKEN_KEYS(K)                                                                                   \
+    K(principal, NAME, 1, 64, NULL, "", false, principal,                                                    \
+      "Who comes with this token; may have several tokens, to change them without a pause")                  \
+    K(sha256, SHA256, 64, 64, NULL, "", false, sha256,                                                       \
+      "SHA-256 of the token in hexadecimal, as `noria hash-token` prints it; the token itself stands "       \
+      "nowhere")
 
 #define CONF_CAROUSEL_KEYS(K)                                                                                \
     K(auto_subscribe, BOOL, 0, 0, "false", "", false, conf.carousel_auto_subscribe,                          \
@@ -60,7 +84,8 @@
 /* How a machine is talked to: these keys may stand in machine_defaults and, for one machine, in machines[]. */
 #define CONF_TUNE_KEYS(K)                                                                                    \
     K(profile, NAME, 1, 32, "standard", "", false, profile_name,                                             \
-      "What the status byte means: `standard`, `delta-as`. Under an unknown profile a machine is read-only") \
+      "What the status byte means: `standard`, `delta-as`, or one of profiles[]. Unknown: the machine is "   \
+      "read-only")                                                                                           \
     K(mode, CHOICE, 0, 0, "multi", "multi|single", false, mode_single,                                       \
       "`single` greets clients with the single-machine messages, where it is the only machine")              \
     K(connection, CHOICE, 0, 0, "persistent", "per_request|persistent", false, persistent,                   \
@@ -98,11 +123,36 @@
 
 #define CONF_LISTENER_KEYS(K)                                                                                \
     K(name, NAME, 1, 32, NULL, "", false, name, "Name in logs and LISTEN_FDNAMES; unique")                   \
-    K(dialect, CHOICE_TEXT, 0, 0, "carousel", "carousel", false, dialect, "What is spoken on it")            \
     K(address, ADDRESS, 1, 64, "127.0.0.1", "", false, address,                                              \
-      "Address to bind; other than loopback only with allow_unauthenticated")                                \
-    K(port, PORT, 0, 65535, "8765", "", false, port, "TCP port; 0: any free one, the same for all workers")
+      "Address to bind; other than loopback only with `auth: token` or `allow_unauthenticated: true`")       \
+    K(port, PORT, 0, 65535, "8765", "", false, port, "TCP port; 0: any free one, the same for all workers")  \
+    K(auth, CHOICE, 0, 0, "none", "none|token", false, auth_required,                                        \
+      "`token`: clients must bring a token of auth.tokens (`?token=`, `Authorization: Bearer`, or "          \
+      "`Sec-WebSocket-Protocol: bearer, TOKEN`)")
+
+/* What may stand in a listener's list `dialects`. */
+#define CONF_DIALECTS "rest|carousel"
+
+/* A profile, a bit of it, and what one value of the bit says. */
+#define CONF_PROFILE_KEYS(K)                                                                                 \
+    K(name, NAME, 1, 32, NULL, "", false, name,                                                              \
+      "What `profile:` of a machine names; no built-in one's name")                                          \
+    K(version, UINT, 1, 1000000, "1", "", false, version,                                                    \
+      "Raised with every change: broker and agent must have the same one, else the machine is read-only")
+#define CONF_BIT_KEYS(K)                                                                                     \
+    K(bit, UINT, 0, 7, NULL, "", false, bit, "Which bit; 0 is the least significant")                        \
+    K(key, TEXT, 1, 64, NULL, "", false, key, "Member of `status` that shows it; unique in the profile")
+#define CONF_BIT_VALUE_KEYS(K)                                                                               \
+    K(text, TEXT, 1, 200, NULL, "", false, text, "What clients are shown")                                   \
+    K(meaning, CHOICE, 0, 0, "none", CONF_MEANINGS, false, meaning,                                          \
+      "What Noria understands by it: interlocks, completion of moves and alarms go by meanings alone")
+
+#define CONF_MEANING(name, text) "|" text
+#define CONF_MEANINGS            (&(MEANING_TABLE(CONF_MEANING))[1]) /* "none|ready|…" */
 
 #define CONF_MACHINES_MAX  65536
 #define CONF_LISTENERS_MAX 32
+#define CONF_DIALECTS_MAX  8
+#define CONF_TOKENS_MAX    1024
+#define CONF_PROFILES_MAX  64
 #define CONF_ORIGINS_MAX   64

@@ -156,3 +156,17 @@ struct frame_bytes frames_carousel_alarm(void *memory, size_t cap, const char *m
     put_end(&out, wall_ms, seq);
     return end(&out);
 }
+
+struct frame_bytes frames_carousel_machine(void *memory, size_t cap, bool added,
+                                           const struct machine_info *info, uint64_t wall_ms,
+                                           struct frames_seq seq)
+{
+    struct out out = begin(memory, cap);
+    out_text(&out, added ? "{\"type\":\"machine_added\"" : "{\"type\":\"machine_removed\"");
+    out_literal(&out, ",\"machine_id\":");
+    put_string(&out, info->id);
+    out_literal(&out, ",\"machine\":");
+    machine_info_json(info, &out);
+    put_end(&out, wall_ms, seq);
+    return end(&out);
+}

@@ -58,3 +58,8 @@ struct frame_bytes frames_carousel_error(void *memory, size_t cap, const struct 
 struct frame_bytes frames_carousel_alarm(void *memory, size_t cap, const char *machine_id,
                                          const char *condition, bool active, uint64_t wall_ms,
                                          struct frames_seq seq);
+
+/* machine_added or machine_removed, with the machine as `welcome` shows it. */
+struct frame_bytes frames_carousel_machine(void *memory, size_t cap, bool added,
+                                           const struct machine_info *info, uint64_t wall_ms,
+                                           struct frames_seq seq);

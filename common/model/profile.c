@@ -54,6 +54,21 @@ const struct profile *profile_builtin(const char *name)
     return NULL;
 }
 
+const struct profile *profile_builtin_at(size_t index)
+{
+    return index < ARRAY_LEN(builtin) ? &builtin[index] : NULL;
+}
+
+const char *meaning_text(enum meaning_e meaning)
+{
+    static const char *const texts[MEANING_COUNT] = {
+#define X(name, text) text,
+        MEANING_TABLE(X)
+#undef X
+    };
+    return (unsigned)meaning < MEANING_COUNT ? texts[meaning] : "unknown";
+}
+
 static unsigned bit_value(const struct profile_bit *bit, uint8_t raw)
 {
     return ((unsigned)raw >> bit->bit) & 1u;

@@ -4,6 +4,8 @@
  * `bits` is the order of keys in JSON. Interlocks, completion of moves and alarms look only at meanings, never at bit
  * numbers or texts, so that a new machine type is a new table and no new code.
  *
+ * A profile of the user's (common/conf) goes through profile_lint.h before anybody decodes with it.
+ *
  * Built in: "standard" (the four keys of the carousel API's documents; 218 and 219 are its two examples) and
  * "delta-as" (eight keys of a Delta AS series PLC as found in the field).
  */
@@ -59,6 +61,10 @@ struct profile {
 
 /* A built-in profile, or NULL. */
 const struct profile *profile_builtin(const char *name);
+const struct profile *profile_builtin_at(size_t index); /* NULL: there are no more */
+
+/* "moving"; "unknown" for a number that is no meaning. */
+const char *meaning_text(enum meaning_e meaning);
 
 /* True if the byte says `meaning` under this profile. A profile without a bit for it says no. */
 bool profile_says(const struct profile *profile, uint8_t raw, enum meaning_e meaning);

@@ -17,7 +17,7 @@
 
 #include "errcode.h"
 
-#define WIRE_VERSION 1u
+#define WIRE_VERSION 2u    /* 2: scope in COMMAND, repeat in OUTCOME */
 #define WIRE_MAX     8192u /* bytes of the largest message */
 
 struct wire_text {
@@ -87,8 +87,9 @@ struct wire_text {
     U64(source_ns)
 
 /* A client's command; the broker passes it on to the agent with less time left. Key: (session_worker, session_serial,
- * command_serial). `age_ms`: since the worker accepted it from the client. `resent`: the worker has sent it before, to
- * a broker that is gone. */
+ * command_serial). `scope`: whose request_id it is (command_scope.h), empty without one: the same scope, machine and
+ * request_id from whatever session is the same request. `age_ms`: since the worker accepted it from the client.
+ * `resent`: it was sent before, to a broker or agent that is gone, and may have been carried out. */
 #define WIRE_COMMAND_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                      \
     U64(session_worker)                                                                                      \
     U64(session_serial)                                                                                      \
@@ -96,6 +97,7 @@ struct wire_text {
     U64(dialect) /* enum record_dialect_e */                                                                 \
     TEXT(machine, 64)                                                                                        \
     TEXT(request_id, 64)                                                                                     \
+    TEXT(scope, 80)                                                                                          \
     U64(command)                                                                                             \
     I64(argument)    /* -1: none */                                                                          \
     I64(deadline_ms) /* left; -1: the machine's default */                                                   \
@@ -104,7 +106,8 @@ struct wire_text {
     U64(source_ns)
 
 /* What became of a command (enum outcome_kind_e). Numbered by the agent per incarnation, kept and sent again after
- * each HELLO_OK until acknowledged. `code` CODE_NONE is success. `sent`: the PLC was written to. */
+ * each HELLO_OK until acknowledged. `code` CODE_NONE is success. `sent`: the PLC was written to. `repeat`: the same
+ * request had this answer before, or has it with another session; only this session is told. */
 #define WIRE_OUTCOME_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                      \
     U64(agent_gen)                                                                                           \
     U64(outcome_seq)                                                                                         \
@@ -120,6 +123,7 @@ struct wire_text {
     U64(code) /* enum command_code_e */                                                                      \
     TEXT(text, 200)                                                                                          \
     FLAG(sent)                                                                                               \
+    FLAG(repeat)                                                                                             \
     I64(position) /* -1: unknown */                                                                          \
     U64(elapsed_ms)                                                                                          \
     U64(source_ns)

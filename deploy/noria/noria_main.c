@@ -5,32 +5,54 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check_config.h"
 #include "conf.h"
+#include "hash_token.h"
 #include "must.h"
 #include "proc.h"
+#include "show_profile.h"
 #include "show_stats.h"
 #include "up.h"
 
 static const char help[] =
     "usage: noria up -c FILE [--runtime-dir DIR]\n"
+    "       noria check-config FILE\n"
+    "       noria profile [NAME] [-c FILE]\n"
+    "       noria hash-token [--new] [--principal NAME]\n"
     "       noria stats -c FILE [--runtime-dir DIR] [PREFIX]\n"
     "       noria reference\n"
     "\n"
-    "up         starts the installation that FILE describes and keeps it running: simulators, broker,\n"
-    "           an agent per machine, workers. Prints what to connect to and `noria: ready`. Ctrl-C stops\n"
-    "           it and leaves nothing behind; a second Ctrl-C kills.\n"
-    "stats      prints every counter of every process that runs, one a line; only those whose line begins\n"
-    "           with PREFIX (\"worker.0\", \"broker commands\").\n"
-    "reference  prints every key of the configuration file with bounds and default, as Markdown.\n"
+    "up            starts the installation that FILE describes and keeps it running: simulators, broker,\n"
+    "              an agent per machine, workers. Prints what to connect to and `noria: ready`. Ctrl-C "
+    "stops\n"
+    "              it and leaves nothing behind; a second Ctrl-C kills.\n"
+    "check-config  prints every problem of FILE with its line, or a summary of what it amounts to.\n"
+    "profile       prints what a profile makes of each of the 256 status bytes: texts, meanings, whether a "
+    "move\n"
+    "              is admitted. Without NAME, all profiles: the built-in ones, and those of FILE.\n"
+    "hash-token    reads a token from standard input and prints its line for auth.tokens; with --new it "
+    "makes one.\n"
+    "stats         prints every counter of every process that runs, one a line; only those whose line "
+    "begins\n"
+    "              with PREFIX (\"worker.0\", \"broker commands\").\n"
+    "reference     prints every key of the configuration file with bounds and default, as Markdown.\n"
     "\n"
-    "  -c, --config FILE      the configuration (YAML)\n"
+    "  -c, --config FILE      the configuration (YAML), or a file of machines (NAME.json)\n"
     "      --runtime-dir DIR  where sockets and shared memory are, instead of the file's runtime_dir\n"
     "                         (also: environment NORIA_RUNTIME_DIR)\n"
     "      --bin-dir DIR      where the other programs are, instead of beside this one\n"
     "      --help, --version\n"
     "\n"
-    "Exit codes of up: 0 stopped by a signal, 1 cannot start now, 2 usage, 78 starting again would not help\n"
-    "(configuration, or a process said so).\n";
+    "Exit codes: 0 as asked (up: stopped by a signal), 1 cannot start now, problems found, or nothing to "
+    "show,\n"
+    "2 usage, 78 starting again would not help (configuration, or a process said so).\n";
+
+struct cli {
+    struct up_options options;
+    const char *principal;
+    bool new_token;
+    const char *operand; /* NULL: none */
+};
 
 static int usage(const char *what)
 {
@@ -44,17 +66,25 @@ static void tell_problem(void *arg, const char *text)
     fprintf(stderr, "%s\n", text);
 }
 
-static int run_stats(const struct up_options *options, const char *prefix)
+/* --- subcommands ------------------------------------------------------------------------------------------------ */
+
+static int run_up(const struct cli *cli)
+{
+    return up_run(&cli->options);
+}
+
+static int run_stats(const struct cli *cli)
 {
     struct conf *conf;
-    if (options->runtime_dir != NULL)
-        setenv("NORIA_RUNTIME_DIR", options->runtime_dir, 1);
-    enum err_e err = conf_load(options->file, tell_problem, NULL, &conf);
+    const char *file = cli->options.file;
+    if (cli->options.runtime_dir != NULL)
+        setenv("NORIA_RUNTIME_DIR", cli->options.runtime_dir, 1);
+    enum err_e err = conf_load(file, tell_problem, NULL, &conf);
     if (err != ERR_OK) {
-        fprintf(stderr, "noria stats: %s: %s\n", options->file, err_text(err));
+        fprintf(stderr, "noria stats: %s: %s\n", file, err_text(err));
         return PROC_EXIT_PERMANENT;
     }
-    err = show_stats(conf, prefix, dup(STDOUT_FILENO));
+    err = show_stats(conf, cli->operand, dup(STDOUT_FILENO));
     if (err == ERR_NOT_FOUND)
         fprintf(stderr, "noria stats: nothing runs in %s (no segments in its shm directory)\n",
                 conf->runtime_dir);
@@ -64,62 +94,139 @@ static int run_stats(const struct up_options *options, const char *prefix)
     return err == ERR_OK ? 0 : PROC_EXIT_FAILURE;
 }
 
-enum long_option_e { OPT_RUNTIME_DIR = 256, OPT_BIN_DIR, OPT_HELP, OPT_VERSION };
+static int run_check_config(const struct cli *cli)
+{
+    const char *file = cli->operand != NULL ? cli->operand : cli->options.file;
+    if (file == NULL)
+        return usage("which FILE?");
+    if (cli->operand != NULL && cli->options.file != NULL)
+        return usage("one FILE at a time");
+    if (cli->options.runtime_dir != NULL)
+        setenv("NORIA_RUNTIME_DIR", cli->options.runtime_dir, 1);
+    return check_config(file, stdout, stderr);
+}
+
+static int show_one_profile(const char *name, const struct conf *conf)
+{
+    const struct profile *profile = conf != NULL ? conf_profile(conf, name) : profile_builtin(name);
+    if (profile == NULL) {
+        fprintf(stderr, "noria profile: there is no profile %s%s; these are known:\n", name,
+                conf == NULL ? " (of your own: -c FILE)" : "");
+        show_profiles(conf, stderr);
+        return PROC_EXIT_FAILURE;
+    }
+    show_profile(profile, stdout);
+    return 0;
+}
+
+static int run_profile(const struct cli *cli)
+{
+    struct conf *conf = NULL;
+    int code = 0;
+    if (cli->options.file != NULL && conf_load(cli->options.file, tell_problem, NULL, &conf) != ERR_OK)
+        return PROC_EXIT_FAILURE;
+    if (cli->operand != NULL)
+        code = show_one_profile(cli->operand, conf);
+    else
+        show_profiles(conf, stdout);
+    conf_free(&conf);
+    return code;
+}
+
+static int run_hash_token(const struct cli *cli)
+{
+    return hash_token(cli->principal != NULL ? cli->principal : "NAME", cli->new_token ? NULL : stdin, stdout,
+                      stderr);
+}
+
+static int run_reference(const struct cli *cli)
+{
+    (void)cli;
+    conf_reference(STDOUT_FILENO);
+    return 0;
+}
+
+struct subcommand {
+    const char *name;
+    bool needs_file, takes_operand;
+    int (*run)(const struct cli *cli);
+};
+
+static const struct subcommand subcommands[] = {
+    {"up", true, false, run_up},           {"check-config", false, true, run_check_config},
+    {"profile", false, true, run_profile}, {"hash-token", false, false, run_hash_token},
+    {"stats", true, true, run_stats},      {"reference", false, false, run_reference},
+};
+
+static int dispatch(int argc, char **argv, struct cli *cli)
+{
+    const char *name = optind < argc ? argv[optind] : "";
+    cli->operand = optind + 1 < argc ? argv[optind + 1] : NULL;
+    for (size_t i = 0; i < ARRAY_LEN(subcommands); i++) {
+        const struct subcommand *command = &subcommands[i];
+        if (strcmp(command->name, name) != 0)
+            continue;
+        if (command->needs_file && cli->options.file == NULL)
+            return usage("-c FILE is missing");
+        if (argc - optind > (command->takes_operand ? 2 : 1))
+            return usage("too many arguments");
+        return command->run(cli);
+    }
+    return usage(*name == '\0' ? "no command given" : "unknown command");
+}
+
+/* --- options ---------------------------------------------------------------------------------------------------- */
+
+enum long_option_e { OPT_RUNTIME_DIR = 256, OPT_BIN_DIR, OPT_NEW, OPT_PRINCIPAL, OPT_HELP, OPT_VERSION };
 
 /* Returns -1 to go on, else the exit code. */
-static int parse(int argc, char **argv, struct up_options *options)
+static int take_option(int opt, struct cli *cli)
+{
+    switch (opt) {
+    case 'c':
+        cli->options.file = optarg;
+        return -1;
+    case OPT_RUNTIME_DIR:
+        cli->options.runtime_dir = optarg;
+        return -1;
+    case OPT_BIN_DIR:
+        cli->options.bin_dir = optarg;
+        return -1;
+    case OPT_NEW:
+        cli->new_token = true;
+        return -1;
+    case OPT_PRINCIPAL:
+        cli->principal = optarg;
+        return -1;
+    case OPT_HELP:
+        fputs(help, stdout);
+        return 0;
+    case OPT_VERSION:
+        puts("noria " NORIA_VERSION);
+        return 0;
+    default:
+        return usage("unknown option");
+    }
+}
+
+int main(int argc, char **argv)
 {
     static const struct option long_options[] = {
         {"config", required_argument, NULL, 'c'},
         {"runtime-dir", required_argument, NULL, OPT_RUNTIME_DIR},
         {"bin-dir", required_argument, NULL, OPT_BIN_DIR},
+        {"new", no_argument, NULL, OPT_NEW},
+        {"principal", required_argument, NULL, OPT_PRINCIPAL},
         {"help", no_argument, NULL, OPT_HELP},
         {"version", no_argument, NULL, OPT_VERSION},
         {NULL, 0, NULL, 0},
     };
-    for (int opt; (opt = getopt_long(argc, argv, "c:", long_options, NULL)) != -1;) {
-        switch (opt) {
-        case 'c':
-            options->file = optarg;
-            break;
-        case OPT_RUNTIME_DIR:
-            options->runtime_dir = optarg;
-            break;
-        case OPT_BIN_DIR:
-            options->bin_dir = optarg;
-            break;
-        case OPT_HELP:
-            fputs(help, stdout);
-            return 0;
-        case OPT_VERSION:
-            puts("noria " NORIA_VERSION);
-            return 0;
-        default:
-            return usage("unknown option");
-        }
-    }
-    return -1;
-}
-
-int main(int argc, char **argv)
-{
-    struct up_options options = {0};
+    struct cli cli = {0};
     proc_boot_root();
-    int code = parse(argc, argv, &options);
-    if (code >= 0)
-        return code;
-    const char *command = optind < argc ? argv[optind] : "";
-    const char *operand = optind + 1 < argc ? argv[optind + 1] : NULL;
-    bool up = strcmp(command, "up") == 0, stats = strcmp(command, "stats") == 0;
-    if (strcmp(command, "reference") == 0) {
-        conf_reference(STDOUT_FILENO);
-        return 0;
+    for (int opt; (opt = getopt_long(argc, argv, "c:", long_options, NULL)) != -1;) {
+        int code = take_option(opt, &cli);
+        if (code >= 0)
+            return code;
     }
-    if (!up && !stats)
-        return usage(*command == '\0' ? "no command given" : "unknown command");
-    if (options.file == NULL)
-        return usage("-c FILE is missing");
-    if ((up && operand != NULL) || argc - optind > 2)
-        return usage("too many arguments");
-    return up ? up_run(&options) : run_stats(&options, operand);
+    return dispatch(argc, argv, &cli);
 }

@@ -161,6 +161,8 @@ int up_run(const struct up_options *options)
         return err == ERR_CONFIG ? PROC_EXIT_PERMANENT : PROC_EXIT_FAILURE;
     }
     log_init("launcher", up.conf->log_level);
+    for (size_t i = 0; i < up.conf->warning_count; i++)
+        log_warn("configuration", "text=\"%s\"", up.conf->warnings[i]);
     err = prepare(&up, options);
     if (err == ERR_OK) {
         family_start(up.family);

@@ -117,12 +117,66 @@ enum err_e up_plan_add(const struct up_plan *plan, struct family *family)
 
 /* --- what the user is told -------------------------------------------------------------------------------------- */
 
-static void url_of(const struct up_plan *plan, size_t listener, char url[96])
+static void url_of(const struct up_plan *plan, const char *scheme, size_t listener, char url[96])
 {
     const struct conf_listener *l = &plan->conf->listeners[listener];
     bool v6 = strchr(l->address, ':') != NULL;
-    snprintf(url, 96, "ws://%s%s%s:%u", v6 ? "[" : "", l->address, v6 ? "]" : "",
+    snprintf(url, 96, "%s://%s%s%s:%u", scheme, v6 ? "[" : "", l->address, v6 ? "]" : "",
              launch_sockets_port(plan->sockets, listener));
+}
+
+static bool is_http(const char *dialect)
+{
+    return strcmp(dialect, "rest") == 0;
+}
+
+static void announce_listener(const struct up_plan *plan, size_t listener)
+{
+    const struct conf_listener *l = &plan->conf->listeners[listener];
+    char url[96];
+    for (size_t i = 0; i < l->dialect_count; i++) {
+        url_of(plan, is_http(l->dialects[i]) ? "http" : "ws", listener, url);
+        printf("  connect   %s%s   (%s%s)\n", url, is_http(l->dialects[i]) ? "/v1/machines" : "",
+               l->dialects[i], l->auth_required ? "; with a token" : "");
+    }
+}
+
+/* The first listener without a token that has a dialect of this kind; listener_count: none. */
+static size_t open_listener(const struct conf *conf, bool http)
+{
+    for (size_t i = 0; i < conf->listener_count; i++)
+        for (size_t k = 0; !conf->listeners[i].auth_required && k < conf->listeners[i].dialect_count; k++)
+            if (is_http(conf->listeners[i].dialects[k]) == http)
+                return i;
+    return conf->listener_count;
+}
+
+static void announce_websocket(const struct up_plan *plan, const char *machine)
+{
+    char url[96];
+    size_t listener = open_listener(plan->conf, false);
+    if (listener == plan->conf->listener_count)
+        return;
+    url_of(plan, "ws", listener, url);
+    printf("  try       python3 -m websockets %s   (Debian: python3-websockets), then type\n"
+           "            {\"type\":\"subscribe\"}\n",
+           url);
+    if (machine != NULL)
+        printf("            {\"type\":\"send_command\",\"machine_id\":\"%s\",\"command\":1,\"argument\":7}\n",
+               machine);
+}
+
+static void announce_http(const struct up_plan *plan, const char *machine)
+{
+    char url[96];
+    size_t listener = open_listener(plan->conf, true);
+    if (listener == plan->conf->listener_count || machine == NULL)
+        return;
+    url_of(plan, "http", listener, url);
+    printf(
+        "  try       curl %s/v1/machines/%s/status\n"
+        "            curl %s/v1/machines/%s/move -H 'Content-Type: application/json' -d '{\"position\":7}'\n",
+        url, machine, url, machine);
 }
 
 static void announce_machines(const struct conf *conf)
@@ -140,24 +194,14 @@ static void announce_machines(const struct conf *conf)
 void up_plan_announce(const struct up_plan *plan)
 {
     const struct conf *conf = plan->conf;
-    char url[96];
     printf("\nNoria " NORIA_VERSION " runs (%u worker%s, runtime directory %s)\n", conf->workers,
            conf->workers == 1 ? "" : "s", conf->runtime_dir);
-    for (size_t i = 0; i < conf->listener_count; i++) {
-        url_of(plan, i, url);
-        printf("  connect   %s   (%s dialect)\n", url, conf->listeners[i].dialect);
-    }
+    for (size_t i = 0; i < conf->listener_count; i++)
+        announce_listener(plan, i);
     announce_machines(conf);
-    if (conf->listener_count > 0) {
-        url_of(plan, 0, url);
-        printf("  try       python3 -m websockets %s   (Debian: python3-websockets), then type\n"
-               "            {\"type\":\"subscribe\"}\n",
-               url);
-        if (conf->machine_count > 0)
-            printf("            "
-                   "{\"type\":\"send_command\",\"machine_id\":\"%s\",\"command\":1,\"argument\":7}\n",
-                   conf->machines[0].info.id);
-    }
+    const char *machine = conf->machine_count > 0 ? conf->machines[0].info.id : NULL;
+    announce_websocket(plan, machine);
+    announce_http(plan, machine);
     printf("noria: ready\n");
     fflush(stdout);
 }

@@ -20,7 +20,7 @@ from pathlib import Path
 SMALL = ["common/base", "common/model"]
 READS_SHM = ["common/shm/layout", "common/shm/reader", "common/shm/bell"]
 PROCESS = [*SMALL, "common/stats", "common/conf", "common/wire", "common/bus", "common/proc"]
-WORKER_PARTS = ["workers/acceptor/wheel", "workers/acceptor/gate", "workers/acceptor/ws", "workers/acceptor/fanout",
+WORKER_PARTS = ["workers/acceptor/wheel", "workers/acceptor/access", "workers/acceptor/gate", "workers/acceptor/ws", "workers/acceptor/fanout",
                 "workers/acceptor/endpoint"]
 
 LAYERS = {
@@ -42,13 +42,21 @@ LAYERS = {
     "plc-agent/drivers/carousel": [*SMALL, "common/loop", "plc-agent"],
     "plc-agent/sim": [*SMALL, "common/loop", "common/conf", "common/proc"],
     "workers/acceptor/wheel": ["common/base"],
+    "workers/acceptor/access": [*SMALL, "common/conf"],
     "workers/acceptor/gate": ["common/base", "workers/acceptor/wheel"],
+    "workers/acceptor/http": ["common/base", "workers/acceptor/wheel", "workers/acceptor/gate"],
     "workers/acceptor/ws": ["common/base", "common/frames", "workers/acceptor/wheel", "workers/acceptor/gate"],
     "workers/acceptor/fanout": [*SMALL, "common/stats", "common/frames", *READS_SHM],
     "workers/acceptor/endpoint": [*SMALL, "common/stats", "common/conf", "common/frames", "common/wire", "workers/acceptor/fanout"],
+    "workers/acceptor/dialects/command": SMALL,
     "workers/acceptor/dialects/carousel": [*SMALL, "common/conf", "common/frames", "common/wire", "common/shm/layout",
-                                           "workers/acceptor/fanout", "workers/acceptor/endpoint"],
-    "workers/acceptor/worker": [*PROCESS, "common/frames", *READS_SHM, *WORKER_PARTS, "workers/acceptor/dialects/carousel"],
+                                           "workers/acceptor/fanout", "workers/acceptor/endpoint",
+                                           "workers/acceptor/dialects/command"],
+    "workers/acceptor/rest": [*SMALL, "common/conf", "common/frames", "common/shm/layout", "common/shm/reader",
+                              "workers/acceptor/fanout", "workers/acceptor/endpoint", "workers/acceptor/http",
+                              "workers/acceptor/dialects/command"],
+    "workers/acceptor/worker": [*PROCESS, "common/frames", *READS_SHM, *WORKER_PARTS, "workers/acceptor/http",
+                                "workers/acceptor/rest", "workers/acceptor/dialects/carousel"],
     "deploy/noria": [*SMALL, "common/stats", "common/conf", "common/loop", "common/proc", "common/shm/layout",
                      "common/shm/reader"],
 }
@@ -59,6 +67,15 @@ ONLY = {
     ("workers/acceptor/dialects/carousel", "common/conf"): {"conf.h"},
     ("workers/acceptor/dialects/carousel", "workers/acceptor/fanout"): {"mirror.h"},
     ("workers/acceptor/dialects/carousel", "common/shm/layout"): {"record.h"},
+    # HTTP sees requests, not the gate
+    ("workers/acceptor/http", "workers/acceptor/gate"): {"gate_head.h"},
+    # REST is a caller of commands and asks what dialects ask
+    ("workers/acceptor/rest", "common/conf"): {"conf.h"},
+    ("workers/acceptor/rest", "workers/acceptor/fanout"): {"mirror.h"},
+    ("workers/acceptor/rest", "workers/acceptor/endpoint"): {"endpoint.h", "caller.h", "pending.h"},
+    ("workers/acceptor/rest", "workers/acceptor/http"): {"http.h"},
+    ("workers/acceptor/rest", "common/shm/layout"): {"record.h"},
+    ("workers/acceptor/rest", "common/shm/reader"): {"ring_reader.h"},
 }
 
 # Third-party header → the folders that may include it. Everything else under <…> must be one of the system's.
@@ -67,16 +84,18 @@ THIRD_PARTY = {
     "zmq": ["common/bus"],
     "msgpack": ["common/wire"],
     "libwebsockets": ["workers/acceptor/ws"],
-    "uv.h": ["workers/acceptor/gate", "workers/acceptor/ws", "workers/acceptor/worker"],
+    "uv.h": ["workers/acceptor/gate", "workers/acceptor/http", "workers/acceptor/ws", "workers/acceptor/worker"],
     "cyaml/": ["common/conf"],
+    "openssl/": ["workers/acceptor/access", "deploy/noria"],
     "yaml.h": ["common/conf"],
-    "jansson": ["workers/acceptor/dialects/carousel"],
+    "jansson": ["common/conf", "workers/acceptor/dialects/carousel", "workers/acceptor/dialects/command",
+                "workers/acceptor/rest"],
     "sys/mman.h": ["common/shm/layout"],
 }
 SYSTEM = re.compile(r"^(arpa/|linux/|net/|netinet/|sys/|bits/|[a-z0-9_]+\.h$)")
 NOT_SYSTEM = re.compile(r"^(openssl/|curl/|json|cjson|json-c/|sqlite|jwt|nats|ev\.h|glib|boost|systemd/|lib|ncurses)")
 PKG_CONFIG = {  # CMake's imported target → what of THIRD_PARTY it brings
-    "EVENT": "event2/", "ZMQ": "zmq", "MSGPACK": "msgpack", "LWS": "libwebsockets", "UV": "uv.h", "CYAML": "cyaml/",
+    "EVENT": "event2/", "ZMQ": "zmq", "MSGPACK": "msgpack", "LWS": "libwebsockets", "UV": "uv.h", "CYAML": "cyaml/", "CRYPTO": "openssl/",
     "JANSSON": "jansson",
 }
 

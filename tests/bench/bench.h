@@ -32,6 +32,7 @@ void scenario_command(struct bench *bench);
 void scenario_idle(struct bench *bench);
 void scenario_handshake(struct bench *bench);
 void scenario_slow(struct bench *bench);
+void scenario_sets(struct bench *bench);
 void scenario_machines(struct bench *bench);
 void scenario_selftest(struct bench *bench);
 

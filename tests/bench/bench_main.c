@@ -24,6 +24,8 @@ static const struct {
     {"idle", scenario_idle, "memory per idle connection, CPU with pings"},
     {"handshake", scenario_handshake, "new connections per second; all clients reconnecting at once"},
     {"slow", scenario_slow, "a share of the clients never reads: latency of the others, memory"},
+    {"sets", scenario_sets,
+     "every client another random set of machines: memory, cost per delivery, resuming"},
     {"machines", scenario_machines, "many agents polling: CPU in all, memory each"},
     {"selftest", scenario_selftest, "generator and bare sender alone: what the bench itself can do"},
 };

@@ -14,6 +14,7 @@
 
 #define PER_ADDRESS 5000u
 #define STOP_MS     10000
+#define STORM_MS    60000
 
 struct generator {
     const struct gen_options *options;
@@ -97,6 +98,19 @@ void fleet_command(struct fleet *fleet, enum gen_command_e command)
     for (uint32_t i = 0; i < fleet->count; i++)
         if (fleet->shared[i] != NULL)
             atomic_store(&fleet->shared[i]->command, command);
+}
+
+uint64_t fleet_storm(struct fleet *fleet, enum gen_command_e command)
+{
+    atomic_store(&fleet->shared[0]->storm_ns, 0);
+    fleet_command(fleet, command);
+    for (unsigned tries = 0; tries < STORM_MS; tries++) {
+        uint64_t ns = atomic_load(&fleet->shared[0]->storm_ns);
+        if (ns != 0)
+            return ns;
+        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    }
+    return 0;
 }
 
 struct fleet_counts fleet_counts(const struct fleet *fleet)

@@ -30,6 +30,9 @@ enum fleet_hist_e { FLEET_LATENCY, FLEET_FIRST, FLEET_LAST, FLEET_HANDSHAKE };
 enum err_e fleet_start(struct fleet *fleet, const struct gen_options *options);
 /* ERR_TIMEOUT (logged, with the counters) if not every client is live by then. */
 enum err_e fleet_wait_live(struct fleet *fleet, uint32_t timeout_ms);
+/* Loses all connections of the first process and has them back at once (GEN_STORM or GEN_RESUME); how long it took in
+ * nanoseconds, 0: not within 60 s. */
+uint64_t fleet_storm(struct fleet *fleet, enum gen_command_e command);
 void fleet_command(struct fleet *fleet, enum gen_command_e command);
 struct fleet_counts fleet_counts(const struct fleet *fleet);
 void fleet_hist(const struct fleet *fleet, enum fleet_hist_e which, struct hist *hist);

@@ -90,9 +90,10 @@ static void open_missing(struct gen *gen, uint32_t burst)
     }
 }
 
-static void begin_storm(struct gen *gen)
+static void begin_storm(struct gen *gen, bool resume)
 {
     drop_all(gen);
+    gen->resume = resume;
     gen->storm_begun_ns = gen_now_ns();
     atomic_store(&gen->shared->storm_ns, 0);
     atomic_store(&gen->shared->command, GEN_HOLD);
@@ -124,11 +125,13 @@ static bool filling(const struct gen *gen)
 
 static bool obey(struct gen *gen)
 {
-    switch (atomic_load_explicit(&gen->shared->command, memory_order_acquire)) {
+    enum gen_command_e command = atomic_load_explicit(&gen->shared->command, memory_order_acquire);
+    switch (command) {
     case GEN_STOP:
         return false;
     case GEN_STORM:
-        begin_storm(gen);
+    case GEN_RESUME:
+        begin_storm(gen, command == GEN_RESUME);
         return true;
     case GEN_CHURN:
         churn(gen);

@@ -31,9 +31,10 @@ enum gen_dialogue_e {
 };
 
 enum gen_command_e {
-    GEN_HOLD,  /* keep every connection */
-    GEN_STORM, /* once: close all, open all again at the same time; then as GEN_HOLD */
-    GEN_CHURN, /* close each connection as soon as it is live, and open another */
+    GEN_HOLD,   /* keep every connection */
+    GEN_STORM,  /* once: close all, open all again at the same time; then as GEN_HOLD */
+    GEN_RESUME, /* the same; each says in its subscription up to where the generator has seen frames */
+    GEN_CHURN,  /* close each connection as soon as it is live, and open another */
     GEN_STOP
 };
 
@@ -44,8 +45,11 @@ struct gen_options {
     uint32_t per_address;   /* clients from one source address; 0: 5000 */
     uint32_t burst;         /* handshakes under way at a time while connecting */
     enum gen_dialogue_e dialogue;
-    const char *text;                 /* of GEN_SUBSCRIBE */
-    int core;                         /* -1: any */
+    const char *text; /* of GEN_SUBSCRIBE: a JSON object */
+    uint32_t
+        sets_of; /* each client asks for its own 1 to 50 of that many machines (gen_text.h), and counts only
+                       * deliveries and disorder: the common order says nothing then; 0: all ask for the same */
+    int core;    /* -1: any */
     const struct source_table *table; /* when the source sent what, or NULL */
     bool log_events;                  /* fill gen_shared.events */
 };

@@ -175,14 +175,21 @@ static bool begins(const struct frame *frame, const char *text)
     return frame->len >= len && memcmp(frame->payload, text, len) == 0;
 }
 
+static bool subscribe(const struct gen *gen, const struct conn *conn)
+{
+    char text[GEN_TEXT_MAX];
+    size_t len =
+        gen_text(gen->options, (uint32_t)(conn - gen->conns), gen->resume ? gen->last_seq : "", text);
+    return send_frame(conn, 1, text, len);
+}
+
 /* A text frame before the connection is live. */
 static void dialogue(struct gen *gen, struct conn *conn, const struct frame *frame)
 {
-    const char *text = gen->options->text;
     if (conn->state == CONN_WELCOME && begins(frame, "{\"type\":\"welcome\"")) {
         if (gen->options->dialogue == GEN_WELCOME)
             go_live(gen, conn);
-        else if (send_frame(conn, 1, text, strlen(text)))
+        else if (subscribe(gen, conn))
             conn->state = CONN_CONFIRM;
     } else if (conn->state == CONN_CONFIRM && begins(frame, "{\"type\":\"subscription_confirmed\"")) {
         conn->state = CONN_SNAPSHOT;
@@ -244,6 +251,7 @@ static void place(struct gen *gen, struct conn *conn, const struct frame *frame)
     GEN_ADD(gen, conflated, place.covered);
     switch (place.kind) {
     case REF_NEW:
+        gen_text_seq(frame->payload, frame->len, gen->last_seq);
         first_seen(gen, place.ref);
         /* fall through */
     case REF_KNOWN:
@@ -280,8 +288,31 @@ static bool other_frame(struct gen *gen, struct conn *conn, const struct frame *
     return true;
 }
 
+/* A client with a set of its own: frames must come in rising order, and that is all that can be said. */
+static void own_set_frame(struct gen *gen, struct conn *conn, const struct frame *frame)
+{
+    struct ref_state state;
+    if (!ref_parse(frame->payload, frame->len, &state)) {
+        GEN_ADD(gen, others, 1);
+        return;
+    }
+    GEN_ADD(gen, deliveries, 1);
+    if (state.seq <= conn->cursor.complete_to)
+        GEN_ADD(gen, disorder, 1);
+    conn->cursor.complete_to = state.seq;
+    if (state.seq > gen->newest) {
+        gen->newest = state.seq;
+        GEN_ADD(gen, messages, 1);
+        gen_text_seq(frame->payload, frame->len, gen->last_seq);
+    }
+}
+
 static inline bool live_frame(struct gen *gen, struct conn *conn, const struct frame *frame)
 {
+    if (gen->options->sets_of != 0 && frame->opcode == 1) {
+        own_set_frame(gen, conn, frame);
+        return true;
+    }
     if (frame->opcode != 1 || frame->len < 2 * (size_t)REF_TAIL)
         return other_frame(gen, conn, frame);
     struct ref *ref = ref_log_follow(&gen->refs, &conn->cursor, frame->payload, frame->len);

@@ -5,6 +5,7 @@
 
 #include "frame_counter.h"
 #include "gen.h"
+#include "gen_text.h"
 #include "ref_log.h"
 
 enum conn_state_e {
@@ -37,6 +38,9 @@ struct gen {
     uint32_t next;       /* slot that is looked at next for an unused one */
     uint64_t now_ns;     /* of the batch of bytes in hand */
     uint64_t storm_begun_ns;
+    bool resume;                     /* the running storm is GEN_RESUME */
+    char last_seq[GEN_SEQ_TEXT_MAX]; /* of the newest frame */
+    uint64_t newest;                 /* its number, with sets_of */
     unsigned char *buffer;
     size_t buffer_size;
 };

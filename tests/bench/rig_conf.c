@@ -50,7 +50,7 @@ static void write_settings(FILE *file, const struct rig *rig)
             config->sim_ms_per_position);
     fprintf(file, "machine_defaults: {profile: %s, poll_interval_ms: %u, poll_moving_ms: %u}\n",
             config->payload->profile, config->poll_ms, config->poll_moving_ms);
-    fprintf(file, "listeners:\n  - {name: carousel, dialect: carousel, address: 127.0.0.1, port: %u}\n",
+    fprintf(file, "listeners:\n  - {name: carousel, dialects: [carousel], address: 127.0.0.1, port: %u}\n",
             rig->port);
 }
 

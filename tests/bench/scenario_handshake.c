@@ -100,19 +100,6 @@ static void run_churn(struct bench *bench, struct rig *rig)
 
 /* --- storm ------------------------------------------------------------------------------------------------------------ */
 
-static uint64_t storm(struct fleet *fleet)
-{
-    atomic_store(&fleet->shared[0]->storm_ns, 0);
-    fleet_command(fleet, GEN_STORM);
-    for (unsigned tries = 0; tries < 60000; tries++) {
-        uint64_t ns = atomic_load(&fleet->shared[0]->storm_ns);
-        if (ns != 0)
-            return ns;
-        bench_sleep_ms(1);
-    }
-    return 0;
-}
-
 static void run_storm(struct bench *bench, struct rig *rig)
 {
     static struct fleet fleet;
@@ -132,7 +119,7 @@ static void run_storm(struct bench *bench, struct rig *rig)
     report_check(&bench->report, err == ERR_OK, "%s: clients did not connect", name);
     fleet_hist(&fleet, FLEET_HANDSHAKE, &before);
     for (; err == ERR_OK && done < times; done++) {
-        uint64_t ns = storm(&fleet);
+        uint64_t ns = fleet_storm(&fleet, GEN_STORM);
         report_check(&bench->report, ns != 0, "%s: not all came back", name);
         if (ns == 0)
             break;

@@ -6,6 +6,8 @@
  * - every value that the broker is told is one that the PLC had;
  * - each command gets one result, under one number while that is not acknowledged; a successful move one completion;
  * - a result that says "not sent" is true; one that says success is of a command that was written;
+ * - whoever asks for a request again gets the answer and the completion of the first, and nothing is written; with another
+ *   argument it is refused;
  * - when the storm is over, everything is as it should be, and commands work.
  */
 #include "agent_fixture.h"
@@ -23,6 +25,10 @@ struct storm {
         bool move;
         struct wire_message message;
         unsigned target;
+        uint64_t first; /* asks for the request of this one; 0: its own */
+        bool conflicts; /* with another argument */
+        unsigned askers;
+        char request_id[24];
     } commands[COMMANDS + 2];
     size_t checked_states;
 };
@@ -70,6 +76,41 @@ static void command(struct storm *storm)
     uint64_t serial = play->serial;
     storm->commands[serial].move = move;
     storm->commands[serial].target = target;
+    if (one_in(storm, 2)) {
+        snprintf(storm->commands[serial].request_id, sizeof storm->commands[serial].request_id, "r%u",
+                 (unsigned)serial);
+        message.command.request_id = wire_text(storm->commands[serial].request_id);
+        message.command.scope = wire_text("u:");
+    }
+    storm->commands[serial].message = message;
+    broker_send(&play->broker, &message);
+}
+
+static bool is_answered(const struct storm *storm, uint64_t serial)
+{
+    return play_outcomes(storm->play, serial, OUTCOME_RESULT, NULL) > 0;
+}
+
+/* Another session asks for a request that was asked before. */
+static void ask_again(struct storm *storm)
+{
+    struct agent_play *play = storm->play;
+    uint64_t first = play->serial > 0 ? play->serial - pick(storm, play->serial < 8 ? play->serial : 8) : 0;
+    if (first == 0 || storm->commands[first].request_id[0] == '\0' ||
+        storm->commands[first].askers == ASKERS_MAX)
+        return;
+    uint64_t serial = ++play->serial;
+    bool conflicts = one_in(storm, 5) && is_answered(storm, first);
+    struct wire_message message = storm->commands[first].message;
+    message.command.command_serial = serial;
+    message.command.session_serial += pick(storm, 3);
+    message.command.resent = false;
+    message.command.argument += conflicts;
+    storm->commands[first].askers++;
+    storm->commands[serial].move = storm->commands[first].move;
+    storm->commands[serial].target = storm->commands[first].target;
+    storm->commands[serial].first = first;
+    storm->commands[serial].conflicts = conflicts;
     storm->commands[serial].message = message;
     broker_send(&play->broker, &message);
 }
@@ -146,6 +187,10 @@ static void step(struct storm *storm)
     case 9:
         acknowledge(storm);
         break;
+    case 10:
+    case 11:
+        ask_again(storm);
+        break;
     default:
         command(storm);
     }
@@ -208,7 +253,7 @@ static void check_moves(const struct storm *storm)
     unsigned sure[26] = {0}, maybe[26] = {0};
     for (uint64_t serial = 1; serial <= storm->play->serial; serial++) {
         struct tally t = tally(storm, serial);
-        if (!storm->commands[serial].move || !t.result->wire.sent)
+        if (!storm->commands[serial].move || !t.result->wire.sent || storm->commands[serial].first != 0)
             continue;
         if (t.result->wire.code == CODE_NONE)
             sure[storm->commands[serial].target]++;
@@ -235,6 +280,41 @@ static void check_commands(const struct storm *storm)
         else
             assert_false(t.result->wire.sent);
     }
+}
+
+static void check_repeat(const struct storm *storm, uint64_t serial, const struct tally *first)
+{
+    struct tally t = tally(storm, serial);
+    if (storm->commands[serial].conflicts) {
+        assert_string_equal(t.result->text, "request_id reused");
+        return;
+    }
+    assert_int_equal(t.result->wire.code, first->result->wire.code);
+    assert_string_equal(t.result->text, first->result->text);
+    assert_int_equal(t.result->wire.sent, first->result->wire.sent);
+    assert_int_equal(t.result->wire.position, first->result->wire.position);
+    assert_int_equal(t.completions, first->completions);
+}
+
+/* Who asked again was told what the first was told; one of them, who came first, was told as such. */
+static void check_requests(const struct storm *storm)
+{
+    unsigned again = 0;
+    for (uint64_t first = 1; first <= storm->play->serial; first++) {
+        struct tally t = tally(storm, first);
+        unsigned as_first = !t.result->wire.repeat;
+        if (storm->commands[first].first != 0)
+            continue;
+        for (uint64_t serial = first + 1; serial <= storm->play->serial; serial++) {
+            if (storm->commands[serial].first != first)
+                continue;
+            check_repeat(storm, serial, &t);
+            as_first += !storm->commands[serial].conflicts && !tally(storm, serial).result->wire.repeat;
+            again++;
+        }
+        assert_int_equal(as_first, 1);
+    }
+    print_message("asked again %u\n", again);
 }
 
 /* The weather was rough enough to have met the code. */
@@ -306,6 +386,7 @@ static void storm_with(uint64_t seed, bool persistent)
     check_states(storm);
     check_commands(storm);
     check_moves(storm);
+    check_requests(storm);
     check_variety(storm);
     play_end(play);
     free(storm);

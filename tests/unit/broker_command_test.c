@@ -168,6 +168,81 @@ static void a_silent_agent_means_outcome_unknown_and_a_late_result_is_not_the_ca
     assert_int_equal(counter(stage, "outcomes_late"), 1);
 }
 
+/* What the agent says to others who asked for the same request is theirs alone; subscribers have heard it. */
+static void a_repeated_answer_reaches_its_asker_alone(void **state)
+{
+    struct stage *stage = *state;
+    static struct end agent, worker, late;
+    static const enum outcome_kind_e kinds[] = {OUTCOME_RESULT, OUTCOME_COMPLETION};
+    agent_open(stage, &agent, "m1", "standard", 100);
+    worker_open(stage, &worker, 900, UINT32_MAX);
+    worker_open(stage, &late, 901, UINT32_MAX);
+    say_command(&worker, 1, "m1", 20000, false);
+    struct wire_message command = command_message(&late, 1, 20000);
+    command.command.scope = wire_text("u:");
+    assert_int_equal(link_send(late.link, &command), ERR_OK);
+    wait_for(stage, &agent.commands, 2);
+    uint64_t seq = 0;
+    for (int i = 0; i < 2; i++) {
+        say_outcome(&agent, ++seq, kinds[i], &worker, 1);
+        struct wire_message message = outcome_message(&agent, ++seq, kinds[i], 901, 1);
+        message.outcome.repeat = true;
+        assert_int_equal(link_send(agent.link, &message), ERR_OK);
+    }
+    struct wire_message failure = outcome_message(&agent, ++seq, OUTCOME_RESULT, 901, 2);
+    failure.outcome.repeat = true;
+    failure.outcome.code = CODE_OUTCOME_UNKNOWN;
+    assert_int_equal(link_send(agent.link, &failure), ERR_OK);
+    wait_for(stage, &agent.acks, seq);
+    wait_record(stage, RECORD_REFUSAL, 0);
+    assert_int_equal(count_of(stage, RECORD_RESULT), 2);
+    assert_int_equal(count_of(stage, RECORD_COMPLETION), 2);
+    for (int i = 0; i < 2; i++) {
+        enum record_kind_e kind = i == 0 ? RECORD_RESULT : RECORD_COMPLETION;
+        const struct seen_record *first = nth(stage, kind, 0), *second = nth(stage, kind, 1);
+        assert_int_equal(first->origin_mode, ORIGIN_ALSO);
+        assert_int_equal(second->origin_mode, ORIGIN_ONLY);
+        assert_int_equal(second->topic_count, 0);
+        assert_true(second->origin.worker == 901 && second->origin.serial == 5);
+        assert_int_equal(second->outcome.command_serial, 1);
+        shows(second, i == 0 ? "\"success\":true,\"data\":{\"command_sent\":1,\"argument\":7"
+                             : "\"success\":true,\"position\":7,\"elapsed_ms\":12");
+    }
+    assert_int_equal(counter(stage, "outcomes_for_one"), 3);
+    assert_int_equal(counter(stage, "outcomes_results"), 1);
+}
+
+/* Its agent has the request by another key, and is away: nobody may say that nothing was sent, and no other process gets it
+ * as if it were new. */
+static void a_request_that_was_handed_over_is_not_new_by_another_key(void **state)
+{
+    struct stage *stage = *state;
+    static struct end agent, worker;
+    agent_open(stage, &agent, "m1", "standard", 100);
+    worker_open(stage, &worker, 900, UINT32_MAX);
+    struct wire_message message = command_message(&worker, 1, 60000);
+    message.command.scope = wire_text("u:");
+    message.command.age_ms = 5000;
+    assert_int_equal(link_send(worker.link, &message), ERR_OK);
+    wait_for(stage, &agent.commands, 1);
+    assert_string_equal(agent.last_scope, "u:");
+    assert_false(agent.last.resent);
+    end_close(stage, &agent);
+    wait_counter(stage, "agents", 0);
+    message.command.command_serial = 2;
+    message.command.age_ms = 1;
+    assert_int_equal(link_send(worker.link, &message), ERR_OK);
+    message.command.command_serial = 3; /* another request, though of the same name: refused, because nothing was sent */
+    message.command.scope = wire_text("p:wms");
+    assert_int_equal(link_send(worker.link, &message), ERR_OK);
+    wait_refusal(stage, 0, 3, "No connection to the PLC", "CONNECTION_ERROR");
+    assert_int_equal(counter(stage, "commands_held"), 1);
+    agent_open(stage, &agent, "m1", "standard", 101);
+    wait_for(stage, &agent.commands, 1);
+    assert_int_equal(agent.last.command_serial, 2);
+    assert_true(agent.last.resent && agent.last.age_ms >= 5000);
+}
+
 static void senseless_outcomes_are_acknowledged_and_not_shown(void **state)
 {
     struct stage *stage = *state;
@@ -198,6 +273,8 @@ int main(void)
         PLAY(what_cannot_be_done_is_refused_to_the_caller_alone),
         PLAY(failures_reach_the_caller_and_if_sent_the_subscribers),
         PLAY(a_silent_agent_means_outcome_unknown_and_a_late_result_is_not_the_callers),
+        PLAY(a_repeated_answer_reaches_its_asker_alone),
+        PLAY(a_request_that_was_handed_over_is_not_new_by_another_key),
         PLAY(senseless_outcomes_are_acknowledged_and_not_shown),
     };
     signal(SIGPIPE, SIG_IGN);

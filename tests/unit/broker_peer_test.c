@@ -26,7 +26,7 @@ static void strangers_are_asked_to_introduce_themselves(void **state)
     /* One that is known, but speaks to a broker that is dead. */
     message = (struct wire_message){.type = WIRE_HELLO};
     message.hello = (struct wire_hello){
-        1, WIRE_AGENT, 55, UINT32_MAX, profile_hash(profile_builtin("standard")), wire_text("m1")};
+        WIRE_VERSION, WIRE_AGENT, 55, UINT32_MAX, profile_hash(profile_builtin("standard")), wire_text("m1")};
     zmq_send(raw, buffer, wire_encode(&message, buffer, sizeof buffer), 0);
     len = zmq_recv(raw, buffer, sizeof buffer, 0);
     assert_int_equal(wire_decode(buffer, (size_t)len, &message), ERR_OK);
@@ -65,7 +65,7 @@ static void who_must_not_come_in_is_refused(void **state)
     void *context = zmq_ctx_new(), *raw = zmq_socket(context, ZMQ_DEALER);
     unsigned char buffer[WIRE_MAX];
     struct wire_message message = {.type = WIRE_HELLO};
-    message.hello = (struct wire_hello){2, WIRE_WORKER, 55, UINT32_MAX, 0, wire_text("")};
+    message.hello = (struct wire_hello){WIRE_VERSION + 1, WIRE_WORKER, 55, UINT32_MAX, 0, wire_text("")};
     assert_int_equal(zmq_connect(raw, stage->endpoint), 0);
     for (int i = 0; i < 2; i++) { /* another version; another role */
         zmq_send(raw, buffer, wire_encode(&message, buffer, sizeof buffer), 0);
@@ -73,7 +73,7 @@ static void who_must_not_come_in_is_refused(void **state)
         assert_int_equal(wire_decode(buffer, (size_t)len, &message), ERR_OK);
         assert_int_equal(message.type, WIRE_REFUSED);
         message = (struct wire_message){.type = WIRE_HELLO};
-        message.hello = (struct wire_hello){1, 7, 55, UINT32_MAX, 0, wire_text("")};
+        message.hello = (struct wire_hello){WIRE_VERSION, 7, 55, UINT32_MAX, 0, wire_text("")};
     }
     zmq_close(raw);
     zmq_ctx_term(context);
@@ -160,7 +160,7 @@ static void raw_open(const struct stage *stage, struct raw *raw, enum wire_role_
     zmq_setsockopt(raw->socket, ZMQ_LINGER, &zero, sizeof zero);
     assert_int_equal(zmq_connect(raw->socket, stage->endpoint), 0);
     message.hello = (struct wire_hello){
-        1, role, 55, UINT32_MAX, profile_hash(profile_builtin("standard")), wire_text(machine)};
+        WIRE_VERSION, role, 55, UINT32_MAX, profile_hash(profile_builtin("standard")), wire_text(machine)};
     raw_say(raw, &message);
     int len = zmq_recv(raw->socket, buffer, sizeof buffer, 0);
     assert_int_equal(wire_decode(buffer, (size_t)len, &message), ERR_OK);

@@ -121,7 +121,20 @@ static void a_second_broker_keeps_its_hands_off(void **state)
     wait_record(stage, RECORD_STATE, 3);
 }
 
-static void slots_outlive_changes_of_the_configuration(void **state)
+static void tells(const struct stage *stage, size_t n, const char *what, const char *id)
+{
+    char topic[80];
+    const struct seen_record *record = nth(stage, RECORD_MACHINE, n);
+    shows(record, what);
+    snprintf(topic, sizeof topic, "event/%s", id);
+    assert_int_equal(record->topic_count, 2);
+    assert_string_equal(record->topics[0], topic);
+    assert_string_equal(record->topics[1], "event/#");
+    assert_int_equal(record->origin_mode, ORIGIN_NONE);
+}
+
+/* m2 goes, m3 gets a name, m9 comes; killed and restarted once more, nothing is said again. */
+static void changes_of_the_configuration_are_told_and_slots_outlive_them(void **state)
 {
     struct stage *stage = *state;
     struct lvt_machine machine;
@@ -133,6 +146,16 @@ static void slots_outlive_changes_of_the_configuration(void **state)
                "  - {id: m1, name: One, ip: 10.0.0.1, port: 3200}\n");
     assert_int_equal(start_broker(stage), -1);
     wait_record(stage, RECORD_STATE, 4); /* m9 and the renamed m3 */
+    tells(stage, 0, "{\"type\":\"machine_removed\",\"machine_id\":\"m2\",\"machine\":{\"id\":\"m2\",", "m2");
+    tells(stage, 1, "{\"type\":\"machine_removed\",\"machine_id\":\"m3\",", "m3");
+    tells(stage, 2,
+          "{\"type\":\"machine_added\",\"machine_id\":\"m9\",\"machine\":{\"id\":\"m9\",\"name\":\"m9\",\"ip\":"
+          "\"10.0.0.9\",\"port\":3200,\"type\":\"Real PLC\"},\"timestamp\":\"",
+          "m9");
+    tells(stage, 3, "{\"type\":\"machine_added\",\"machine_id\":\"m3\",\"machine\":{\"id\":\"m3\",\"name\":\"Three\",",
+          "m3");
+    assert_true(nth(stage, RECORD_STATE, 3)->position > nth(stage, RECORD_MACHINE, 2)->position);
+    assert_int_equal(count_of(stage, RECORD_MACHINE), 4);
     assert_int_equal(lvt_reader_get(stage->lvt, 0, &machine), LVT_OK);
     assert_string_equal(machine.info.id, "m1");
     assert_int_equal(lvt_reader_get(stage->lvt, 1, &machine), LVT_EMPTY);
@@ -141,7 +164,12 @@ static void slots_outlive_changes_of_the_configuration(void **state)
     assert_string_equal(machine.info.name, "Three");
     assert_int_equal(lvt_reader_get(stage->lvt, 3, &machine), LVT_OK);
     assert_string_equal(machine.info.id, "m9");
-    assert_int_equal(counter(stage, "states_restored"), 2);
+    assert_int_equal(counter(stage, "machine_events"), 4);
+    assert_int_equal(counter(stage, "states_restored"), 0);
+    size_t records = stage->record_count;
+    restart(stage);
+    read_ring(stage);
+    assert_int_equal(stage->record_count, records);
     write_conf(stage, 1, demo_machines);
 }
 
@@ -348,7 +376,7 @@ int main(void)
         PLAY(a_command_is_handed_again_to_the_same_agent_only),
         PLAY(nothing_is_lost_or_said_twice_however_often_the_broker_is_killed),
         PLAY(a_second_broker_keeps_its_hands_off),
-        PLAY(slots_outlive_changes_of_the_configuration),
+        PLAY(changes_of_the_configuration_are_told_and_slots_outlive_them),
         PLAY(a_ring_of_another_size_is_replaced),
         PLAY(a_clean_stop_leaves_no_socket_and_keeps_what_the_next_one_needs),
     };

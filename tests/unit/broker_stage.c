@@ -32,7 +32,7 @@ void write_conf(const struct stage *stage, unsigned ring_mib, const char *machin
     assert_non_null(file);
     fprintf(file,
             "runtime_dir: %s\nlog: {level: warn}\nring: {size_mib: %u}\nmax_machines: 8\n"
-            "listeners:\n  - {name: carousel, dialect: carousel, address: 127.0.0.1, port: 0}\n"
+            "listeners:\n  - {name: carousel, dialects: [carousel], address: 127.0.0.1, port: 0}\n"
             "machine_defaults: {poll_interval_ms: 50, stale_after_ms: 100, command_deadline_ms: 400, "
             "reply_timeout_ms: 100}\n"
             "machines:\n%s",
@@ -144,7 +144,7 @@ static void keep(struct stage *stage, const struct ring_record *record)
     if (record->kind == RECORD_STATE) {
         memcpy(&seen->state, record->meta, sizeof seen->state);
         memcpy(seen->text, frame + seen->state.text_offset, seen->state.text_len);
-    } else if (record->kind != RECORD_EVENT) {
+    } else if (record->meta_len == sizeof seen->outcome) {
         memcpy(&seen->outcome, record->meta, sizeof seen->outcome);
     }
 }
@@ -277,6 +277,7 @@ static void on_message(void *arg, const struct wire_message *message)
         end->serials[end->commands++ % ARRAY_LEN(end->serials)] = message->command.command_serial;
         end->last = message->command;
         wire_text_copy(message->command.request_id, end->last_request_id, sizeof end->last_request_id);
+        wire_text_copy(message->command.scope, end->last_scope, sizeof end->last_scope);
     }
 }
 
@@ -351,19 +352,27 @@ void say_state(struct end *agent, enum connection_e connection, int raw, int pos
     assert_int_equal(link_send(agent->link, &message), ERR_OK);
 }
 
-void say_command(struct end *worker, uint64_t serial, const char *machine, int64_t deadline_ms, bool resent)
+struct wire_message command_message(const struct end *worker, uint64_t serial, int64_t deadline_ms)
 {
     struct wire_message message = {.type = WIRE_COMMAND};
     message.command = (struct wire_command){.session_worker = worker->incarnation,
                                             .session_serial = 5,
                                             .command_serial = serial,
                                             .dialect = DIALECT_CAROUSEL,
-                                            .machine = wire_text(machine),
+                                            .machine = wire_text("m1"),
                                             .request_id = wire_text("req-1"),
+                                            .scope = wire_text(""),
                                             .command = COMMAND_MOVE,
                                             .argument = 7,
-                                            .deadline_ms = deadline_ms,
-                                            .resent = resent};
+                                            .deadline_ms = deadline_ms};
+    return message;
+}
+
+void say_command(struct end *worker, uint64_t serial, const char *machine, int64_t deadline_ms, bool resent)
+{
+    struct wire_message message = command_message(worker, serial, deadline_ms);
+    message.command.machine = wire_text(machine);
+    message.command.resent = resent;
     assert_int_equal(link_send(worker->link, &message), ERR_OK);
 }
 

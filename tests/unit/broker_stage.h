@@ -51,7 +51,7 @@ struct end { /* an agent or a worker */
     bool agrees;
     char reason[256];
     struct wire_command last; /* texts are not kept */
-    char last_request_id[65];
+    char last_request_id[65], last_scope[81];
     uint64_t serials[1024]; /* of the commands, in order */
 };
 
@@ -104,6 +104,8 @@ void end_open(struct stage *stage, struct end *end);
 void end_close(struct stage *stage, struct end *end);
 void say_state(struct end *agent, enum connection_e connection, int raw, int position);
 void say_command(struct end *worker, uint64_t serial, const char *machine, int64_t deadline_ms, bool resent);
+/* A move to 7, for m1: what say_command() says. */
+struct wire_message command_message(const struct end *worker, uint64_t serial, int64_t deadline_ms);
 struct wire_message outcome_message(const struct end *agent, uint64_t seq, enum outcome_kind_e kind,
                                     uint64_t session_worker, uint64_t serial);
 void say_outcome(struct end *agent, uint64_t seq, enum outcome_kind_e kind, const struct end *worker,

@@ -91,7 +91,9 @@ static void alarms_come_and_go_as_events_behind_their_state(void **state)
     for (size_t i = 0; i < 8; i++) {
         shows(nth(stage, RECORD_EVENT, i), expected[i]);
         shows(nth(stage, RECORD_EVENT, i), "{\"type\":\"alarm\",\"machine_id\":\"m2\"");
-        assert_string_equal(nth(stage, RECORD_EVENT, i)->topics[0], "event/#");
+        assert_int_equal(nth(stage, RECORD_EVENT, i)->topic_count, 2);
+        assert_string_equal(nth(stage, RECORD_EVENT, i)->topics[0], "event/m2");
+        assert_string_equal(nth(stage, RECORD_EVENT, i)->topics[1], "event/#");
     }
     assert_true(nth(stage, RECORD_EVENT, 0)->position > nth(stage, RECORD_STATE, 4)->position);
     assert_true(nth(stage, RECORD_EVENT, 0)->position < nth(stage, RECORD_STATE, 5)->position);

@@ -12,6 +12,7 @@
 #include "carousel_message.h"
 #include "must.h"
 
+static bool single; /* as the tests but one want it: false */
 static struct carousel_message message;
 static struct carousel_problem problem;
 
@@ -20,7 +21,7 @@ static bool parse(const char *text)
     size_t len = strlen(text);
     char *exact = malloc(len + 1); /* so that a read past the end shows */
     memcpy(exact, text, len);
-    bool ok = carousel_parse(exact, len, &message, &problem);
+    bool ok = carousel_parse(exact, len, single, &message, &problem);
     free(exact);
     return ok;
 }
@@ -84,8 +85,17 @@ static void every_mistake_names_its_member(void **state)
         {"{\"type\":", CODE_INVALID_MESSAGE_FORMAT, "Invalid JSON at line"},
         {"hello", CODE_INVALID_MESSAGE_FORMAT, "Invalid JSON at line"},
         {"{\"type\":\"ping\"}x", CODE_INVALID_MESSAGE_FORMAT, "Invalid JSON at line"},
-        {"{\"type\":\"ping\",\"type\":\"ping\"}", CODE_INVALID_MESSAGE_FORMAT, "Invalid JSON at line"},
-        {"{\"type\":\"p\\u0000\"}", CODE_INVALID_MESSAGE_FORMAT, "Invalid JSON at line"},
+        {"{\"type\":\"ping\",\"type\":\"ping\"}", CODE_INVALID_MESSAGE_FORMAT, "Duplicate member at line 1"},
+        {"{\"type\":\"ping\",\"a\":{\"b\":1,\"b\":1}}", CODE_INVALID_MESSAGE_FORMAT,
+         "Duplicate member at line 1"},
+        {"{\"type\":\"p\\u0000\"}", CODE_INVALID_MESSAGE_FORMAT, "type: unknown \"p\""},
+        {"{\"type\":\"ping\\u0000\"}", CODE_INVALID_MESSAGE_FORMAT, "type: unknown \"ping\""},
+        {"{\"type\":\"ping\",\"a\\u0000\":1}", CODE_INVALID_MESSAGE_FORMAT, "NUL in a member's name at"},
+        {"{\"type\":\"get_status\",\"machine_id\":\"a\\u0000b\"}", CODE_INVALID_MESSAGE_FORMAT,
+         "machine_id: holds a NUL"},
+        {"{\"type\":\"ping\",\"a\":[1e400,01]}", CODE_INVALID_MESSAGE_FORMAT, "Invalid JSON at line"},
+        {"{\"type\":\"ping\",\"a\":9223372036854775808x}", CODE_INVALID_MESSAGE_FORMAT,
+         "Invalid JSON at line"},
         {"[]", CODE_INVALID_MESSAGE_FORMAT, "Expected a JSON object"},
         {"\"ping\"", CODE_INVALID_MESSAGE_FORMAT, "Expected a JSON object"},
         {"17", CODE_INVALID_MESSAGE_FORMAT, "Expected a JSON object"},
@@ -114,7 +124,15 @@ static void every_mistake_names_its_member(void **state)
         {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":1,\"argument\":256}",
          CODE_INVALID_COMMAND, "argument: expected"},
         {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":1,\"argument\":99999999999999999999}",
-         CODE_INVALID_MESSAGE_FORMAT, "Invalid JSON"},
+         CODE_INVALID_COMMAND, "argument: expected an integer"},
+        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":9223372036854775808}",
+         CODE_INVALID_COMMAND, "command: expected an integer"},
+        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":-9223372036854775809}",
+         CODE_INVALID_COMMAND, "command: expected an integer"},
+        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":1e400}", CODE_INVALID_COMMAND,
+         "command: expected an integer"},
+        {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":0,\"deadline_ms\":1e999}",
+         CODE_INVALID_MESSAGE_FORMAT, "deadline_ms: expected"},
         {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":1}", CODE_INVALID_COMMAND,
          "argument: missing"},
         {"{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":0,\"request_id\":5}",
@@ -129,6 +147,15 @@ static void every_mistake_names_its_member(void **state)
          "subscription_type: expected a string"},
         {"{\"type\":\"subscribe\",\"machine_ids\":\"a\"}", CODE_INVALID_MESSAGE_FORMAT,
          "machine_ids: expected an array"},
+        {"{\"type\":\"subscribe\",\"since\":7}", CODE_INVALID_MESSAGE_FORMAT, "since: expected a string"},
+        {"{\"type\":\"subscribe\",\"since\":\"00000000-123456789012345678901234\"}",
+         CODE_INVALID_MESSAGE_FORMAT, "since: longer than 31 bytes"},
+        {"{\"type\":\"unsubscribe\",\"subscription_type\":\"all\"}", CODE_INVALID_MESSAGE_FORMAT,
+         "subscription_type: expected"},
+        {"{\"type\":\"unsubscribe\",\"machine_ids\":[\"a\",\"b\\u0000\"]}", CODE_INVALID_MESSAGE_FORMAT,
+         "machine_ids[1]: holds a NUL"},
+        {"{\"type\":\"unsubscribe\",\"machine_ids\":{}}", CODE_INVALID_MESSAGE_FORMAT,
+         "machine_ids: expected an array"},
         {"{\"type\":\"subscribe\",\"machine_ids\":[\"a\",7]}", CODE_INVALID_MESSAGE_FORMAT,
          "machine_ids[1]: expected a string"},
     };
@@ -137,6 +164,66 @@ static void every_mistake_names_its_member(void **state)
             strstr(problem.text, rows[i].says) != problem.text)
             fail_msg("%s → %s %s", rows[i].text, command_code_name(problem.code), problem.text);
     }
+}
+
+static void subscriptions(void **state)
+{
+    (void)state;
+    assert_true(parse("{\"type\":\"subscribe\",\"since\":\"0000abcd-12\"}"));
+    assert_int_equal(message.type, CAROUSEL_SUBSCRIBE);
+    assert_true(message.has_since);
+    assert_string_equal(message.since, "0000abcd-12");
+    assert_true(parse("{\"type\":\"subscribe\",\"since\":\"\"}"));
+    assert_true(message.has_since); /* and no place in any ring: refused where rings are known */
+    assert_true(parse("{\"type\":\"subscribe\",\"since\":null}"));
+    assert_false(message.has_since);
+    assert_true(parse("{\"type\":\"unsubscribe\",\"since\":7}"));
+    assert_int_equal(message.type, CAROUSEL_UNSUBSCRIBE);
+    assert_false(message.has_since);
+    assert_true(message.all_machines);
+    assert_int_equal(message.subscription, CAROUSEL_STATUS_UPDATES);
+    assert_true(
+        parse("{\"type\":\"unsubscribe\",\"subscription_type\":\"command_results\",\"machine_ids\":[]}"));
+    assert_int_equal(message.subscription, CAROUSEL_COMMAND_RESULTS);
+    assert_false(message.all_machines);
+    assert_int_equal(message.id_count, 0);
+    assert_true(parse("{\"type\":\"get_machines\",\"machine_id\":7}"));
+    assert_int_equal(message.type, CAROUSEL_GET_MACHINES);
+}
+
+static void what_nobody_asked_for_may_be_anything_that_is_json(void **state)
+{
+    (void)state;
+    assert_true(
+        parse("{\"type\":\"ping\",\"a\":[1e400,-9223372036854775809,18446744073709551616],\"b\":1e-400}"));
+    assert_true(parse("{\"type\":\"ping\",\"a\":\"1e400 \\\" \\u0000\",\"b\":1E+999}"));
+    /* numbers inside strings stay what they are, also when the text is read a second time */
+    assert_true(
+        parse("{\"a\":1e400,\"type\":\"get_status\",\"machine_id\":\"m\\\\\\\"99999999999999999999\"}"));
+    assert_string_equal(message.machine.text, "m\\\"99999999999999999999");
+    /* and so do those that fit */
+    assert_true(parse("{\"a\":1e400,\"type\":\"send_command\",\"machine_id\":\"m\",\"command\":255,"
+                      "\"argument\":7,\"deadline_ms\":600000,\"b\":9223372036854775807}"));
+    assert_int_equal(message.command, 255);
+    assert_int_equal(message.argument, 7);
+    assert_int_equal(message.deadline_ms, 600000);
+}
+
+static void a_single_machine_needs_no_name(void **state)
+{
+    (void)state;
+    single = true;
+    assert_true(parse("{\"type\":\"send_command\",\"command\":1,\"argument\":25}"));
+    assert_false(message.has_machine);
+    assert_int_equal(message.argument, 25);
+    assert_true(parse("{\"type\":\"send_command\",\"command\":{\"command\":0}}"));
+    assert_true(parse("{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":0}"));
+    assert_true(message.has_machine);
+    assert_false(parse("{\"type\":\"send_command\"}"));
+    assert_string_equal(problem.text, "command: missing");
+    assert_false(parse("{\"type\":\"send_command\",\"machine_id\":7,\"command\":0}"));
+    assert_string_equal(problem.text, "machine_id: expected a string");
+    single = false;
 }
 
 static void a_mistake_tells_machine_and_request_where_they_were_readable(void **state)
@@ -181,16 +268,18 @@ static void damaged_messages_never_read_outside(void **state)
         "{\"type\":\"send_command\",\"machine_id\":\"a\",\"command\":{\"command\":1,\"argument\":25},"
         "\"request_id\":\"é\"}",
         "{\"type\":\"subscribe\",\"subscription_type\":\"all_events\",\"machine_ids\":[\"a\",\"b\"]}",
+        "{\"type\":\"subscribe\",\"since\":\"0000abcd-12\",\"x\":[1e400,-18446744073709551616,\"\\\\\\\"9\"]"
+        "}",
     };
     srand(99);
     for (int round = 0; round < 50000; round++) {
         char text[256];
-        const char *seed = seeds[round % 2];
+        const char *seed = seeds[round % 3];
         size_t len = strlen(seed);
         memcpy(text, seed, len + 1);
         for (int hits = 1 + rand() % 5; hits > 0; hits--)
             text[(size_t)rand() % len] = (char)rand();
-        if (!carousel_parse(text, len - (size_t)(rand() % 3), &message, &problem))
+        if (!carousel_parse(text, len - (size_t)(rand() % 3), rand() % 2, &message, &problem))
             assert_true(problem.text[0] != '\0' && problem.code != CODE_NONE);
     }
 }
@@ -201,6 +290,9 @@ int main(void)
         cmocka_unit_test(the_documents_messages),
         cmocka_unit_test(flat_commands_and_options),
         cmocka_unit_test(every_mistake_names_its_member),
+        cmocka_unit_test(subscriptions),
+        cmocka_unit_test(what_nobody_asked_for_may_be_anything_that_is_json),
+        cmocka_unit_test(a_single_machine_needs_no_name),
         cmocka_unit_test(a_mistake_tells_machine_and_request_where_they_were_readable),
         cmocka_unit_test(limits),
         cmocka_unit_test(damaged_messages_never_read_outside),

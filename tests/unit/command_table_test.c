@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -162,6 +163,40 @@ static void time_left_is_never_negative(void **state)
 
 #define PLAY(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+static struct command_entry *add_request(uint64_t serial, const char *scope, const char *request_id)
+{
+    struct command_entry *entry = add(serial);
+    strcpy(entry->scope, scope);
+    strcpy(entry->request_id, request_id);
+    entry->received_ns = T0;
+    return entry;
+}
+
+static void a_request_handed_over_before_is_as_old_and_resent(void **state)
+{
+    (void)state;
+    struct command_entry *first = add_request(1, "u:", "r");
+    first->age_ms = 100;
+    struct command_entry *second = add_request(2, "u:", "r");
+    command_table_inherit(second, &machine, T0 + 50 * MS);
+    assert_false(second->resent); /* the first is only held: nothing can have been done */
+    command_table_handed(first, 7);
+    command_table_inherit(second, &machine, T0 + 50 * MS);
+    assert_true(second->resent);
+    assert_int_equal(second->age_ms, 150);
+    struct command_entry *third = add_request(3, "u:", "r2");
+    command_table_inherit(third, &machine, T0 + 50 * MS);
+    assert_false(third->resent);
+    strcpy(third->request_id, "r");
+    strcpy(third->scope, "p:x");
+    command_table_inherit(third, &machine, T0 + 50 * MS);
+    assert_false(third->resent);
+    third->scope[0] = '\0'; /* no scope, no request */
+    first->scope[0] = second->scope[0] = '\0';
+    command_table_inherit(third, &machine, T0 + 50 * MS);
+    assert_false(third->resent);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +207,7 @@ int main(void)
         PLAY(what_was_handed_over_ends_as_unknown),
         PLAY(what_was_not_ends_as_what_it_is),
         PLAY(time_left_is_never_negative),
+        PLAY(a_request_handed_over_before_is_as_old_and_resent),
     };
     return cmocka_run_group_tests_name("command_table", tests, NULL, NULL);
 }

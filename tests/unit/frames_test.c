@@ -88,6 +88,27 @@ static void errors_and_alarms(void **state)
                "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
 }
 
+static void machines_that_come_and_go(void **state)
+{
+    (void)state;
+    unsigned char memory[FRAMES_CAROUSEL_MAX];
+    struct machine_info info = {.id = "m", .name = "Carrusel \"1\"", .ip = "10.0.0.1", .port = 3200};
+    payload_is(frames_carousel_machine(memory, sizeof memory, true, &info, WALL_MS, seq),
+               "{\"type\":\"machine_added\",\"machine_id\":\"m\",\"machine\":{\"id\":\"m\",\"name\":\"Carrusel "
+               "\\\"1\\\"\",\"ip\":\"10.0.0.1\",\"port\":3200,\"type\":\"Real PLC\"},"
+               "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
+    info.simulator = true;
+    payload_is(frames_carousel_machine(memory, sizeof memory, false, &info, WALL_MS, seq),
+               "{\"type\":\"machine_removed\",\"machine_id\":\"m\",\"machine\":{\"id\":\"m\",\"name\":\"Carrusel "
+               "\\\"1\\\"\",\"ip\":\"10.0.0.1\",\"port\":3200,\"type\":\"Simulator\"},"
+               "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
+    memset(info.id, 'i', MACHINE_ID_MAX);
+    memset(info.name, 1, MACHINE_NAME_MAX); /* six bytes each once escaped */
+    memset(info.ip, 1, MACHINE_HOST_MAX);
+    struct frames_seq last = {UINT32_MAX, UINT64_MAX};
+    assert_true(frames_carousel_machine(memory, sizeof memory, false, &info, WALL_MS, last).len > 0);
+}
+
 static void every_buffer_that_is_too_small_gives_nothing(void **state)
 {
     (void)state;
@@ -153,6 +174,7 @@ int main(void)
         cmocka_unit_test(results),
         cmocka_unit_test(completions),
         cmocka_unit_test(errors_and_alarms),
+        cmocka_unit_test(machines_that_come_and_go),
         cmocka_unit_test(every_buffer_that_is_too_small_gives_nothing),
         cmocka_unit_test(the_longest_of_everything_fits),
         cmocka_unit_test(headers_of_every_length_class),

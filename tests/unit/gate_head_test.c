@@ -89,6 +89,10 @@ static const struct row rows[] = {
     {HTTP, 0, "GET /x HTTP/1.1\r\n" HOST END},
     {HTTP, 0, "POST /x HTTP/1.1\r\n" HOST "Content-Length: 1000\r\n" END},
     {HTTP, 0, "DELETE /x HTTP/1.1\r\n" HOST END},
+    {HTTP, 0, "GET /nowhere HTTP/1.1\r\n" HOST "Origin: https://evil.example\r\n" END},
+    {HTTP, 400, "GET /x HTTP/1.1\r\n" HOST "Origin: http://a\r\nOrigin: http://a\r\n" END},
+    {HTTP, 404, "GET /nowhere HTTP/1.1\r\n" HOST UPG KEY VER END},
+    {WS, 404, "GET /nowhere HTTP/1.1\r\n" HOST END},
     {HTTP, 0,
      GET HOST "Upgrade: h2c\r\nConnection: Upgrade, HTTP2-Settings\r\nHTTP2-Settings: AAMAAABk\r\n" END},
     {HTTP, 0, GOOD END},
@@ -419,6 +423,34 @@ static void bytes_behind_the_head_are_not_looked_at(void **state)
     assert_int_equal(scan.length, strlen(GOOD END));
 }
 
+/* An upgrade is refused for its Origin; a plain request is handed on with what there is to know of it. */
+static void a_plain_request_tells_whether_its_origin_is_allowed(void **state)
+{
+    static const struct {
+        const char *header;
+        bool allowed;
+    } table[] = {{"", true},
+                 {"Origin: http://example.com\r\n", true},
+                 {"Origin: https://example.com:444\r\n", true},
+                 {"Origin: http://127.8.9.1:3000\r\n", true},
+                 {"Origin: http://localhost\r\n", true},
+                 {"Origin: https://evil.example\r\n", false},
+                 {"Origin: http://example.com.evil.example\r\n", false},
+                 {"Origin: null\r\n", false},
+                 {"Origin: file:///x\r\n", false}};
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(table); i++) {
+        char head[512], *memory;
+        struct gate_request request;
+        int len = snprintf(head, sizeof head, "POST /nowhere HTTP/1.1\r\n" HOST "%s\r\n", table[i].header);
+        struct gate_verdict verdict = judge_in_steps(head, (size_t)len, sizeof head, HTTP, &request, &memory);
+        assert_int_equal(verdict.status, 0); /* its paths are not the gate's to know either */
+        assert_int_equal(request.origin_allowed, table[i].allowed);
+        assert_int_equal(request.origin != NULL, i > 0);
+        free(memory);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -431,6 +463,7 @@ int main(void)
         cmocka_unit_test(tokens_are_found_and_leave_no_trace),
         cmocka_unit_test(bearer_is_answered_as_subprotocol),
         cmocka_unit_test(bytes_behind_the_head_are_not_looked_at),
+        cmocka_unit_test(a_plain_request_tells_whether_its_origin_is_allowed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

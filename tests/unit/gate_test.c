@@ -34,8 +34,9 @@ static bool path_known(void *arg, unsigned listener, const char *path)
     return strcmp(path, "/nowhere") != 0 && !(listener == 1 && strcmp(path, "/only0") == 0);
 }
 
-static bool has_room(void *arg)
+static bool has_room(void *arg, bool upgrade)
 {
+    (void)upgrade;
     return !((struct door *)arg)->no_room;
 }
 

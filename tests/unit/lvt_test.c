@@ -114,6 +114,39 @@ static void empty_slots(void **state)
     lvt_writer_close(&writer);
 }
 
+static void a_leaving_machine_is_gone_for_readers_and_known_to_the_next_writer(void **state)
+{
+    const struct place *place = *state;
+    struct lvt_writer *writer = writer_open(place, 10, RING_A, false);
+    struct lvt_reader *reader = reader_open(place);
+    struct lvt_machine machine, wanted;
+    struct machine_info remains;
+    put(writer, 5, 1);
+    assert_false(lvt_writer_leaving(writer, 5, &machine));
+    lvt_writer_leave(writer, 5);
+    expect(reader, 5, LVT_EMPTY);
+    lvt_writer_close(&writer);
+    writer = writer_open(place, 10, RING_A, true);
+    expect(reader, 5, LVT_EMPTY);
+    assert_false(lvt_writer_get(writer, 5, &machine));
+    assert_true(lvt_writer_leaving(writer, 5, &machine));
+    script_machine(&wanted, 5, 1);
+    assert_true(machine_same(&machine, &wanted));
+    lvt_writer_clear(writer, 5);
+    assert_false(lvt_writer_leaving(writer, 5, &machine));
+    assert_true(lvt_writer_remains(writer, 5, &remains));
+    assert_string_equal(remains.id, wanted.info.id);
+    assert_string_equal(remains.name, wanted.info.name);
+    assert_false(lvt_writer_remains(writer, 4, &remains)); /* never used: zeroes */
+    assert_false(lvt_writer_remains(writer, 6, &remains));
+    put(writer, 5, 2);
+    lvt_writer_leave(writer, 5);
+    put(writer, 5, 3); /* a put ends it, too */
+    expect_machine(reader, 5, 3);
+    lvt_reader_close(&reader);
+    lvt_writer_close(&writer);
+}
+
 static void only_used_slots_cost_memory(void **state)
 {
     const struct place *place = *state;
@@ -337,6 +370,7 @@ int main(void)
         T(every_field_comes_back),
         T(texts_of_all_lengths_and_longest_names),
         T(empty_slots),
+        T(a_leaving_machine_is_gone_for_readers_and_known_to_the_next_writer),
         T(only_used_slots_cost_memory),
         T(a_successor_continues_and_empties_odd_slots),
         T(a_put_heals_an_odd_slot),

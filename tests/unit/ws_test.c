@@ -449,7 +449,7 @@ static void unmasked_frames_are_1002(void **state)
         {"\x82\xfe\0\x7e\1\2\3\4......................................................................."
          ".......................................................\x8a\x00",
          136, 1},
-        {"\x82\xff\0\0\0\0\0\0\0\x03\1\2\3\4...\x81\x01z", 20, 1},
+        {"\x82\xff\0\0\0\0\0\0\0\x03\1\2\3\4...\x81\x01z", 20, 0}, /* and a length in too many bytes */
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct raw_client c = client_open("/sink");
@@ -608,6 +608,93 @@ static void client_pings_are_answered(void **state)
     raw_expect_frame(&c, 0x8a, "abc", 3);
     raw_send_frame(&c, 0x89, "", 0);
     raw_expect_frame(&c, 0x8a, "", 0);
+    raw_close(&c);
+}
+
+/* --- rates ------------------------------------------------------------------------------------------------------------ */
+
+/* More pings than PONGS_MAX bytes of pongs hold, in one read, and one that comes in pieces between fragments. */
+static void every_ping_of_a_burst_is_answered(void **state)
+{
+    (void)state;
+    unsigned char all[16000], payload[120];
+    size_t len = 0;
+    struct raw_client c = client_open("/echo");
+    memset(payload, 'p', sizeof payload);
+    for (unsigned n = 0; n < 100; n++) {
+        payload[0] = (unsigned char)n;
+        len += raw_frame(all + len, 0x89, payload, sizeof payload, true);
+    }
+    raw_send(&c, all, len);
+    for (unsigned n = 0; n < 100; n++) {
+        payload[0] = (unsigned char)n;
+        raw_expect_frame(&c, 0x8a, payload, sizeof payload);
+    }
+    raw_close(&c);
+}
+
+static void send_many(struct raw_client *c, unsigned count)
+{
+    static unsigned char all[7 * 3000];
+    size_t len = 0;
+    for (unsigned i = 0; i < count; i++)
+        len += raw_frame(all + len, 0x81, "x", 1, true);
+    raw_send(c, all, len);
+}
+
+static void turn_often(void)
+{
+    for (int i = 0; i < 20; i++)
+        raw_turn(&server->loop, -1);
+}
+
+/* The limit is 1000 per second here, over two seconds. */
+static void who_sends_too_much_is_not_read_for_a_while(void **state)
+{
+    (void)state;
+    struct raw_client c = client_open("/sink"), other = client_open("/echo");
+    server->ws->config.max_messages_per_s = 1000;
+    send_many(&c, 2000);
+    PUMP_UNTIL(&server->loop, server->messages == 2000);
+    assert_int_equal(server->ws->counts.throttled, 0);
+    send_many(&c, 100); /* read, and too much */
+    PUMP_UNTIL(&server->loop, server->messages == 2100);
+    assert_int_equal(server->ws->counts.throttled, 1);
+    send_many(&c, 1);
+    turn_often();
+    assert_int_equal(server->messages, 2100);
+    raw_send_frame(&other, 0x81, "free", 4); /* nobody else notices */
+    raw_expect_frame(&other, 0x81, "free", 4);
+    clock_manual_advance_ns(&server->clock, 90 * NS_PER_MS);
+    turn_often();
+    assert_int_equal(server->messages, 2101);
+    clock_manual_advance_ns(&server->clock, 110 * NS_PER_MS);
+    PUMP_UNTIL(&server->loop, server->messages == 2102);
+    assert_int_equal(server->ws->counts.throttled, 1);
+    raw_close(&c);
+    raw_close(&other);
+}
+
+/* A pause is no silence: it outlasts the limit for a pong here. And a close ends it. */
+static void a_pause_counts_as_an_answer(void **state)
+{
+    (void)state;
+    struct raw_client c = client_open("/sink");
+    struct ws_conn *conn = server->last;
+    server->ws->config.max_messages_per_s = 1;
+    send_many(&c, 60);
+    PUMP_UNTIL(&server->loop, server->messages == 60);
+    clock_manual_advance_ns(&server->clock, 31 * NS_PER_S);
+    raw_expect_frame(&c, 0x89, "hi", 2);
+    clock_manual_advance_ns(&server->clock, 11 * NS_PER_S);
+    turn_often();
+    assert_int_equal(server->closes, 0);
+    assert_true(conn->resume_ns != 0);
+    ws_close(conn, WS_CLOSE_GOING_AWAY, "bye");
+    assert_true(conn->resume_ns == 0);
+    raw_send_frame(&c, 0x88, "\x03\xe9", 2);
+    raw_expect_close(&c, 1001);
+    raw_until_end(&c);
     raw_close(&c);
 }
 
@@ -796,6 +883,31 @@ static void a_reader_that_never_reads_is_dropped(void **state)
     free_batch(&batch);
 }
 
+/* The newest is answered when it reads again, and what is kept meanwhile is bounded. */
+static void pings_of_a_reader_that_never_reads(void **state)
+{
+    (void)state;
+    static unsigned char pings[9 * 1500];
+    size_t len = 0;
+    struct raw_client c = client_open("/slow");
+    struct raw_got got;
+    while (len < sizeof pings)
+        len += raw_frame(pings + len, 0x89, "old", 3, true);
+    for (unsigned round = 0; server->last->control == NULL; round++) {
+        assert_true(round < 5000);
+        raw_send(&c, pings, sizeof pings);
+        PUMP_UNTIL(&server->loop, unread(server->last->fd) == 0);
+    }
+    raw_send_frame(&c, 0x89, "newest", 6);
+    for (bool newest = false; !newest; raw_consume(&c, got.total)) {
+        assert_true(raw_get_frame(&c, &got));
+        assert_int_equal(got.first, 0x8a);
+        newest = got.total == 8;
+    }
+    assert_null(server->last->control);
+    raw_close(&c);
+}
+
 static void a_reset_while_much_is_written(void **state)
 {
     (void)state;
@@ -885,30 +997,46 @@ static void ending_while_read_ahead(void **state)
     PUMP_UNTIL(&server->loop, server->closes == 2);
 }
 
-static void masks_in_random_pieces(void **state)
+/* A stream of frames, cut at random: what the parser gives is what was put in, up to the breach at its end. */
+static void frames_in_random_pieces(void **state)
 {
     (void)state;
-    static unsigned char stream[400000];
+    static unsigned char stream[400000], room[3000], zeros[70000];
     static const size_t lengths[] = {0, 1, 125, 126, 127, 300, 65535, 65536, 70000};
     uint64_t random = 88172645463325252ULL;
     for (unsigned round = 0; round < 60; round++) {
-        struct mask_scan scan = {0};
-        size_t len = 0;
+        struct ws_parser parser = {0};
+        size_t len = 0, sent = 0, got = 0;
+        unsigned begun = 0, ended = 0;
         for (unsigned frame = 0; frame < 4; frame++) {
             random = random * 6364136223846793005ULL + 1442695040888963407ULL;
             size_t payload = lengths[(random >> 40) % ARRAY_LEN(lengths)];
-            static unsigned char zeros[70000];
             len += raw_frame(stream + len, 0x82, zeros, payload, true);
+            sent += payload;
         }
         size_t breach = len + 1; /* the second byte of a frame without mask */
         len += raw_frame(stream + len, 0x81, "x", 1, false);
-        for (size_t at = 0, step; at <= breach; at += step) {
+        enum ws_parse_e result = WS_PARSE_MORE;
+        for (size_t at = 0; result != WS_PARSE_BREACH;) {
             random = random * 6364136223846793005ULL + 1442695040888963407ULL;
-            step = 1 + (random >> 33) % 3000;
-            if (step > len - at)
-                step = len - at;
-            assert_int_equal(mask_scan_feed(&scan, stream + at, step), at + step <= breach);
+            size_t step = 1 + (random >> 33) % sizeof room, left;
+            step = step < len - at ? step : len - at;
+            memcpy(room, stream + at, step);
+            unsigned char *data = room;
+            struct ws_piece piece;
+            left = step;
+            while ((result = ws_parse_next(&parser, &data, &left, &piece)) == WS_PARSE_PIECE) {
+                assert_memory_equal(piece.data, zeros, piece.len);
+                got += piece.len;
+                begun += piece.begins;
+                ended += piece.ends;
+            }
+            assert_int_equal(result == WS_PARSE_BREACH, at + step > breach);
+            at += step;
         }
+        assert_int_equal(got, sent);
+        assert_int_equal(begun, 4);
+        assert_int_equal(ended, 4);
     }
 }
 
@@ -954,6 +1082,10 @@ int main(void)
         T(free_drops_what_is_left),
         T(pings_and_their_limit),
         T(client_pings_are_answered),
+        T(every_ping_of_a_burst_is_answered),
+        T(who_sends_too_much_is_not_read_for_a_while),
+        T(a_pause_counts_as_an_answer),
+        T(pings_of_a_reader_that_never_reads),
         T(a_slow_reader_gets_every_frame_whole),
         T(a_slow_reader_of_pieces_too),
         T(a_close_behind_a_remainder),
@@ -963,7 +1095,7 @@ int main(void)
         T(two_hundred_at_once),
         T(many_send_much_at_once),
         T(ending_while_read_ahead),
-        cmocka_unit_test(masks_in_random_pieces),
+        cmocka_unit_test(frames_in_random_pieces),
         T(serials_are_never_reused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

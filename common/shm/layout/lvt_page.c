@@ -49,13 +49,28 @@ static bool terminated(const char *text, size_t size)
     return text[size - 1] == '\0';
 }
 
+static bool info_sane(const struct lvt_body *body)
+{
+    return body->simulator <= 1 && terminated(body->id, sizeof body->id) &&
+           terminated(body->name, sizeof body->name) && terminated(body->ip, sizeof body->ip) &&
+           machine_id_valid(body->id, strlen(body->id));
+}
+
 static bool body_sane(const struct lvt_body *body, uint64_t words, uint32_t slot)
 {
     return body->slot == slot && body->text_len <= MACHINE_TEXT_MAX &&
            words == (offsetof(struct lvt_body, text) + body->text_len + 7) / 8 &&
-           body->connection < CONNECTION_COUNT && body->has_reading <= 1 && body->simulator <= 1 &&
-           terminated(body->id, sizeof body->id) && terminated(body->name, sizeof body->name) &&
-           terminated(body->ip, sizeof body->ip) && machine_id_valid(body->id, strlen(body->id));
+           body->connection < CONNECTION_COUNT && body->has_reading <= 1 && info_sane(body);
+}
+
+static void take_info(struct machine_info *info, const struct lvt_body *body)
+{
+    memset(info, 0, sizeof *info);
+    memcpy(info->id, body->id, sizeof body->id);
+    memcpy(info->name, body->name, sizeof body->name);
+    memcpy(info->ip, body->ip, sizeof body->ip);
+    info->port = body->port;
+    info->simulator = body->simulator != 0;
 }
 
 bool lvt_body_unpack(const struct lvt_body *body, uint64_t words, uint32_t slot, struct lvt_machine *machine)
@@ -63,11 +78,7 @@ bool lvt_body_unpack(const struct lvt_body *body, uint64_t words, uint32_t slot,
     if (!body_sane(body, words, slot))
         return false;
     memset(machine, 0, offsetof(struct lvt_machine, text));
-    memcpy(machine->info.id, body->id, sizeof body->id);
-    memcpy(machine->info.name, body->name, sizeof body->name);
-    memcpy(machine->info.ip, body->ip, sizeof body->ip);
-    machine->info.port = body->port;
-    machine->info.simulator = body->simulator != 0;
+    take_info(&machine->info, body);
     machine->state = (struct machine_state){
         .connection = (enum connection_e)body->connection,
         .has_reading = body->has_reading != 0,
@@ -79,6 +90,20 @@ bool lvt_body_unpack(const struct lvt_body *body, uint64_t words, uint32_t slot,
     machine->record_position = body->record_position;
     machine->text_len = body->text_len;
     memcpy(machine->text, body->text, body->text_len);
+    return true;
+}
+
+bool lvt_slot_remains(const struct lvt_slot *at, struct machine_info *info)
+{
+    union {
+        struct lvt_body body;
+        uint64_t words[LVT_BODY_WORDS];
+    } copy;
+    for (size_t i = 0; i < LVT_BODY_WORDS; i++)
+        copy.words[i] = atomic_load_explicit(&at->body[i], memory_order_relaxed);
+    if (!info_sane(&copy.body))
+        return false;
+    take_info(info, &copy.body);
     return true;
 }
 
@@ -103,11 +128,13 @@ uint32_t lvt_used_get(const struct lvt_page *page, const struct lvt_identity *id
 }
 
 /* One attempt; false if a write was, or may have been, in between. */
-static bool slot_copy(const struct lvt_slot *at, uint64_t *check, uint64_t *words, struct lvt_body *body)
+static bool slot_copy(const struct lvt_slot *at, uint64_t *check, uint64_t *words, struct lvt_body *body,
+                      bool *leaving)
 {
     uint64_t before = atomic_load_explicit(&at->sequence, memory_order_acquire);
     if (before & 1)
         return false;
+    *leaving = (before & LVT_LEAVING_MASK) == LVT_LEAVING;
     *check = atomic_load_explicit(&at->check, memory_order_acquire);
     *words = atomic_load_explicit(&at->length, memory_order_acquire);
     uint64_t *to = (uint64_t *)(void *)body;
@@ -125,13 +152,16 @@ enum lvt_copy_e lvt_slot_read(const struct lvt_slot *at, uint32_t slot, const st
         uint64_t words[LVT_BODY_WORDS];
     } copy;
     uint64_t check, words;
+    bool leaving;
     int attempt = 0;
-    while (!slot_copy(at, &check, &words, &copy.body))
+    while (!slot_copy(at, &check, &words, &copy.body, &leaving))
         if (++attempt == READ_ATTEMPTS)
             return LVT_COPY_BUSY;
     if (words > LVT_BODY_WORDS || check != lvt_body_check(&copy.body, words, identity))
         return LVT_COPY_CORRUPT;
     if (words == 0)
         return LVT_COPY_EMPTY;
-    return lvt_body_unpack(&copy.body, words, slot, machine) ? LVT_COPY_OK : LVT_COPY_CORRUPT;
+    if (!lvt_body_unpack(&copy.body, words, slot, machine))
+        return LVT_COPY_CORRUPT;
+    return leaving ? LVT_COPY_LEAVING : LVT_COPY_OK;
 }

@@ -45,9 +45,14 @@ struct lvt_body {
 
 #define LVT_BODY_WORDS (sizeof(struct lvt_body) / 8)
 
+/* The upper 16 bits of a slot's sequence, else 0: its machine is leaving. Readers see an empty slot, the writer still what
+ * it held. A pattern, so that no flipped bit makes a machine leave. */
+#define LVT_LEAVING      (0xa5c3ULL << 48)
+#define LVT_LEAVING_MASK (0xffffULL << 48)
+
 /* The slot. `length` is the number of body words, 0 for an empty slot; `check` covers length and body. */
 struct lvt_slot {
-    _Atomic uint64_t sequence; /* odd while it is written */
+    _Atomic uint64_t sequence; /* odd while it is written; LVT_LEAVING */
     _Atomic uint64_t check;
     _Atomic uint64_t length;
     _Atomic uint64_t body[LVT_BODY_WORDS];
@@ -91,7 +96,9 @@ uint64_t lvt_body_check(const struct lvt_body *body, uint64_t words, const struc
 uint64_t lvt_used_encode(uint32_t used);
 uint32_t lvt_used_get(const struct lvt_page *page, const struct lvt_identity *identity);
 
-enum lvt_copy_e { LVT_COPY_OK, LVT_COPY_EMPTY, LVT_COPY_BUSY, LVT_COPY_CORRUPT };
-/* Reads a slot under its sequence lock: a bounded number of attempts. */
+enum lvt_copy_e { LVT_COPY_OK, LVT_COPY_EMPTY, LVT_COPY_LEAVING, LVT_COPY_BUSY, LVT_COPY_CORRUPT };
+/* Reads a slot under its sequence lock: a bounded number of attempts. *machine is set if OK or LEAVING. */
 enum lvt_copy_e lvt_slot_read(const struct lvt_slot *at, uint32_t slot, const struct lvt_identity *identity,
                               struct lvt_machine *machine);
+/* For the writer alone: the description that an emptied slot's words still hold, if they can be one. */
+bool lvt_slot_remains(const struct lvt_slot *at, struct machine_info *info);

@@ -117,10 +117,8 @@ uint32_t lvt_reader_used(const struct lvt_reader *reader)
 enum lvt_status_e lvt_reader_get(const struct lvt_reader *reader, uint32_t slot, struct lvt_machine *machine)
 {
     static const enum lvt_status_e status[] = {
-        [LVT_COPY_OK] = LVT_OK,
-        [LVT_COPY_EMPTY] = LVT_EMPTY,
-        [LVT_COPY_BUSY] = LVT_BUSY,
-        [LVT_COPY_CORRUPT] = LVT_CORRUPT,
+        [LVT_COPY_OK] = LVT_OK,     [LVT_COPY_EMPTY] = LVT_EMPTY,     [LVT_COPY_LEAVING] = LVT_EMPTY,
+        [LVT_COPY_BUSY] = LVT_BUSY, [LVT_COPY_CORRUPT] = LVT_CORRUPT,
     };
     MUST_MAGIC(reader, MAGIC);
     if (atomic_load_explicit(&reader->map.page->retired, memory_order_acquire) != 0)

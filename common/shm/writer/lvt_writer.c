@@ -54,7 +54,7 @@ static void used_store(struct lvt_writer *w, uint32_t used)
 static void slot_store(struct lvt_slot *slot, uint64_t check, const struct lvt_body *body, uint64_t words)
 {
     const uint64_t *from = (const uint64_t *)(const void *)body;
-    uint64_t odd = atomic_load_explicit(&slot->sequence, memory_order_relaxed) | 1;
+    uint64_t odd = (atomic_load_explicit(&slot->sequence, memory_order_relaxed) & ~LVT_LEAVING_MASK) | 1;
     atomic_store_explicit(&slot->sequence, odd, memory_order_relaxed);
     atomic_store_explicit(&slot->check, check, memory_order_release);
     atomic_store_explicit(&slot->length, words, memory_order_release);
@@ -74,7 +74,7 @@ static void slots_repair(struct lvt_writer *w)
     for (uint32_t i = 0; i < w->used; i++) {
         struct lvt_slot *slot = lvt_slot_at(&w->map, i);
         enum lvt_copy_e status = lvt_slot_read(slot, i, &w->map.identity, &machine);
-        if (status == LVT_COPY_OK || status == LVT_COPY_EMPTY)
+        if (status == LVT_COPY_OK || status == LVT_COPY_EMPTY || status == LVT_COPY_LEAVING)
             continue;
         log_warn("lvt-slot-emptied", "slot=%u reason=\"%s\"", i,
                  status == LVT_COPY_BUSY ? "left half written" : "check failed");
@@ -280,11 +280,35 @@ void lvt_writer_clear(struct lvt_writer *writer, uint32_t slot)
         slot_empty(lvt_slot_at(&writer->map, slot));
 }
 
-bool lvt_writer_get(const struct lvt_writer *writer, uint32_t slot, struct lvt_machine *machine)
+void lvt_writer_leave(struct lvt_writer *writer, uint32_t slot)
+{
+    MUST_MAGIC(writer, MAGIC);
+    MUST(slot < writer->used);
+    struct lvt_slot *at = lvt_slot_at(&writer->map, slot);
+    uint64_t sequence = atomic_load_explicit(&at->sequence, memory_order_relaxed);
+    sequence = (sequence & ~LVT_LEAVING_MASK) | LVT_LEAVING;
+    atomic_store_explicit(&at->sequence, sequence, memory_order_release);
+}
+
+static enum lvt_copy_e slot_read(const struct lvt_writer *writer, uint32_t slot, struct lvt_machine *machine)
 {
     MUST(slot < writer->map.identity.capacity);
     if (slot >= writer->used)
-        return false;
-    const struct lvt_slot *at = lvt_slot_at(&writer->map, slot);
-    return lvt_slot_read(at, slot, &writer->map.identity, machine) == LVT_COPY_OK;
+        return LVT_COPY_EMPTY;
+    return lvt_slot_read(lvt_slot_at(&writer->map, slot), slot, &writer->map.identity, machine);
+}
+
+bool lvt_writer_get(const struct lvt_writer *writer, uint32_t slot, struct lvt_machine *machine)
+{
+    return slot_read(writer, slot, machine) == LVT_COPY_OK;
+}
+
+bool lvt_writer_leaving(const struct lvt_writer *writer, uint32_t slot, struct lvt_machine *machine)
+{
+    return slot_read(writer, slot, machine) == LVT_COPY_LEAVING;
+}
+
+bool lvt_writer_remains(const struct lvt_writer *writer, uint32_t slot, struct machine_info *info)
+{
+    return slot < writer->used && lvt_slot_remains(lvt_slot_at(&writer->map, slot), info);
 }

@@ -27,5 +27,15 @@ uint32_t lvt_writer_capacity(const struct lvt_writer *writer);
 enum err_e lvt_writer_put(struct lvt_writer *writer, uint32_t slot, const struct lvt_machine *machine);
 /* Frees a slot: readers get LVT_EMPTY. */
 void lvt_writer_clear(struct lvt_writer *writer, uint32_t slot);
-/* What the slot holds, as a reader would see it; false if empty. For re-attachment. */
+/* The machine of a slot in use is leaving: from now on readers get LVT_EMPTY, while the writer, or one after it, can still
+ * say who it was (lvt_writer_leaving()). One store: there is no half of it. Ends with the next put or clear. */
+void lvt_writer_leave(struct lvt_writer *writer, uint32_t slot);
+
+/* What the slot holds, as a reader would see it; false if empty or leaving. For re-attachment, as what follows. */
 bool lvt_writer_get(const struct lvt_writer *writer, uint32_t slot, struct lvt_machine *machine);
+/* What a slot holds whose machine is leaving; else false. */
+bool lvt_writer_leaving(const struct lvt_writer *writer, uint32_t slot, struct lvt_machine *machine);
+/* The description that stood in a slot which is empty now. True of the last machine there also after a put of the same
+ * machine that was killed halfway, because its words do not change; anything else may be a mixture: the caller must know from
+ * elsewhere whose slot it was, and compare the id. */
+bool lvt_writer_remains(const struct lvt_writer *writer, uint32_t slot, struct machine_info *info);

@@ -44,6 +44,43 @@ async def single_mode(s):
     assert_text(answer, {"type": "status", "status": {"m1": state(AT_REST, 0)}, "timestamp": ""})
 
 
+@play("in single mode a command needs no machine_id, flat or nested; what it names is looked at all the same", "asan")
+async def single_commands(s):
+    s.machine("m1", mode="single")
+    sim = await s.house(workers=["w1"])
+    c1 = await s.client("c1")
+    await c1.say(type="send_command", command=1, argument=5, request_id="flat")
+    result = await c1.next("command_result", success=True, machine_id="m1", request_id="flat")
+    assert result["data"]["argument"] == 5, result.text
+    await c1.next("command_completed", machine_id="m1", position=5)
+    await c1.say(type="send_command", command={"command": 1, "argument": 7})
+    await c1.next("command_result", machine_id="m1", data={"argument": 7})
+    await c1.next("command_completed", machine_id="m1", position=7)
+    await c1.say(type="send_command", machine_id="m1", command=1, argument=8)
+    await c1.next("command_result", machine_id="m1", data={"argument": 8})
+    await c1.next("command_completed", machine_id="m1", position=8)
+    assert sim.truth.moves("m1") == [5, 7, 8]
+    await c1.ask(type="send_command", machine_id="m2", command=1, argument=8)
+    assert c1.frames[-1].matches({"type": "error", "code": "MACHINE_NOT_FOUND", "machine_id": "m2"})
+    await c1.ask(type="send_command", command=1, argument=256)
+    assert c1.frames[-1].matches({"type": "error", "code": "INVALID_COMMAND"}) and "argument" in c1.frames[-1]["error"]
+    answer = await c1.ask(type="get_status", machine_id="m1")
+    assert answer.matches({"type": "machine_status", "machine_id": "m1", "position": 8}), answer.text
+    snapshot = await c1.subscribe()
+    assert list(snapshot["status"]) == ["m1"], snapshot.text
+
+
+@play("one machine without mode single is multi-plc all the same: a command names its machine")
+async def not_single(s):
+    s.machine("m1")
+    await s.house(workers=["w1"])
+    c1 = await s.client("c1", welcome=False)
+    await c1.next("welcome", mode="multi-plc")
+    await c1.ask(type="send_command", command=1, argument=5)
+    assert c1.frames[-1].matches({"type": "error", "code": "INVALID_MESSAGE_FORMAT", "error": "machine_id: missing"})
+    assert (await c1.ask(type="get_status")).type == "all_machines_status"
+
+
 @play("every path of the carousel's port is served")
 async def any_path(s):
     s.machine("m1")
@@ -73,7 +110,7 @@ async def listeners(s):
     places = [("127.0.0.1", s.port), ("127.0.0.1", s.ports.take()), ("127.0.0.2", s.ports.take())]
     if has_ipv6():
         places.append(("::1", s.ports.take()))
-    s.listeners = [{"name": f"l{n}", "dialect": "carousel", "address": address, "port": port}
+    s.listeners = [{"name": f"l{n}", "dialects": ["carousel"], "address": address, "port": port}
                    for n, (address, port) in enumerate(places)]
     await s.broker()
     await s.worker("w1")

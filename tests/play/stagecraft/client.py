@@ -17,6 +17,23 @@ class Gone(AssertionError):
     """The connection ended while the play waited for a frame."""
 
 
+class Resumed:
+    """What came behind the confirmation of a subscribe with `since`: [gap], snapshot, the missed frames in order. States
+    that changed meanwhile may stand between or behind the missed frames: they are live already."""
+
+    def __init__(self, frames, kind):
+        rest = list(frames)
+        self.gap = bool(rest) and rest[0].type == "gap"
+        rest = rest[self.gap:]
+        self.snapshot = None
+        if kind != "command_results":
+            assert rest and rest[0].type == "status_broadcast", f"no snapshot: {[f.text for f in frames]}"
+            self.snapshot = rest.pop(0)
+        assert all(f.type != "gap" for f in rest), f"a gap in the middle: {[f.text for f in frames]}"
+        self.frames = rest
+        self.missed = [f for f in rest if f.type != "status_broadcast"]
+
+
 class Client:
     def __init__(self, name, url):
         self.name, self.url = name, url
@@ -95,15 +112,29 @@ class Client:
         """Subscribes; returns the snapshot (None for command_results). No machine named: all of them."""
         members = {"machine_ids": list(machines)} if machines else {}
         await self.say(type="subscribe", subscription_type=kind, **members)
-        confirmed = await self.hear("subscription_confirmed", subscription_type=kind)
+        await self.hear("subscription_confirmed", subscription_type=kind)
         if kind == "command_results":
             return None
         snapshot = await self.next("status_broadcast")
         if machines:
             missing = set(machines) - set(snapshot["status"])
             assert not missing, f"{self.name}: the snapshot lacks {missing}: {snapshot.text}"
-        del confirmed
         return snapshot
+
+    async def resume(self, since, *machines, kind="all_events", within=5.0):
+        """Subscribes with `since`, the last seq heard before; returns everything that was owed, up to now."""
+        members = {"machine_ids": list(machines)} if machines else {}
+        await self.say(type="subscribe", subscription_type=kind, since=since, **members)
+        await self.say(type="ping")  # its pong comes behind what was owed
+        await self.hear("subscription_confirmed", subscription_type=kind, within=within)
+        begin = self.cursor
+        await self.hear("pong", within=within)
+        return Resumed(self.frames[begin:self.cursor - 1], kind)
+
+    async def unsubscribe(self, *machines, kind="status_updates"):
+        members = {"machine_ids": list(machines)} if machines else {}
+        await self.say(type="unsubscribe", subscription_type=kind, **members)
+        return await self.hear("unsubscription_confirmed", subscription_type=kind)
 
     async def command(self, machine, command, argument=None, **more):
         inner = {"command": command} if argument is None else {"command": command, "argument": argument}
@@ -182,6 +213,11 @@ class Client:
     def mark(self):
         """An index for `since`."""
         return len(self.frames)
+
+    @property
+    def last_seq(self):
+        """The seq of the last frame heard that had one, as `since` wants it."""
+        return next((f["seq"] for f in reversed(self.frames) if "seq" in f), None)
 
     def keep_rules(self):
         if self.broken_rule:

@@ -18,7 +18,7 @@ MEMBERS = {  # the order of members; those in brackets may be missing
     "machine_status": ["type", "machine_id", *STATE_MEMBERS, "timestamp"],
     "all_machines_status": ["type", "status", "timestamp"],
     "status": ["type", "status", "timestamp"],
-    "status_broadcast": ["type", "timestamp", "status", "seq"],
+    "status_broadcast": ["type", "timestamp", "status", "[seq]"],  # without: a snapshot to somebody who is owed older frames
     "subscription_confirmed": ["type", "subscription_type", "machine_ids", "timestamp"],
     "unsubscription_confirmed": ["type", "subscription_type", "machine_ids", "timestamp"],
     "machines": ["type", "machines", "timestamp"],
@@ -27,6 +27,8 @@ MEMBERS = {  # the order of members; those in brackets may be missing
                           "timestamp", "seq"],
     "error": ["type", "error", "code", "[machine_id]", "[request_id]", "timestamp", "[seq]"],
     "alarm": ["type", "machine_id", "condition", "active", "timestamp", "seq"],
+    "machine_added": ["type", "machine_id", "machine", "timestamp", "seq"],
+    "machine_removed": ["type", "machine_id", "machine", "timestamp", "seq"],
     "gap": ["type", "timestamp"],
 }
 CONNECTION_STATUS = {"connected", "disconnected", "error", "stale"}
@@ -133,7 +135,8 @@ class History:
         if frame.type == "status_broadcast":
             self._take_states(frame, snapshot)
         self._snapshot_due = (frame.type == "subscription_confirmed"
-                              and frame["subscription_type"] in ("status_updates", "all_events"))
+                              and frame["subscription_type"] in ("status_updates", "all_events")
+                              or frame.type == "gap" and self._snapshot_due)  # resuming: confirmation, gap, snapshot
 
     def _check_seq(self, frame, snapshot):
         """Ring frames strictly rise; a snapshot (also one that a worker sends by itself after its broker's restart)

@@ -52,7 +52,7 @@ class Stage:
         self.port = self.ports.take()
         self.sim_base = self.ports.take(24)
         self.settings, self.machines = copy.deepcopy(SETTINGS), []
-        self.listeners = [{"name": "carousel", "dialect": "carousel", "address": "127.0.0.1", "port": self.port}]
+        self.listeners = [{"name": "carousel", "dialects": ["carousel"], "address": "127.0.0.1", "port": self.port}]
         self.actors, self.clients, self.mutes = {}, {}, []
         self.counters = Counters(self.runtime)
         self.simulator = None

@@ -58,6 +58,19 @@ enum err_e endpoint_subscribe(struct endpoint_conn *conn, const struct topic *to
     return outbox_move(&host->outbox, &conn->client, host->topics, total);
 }
 
+enum err_e endpoint_unsubscribe(struct endpoint_conn *conn, const struct topic *topics, uint32_t count)
+{
+    struct endpoint_host *host = host_of(conn);
+    uint32_t left = audience_without(&conn->client, topics, count, host->topics);
+    return outbox_move(&host->outbox, &conn->client, host->topics, left);
+}
+
+bool endpoint_is_subscribed(const struct endpoint_conn *conn, const struct topic *topic)
+{
+    const struct audience *audience = conn->client.audience;
+    return audience != NULL && audience_has_topic(audience, topic->hash);
+}
+
 void endpoint_close(struct endpoint_conn *conn, unsigned code, const char *reason)
 {
     struct client *client = &conn->client;

@@ -30,7 +30,7 @@ static void on_caller_record(struct caller *caller, const struct ring_record *re
     if (record->origin_mode == ORIGIN_NOT && in_log)
         outbox_skip(&host->outbox, &conn->client, record->frame_len);
     else if (due && !in_log && caller->record_dialect == record->dialect)
-        outbox_own_frame(&host->outbox, &conn->client, record->frame, record->frame_len);
+        outbox_own_record(&host->outbox, &conn->client, record->position, record->frame, record->frame_len);
 }
 
 static void on_caller_failed(struct caller *caller, const struct endpoint_command *command,
@@ -88,25 +88,31 @@ static void on_origin(void *arg, const struct ring_record *record)
 
 /* --- lost frames ----------------------------------------------------------------------------------------------------- */
 
+static void tell_gap(void *arg, struct client *client)
+{
+    struct endpoint_host *host = arg;
+    host->counts.gaps++;
+    conn_of(client)->endpoint->dialect->on_gap(conn_of(client));
+}
+
 struct loss {
     struct endpoint_host *host;
     uint64_t since;
-    bool gap;
+    enum ring_status_e why;
 };
 
 static void tell_loss(const struct loss *loss, struct client *client)
 {
-    if (loss->gap && client->audience->lossless) {
-        loss->host->counts.gaps++;
-        conn_of(client)->endpoint->dialect->on_gap(conn_of(client));
-    }
-    outbox_conflate(&loss->host->outbox, client, loss->since);
+    if (loss->why != RING_MORE && client->audience->lossless && !client->audience->passing)
+        tell_gap(loss->host, client);
+    if (loss->why != RING_MORE || client->audience->states)
+        outbox_conflate(&loss->host->outbox, client, loss->since, loss->why == RING_GONE);
 }
 
 /* Every audience's every member; conflating moves nobody between audiences. */
 static void on_lost(void *arg, uint64_t since, enum ring_status_e why)
 {
-    struct loss loss = {arg, since, why != RING_MORE};
+    struct loss loss = {arg, since, why};
     struct map *audiences = &loss.host->audiences.by_key;
     for (size_t i = 0; i < audiences->capacity; i++) {
         struct audience *audience = audiences->entries[i].value;
@@ -138,6 +144,7 @@ enum err_e host_broker_up(struct endpoint_host *host, uint32_t ring_id)
 void host_tick(struct endpoint_host *host)
 {
     caller_expire_all(host);
+    outbox_tick(&host->outbox);
 }
 
 /* --- making and ending ------------------------------------------------------------------------------------------------- */
@@ -159,21 +166,27 @@ static size_t states_frame(void *arg, struct client *client, const struct mirror
 enum err_e host_init(struct endpoint_host *host, const struct host_config *config)
 {
     static const struct tail_events tail_events = {on_origin, on_lost};
+    static const struct outbox_dialect outbox_dialect = {states_frame, tell_gap};
+    const struct conf *conf = config->conf;
     *host = (struct endpoint_host){.conf = config->conf,
                                    .clock = config->clock,
                                    .incarnation = config->incarnation,
                                    .send_up = config->send_up,
                                    .arg = config->arg};
     mirror_init(&host->mirror);
-    audiences_init(&host->audiences);
+    history_init(&host->history);
+    audiences_init(&host->audiences, conf->slow_hard_bytes);
     map_init(&host->sessions);
     host->outbox = (struct outbox){.audiences = &host->audiences,
                                    .mirror = &host->mirror,
+                                   .history = &host->history,
                                    .sink = config->sink,
-                                   .states = states_frame,
+                                   .dialect = &outbox_dialect,
                                    .arg = host,
+                                   .limits = {conf->slow_soft_bytes, conf->slow_soft_ms, conf->slow_hard_bytes},
                                    .clock = config->clock};
     host->tail = (struct tail){.mirror = &host->mirror,
+                               .history = &host->history,
                                .audiences = &host->audiences,
                                .outbox = &host->outbox,
                                .incarnation = config->incarnation,
@@ -194,6 +207,7 @@ void host_fini(struct endpoint_host *host)
 {
     tail_close(&host->tail);
     audiences_fini(&host->audiences);
+    history_fini(&host->history);
     mirror_fini(&host->mirror);
     pending_fini(&host->pending);
     map_fini(&host->sessions);

@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "conf.h"
 #include "endpoint.h"
+#include "history.h"
 #include "map.h"
 #include "mirror.h"
 #include "outbox.h"
@@ -42,6 +43,7 @@ struct endpoint_host {
     const struct conf *conf;
     const struct clock *clock;
     struct mirror mirror;
+    struct history history;
     struct audiences audiences;
     struct outbox outbox;
     struct tail tail;
@@ -84,5 +86,6 @@ void host_closed(struct client *client); /* on_disconnect runs; the memory is fr
  * try again soon. */
 enum err_e host_broker_up(struct endpoint_host *host, uint32_t ring_id);
 
-/* Commands past their time limit are answered here; call a few times a second. */
+/* Commands past their time limit are answered here, clients too slow for too long are closed; call a few times a
+ * second. */
 void host_tick(struct endpoint_host *host);

@@ -43,13 +43,26 @@ static size_t next_block_size(const struct framelog *log, size_t len)
     return size < len ? len : size;
 }
 
+static bool fits(const struct framelog *log, size_t cap)
+{
+    return log->bytes + cap <= log->limit_bytes && log->budget->used_bytes + cap <= log->budget->limit_bytes;
+}
+
+/* The size of a block that fits once old ones were dropped, the smallest at worst; 0: not even that. */
+static size_t make_room(struct framelog *log, size_t len)
+{
+    size_t cap = next_block_size(log, len), least = len > FRAMELOG_BLOCK_MIN ? len : FRAMELOG_BLOCK_MIN;
+    while (!fits(log, cap) && log->first != NULL)
+        drop_first(log);
+    if (!fits(log, cap))
+        cap = least;
+    return fits(log, cap) ? cap : 0;
+}
+
 static bool add_block(struct framelog *log, size_t len)
 {
-    size_t cap = next_block_size(log, len);
-    while (log->first != NULL && log->first != log->last &&
-           (log->bytes + cap > log->limit_bytes || log->budget->used_bytes + cap > log->budget->limit_bytes))
-        drop_first(log);
-    struct framelog_block *block = malloc(sizeof *block + cap);
+    size_t cap = make_room(log, len);
+    struct framelog_block *block = cap > 0 ? malloc(sizeof *block + cap) : NULL;
     if (block == NULL)
         return false;
     block->next = NULL;
@@ -95,6 +108,12 @@ int framelog_pieces(const struct framelog *log, uint64_t from, uint64_t to, stru
         from = stop;
     }
     return count;
+}
+
+void framelog_give_up(struct framelog *log)
+{
+    framelog_fini(log);
+    log->tail = ++log->head;
 }
 
 void framelog_shift(struct framelog *log, uint64_t by)

@@ -77,7 +77,8 @@ static struct mirror_machine *claim(struct mirror *mirror, uint32_t slot, const 
     return machine;
 }
 
-static enum err_e take_slot(struct mirror *mirror, uint32_t slot, const struct lvt_machine *from)
+static enum err_e take_slot(struct mirror *mirror, uint32_t slot, const struct lvt_machine *from, uint64_t now,
+                            struct mirror_seeded *seeded)
 {
     struct mirror_machine *machine = claim(mirror, slot, &from->info);
     if (machine == NULL)
@@ -86,15 +87,18 @@ static enum err_e take_slot(struct mirror *mirror, uint32_t slot, const struct l
         return ERR_OK;
     machine->state = from->state;
     machine->position = from->record_position;
+    if (machine->position < now && machine->position < seeded->owed_since)
+        seeded->owed_since = machine->position;
     machine->text_len = from->text_len;
     memcpy(machine->text, from->text, from->text_len);
     return ERR_OK;
 }
 
-enum err_e mirror_seed(struct mirror *mirror, const struct lvt_reader *lvt, uint32_t *unreadable)
+enum err_e mirror_seed(struct mirror *mirror, const struct lvt_reader *lvt, uint64_t now,
+                       struct mirror_seeded *seeded)
 {
     uint32_t used = lvt_reader_used(lvt);
-    *unreadable = 0;
+    *seeded = (struct mirror_seeded){.owed_since = UINT64_MAX};
     if (reserve_slots(mirror, used) != ERR_OK)
         return ERR_MEMORY;
     for (uint32_t slot = 0; slot < mirror->capacity; slot++) {
@@ -103,8 +107,8 @@ enum err_e mirror_seed(struct mirror *mirror, const struct lvt_reader *lvt, uint
         if (status == LVT_EMPTY)
             forget(mirror, mirror->slots[slot]);
         else if (status != LVT_OK)
-            (*unreadable)++;
-        else if (take_slot(mirror, slot, &from) != ERR_OK)
+            seeded->unreadable++;
+        else if (take_slot(mirror, slot, &from, now, seeded) != ERR_OK)
             return ERR_MEMORY;
     }
     mirror->used = used > mirror->used ? used : mirror->used;
@@ -134,7 +138,7 @@ enum mirror_fold_e mirror_fold(struct mirror *mirror, const struct ring_record *
     struct mirror_machine *machine = meta->slot < mirror->capacity ? mirror->slots[meta->slot] : NULL;
     if (machine == NULL || !machine->present || machine->state_topic != record->topics[0].hash)
         return MIRROR_UNKNOWN;
-    if (record->position <= machine->position)
+    if (record->position < machine->position)
         return MIRROR_OLD;
     machine->state = (struct machine_state){
         .connection = (enum connection_e)meta->connection,

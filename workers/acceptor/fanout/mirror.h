@@ -2,8 +2,8 @@
  *
  * The tail folds each state record in before the record's frame reaches an audience, and everything a client is
  * answered from (snapshots, get_status, conflation) is read here at the tail's position; so what a client reads is
- * never older or newer than the frames around it. The last-value table only seeds it; a record not newer than what
- * the slot said is dropped afterwards.
+ * never older or newer than the frames around it. The last-value table only seeds it. Where it was ahead of the tail,
+ * records older than what the slot said are dropped afterwards; the very record that it showed goes out.
  */
 #pragma once
 
@@ -38,16 +38,24 @@ struct mirror {
 void mirror_init(struct mirror *mirror);
 void mirror_fini(struct mirror *mirror);
 
-/* Takes over every slot of the table that is newer than the mirror's, and forgets machines whose slot is empty.
- * *unreadable counts slots that were busy or corrupt (kept as they were). ERR_MEMORY. */
-enum err_e mirror_seed(struct mirror *mirror, const struct lvt_reader *lvt, uint32_t *unreadable);
+struct mirror_seeded {
+    uint32_t unreadable; /* slots that were busy or corrupt (kept as they were) */
+    /* Of the states taken over, whose record stands before `now`, the lowest position: the tail will not show them;
+     * UINT64_MAX: there is none. */
+    uint64_t owed_since;
+};
+
+/* Takes over every slot of the table that is newer than the mirror's, and forgets machines whose slot is empty. `now`: the
+ * tail's position. States ahead of it are in the mirror before their records go out. ERR_MEMORY. */
+enum err_e mirror_seed(struct mirror *mirror, const struct lvt_reader *lvt, uint64_t now,
+                       struct mirror_seeded *seeded);
 
 /* Positions of another ring mean nothing here: call before seeding from a table of a new ring. */
 void mirror_forget_positions(struct mirror *mirror);
 
 enum mirror_fold_e {
     MIRROR_FOLDED,
-    MIRROR_OLD,     /* not newer than what the mirror shows: the frame must not go out */
+    MIRROR_OLD,     /* older than what the mirror shows: the frame must not go out */
     MIRROR_UNKNOWN, /* a machine the mirror has not seen: seed again from the table */
     MIRROR_MALFORMED
 };

@@ -10,18 +10,19 @@ static void set_position(struct tail *tail)
     tail->outbox->position = ring_reader_position(tail->ring);
 }
 
-/* The mirror may now show states whose records still lie ahead of the tail; those records will be dropped as old, so
- * whoever subscribed is owed them from the mirror. */
+/* The mirror may now show states whose records still lie ahead of the tail: they go out when it gets there. States whose
+ * records it has passed without showing them are owed from the mirror. */
 static enum err_e seed(struct tail *tail, uint64_t since, enum ring_status_e why)
 {
-    uint32_t unreadable;
-    enum err_e err = mirror_seed(tail->mirror, tail->lvt, &unreadable);
+    struct mirror_seeded seeded;
+    enum err_e err = mirror_seed(tail->mirror, tail->lvt, tail->outbox->position, &seeded);
     tail->counts.reseeded++;
-    tail->counts.slots_unreadable += unreadable;
-    if (err == ERR_OK)
+    tail->counts.slots_unreadable += seeded.unreadable;
+    tail->counts.out_of_memory += err != ERR_OK;
+    if (seeded.owed_since < since)
+        since = seeded.owed_since;
+    if (since != UINT64_MAX)
         tail->events->lost(tail->arg, since, why);
-    else
-        tail->counts.out_of_memory++;
     return err;
 }
 
@@ -34,6 +35,8 @@ static enum err_e open_both(struct tail *tail, uint32_t ring_id)
         err = lvt_reader_open(tail->lvt_path, &lvt);
     if (err == ERR_OK && (ring_reader_id(ring) != ring_id || lvt_reader_ring_id(lvt) != ring_id))
         err = ERR_MISMATCH;
+    if (err == ERR_OK)
+        err = history_attach(tail->history, tail->ring_path, ring_id, ring_reader_position(ring));
     if (err != ERR_OK) {
         ring_reader_close(&ring);
         lvt_reader_close(&lvt);
@@ -45,9 +48,11 @@ static enum err_e open_both(struct tail *tail, uint32_t ring_id)
     return ERR_OK;
 }
 
-/* The same ring: only the table may be another file (a broker with another max_machines replaces it). */
-static enum err_e reopen_table(struct tail *tail, uint32_t ring_id)
+/* The same ring: only the table may be another file (a broker with another max_machines replaces it), and machines may
+ * have come or gone. */
+static enum err_e reopen_table(struct tail *tail)
 {
+    uint32_t ring_id = ring_reader_id(tail->ring);
     struct lvt_reader *lvt = NULL;
     enum err_e err = lvt_reader_open(tail->lvt_path, &lvt);
     if (err == ERR_OK && lvt_reader_ring_id(lvt) != ring_id)
@@ -58,13 +63,13 @@ static enum err_e reopen_table(struct tail *tail, uint32_t ring_id)
     }
     lvt_reader_close(&tail->lvt);
     tail->lvt = lvt;
-    return seed(tail, ring_reader_position(tail->ring), RING_MORE); /* machines may have come or gone */
+    return seed(tail, UINT64_MAX, RING_MORE);
 }
 
 enum err_e tail_attach(struct tail *tail, uint32_t ring_id)
 {
     if (tail->ring != NULL && !tail->behind_gone && ring_reader_id(tail->ring) == ring_id)
-        return reopen_table(tail, ring_id);
+        return reopen_table(tail);
     bool first = tail->ring == NULL;
     enum err_e err = open_both(tail, ring_id);
     if (err != ERR_OK)
@@ -72,7 +77,7 @@ enum err_e tail_attach(struct tail *tail, uint32_t ring_id)
     tail->behind_gone = false;
     mirror_forget_positions(tail->mirror);
     set_position(tail);
-    return seed(tail, 0, first ? RING_MORE : RING_GONE);
+    return seed(tail, first ? UINT64_MAX : 0, first ? RING_MORE : RING_GONE);
 }
 
 void tail_close(struct tail *tail)
@@ -87,18 +92,17 @@ static void to_audiences(struct tail *tail, const struct ring_record *record)
         return;
     for (uint32_t i = 0; i < record->topic_count; i++) {
         const struct ring_topic *topic = &record->topics[i];
-        if (!audiences_append(tail->audiences, topic->hash, topic->name, topic->len, record->frame,
-                              record->frame_len, record->source_ns))
-            tail->counts.out_of_memory++;
+        audiences_append(tail->audiences, topic->hash, topic->name, topic->len, record->frame,
+                         record->frame_len, record->source_ns);
     }
 }
 
 /* True if the record's frame may go out. */
-static bool fold(struct tail *tail, const struct ring_record *record, uint64_t since)
+static bool fold(struct tail *tail, const struct ring_record *record)
 {
     tail->counts.states++;
     enum mirror_fold_e folded = mirror_fold(tail->mirror, record);
-    if (folded == MIRROR_UNKNOWN && seed(tail, since, RING_MORE) == ERR_OK)
+    if (folded == MIRROR_UNKNOWN && seed(tail, UINT64_MAX, RING_MORE) == ERR_OK)
         folded = mirror_fold(tail->mirror, record);
     if (folded == MIRROR_OLD)
         tail->counts.states_old++;
@@ -107,13 +111,26 @@ static bool fold(struct tail *tail, const struct ring_record *record, uint64_t s
     return folded == MIRROR_FOLDED;
 }
 
+/* A machine was added or removed; the table, perhaps a new one, shows it before its frame goes out. */
+static void take_machine(struct tail *tail)
+{
+    enum err_e err = reopen_table(tail);
+    if (err != ERR_OK)
+        log_warn("machine-event", "cannot read %s again: %s", tail->lvt_path, err_text(err));
+}
+
 static void handle(struct tail *tail, const struct ring_record *record)
 {
     tail->counts.records++;
-    audiences_begin_record(tail->audiences);
-    if (record->kind == RECORD_STATE && !fold(tail, record, record->position))
-        return;
+    audiences_begin_record(tail->audiences, record->position, record->kind != RECORD_STATE);
+    bool goes_out = record->kind != RECORD_STATE || fold(tail, record);
+    if (record->kind == RECORD_MACHINE)
+        take_machine(tail);
     set_position(tail);
+    if (!goes_out)
+        return;
+    if (history_keeps(record))
+        (void)history_add(tail->history, record);
     to_audiences(tail, record);
     if (record->origin_mode != ORIGIN_NONE && record->origin.worker == tail->incarnation)
         tail->events->origin(tail->arg, record);
@@ -126,6 +143,7 @@ static void lost(struct tail *tail, uint64_t since, enum ring_status_e why)
     else
         tail->counts.lapped++;
     set_position(tail);
+    history_missed(tail->history, tail->outbox->position);
     (void)seed(tail, since, why);
 }
 

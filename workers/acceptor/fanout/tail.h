@@ -5,7 +5,8 @@
  *
  * The tail's position is the worker's "now": mirror and logs hold exactly what stands before it. When records were
  * lost to this worker (lapped, damaged, a new ring) it seeds the mirror from the last-value table and tells the owner,
- * who conflates state subscribers and tells the others about the gap.
+ * who conflates state subscribers and tells the others about the gap. It seeds it again, which costs clients nothing, when
+ * a machine was added or removed, before that frame goes out.
  */
 #pragma once
 
@@ -14,6 +15,7 @@
 
 #include "audience.h"
 #include "errcode.h"
+#include "history.h"
 #include "lvt_reader.h"
 #include "mirror.h"
 #include "outbox.h"
@@ -22,7 +24,8 @@
 struct tail_events {
     /* A record that names a session of this worker as its origin; its audiences have got the frame already. */
     void (*origin)(void *arg, const struct ring_record *record);
-    /* Records were lost; states from position `since` on are owed to everybody, everything else is a gap. */
+    /* States from position `since` on are owed to everybody who subscribed to them. `why` says if records were lost too
+     * (everything but RING_MORE): then everything else is a gap. */
     void (*lost)(void *arg, uint64_t since, enum ring_status_e why);
 };
 
@@ -34,6 +37,7 @@ struct tail {
     struct ring_reader *ring;
     struct lvt_reader *lvt;
     struct mirror *mirror;
+    struct history *history;
     struct audiences *audiences;
     struct outbox *outbox;
     uint64_t incarnation; /* this worker's, as in session_id.worker */

@@ -52,14 +52,16 @@ struct gate_config {
     uint32_t max_per_address;      /* half-open ones of one address, then 429; 0: 8192 */
     uint32_t reserved_descriptors; /* below RLIMIT_NOFILE, left for other uses of the process; 0: 64 */
     uint32_t send_buffer_bytes; /* SO_SNDBUF, 64 to 128 KiB; 0: autotuning, up to 4 MiB for a slow client */
-    uint64_t max_body_bytes;    /* plain requests with more get 413; 0: 1 MiB */
+    uint64_t
+        max_body_bytes; /* plain requests with more get 413 here; 0: 1 MiB. UINT64_MAX leaves the answer to
+                                 * who serves them */
     const char *const *origins; /* allowed beside absent, same host and loopback; live as long as the gate */
     size_t origin_count;
 
-    /* Is there anything at this path of this listener? NULL: every path. Else 404. */
+    /* May an upgrade have this path of this listener? NULL: every path. Else 404. Plain requests are not asked for. */
     bool (*path_known)(void *arg, unsigned listener, const char *path);
-    /* Is there room for one more connection? NULL: always. Else 503. */
-    bool (*has_room)(void *arg);
+    /* Is there room for one more connection of this kind? NULL: always. Else 503. */
+    bool (*has_room)(void *arg, bool upgrade);
     /* A good request. Takes the descriptor (non-blocking, all read up to request->behind). */
     void (*accepted)(void *arg, int fd, const struct gate_request *request, unsigned listener);
     void *arg;

@@ -171,7 +171,7 @@ static struct gate_verdict judge(struct gate *gate, const struct half *half, str
                                .path_known = path_known,
                                .arg = &question};
     struct gate_verdict verdict = gate_head_judge(gate->input, half->scan.length, &rules, request);
-    if (verdict.status == 0 && config->has_room != NULL && !config->has_room(config->arg))
+    if (verdict.status == 0 && config->has_room != NULL && !config->has_room(config->arg, request->upgrade))
         verdict = (struct gate_verdict){503, "this worker has no room for another connection"};
     return verdict;
 }

@@ -223,9 +223,12 @@ static bool judge_method(struct judge *judge)
     return judge_refuse(judge, 405, "the method is not allowed here");
 }
 
+/* Who serves plain requests knows its own paths, and answers 404 and 405 in its own words. */
 static bool judge_path(struct judge *judge)
 {
     const struct gate_rules *rules = judge->rules;
+    if (rules->plain_http && !judge->request->upgrade)
+        return true;
     if (rules->path_known != NULL && !rules->path_known(rules->arg, judge->request->path))
         return judge_refuse(judge, 404, "there is nothing at this path");
     return true;
@@ -237,13 +240,13 @@ static bool judge_plain(struct judge *judge)
         return judge_refuse(judge, 426, "only WebSocket is spoken here: Upgrade: websocket is missing");
     if (judge->request->content_length > judge->rules->max_body_bytes)
         return judge_refuse(judge, 413, "the body is larger than allowed");
-    return true;
+    return judge_plain_origin(judge);
 }
 
 static bool judge_all(struct judge *judge, char *head)
 {
     if (!judge_lines(judge, head) || !judge_host(judge) || !judge_framing(judge) || !judge_method(judge) ||
-        !judge_path(judge) || !judge_upgrade_wanted(judge))
+        !judge_upgrade_wanted(judge) || !judge_path(judge))
         return false;
     if (!(judge->request->upgrade ? judge_upgrade(judge) && judge_origin(judge) : judge_plain(judge)))
         return false;

@@ -39,7 +39,10 @@ struct gate_request {
     const char *query;  /* without '?' and without the token; "" if there is none */
     const char *host;   /* as sent, with port */
     const char *origin; /* NULL: none sent */
-    const char *token;  /* bearer token, from whichever of the three places; NULL: none. Never log it. */
+    bool
+        origin_allowed; /* always for an upgrade; a plain request with another Origin is handed on, and it is for who
+                          * serves it to know what a page of a stranger may do */
+    const char *token; /* bearer token, from whichever of the three places; NULL: none. Never log it. */
     const char
         *protocols[GATE_PROTOCOLS_MAX]; /* Sec-WebSocket-Protocol as offered; a token is shown as "***" */
     size_t protocol_count;
@@ -59,7 +62,7 @@ struct gate_rules {
     const char *const
         *origins; /* allowed beside absent, same host and loopback; "null" only by standing here */
     size_t origin_count;
-    bool (*path_known)(void *arg, const char *path); /* NULL: every path */
+    bool (*path_known)(void *arg, const char *path); /* of upgrades; NULL: every path */
     void *arg;
 };
 

@@ -37,7 +37,8 @@ bool judge_upgrade(struct judge *judge);
 
 /* gate_origin.c */
 bool judge_host(struct judge *judge);
-bool judge_origin(struct judge *judge);
+bool judge_origin(struct judge *judge);       /* of an upgrade: refuses strangers */
+bool judge_plain_origin(struct judge *judge); /* only notes whether it is allowed */
 
 /* gate_token.c: protocols first, the token may stand among them */
 bool judge_protocols(struct judge *judge);

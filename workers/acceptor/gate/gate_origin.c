@@ -82,15 +82,20 @@ static bool is_near(const struct gate_request *request, const char *origin)
     return is_loopback(authority, host_len);
 }
 
-bool judge_origin(struct judge *judge)
+bool judge_plain_origin(struct judge *judge)
 {
     const char *origin;
     if (!judge_single(judge, "origin", "more than one Origin", &origin))
         return false;
-    if (origin == NULL)
-        return true;
-    if (!is_listed(judge->rules, origin) && !is_near(judge->request, origin))
-        return judge_refuse(judge, 403, "pages of this Origin may not connect");
     judge->request->origin = origin;
+    judge->request->origin_allowed =
+        origin == NULL || is_listed(judge->rules, origin) || is_near(judge->request, origin);
     return true;
+}
+
+bool judge_origin(struct judge *judge)
+{
+    if (!judge_plain_origin(judge))
+        return false;
+    return judge->request->origin_allowed || judge_refuse(judge, 403, "pages of this Origin may not connect");
 }

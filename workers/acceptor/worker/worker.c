@@ -16,7 +16,7 @@
 
 static bool stop_is_done(const struct worker *w)
 {
-    return w->ws == NULL || ws_count(w->ws) == 0 || clock_mono_ns(w->clock) >= w->stop_deadline_ns;
+    return worker_doors_empty(w) || clock_mono_ns(w->clock) >= w->stop_deadline_ns;
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -51,10 +51,7 @@ void worker_stop(struct worker *w, int exit_code)
     w->stopping = true;
     w->exit_code = exit_code;
     w->stop_deadline_ns = clock_mono_ns(w->clock) + STOP_NS;
-    if (w->gate != NULL)
-        gate_free(&w->gate);
-    if (w->ws != NULL)
-        ws_close_all(w->ws, WS_CLOSE_GOING_AWAY, "server is stopping");
+    worker_stop_doors(w);
 }
 
 static void start_handles(struct worker *w)
@@ -108,7 +105,7 @@ int worker_run(struct worker *w)
 {
     uv_run(&w->loop, UV_RUN_DEFAULT);
     worker_ear_close(w);
-    ws_free(&w->ws);
+    worker_close_doors(w);
     worker_uplink_close(w);
     host_fini(&w->host);
     uv_walk(&w->loop, close_handle, NULL);

@@ -1,6 +1,7 @@
 /* worker.h — the worker process: one context, passed down. Client sockets, and nothing else, are its own.
  *
  *   listening sockets ─▶ gate ─▶ ws ─▶ endpoint host ─▶ dialect          (C1 C2)
+ *                          └─▶ http ─▶ rest ─┘
  *                                 ▲        │  └─ pending ─▶ uplink ─▶ broker  (C3)
  *   shm/ring ─▶ tail ─▶ audiences ─▶ outbox ─┘                           (D8 D9 D10 D11, R3 R4)
  *   bell ──▶ pump (tail, then a slice of rounds) — again while there is more, asleep when there is none
@@ -12,16 +13,31 @@
 #include <stdint.h>
 #include <uv.h>
 
+#include "access.h"
 #include "bell.h"
 #include "conf.h"
 #include "gate.h"
 #include "host.h"
+#include "http.h"
 #include "link.h"
+#include "rest.h"
 #include "segment.h"
 #include "stats.h"
 #include "ws.h"
 
 #define WORKER_LISTENERS_MAX 32u
+#define WORKER_DIALECTS_MAX  8u /* of one listener */
+
+/* What stands behind one listening socket: WebSocket dialects, of which the first that serves a path has it, and a site for
+ * plain requests if one of its dialects is an HTTP one. */
+struct worker_listener {
+    const struct conf_listener *conf;
+    struct endpoint endpoints[WORKER_DIALECTS_MAX];
+    unsigned endpoint_count;
+    bool rest;
+    const struct http_api *apis[1];
+    struct http_site site;
+};
 
 struct worker {
     const struct conf *conf;
@@ -49,11 +65,15 @@ struct worker {
     uint64_t bells, bells_lost;
 
     struct gate_listener sockets[WORKER_LISTENERS_MAX];
-    struct endpoint endpoints[WORKER_LISTENERS_MAX];
+    struct worker_listener listeners[WORKER_LISTENERS_MAX];
     unsigned listener_count;
     struct endpoint_host host;
+    struct access *access;
     struct gate *gate;
     struct ws *ws;
+    struct http *http;
+    struct endpoint rest_endpoint; /* what REST asks for machines */
+    struct rest *rest;
 
     bool serving, stopping;
     uint64_t stop_deadline_ns;
@@ -68,8 +88,11 @@ void worker_stop(struct worker *w, int exit_code);
 /* worker_listen.c: the listening sockets, inherited or made here. */
 enum err_e worker_listen(struct worker *w);
 
-/* worker_doors.c: gate and ws onto endpoints. */
+/* worker_doors.c: gate, ws and http onto endpoints and REST. */
 enum err_e worker_open_doors(struct worker *w);
+void worker_stop_doors(struct worker *w); /* nobody comes in any more; those inside are told to go */
+bool worker_doors_empty(const struct worker *w);
+void worker_close_doors(struct worker *w); /* whoever is still inside is dropped */
 extern const struct outbox_sink worker_sink;
 
 /* worker_uplink.c: the broker (C3, R3). */

@@ -1,37 +1,80 @@
-/* Hop: C1, D11. Connections from the gate, through ws, to the endpoint of their listener. */
+/* Hop: C1, D11. Connections from the gate: upgrades through ws to the first endpoint of their listener that serves the
+ * path, plain requests through http to REST. Who must bring a token is asked for it here, whatever the dialect: a WebSocket
+ * without a good one is opened and closed with 1008 before its dialect knows of it, so that a browser can read why. */
 #include <string.h>
 
 #include "log.h"
 #include "must.h"
 #include "worker.h"
 
+#define BAD_TOKEN "Token inv\xc3\xa1lido"
+
 /* --- the gate asks ---------------------------------------------------------------------------------------------------- */
+
+static struct endpoint *endpoint_at(struct worker *w, unsigned listener, const char *path)
+{
+    struct worker_listener *l = &w->listeners[listener];
+    for (unsigned i = 0; i < l->endpoint_count; i++)
+        if (l->endpoints[i].dialect->path_served(path, strlen(path)))
+            return &l->endpoints[i];
+    return NULL;
+}
 
 static bool path_known(void *arg, unsigned listener, const char *path)
 {
-    struct worker *w = arg;
-    return w->endpoints[listener].dialect->path_served(path, strlen(path));
+    return endpoint_at(arg, listener, path) != NULL;
 }
 
-static bool has_room(void *arg)
+/* For requests http sees to itself, in its own words. */
+static bool has_room(void *arg, bool upgrade)
 {
     struct worker *w = arg;
-    return w->conf->max_connections == 0 || ws_count(w->ws) < w->conf->max_connections;
+    return !upgrade || w->conf->max_connections == 0 || ws_count(w->ws) < w->conf->max_connections;
 }
 
 static void accepted(void *arg, int fd, const struct gate_request *request, unsigned listener)
 {
     struct worker *w = arg;
-    (void)ws_adopt(w->ws, fd, request, listener); /* counted there */
+    if (request->upgrade)
+        (void)ws_adopt(w->ws, fd, request, listener); /* counted there */
+    else
+        http_adopt(w->http, fd, request, &w->listeners[listener].site);
+}
+
+/* --- who comes -------------------------------------------------------------------------------------------------------- */
+
+/* "": nobody, and nobody needs to be anybody here. NULL: a token is needed, and this is none. */
+static const char *principal_of(struct worker *w, const struct worker_listener *listener, const char *token)
+{
+    return listener->conf->auth_required ? access_principal(w->access, token) : "";
+}
+
+static const char *site_principal(void *arg, const char *token)
+{
+    struct worker *w = arg;
+    return access_principal(w->access, token);
 }
 
 /* --- ws tells ----------------------------------------------------------------------------------------------------------- */
 
+/* NULL: it was turned away in on_open() and never became a client. */
+static struct client *client_of(struct ws_conn *conn)
+{
+    struct client *client = ws_user(conn);
+    return client->magic != 0 ? client : NULL;
+}
+
 static bool on_open(void *arg, struct ws_conn *conn, const struct gate_request *request, unsigned listener)
 {
     struct worker *w = arg;
-    struct endpoint *endpoint = &w->endpoints[listener];
-    struct endpoint_request told = {request->path, request->query, endpoint->listener, ""};
+    struct endpoint *endpoint = endpoint_at(w, listener, request->path);
+    const char *principal = principal_of(w, &w->listeners[listener], request->token);
+    MUST(endpoint != NULL); /* the gate asked path_known() */
+    if (principal == NULL) {
+        ws_close(conn, WS_CLOSE_POLICY, BAD_TOKEN);
+        return true;
+    }
+    struct endpoint_request told = {request->path, request->query, endpoint->listener, principal};
     host_open(endpoint, ws_user(conn), conn, ws_serial(conn), &told);
     return true;
 }
@@ -39,19 +82,22 @@ static bool on_open(void *arg, struct ws_conn *conn, const struct gate_request *
 static void on_message(void *arg, struct ws_conn *conn, const char *data, size_t len, bool binary)
 {
     (void)arg;
-    host_message(ws_user(conn), data, len, binary);
+    if (client_of(conn) != NULL)
+        host_message(client_of(conn), data, len, binary);
 }
 
 static void on_writable(void *arg, struct ws_conn *conn)
 {
     (void)arg;
-    host_writable(ws_user(conn));
+    if (client_of(conn) != NULL)
+        host_writable(client_of(conn));
 }
 
 static void on_closed(void *arg, struct ws_conn *conn)
 {
     (void)arg;
-    host_closed(ws_user(conn));
+    if (client_of(conn) != NULL)
+        host_closed(client_of(conn));
 }
 
 /* --- the outbox's sink ---------------------------------------------------------------------------------------------------- */
@@ -77,38 +123,103 @@ const struct outbox_sink worker_sink = {sink_writev, sink_can_write, sink_close}
 
 static size_t largest_conn(const struct worker *w)
 {
-    size_t largest = 0;
+    size_t largest = sizeof(struct client); /* client_of() looks at it */
     for (unsigned i = 0; i < w->listener_count; i++) {
-        size_t bytes = host_conn_bytes(w->endpoints[i].dialect);
-        largest = bytes > largest ? bytes : largest;
+        const struct worker_listener *l = &w->listeners[i];
+        for (unsigned k = 0; k < l->endpoint_count; k++) {
+            size_t bytes = host_conn_bytes(l->endpoints[k].dialect);
+            largest = bytes > largest ? bytes : largest;
+        }
     }
     return largest;
 }
 
-enum err_e worker_open_doors(struct worker *w)
+static enum err_e open_ws(struct worker *w)
 {
     static const struct ws_events events = {on_open, on_message, on_writable, on_closed};
-    const uint32_t send_buffer_bytes = 128 * 1024;
-    struct ws_config ws = {.loop = &w->loop,
-                           .clock = w->clock,
-                           .user_bytes = largest_conn(w),
-                           .max_message_bytes = w->conf->max_message_bytes,
-                           .ping_interval_ms = w->conf->ping_interval_ms,
-                           .ping_timeout_ms = w->conf->ping_timeout_ms,
-                           .events = &events,
-                           .arg = w};
-    struct gate_config gate = {.loop = &w->loop,
+    struct ws_config config = {.loop = &w->loop,
                                .clock = w->clock,
-                               .listeners = w->sockets,
-                               .listener_count = w->listener_count,
-                               .handshake_timeout_ms = w->conf->handshake_timeout_ms,
-                               .send_buffer_bytes = send_buffer_bytes,
-                               .origins = w->conf->allowed_origins,
-                               .origin_count = w->conf->allowed_origin_count,
-                               .path_known = path_known,
-                               .has_room = has_room,
-                               .accepted = accepted,
+                               .user_bytes = largest_conn(w),
+                               .max_message_bytes = w->conf->max_message_bytes,
+                               .max_messages_per_s = w->conf->max_messages_per_s,
+                               .ping_interval_ms = w->conf->ping_interval_ms,
+                               .ping_timeout_ms = w->conf->ping_timeout_ms,
+                               .events = &events,
                                .arg = w};
-    enum err_e err = ws_new(&ws, &w->ws);
-    return err != ERR_OK ? err : gate_new(&gate, &w->gate);
+    return ws_new(&config, &w->ws);
+}
+
+static enum err_e open_http(struct worker *w)
+{
+    struct http_config config = {
+        .loop = &w->loop, .clock = w->clock, .max_body_bytes = w->conf->max_body_bytes};
+    w->rest_endpoint = (struct endpoint){&w->host, NULL, "rest"};
+    struct rest_config rest = {.host = &w->host, .endpoint = &w->rest_endpoint};
+    enum err_e err = rest_new(&rest, &w->rest);
+    if (err == ERR_OK)
+        err = http_new(&config, &w->http);
+    for (unsigned i = 0; err == ERR_OK && i < w->listener_count; i++) {
+        struct worker_listener *l = &w->listeners[i];
+        l->apis[0] = rest_api(w->rest);
+        l->site = (struct http_site){.apis = l->apis,
+                                     .api_count = l->rest ? 1 : 0,
+                                     .principal = l->conf->auth_required ? site_principal : NULL,
+                                     .arg = w};
+    }
+    return err;
+}
+
+static enum err_e open_gate(struct worker *w)
+{
+    const uint32_t send_buffer_bytes = 128 * 1024;
+    struct gate_config config = {.loop = &w->loop,
+                                 .clock = w->clock,
+                                 .listeners = w->sockets,
+                                 .listener_count = w->listener_count,
+                                 .handshake_timeout_ms = w->conf->handshake_timeout_ms,
+                                 .send_buffer_bytes = send_buffer_bytes,
+                                 .max_body_bytes = UINT64_MAX, /* http answers that */
+                                 .origins = w->conf->allowed_origins,
+                                 .origin_count = w->conf->allowed_origin_count,
+                                 .path_known = path_known,
+                                 .has_room = has_room,
+                                 .accepted = accepted,
+                                 .arg = w};
+    return gate_new(&config, &w->gate);
+}
+
+enum err_e worker_open_doors(struct worker *w)
+{
+    enum err_e err = access_new(w->conf, &w->access);
+    if (err == ERR_OK)
+        err = open_ws(w);
+    if (err == ERR_OK)
+        err = open_http(w);
+    return err == ERR_OK ? open_gate(w) : err;
+}
+
+/* --- closing ------------------------------------------------------------------------------------------------------------ */
+
+void worker_stop_doors(struct worker *w)
+{
+    gate_free(&w->gate);
+    if (w->ws != NULL)
+        ws_close_all(w->ws, WS_CLOSE_GOING_AWAY, "server is stopping");
+    if (w->http != NULL)
+        http_stop(w->http);
+}
+
+bool worker_doors_empty(const struct worker *w)
+{
+    return (w->ws == NULL || ws_count(w->ws) == 0) && (w->http == NULL || http_busy(w->http) == 0);
+}
+
+void worker_close_doors(struct worker *w)
+{
+    if (w->rest != NULL)
+        rest_give_up(w->rest);
+    http_free(&w->http);
+    rest_free(&w->rest);
+    ws_free(&w->ws);
+    access_free(&w->access);
 }

@@ -24,6 +24,33 @@ static const struct endpoint_dialect *dialect_named(const char *name)
     return NULL;
 }
 
+/* False: this program has no such dialect. */
+static bool add_dialect(struct worker *w, struct worker_listener *listener, const char *name)
+{
+    const struct endpoint_dialect *dialect = dialect_named(name);
+    if (strcmp(name, "rest") == 0)
+        listener->rest = true;
+    else if (dialect != NULL && listener->endpoint_count < WORKER_DIALECTS_MAX)
+        listener->endpoints[listener->endpoint_count++] =
+            (struct endpoint){&w->host, dialect, listener->conf->name};
+    else
+        return false;
+    return true;
+}
+
+static enum err_e describe(struct worker *w, struct worker_listener *listener,
+                           const struct conf_listener *conf)
+{
+    *listener = (struct worker_listener){.conf = conf};
+    for (size_t i = 0; i < conf->dialect_count; i++) {
+        if (!add_dialect(w, listener, conf->dialects[i])) {
+            log_error("listen", "listener=%s: unknown dialect \"%s\"", conf->name, conf->dialects[i]);
+            return ERR_CONFIG;
+        }
+    }
+    return ERR_OK;
+}
+
 static int inherited(const struct proc_listen_fd *fds, size_t count, const char *name)
 {
     for (size_t i = 0; i < count; i++)
@@ -78,18 +105,14 @@ enum err_e worker_listen(struct worker *w)
     }
     for (size_t i = 0; i < w->conf->listener_count; i++) {
         const struct conf_listener *listener = &w->conf->listeners[i];
-        const struct endpoint_dialect *dialect = dialect_named(listener->dialect);
-        if (dialect == NULL) {
-            log_error("listen", "listener=%s: unknown dialect \"%s\"", listener->name, listener->dialect);
+        if (describe(w, &w->listeners[i], listener) != ERR_OK)
             return ERR_CONFIG;
-        }
         int fd = inherited(fds, count, listener->name);
         if (fd < 0)
             fd = own_socket(listener);
         if (fd < 0)
             return ERR_SYSTEM;
-        w->endpoints[i] = (struct endpoint){&w->host, dialect, listener->name};
-        w->sockets[i] = (struct gate_listener){.fd = fd};
+        w->sockets[i] = (struct gate_listener){.fd = fd, .plain_http = w->listeners[i].rest};
         w->listener_count = (unsigned)i + 1;
     }
     return ERR_OK;

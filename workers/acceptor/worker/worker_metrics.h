@@ -4,7 +4,10 @@
  * X(NAME, name, KIND, value) with `w` the worker. */
 #pragma once
 
+#include "access.h"
 #include "gate.h"
+#include "http.h"
+#include "rest.h"
 #include "stats.h"
 
 #define WORKER_METRICS(X)                                                                                    \
@@ -22,9 +25,11 @@
     X(TOO_LARGE, ws_too_large, COUNTER, ws->too_large)                                                       \
     X(BAD_UTF8, ws_bad_utf8, COUNTER, ws->bad_utf8)                                                          \
     X(OVER_BUDGET, ws_over_budget, COUNTER, ws->over_budget)                                                 \
+    X(THROTTLED, ws_throttled, COUNTER, ws->throttled)                                                       \
     X(ADOPT_ERRORS, ws_adopt_errors, COUNTER, ws->adopt_errors)                                              \
     X(GATE_ACCEPTED, gate_accepted, COUNTER, gate->accepted)                                                 \
     X(GATE_UPGRADES, gate_upgrades, COUNTER, gate->upgrades)                                                 \
+    X(GATE_PLAIN, gate_plain, COUNTER, gate->plain)                                                          \
     X(GATE_TIMEOUTS, gate_timeouts, COUNTER, gate->timeouts)                                                 \
     X(GATE_ABANDONED, gate_abandoned, COUNTER, gate->abandoned)                                              \
     X(GATE_EVICTED, gate_evicted, COUNTER, gate->evicted)                                                    \
@@ -40,6 +45,31 @@
     X(GATE_431, gate_refused_431, COUNTER, gate->refused_431)                                                \
     X(GATE_503, gate_refused_503, COUNTER, gate->refused_503)                                                \
     X(GATE_505, gate_refused_505, COUNTER, gate->refused_505)                                                \
+    X(HTTP_REQUESTS, http_requests, COUNTER, http->requests)                                                 \
+    X(HTTP_EXCHANGES, http_exchanges, GAUGE, http->exchanges)                                                \
+    X(HTTP_WAITING, http_waiting, GAUGE, http->waiting)                                                      \
+    X(HTTP_MEMORY_BYTES, http_memory_bytes, GAUGE, http->memory_bytes)                                       \
+    X(HTTP_BYTES_IN, http_bytes_in, COUNTER, http->bytes_in)                                                 \
+    X(HTTP_BYTES_OUT, http_bytes_out, COUNTER, http->bytes_out)                                              \
+    X(HTTP_ABANDONED, http_abandoned, COUNTER, http->abandoned)                                              \
+    X(HTTP_CANCELLED, http_cancelled, COUNTER, http->cancelled)                                              \
+    X(HTTP_BODY_TIMEOUTS, http_body_timeouts, COUNTER, http->body_timeouts)                                  \
+    X(HTTP_HANDLER_TIMEOUTS, http_handler_timeouts, COUNTER, http->handler_timeouts)                         \
+    X(HTTP_WRITE_TIMEOUTS, http_write_timeouts, COUNTER, http->write_timeouts)                               \
+    X(HTTP_WRITE_ERRORS, http_write_errors, COUNTER, http->write_errors)                                     \
+    X(HTTP_OVER_BUDGET, http_over_budget, COUNTER, http->over_budget)                                        \
+    X(HTTP_TURNED_AWAY, http_turned_away, COUNTER, http->turned_away)                                        \
+    X(HTTP_EVICTED, http_evicted, COUNTER, http->evicted)                                                    \
+    X(REST_READS, rest_reads, COUNTER, rest->reads)                                                          \
+    X(REST_COMMANDS, rest_commands, COUNTER, rest->commands)                                                 \
+    X(REST_REFUSED, rest_refused, COUNTER, rest->refused)                                                    \
+    X(REST_ORPHANED, rest_orphaned, COUNTER, rest->orphaned)                                                 \
+    X(REST_UNREADABLE, rest_unreadable, COUNTER, rest->unreadable)                                           \
+    X(TOKENS_GRANTED, tokens_granted, COUNTER, access->granted)                                              \
+    X(TOKENS_UNKNOWN, tokens_unknown, COUNTER, access->unknown)                                              \
+    X(TOKENS_MISSING, tokens_missing, COUNTER, access->missing)                                              \
+    X(TOKENS_TOO_LONG, tokens_too_long, COUNTER, access->too_long)                                           \
+    X(TOKENS_FAILED, tokens_failed, COUNTER, access->failed)                                                 \
     X(TAIL_RECORDS, tail_records, COUNTER, host->tail.counts.records)                                        \
     X(TAIL_STATES, tail_states, COUNTER, host->tail.counts.states)                                           \
     X(TAIL_STATES_OLD, tail_states_old, COUNTER, host->tail.counts.states_old)                               \
@@ -51,6 +81,7 @@
     X(MACHINES, machines, GAUGE, host->mirror.present)                                                       \
     X(AUDIENCES, audiences, GAUGE, host->audiences.by_key.count)                                             \
     X(AUDIENCE_APPENDS, audience_appends, COUNTER, host->audiences.appends)                                  \
+    X(AUDIENCE_GIVEN_UP, audience_frames_given_up, COUNTER, host->audiences.given_up)                        \
     X(LOG_BYTES, audience_log_bytes, GAUGE, host->audiences.budget.used_bytes)                               \
     X(OUTBOX_WRITES, outbox_writes, COUNTER, host->outbox.counts.writes)                                     \
     X(OUTBOX_BYTES, outbox_bytes, COUNTER, host->outbox.counts.bytes)                                        \
@@ -60,6 +91,11 @@
     X(OUTBOX_LAG_PORTIONS, outbox_lag_portions, COUNTER, host->outbox.counts.lag_portions)                   \
     X(OUTBOX_OWN_BYTES, outbox_own_bytes, GAUGE, host->outbox.counts.own_bytes)                              \
     X(OUTBOX_CLOSED_SLOW, outbox_closed_slow, COUNTER, host->outbox.counts.closed_slow)                      \
+    X(CLOSED_SLOW_HARD, closed_slow_hard, COUNTER, host->outbox.counts.closed_hard)                          \
+    X(CLOSED_SLOW_SOFT, closed_slow_soft, COUNTER, host->outbox.counts.closed_soft)                          \
+    X(CLOSED_SLOW_OWN, closed_slow_own, COUNTER, host->outbox.counts.closed_own)                             \
+    X(CLOSED_SLOW_MEMORY, closed_slow_memory, COUNTER, host->outbox.counts.closed_memory)                    \
+    X(OUTBOX_REPLAYED, outbox_frames_replayed, COUNTER, host->outbox.counts.frames_replayed)                 \
     X(RECEIVED, received, COUNTER, host->counts.received)                                                    \
     X(COMMANDS, commands, COUNTER, host->counts.commands)                                                    \
     X(COMMANDS_PENDING, commands_pending, GAUGE, host->pending.used)                                         \
@@ -86,10 +122,13 @@ enum worker_metric_e {
 #define X(NAME, name, KIND, value) WORKER_##NAME,
     WORKER_METRICS(X)
 #undef X
-#define X(NAME, name) WORKER_##NAME,
-        WORKER_HISTOGRAMS(X)
+#define X(status, text) WORKER_HTTP_##status,
+        HTTP_STATUSES(X)
 #undef X
-            WORKER_METRIC_COUNT
+#define X(NAME, name) WORKER_##NAME,
+            WORKER_HISTOGRAMS(X)
+#undef X
+                WORKER_METRIC_COUNT
 };
 
 struct worker;

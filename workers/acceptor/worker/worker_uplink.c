@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "command_scope.h"
 #include "log.h"
 #include "must.h"
 #include "proc.h"
@@ -121,7 +122,10 @@ enum err_e worker_send_up(void *arg, const struct pending_entry *entry, bool res
 {
     struct worker *w = arg;
     uint64_t now = clock_mono_ns(w->clock);
+    char scope[COMMAND_SCOPE_MAX + 1];
     struct wire_message message = {.type = WIRE_COMMAND};
+    command_scope(scope, entry->caller->principal, entry->command.request_id, w->incarnation,
+                  entry->session_serial);
     message.command = (struct wire_command){
         .session_worker = w->incarnation,
         .session_serial = entry->session_serial,
@@ -129,6 +133,7 @@ enum err_e worker_send_up(void *arg, const struct pending_entry *entry, bool res
         .dialect = entry->caller->record_dialect,
         .machine = wire_text(entry->command.machine),
         .request_id = wire_text(entry->command.request_id),
+        .scope = wire_text(scope),
         .command = entry->command.command,
         .argument = entry->command.argument,
         .deadline_ms = (int64_t)ms_between(now, entry->deadline_ns),

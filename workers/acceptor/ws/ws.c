@@ -1,7 +1,7 @@
 /* libwebsockets as a guest: its context on the worker's loop, the adoption of a judged socket, and its callbacks.
  *
  * What it is told about the request is one fixed head with the client's key (and, if a token came that way, the
- * subprotocol "bearer"); no other byte of a stranger reaches its HTTP parser. The upgrade happens inside ws_adopt().
+ * subprotocol "bearer"); no other byte of a stranger reaches it, neither now nor later (ws_read.c). The upgrade happens inside ws_adopt().
  * Its logging is off: it reports every adoption as an error. Traps and figures: README.md. */
 #include "ws.h"
 
@@ -13,7 +13,7 @@
 #include "gate_head.h"
 #include "ws_internal.h"
 
-#define RX_BUFFER_BYTES 256u /* of every connection; at least 125, for control frames */
+#define RX_BUFFER_BYTES 16u /* of every connection; nothing is ever read into it, ws_read.c */
 
 /* --- callbacks ----------------------------------------------------------------------------------------------------- */
 
@@ -59,6 +59,8 @@ static void on_destroyed(struct ws_conn *conn)
 static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
     struct ws_conn *conn = user;
+    (void)in;
+    (void)len;
     if (reason == LWS_CALLBACK_WSI_CREATE)
         on_created(wsi);
     if (conn == NULL)
@@ -67,17 +69,10 @@ static int on_event(struct lws *wsi, enum lws_callback_reasons reason, void *use
     case LWS_CALLBACK_ESTABLISHED:
         return on_established(conn);
     case LWS_CALLBACK_RECEIVE:
-        conn_received(conn, in, len);
-        return 0;
-    case LWS_CALLBACK_RECEIVE_PONG:
-        conn_heard(conn);
-        return 0;
+        return -1; /* it has read past ws_read.c */
     case LWS_CALLBACK_SERVER_WRITEABLE:
         conn_writeable(conn);
         return 0;
-    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        conn_peer_closes(conn, in, len);
-        return -1;
     case LWS_CALLBACK_WS_SERVER_DROP_PROTOCOL:
         conn_library_closes(conn);
         return 0;
@@ -100,15 +95,13 @@ static size_t normal_head(const struct gate_request *request, char *out, size_t 
                        "GET / HTTP/1.1\r\nHost: noria\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                        "Sec-WebSocket-Key: %s\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
                        request->key, request->protocol ? "Sec-WebSocket-Protocol: bearer\r\n" : "");
-    MUST(len > 0 && (size_t)len < size && request->behind_len <= size - (size_t)len);
-    if (request->behind_len > 0)
-        memcpy(out + len, request->behind, request->behind_len);
-    return (size_t)len + request->behind_len;
+    MUST(len > 0 && (size_t)len < size);
+    return (size_t)len;
 }
 
 enum err_e ws_adopt(struct ws *ws, int fd, const struct gate_request *request, unsigned listener)
 {
-    char head[512 + 2 * GATE_HEAD_MAX];
+    char head[512];
     MUST(ws->adopting == NULL && request->upgrade);
     size_t len = normal_head(request, head, sizeof head);
     struct ws_conn *conn = conn_new(ws);
@@ -127,8 +120,11 @@ enum err_e ws_adopt(struct ws *ws, int fd, const struct gate_request *request, u
         conn_set_state(conn, CONN_GONE);
         conn_free(conn);
     }
-    if (wsi != NULL && conn->state > CONN_ADOPTING)
+    if (wsi != NULL && conn->state > CONN_ADOPTING) {
+        if (request->behind_len > 0)
+            conn_feed(conn, request->behind, request->behind_len);
         return ERR_OK;
+    }
     ws->counts.adopt_errors++;
     if (wsi != NULL)
         conn_kill(conn); /* it put the head off, for want of memory */

@@ -4,8 +4,9 @@
  * libwebsockets runs as a guest on the worker's libuv loop. It never listens, accepts or reads a first byte: the gate
  * (gate.h) accepts, reads and judges each request's head, and a good one is adopted here with a normalised head. What
  * Noria sends is framed already and goes to the socket by ws_write(), past libwebsockets' own framing, with one
- * send(2) for a whole batch. libwebsockets keeps what it is good at: parsing client frames, fragmentation, UTF-8,
- * close and ping handshakes, and the remainder of a frame that the socket did not take.
+ * send(2) for a whole batch. What clients send is parsed, checked and answered here, too (RFC 6455, all of it; the suite is
+ * tests/conformance). libwebsockets has the handshake, the sockets on the loop, the remainder of a frame that a socket
+ * did not take, and the end of connections.
  *
  * One thread. All callbacks come from the loop. A connection may be closed from within any callback; `closed` then
  * comes later, once, and is the last callback of a connection; its memory is valid until that returns.
@@ -56,6 +57,9 @@ struct ws_config {
     uint32_t max_message_bytes;
     size_t message_budget_bytes;                /* for all unfinished messages together; 0: 16 MiB */
     uint32_t ping_interval_ms, ping_timeout_ms; /* interval 0: no pings */
+    /* Frames (messages, fragments, control frames) of one connection per second, over two seconds; who sends more is
+     * not read for a while (backpressure, counted). 0: no limit. */
+    uint32_t max_messages_per_s;
     const struct ws_events *events;
     void *arg;
 };
@@ -97,6 +101,7 @@ struct ws_counts {
     uint64_t opened, closed, messages, bytes_in, bytes_out, writes, short_writes, pings, ping_timeouts;
     uint64_t protocol_errors, too_large, bad_utf8;
     uint64_t over_budget;  /* closed with 1013, because unfinished messages had used up their budget */
+    uint64_t throttled;    /* pauses in reading, because of max_messages_per_s */
     uint64_t adopt_errors; /* sockets that died, or memory that was missing, between the gate and `open` */
 };
 const struct ws_counts *ws_counts(const struct ws *ws);

@@ -1,9 +1,13 @@
-/* The close handshake, both ways.
+/* The close handshake, both ways (Hop: C1; RFC 6455 section 7).
  *
  * Close frames are written by this module like everything else, so that the order on the wire is the order of the
- * calls and nothing of ours can follow one. libwebsockets writes them only where its parser found a breach of the
- * protocol (then it calls DROP_PROTOCOL first, which ends our writing). Its own way of starting a close needs a return
- * value from a callback, and takes a WRITEABLE round. */
+ * calls and nothing of ours can follow one; libwebsockets neither sends nor sees any. Its own way of starting a close
+ * needs a return value from a callback, and takes a WRITEABLE round.
+ *
+ * When all is said (both Close frames, or ours after a breach, which waits for none), our side of the TCP connection is
+ * shut, and what the peer still sends is thrown away until it shuts its own, at most until the limit: closing at once
+ * with bytes unread would reset the connection, and a reset overtakes our Close frame. Only a peer that has said its
+ * Close, and nothing behind it, is dropped at once. */
 #include <string.h>
 #include <sys/socket.h>
 
@@ -33,13 +37,21 @@ static bool send_close(struct ws_conn *conn, unsigned code, const char *reason)
     return conn_send_control(conn, start, (size_t)(payload + len - start));
 }
 
-void ws_close(struct ws_conn *conn, enum ws_close_e code, const char *reason)
+/* From here on the rate is no matter: messages are dropped, and the limit is near. */
+static void start_closing(struct ws_conn *conn, unsigned code, const char *reason)
 {
-    struct ws *ws = conn->ws;
-    if (conn->state != CONN_OPEN || !send_close(conn, code, reason ? reason : ""))
+    conn_flush_pongs(conn);
+    if (conn->state != CONN_OPEN || !send_close(conn, code, reason))
         return;
     conn_set_state(conn, CONN_CLOSING);
-    conn_start_timer(conn, ws_now(ws) + WS_CLOSE_LIMIT_NS);
+    conn_resume(conn);
+    conn_start_timer(conn, ws_now(conn->ws) + WS_CLOSE_LIMIT_NS);
+}
+
+void ws_close(struct ws_conn *conn, enum ws_close_e code, const char *reason)
+{
+    if (conn->state == CONN_OPEN)
+        start_closing(conn, code, reason ? reason : "");
 }
 
 void conn_close_now(struct ws_conn *conn, enum ws_close_e code, const char *reason)
@@ -61,47 +73,63 @@ static bool code_is_good(unsigned code)
     return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
 }
 
-static unsigned answer_code(const unsigned char *payload, size_t len)
+/* What a Close is answered with: the same code, or, counted, why it is a bad one. */
+static unsigned answer_code(struct ws_conn *conn, const unsigned char *payload, size_t len)
 {
     if (len == 0)
         return 0; /* a Close without a code is answered likewise */
     unsigned code = len >= 2 ? (unsigned)payload[0] << 8 | payload[1] : 0;
-    if (!code_is_good(code))
+    if (!code_is_good(code)) {
+        conn->ws->counts.protocol_errors++;
         return WS_CLOSE_PROTOCOL;
-    return utf8_is_valid((const char *)payload + 2, len - 2) ? code : WS_CLOSE_INVALID_UTF8;
+    }
+    if (utf8_is_valid((const char *)payload + 2, len - 2))
+        return code;
+    conn->ws->counts.bad_utf8++;
+    return WS_CLOSE_INVALID_UTF8;
 }
 
-/* The caller of this returns −1 to libwebsockets, which then drops the connection, after what it still has to send. */
-void conn_peer_closes(struct ws_conn *conn, const unsigned char *payload, size_t len)
+void conn_all_said(struct ws_conn *conn)
 {
-    if (conn->state != CONN_OPEN)
-        return; /* the answer to our own */
-    unsigned code = answer_code(payload, len);
-    conn->ws->counts.protocol_errors += code == WS_CLOSE_PROTOCOL;
-    conn->ws->counts.bad_utf8 += code == WS_CLOSE_INVALID_UTF8;
-    if (send_close(conn, code, ""))
-        conn_set_state(conn, CONN_CLOSING);
+    if (conn->state != CONN_CLOSING)
+        return;
+    conn->ended = true;
+    if (lws_partial_buffered(conn->wsi) != 0)
+        lws_callback_on_writable(conn->wsi); /* which comes back here */
+    else
+        shutdown(conn->fd, SHUT_WR);
 }
 
-static bool peer_is_there(const struct ws_conn *conn)
+static bool nothing_unread(const struct ws_conn *conn)
 {
     char byte;
-    return recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != 0;
+    return recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0;
 }
 
-/* libwebsockets is about to close: its parser found a breach of the protocol, or the peer is gone. For some breaches
- * (a long control frame, a length with its top bit set) it has no close code ready and would just drop the connection;
- * those get their 1002 here. */
+void conn_fail(struct ws_conn *conn, enum ws_close_e code, const char *reason)
+{
+    ws_close(conn, code, reason);
+    conn_all_said(conn);
+}
+
+void conn_breach(struct ws_conn *conn, const char *what)
+{
+    conn->ws->counts.protocol_errors += conn->state == CONN_OPEN;
+    conn_fail(conn, WS_CLOSE_PROTOCOL, what);
+}
+
+void conn_peer_closes(struct ws_conn *conn, const unsigned char *payload, size_t len)
+{
+    if (conn->state == CONN_OPEN) /* else it is the answer to our own */
+        start_closing(conn, answer_code(conn, payload, len), "");
+    conn_all_said(conn);
+    if (conn->ended && lws_partial_buffered(conn->wsi) == 0 && nothing_unread(conn))
+        conn_kill(conn);
+}
+
+/* libwebsockets is about to close: the peer is gone, or its socket failed. */
 void conn_library_closes(struct ws_conn *conn)
 {
-    static unsigned char reason[] = "malformed frame";
-    struct ws *ws = conn->ws;
-    if (conn->state != CONN_OPEN)
-        return;
-    if (lws_get_close_length(conn->wsi) == 0 && peer_is_there(conn))
-        lws_close_reason(conn->wsi, LWS_CLOSE_STATUS_PROTOCOL_ERR, reason, sizeof reason - 1);
-    if (lws_get_close_length(conn->wsi) > 0)
-        ws->counts.protocol_errors++;
-    conn_set_state(conn, CONN_CLOSING);
-    conn_start_timer(conn, ws_now(ws) + WS_CLOSE_LIMIT_NS);
+    if (conn->state == CONN_OPEN)
+        conn_set_state(conn, CONN_CLOSING);
 }

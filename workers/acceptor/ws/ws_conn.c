@@ -75,6 +75,8 @@ void conn_set_state(struct ws_conn *conn, enum conn_state_e state)
     conn->state = (uint8_t)state;
     if (state > CONN_OPEN)
         conn_drop_join(conn);
+    if (state > CONN_CLOSING)
+        conn_drop_control(conn);
 }
 
 void conn_gone(struct ws_conn *conn)

@@ -8,7 +8,7 @@
  *
  *     ADOPTING  libwebsockets has the socket and the head, the 101 is not out
  *     OPEN      the only state in which anything but a remainder is written, and in which messages are delivered
- *     CLOSING   a Close frame is out, or libwebsockets sends one of its own; only the peer's answer is awaited
+ *     CLOSING   a Close frame is out, or the peer is gone; only its answer and the end of its stream are awaited
  *     DEAD      the socket failed, or a time limit passed; libwebsockets was told to drop it and will call back
  *     GONE      the caller was told; the block waits for libuv to close its handle
  */
@@ -22,35 +22,33 @@
 #include "must.h"
 #include "wheel.h"
 #include "ws.h"
+#include "ws_parse.h"
 
 #define WS_CLOSE_LIMIT_NS (2 * NS_PER_S)
 #define WS_REASON_MAX     123u
 
 enum conn_state_e { CONN_FREE, CONN_ADOPTING, CONN_OPEN, CONN_CLOSING, CONN_DEAD, CONN_GONE };
 
-struct ws_join; /* an open fragmented message, ws_message.c */
-
-/* Where in the peer's frames the next raw byte lies, ws_masks.c. */
-struct mask_scan {
-    uint64_t payload;     /* bytes left of the current payload; while a header is read, its length so far */
-    uint8_t at;           /* bytes of the current header seen; 0: between frames or in a payload */
-    uint8_t length_bytes; /* that the header has beyond its first two: 0, 2 or 8 */
-    bool breach;
-};
+struct ws_join;    /* an open fragmented message, ws_message.c */
+struct ws_control; /* an incomplete control frame, a pong that waits; ws_control.c */
 
 struct ws_conn {
     struct ws *ws;
     struct lws *wsi;
     uint64_t serial;
-    struct wheel_node
-        timer; /* OPEN: the next ping, or the limit for an answer; CLOSING: the limit for the peer's Close */
+    /* OPEN: the next ping, the limit for an answer, the end of a pause; CLOSING: the limit for the peer's Close */
+    struct wheel_node timer;
     uint64_t next_ping_ns, waiting_since_ns; /* the second: of the oldest ping without an answer; 0: none */
     struct ws_join *join;
-    struct mask_scan masks;
+    struct ws_control *control;
+    uint64_t paid_until_ns,
+        resume_ns; /* ws_read.c: its rate is used up to there; not read until then, 0: is read */
+    struct ws_parser parser;
     int fd;
     uint8_t state;            /* enum conn_state_e */
     bool told_open;           /* `open` said yes, so `closed` is owed */
     bool wants_writable;      /* a write was short: `writable` is owed */
+    bool ended;               /* CLOSING: all is said, what still comes is thrown away */
     _Alignas(16) char user[]; /* config.user_bytes of the caller's */
 };
 
@@ -113,25 +111,35 @@ void conn_kill(struct ws_conn *conn);
 /* ws_close.c */
 void conn_close_now(struct ws_conn *conn, enum ws_close_e code,
                     const char *reason); /* says why, does not wait */
+/* Says why and looks at nothing more, not even the peer's answer (RFC 6455 section 7.1.7). */
+void conn_fail(struct ws_conn *conn, enum ws_close_e code, const char *reason);
+void conn_breach(struct ws_conn *conn, const char *what); /* conn_fail() with 1002, counted */
 void conn_peer_closes(struct ws_conn *conn, const unsigned char *payload, size_t len);
+void conn_all_said(struct ws_conn *conn); /* CLOSING: half-closes, as soon as no remainder waits */
 void conn_library_closes(struct ws_conn *conn);
 
 /* ws_message.c */
-void conn_received(struct ws_conn *conn, const char *data, size_t len);
+void conn_received(struct ws_conn *conn, const struct ws_piece *piece);
 void conn_drop_join(struct ws_conn *conn);
 bool utf8_is_valid(const char *text, size_t len);
 
-/* ws_masks.c: raw bytes of the peer; false: there is an unmasked frame among them */
-bool mask_scan_feed(struct mask_scan *scan, const unsigned char *data, size_t len);
+/* ws_control.c */
+void conn_control(struct ws_conn *conn, const struct ws_piece *piece);
+void conn_flush_pongs(struct ws_conn *conn);    /* those gathered for the connection that is being read */
+void conn_send_owed_pong(struct ws_conn *conn); /* the socket takes bytes again */
+void conn_drop_control(struct ws_conn *conn);
 
 /* ws_read.c */
 enum err_e reader_init(struct ws *ws);
-void reader_fini(struct ws *ws);               /* its memory is freed by the loop's next iteration */
+void reader_fini(struct ws *ws);
 bool conn_start_reading(struct ws_conn *conn); /* false: out of memory */
 void conn_stop_reading(struct ws_conn *conn);
+void conn_feed(struct ws_conn *conn, const char *data, size_t len); /* bytes that came with the head */
+void conn_resume(struct ws_conn *conn);                             /* ends a pause */
 
 /* ws_ping.c */
 enum err_e ticks_init(struct ws *ws);
 void ticks_fini(struct ws *ws);
 void conn_start_pings(struct ws_conn *conn);
 void conn_start_timer(struct ws_conn *conn, uint64_t due_ns);
+void conn_schedule(struct ws_conn *conn); /* OPEN: starts the timer for what is due next, if anything is */

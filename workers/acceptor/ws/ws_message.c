@@ -1,4 +1,4 @@
-/* Client messages from the pieces that libwebsockets delivers (Hop: C1).
+/* Client messages from the pieces that the parser delivers (Hop: C1).
  *
  * Most messages come in one piece and are passed on where they lie. Others are joined in a buffer that exists only
  * while such a message is open, grows with what has really arrived (never with what a header announces), and counts
@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ws_frame.h"
 #include "ws_internal.h"
 
 struct ws_join {
@@ -51,54 +52,52 @@ static void deliver(struct ws_conn *conn, const char *data, size_t len, bool bin
     struct ws *ws = conn->ws;
     if (!binary && !utf8_is_valid(data, len)) {
         ws->counts.bad_utf8++;
-        ws_close(conn, WS_CLOSE_INVALID_UTF8, "the text is not UTF-8");
+        conn_fail(conn, WS_CLOSE_INVALID_UTF8, "the text is not UTF-8");
         return;
     }
     ws->counts.messages++;
+    conn_flush_pongs(conn);
     ws->config.events->message(ws->config.arg, conn, data, len, binary);
 }
 
-static bool fits(struct ws_conn *conn, size_t have, size_t len)
+static bool fits(struct ws_conn *conn, size_t have, const struct ws_piece *piece)
 {
-    size_t max = conn->ws->config.max_message_bytes, remaining = lws_remaining_packet_payload(conn->wsi);
-    if (have + len <= max && remaining <= max - have - len)
+    size_t max = conn->ws->config.max_message_bytes;
+    if (have + piece->len <= max && piece->frame_left <= max - have - piece->len)
         return true;
     conn->ws->counts.too_large++;
-    ws_close(conn, WS_CLOSE_TOO_LARGE, "the message is too large");
+    conn_fail(conn, WS_CLOSE_TOO_LARGE, "the message is too large");
     return false;
 }
 
-static void append(struct ws_conn *conn, const char *data, size_t len, bool last, bool binary)
+static void append(struct ws_conn *conn, const struct ws_piece *piece)
 {
-    if (!join_reserve(conn, (conn->join ? conn->join->len : 0) + len)) {
+    if (!join_reserve(conn, (conn->join ? conn->join->len : 0) + piece->len)) {
         conn->ws->counts.over_budget++;
-        ws_close(conn, WS_CLOSE_TRY_LATER, "too many unfinished messages");
+        conn_fail(conn, WS_CLOSE_TRY_LATER, "too many unfinished messages");
         return;
     }
     struct ws_join *join = conn->join;
-    if (len > 0)
-        memcpy(join->data + join->len, data, len);
-    join->len += len;
-    if (!last)
+    if (piece->len > 0)
+        memcpy(join->data + join->len, piece->data, piece->len);
+    join->len += piece->len;
+    if (!piece->ends)
         return;
     conn->join = NULL; /* the callback may close the connection, and this must outlive that */
-    deliver(conn, join->data, join->len, binary);
+    deliver(conn, join->data, join->len, piece->opcode == WS_BINARY);
     conn->ws->join_bytes -= join->cap;
     free(join);
 }
 
-/* libwebsockets says through its accessors which piece of which message this is. */
-void conn_received(struct ws_conn *conn, const char *data, size_t len)
+void conn_received(struct ws_conn *conn, const struct ws_piece *piece)
 {
-    conn_heard(conn);
     if (conn->state != CONN_OPEN)
         return;
-    conn->ws->counts.bytes_in += len;
-    if (!fits(conn, conn->join ? conn->join->len : 0, len))
+    conn->ws->counts.bytes_in += piece->len;
+    if (!fits(conn, conn->join ? conn->join->len : 0, piece))
         return;
-    bool last = lws_is_final_fragment(conn->wsi) != 0, binary = lws_frame_is_binary(conn->wsi) != 0;
-    if (last && conn->join == NULL)
-        deliver(conn, data, len, binary);
-    else
-        append(conn, data, len, last, binary);
+    if (piece->ends && conn->join == NULL)
+        deliver(conn, (const char *)piece->data, piece->len, piece->opcode == WS_BINARY);
+    else if (piece->ends || piece->len > 0)
+        append(conn, piece);
 }

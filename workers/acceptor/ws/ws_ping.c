@@ -35,21 +35,47 @@ static bool send_ping(struct ws_conn *conn, uint64_t now)
     return true;
 }
 
-static void ping_due(struct ws_conn *conn, uint64_t now)
+static uint64_t next_due(const struct ws_conn *conn)
+{
+    const struct ws_config *config = &conn->ws->config;
+    uint64_t due = config->ping_interval_ms > 0 ? conn->next_ping_ns : UINT64_MAX;
+    if (conn->waiting_since_ns != 0 && conn->waiting_since_ns + config->ping_timeout_ms * NS_PER_MS < due)
+        due = conn->waiting_since_ns + config->ping_timeout_ms * NS_PER_MS;
+    return conn->resume_ns != 0 && conn->resume_ns < due ? conn->resume_ns : due;
+}
+
+void conn_schedule(struct ws_conn *conn)
+{
+    uint64_t due = next_due(conn);
+    if (due != UINT64_MAX)
+        conn_start_timer(conn, due);
+}
+
+/* False: the connection is no longer open. */
+static bool ping_if_due(struct ws_conn *conn, uint64_t now)
 {
     struct ws *ws = conn->ws;
-    uint64_t limit = ws->config.ping_timeout_ms * NS_PER_MS;
-    if (conn->waiting_since_ns != 0 && now >= conn->waiting_since_ns + limit) {
+    if (ws->config.ping_interval_ms == 0)
+        return true;
+    if (conn->waiting_since_ns != 0 &&
+        now >= conn->waiting_since_ns + ws->config.ping_timeout_ms * NS_PER_MS) {
         ws->counts.ping_timeouts++;
         conn_close_now(conn, WS_CLOSE_POLICY, "no pong");
-        return;
+        return false;
     }
-    if (now >= conn->next_ping_ns && !send_ping(conn, now))
-        return;
-    uint64_t due = conn->next_ping_ns;
-    if (conn->waiting_since_ns != 0 && conn->waiting_since_ns + limit < due)
-        due = conn->waiting_since_ns + limit;
-    wheel_start(&ws->wheel, &conn->timer, due);
+    return now < conn->next_ping_ns || send_ping(conn, now);
+}
+
+/* Whoever is not read cannot be heard: a pause counts as an answer. */
+static void open_due(struct ws_conn *conn, uint64_t now)
+{
+    if (conn->resume_ns != 0) {
+        conn_heard(conn);
+        if (now >= conn->resume_ns)
+            conn_resume(conn);
+    }
+    if (ping_if_due(conn, now))
+        conn_schedule(conn);
 }
 
 static void on_limit(struct ws_conn *conn, uint64_t now)
@@ -57,7 +83,7 @@ static void on_limit(struct ws_conn *conn, uint64_t now)
     if (conn->state == CONN_CLOSING)
         conn_kill(conn);
     else if (conn->state == CONN_OPEN)
-        ping_due(conn, now);
+        open_due(conn, now);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -94,7 +120,7 @@ void conn_start_pings(struct ws_conn *conn)
         return;
     uint64_t early = (conn->serial * 0x9e3779b97f4a7c15ULL >> 16) % (interval / 4 + 1);
     conn->next_ping_ns = ws_now(ws) + interval - early;
-    conn_start_timer(conn, conn->next_ping_ns);
+    conn_schedule(conn);
 }
 
 enum err_e ticks_init(struct ws *ws)

@@ -1,21 +1,22 @@
-/* Between libwebsockets and its sockets: what it reads passes through here (Hop: C1).
+/* Between libwebsockets and its sockets: what the peer sends is read, parsed and answered here (Hop: C1).
  *
  * libwebsockets reads plain sockets with recv(2) alone, and a symbol that the program defines takes precedence over
  * libc's for every library in the process: so this file defines recv(). In other threads (ZeroMQ's) and for
- * descriptors that are no open connection of this thread's, it is recv() and nothing else. For those it does two
- * things that libwebsockets has no hook for:
+ * descriptors that are no open connection of this thread's, it is recv() and nothing else. For those it reads up to
+ * 16 KiB at once into one buffer that all connections share, parses all of it (ws_parse.h), calls what it calls, and
+ * tells libwebsockets that there was nothing to read; only the end of the stream and errors are passed on. So no byte
+ * of a client reaches libwebsockets' parser, which needs 200 ns per frame and does not keep all of RFC 6455
+ * (README.md), and an idle connection has no read buffer.
  *
- *   - It refuses unmasked frames with 1002, as RFC 6455 section 5.1 demands. libwebsockets accepts them and shows the
- *     mask bit to nobody; when it calls back, the header is gone and the payload unmasked in place.
- *   - It reads ahead. libwebsockets reads at most what its buffer of every single connection holds (256 bytes), and
- *     needs about 2 µs and three system calls for each such piece; a client that sends much would cost us 40 times
- *     its own effort. Here up to 16 KiB are read at once into one of a few shared blocks, and libwebsockets is served
- *     the rest from there, without system calls, before the loop's iteration ends (README.md has the figures).
+ * A client that sends more than max_messages_per_s frames is not read for a while, and then TCP holds it back. The
+ * account is one point in time per connection, up to which it has used its rate (GCRA); it may run up to two seconds
+ * ahead, and a single read may overdraw it, which makes the pause longer.
  *
- * If a later libwebsockets reads in another way, nothing passes here and all is as if this file were not there;
- * ws_test notices. Rejected: MSG_PEEK before it reads (its libuv plugin owns the poll callback, nothing can run
- * between), a second epoll set and its receiving switched off and on per frame (four system calls per message), a
- * larger buffer per connection (4 KiB each), our own parser behind its raw role (then it would do nothing here). */
+ * If a later libwebsockets reads in another way, nothing passes here, LWS_CALLBACK_RECEIVE closes the connection, and
+ * ws_test notices. Rejected: handing on data frames alone (every message in pieces of 272 bytes at three system calls
+ * each, unless it is served from buffers until it is through), MSG_PEEK before it reads (its libuv plugin owns the
+ * poll callback, nothing can run between), its raw role after an upgrade of our own (a synthetic handshake less, but
+ * then the end of every connection is ours, too). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,128 +24,100 @@
 
 #include "gate_head.h"
 #include "ws_internal.h"
+#include "ws_parse.h"
 
-#define AHEAD_BYTES 16384u
-#define AHEAD_COUNT 8u
-
-/* Bytes of `conn` that were read and not yet given to libwebsockets. */
-struct ahead {
-    struct ws_conn *conn; /* NULL: free */
-    size_t at, len;
-    unsigned char data[AHEAD_BYTES];
-};
+#define INPUT_BYTES 16384u
+#define BURST_NS    (2 * NS_PER_S)
 
 struct ws_reader {
     struct ws *ws;
     struct ws_conn **by_fd;
     size_t by_fd_count;
-    uv_check_t check; /* runs after the iteration's I/O, while a block is in use */
-    struct ahead blocks[AHEAD_COUNT];
+    unsigned char input[INPUT_BYTES];
 };
 
 static _Thread_local struct ws_reader *reader;
 
-/* --- masks ------------------------------------------------------------------------------------------------------------ */
+/* --- frames ----------------------------------------------------------------------------------------------------------- */
 
-static void breach(struct ws_conn *conn)
+static bool listens(const struct ws_conn *conn)
 {
-    conn->masks.breach = true;
-    if (conn->state != CONN_OPEN)
+    return !conn->ended && (conn->state == CONN_OPEN || conn->state == CONN_CLOSING);
+}
+
+static void take_piece(struct ws_conn *conn, const struct ws_piece *piece)
+{
+    conn_heard(conn);
+    if (piece->opcode & 8)
+        conn_control(conn, piece);
+    else
+        conn_received(conn, piece);
+}
+
+/* How many frames began. */
+static unsigned take_bytes(struct ws_conn *conn, unsigned char *data, size_t len)
+{
+    struct ws_piece piece;
+    enum ws_parse_e result;
+    unsigned frames = 0;
+    while (listens(conn) && (result = ws_parse_next(&conn->parser, &data, &len, &piece)) != WS_PARSE_MORE) {
+        frames += piece.begins;
+        if (result == WS_PARSE_BREACH)
+            conn_breach(conn, piece.breach);
+        else
+            take_piece(conn, &piece);
+    }
+    conn_flush_pongs(conn);
+    return frames;
+}
+
+/* --- rates ------------------------------------------------------------------------------------------------------------ */
+
+static void pause_reading(struct ws_conn *conn, uint64_t until_ns)
+{
+    conn->resume_ns = until_ns;
+    conn->ws->counts.throttled++;
+    lws_rx_flow_control(conn->wsi, 0);
+    conn_schedule(conn);
+}
+
+void conn_resume(struct ws_conn *conn)
+{
+    if (conn->resume_ns == 0)
         return;
-    conn->ws->counts.protocol_errors++;
-    ws_close(conn, WS_CLOSE_PROTOCOL, "an unmasked frame");
+    conn->resume_ns = 0;
+    lws_rx_flow_control(conn->wsi, 1);
 }
 
-/* False: a breach, now or before. Then nothing of what the peer sends is passed on, and the close limit ends it. */
-static bool look_at(struct ws_conn *conn, const void *data, size_t len)
+static void charge(struct ws_conn *conn, unsigned frames)
 {
-    if (!conn->masks.breach && !mask_scan_feed(&conn->masks, data, len))
-        breach(conn);
-    return !conn->masks.breach;
+    struct ws *ws = conn->ws;
+    if (ws->config.max_messages_per_s == 0 || conn->state != CONN_OPEN)
+        return;
+    uint64_t now = ws_now(ws), paid = conn->paid_until_ns > now ? conn->paid_until_ns : now;
+    conn->paid_until_ns = paid + frames * (NS_PER_S / ws->config.max_messages_per_s);
+    if (conn->paid_until_ns > now + BURST_NS)
+        pause_reading(conn, conn->paid_until_ns - BURST_NS);
 }
 
-/* --- reading ahead ---------------------------------------------------------------------------------------------------- */
+/* --- reading ---------------------------------------------------------------------------------------------------------- */
 
-static struct ahead *find_block(struct ws_reader *r, const struct ws_conn *conn)
+void conn_feed(struct ws_conn *conn, const char *data, size_t len)
 {
-    for (size_t i = 0; i < AHEAD_COUNT; i++)
-        if (r->blocks[i].conn == conn)
-            return &r->blocks[i];
-    return NULL;
+    struct ws_reader *r = conn->ws->reader;
+    MUST(len <= sizeof r->input);
+    memcpy(r->input, data, len);
+    charge(conn, take_bytes(conn, r->input, len));
 }
 
-static size_t serve(struct ahead *block, void *buffer, size_t len)
+static ssize_t read_all(struct ws_reader *r, struct ws_conn *conn)
 {
-    size_t left = block->len - block->at, step = left < len ? left : len;
-    memcpy(buffer, block->data + block->at, step);
-    block->at += step;
-    if (block->at == block->len)
-        block->conn = NULL;
-    return step;
-}
-
-/* Lets libwebsockets read until the block is used up. It may put a read off once, for bytes that came with the head;
- * one that does not read at all is broken, and dropped. */
-static void drain(struct ws_reader *r, struct ahead *block)
-{
-    struct ws_conn *conn = block->conn;
-    struct lws_pollfd polled = {.fd = conn->fd};
-    for (unsigned idle = 0; block->conn == conn && idle < 64;) {
-        size_t at = block->at;
-        polled.events = polled.revents = LWS_POLLIN;
-        lws_service_fd(r->ws->context, &polled);
-        idle = block->at == at ? idle + 1 : 0;
-    }
-    if (block->conn == conn) {
-        block->conn = NULL;
-        conn_kill(conn);
-    }
-}
-
-static void on_check(uv_check_t *check)
-{
-    struct ws_reader *r = check->data;
-    for (size_t i = 0; i < AHEAD_COUNT; i++)
-        if (r->blocks[i].conn != NULL)
-            drain(r, &r->blocks[i]);
-    uv_check_stop(check);
-}
-
-static ssize_t read_ahead(struct ws_reader *r, struct ahead *block, struct ws_conn *conn, void *buffer,
-                          size_t len)
-{
-    ssize_t got = recvfrom(conn->fd, block->data, sizeof block->data, 0, NULL, NULL);
+    ssize_t got = recvfrom(conn->fd, r->input, sizeof r->input, 0, NULL, NULL);
     if (got <= 0)
         return got;
-    if (!look_at(conn, block->data, (size_t)got)) {
-        errno = EAGAIN;
-        return -1;
-    }
-    block->conn = conn;
-    block->at = 0;
-    block->len = (size_t)got;
-    size_t served = serve(block, buffer, len);
-    if (block->conn != NULL)
-        uv_check_start(&r->check, on_check);
-    return (ssize_t)served;
-}
-
-static ssize_t read_plainly(struct ws_conn *conn, void *buffer, size_t len)
-{
-    ssize_t got = recvfrom(conn->fd, buffer, len, 0, NULL, NULL);
-    if (got <= 0 || look_at(conn, buffer, (size_t)got))
-        return got;
+    charge(conn, take_bytes(conn, r->input, (size_t)got));
     errno = EAGAIN;
     return -1;
-}
-
-static ssize_t read_for_library(struct ws_reader *r, struct ws_conn *conn, void *buffer, size_t len)
-{
-    struct ahead *block = find_block(r, conn);
-    if (block != NULL)
-        return (ssize_t)serve(block, buffer, len);
-    block = find_block(r, NULL);
-    return block ? read_ahead(r, block, conn, buffer, len) : read_plainly(conn, buffer, len);
 }
 
 __attribute__((visibility("default"))) ssize_t recv(int fd, void *buffer, size_t len, int flags)
@@ -152,7 +125,7 @@ __attribute__((visibility("default"))) ssize_t recv(int fd, void *buffer, size_t
     struct ws_reader *r = reader;
     if (r == NULL || flags != 0 || (size_t)fd >= r->by_fd_count || r->by_fd[fd] == NULL)
         return recvfrom(fd, buffer, len, flags, NULL, NULL);
-    return read_for_library(r, r->by_fd[fd], buffer, len);
+    return read_all(r, r->by_fd[fd]);
 }
 
 /* --- which connections ------------------------------------------------------------------------------------------------ */
@@ -164,27 +137,17 @@ enum err_e reader_init(struct ws *ws)
     if (r == NULL)
         return ERR_MEMORY;
     r->ws = ws;
-    uv_check_init(ws->config.loop, &r->check);
-    uv_unref((uv_handle_t *)&r->check);
-    r->check.data = r;
     ws->reader = reader = r;
     return ERR_OK;
-}
-
-static void on_check_closed(uv_handle_t *handle)
-{
-    struct ws_reader *r = handle->data;
-    free(r->by_fd);
-    free(r);
 }
 
 void reader_fini(struct ws *ws)
 {
     if (ws->reader == NULL)
         return;
-    reader = NULL;
-    uv_close((uv_handle_t *)&ws->reader->check, on_check_closed);
-    ws->reader = NULL;
+    free(reader->by_fd);
+    free(reader);
+    ws->reader = reader = NULL;
 }
 
 static bool reserve(struct ws_reader *r, size_t need)
@@ -209,18 +172,12 @@ bool conn_start_reading(struct ws_conn *conn)
     if (!reserve(r, (size_t)conn->fd + 1))
         return false;
     r->by_fd[conn->fd] = conn;
-    const struct gate_request *request = conn->ws->request;
-    look_at(conn, request->behind, request->behind_len); /* libwebsockets got these with the head */
     return true;
 }
 
 void conn_stop_reading(struct ws_conn *conn)
 {
     struct ws_reader *r = conn->ws->reader;
-    if (conn->fd < 0 || (size_t)conn->fd >= r->by_fd_count || r->by_fd[conn->fd] != conn)
-        return;
-    r->by_fd[conn->fd] = NULL;
-    struct ahead *block = find_block(r, conn);
-    if (block != NULL)
-        block->conn = NULL;
+    if (conn->fd >= 0 && (size_t)conn->fd < r->by_fd_count && r->by_fd[conn->fd] == conn)
+        r->by_fd[conn->fd] = NULL;
 }

@@ -132,15 +132,24 @@ bool conn_send_control(struct ws_conn *conn, const void *frame, size_t len)
     return alive;
 }
 
-void conn_writeable(struct ws_conn *conn)
+static void writeable_again(struct ws_conn *conn)
 {
+    conn_send_owed_pong(conn);
     if (!conn->wants_writable || conn->state != CONN_OPEN)
         return;
-    if (remainder_waits(conn)) {
-        lws_callback_on_writable(conn->wsi);
-        return;
-    }
     conn->wants_writable = false;
     conn_heard(conn); /* its kernel takes bytes again, so somebody reads */
     conn->ws->config.events->writable(conn->ws->config.arg, conn);
+}
+
+void conn_writeable(struct ws_conn *conn)
+{
+    if (conn->state != CONN_OPEN && !conn->ended)
+        return;
+    if (remainder_waits(conn))
+        lws_callback_on_writable(conn->wsi);
+    else if (conn->ended)
+        conn_all_said(conn);
+    else
+        writeable_again(conn);
 }

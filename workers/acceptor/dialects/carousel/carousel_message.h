@@ -13,10 +13,18 @@
 #include "command.h"
 #include "machine.h"
 
-#define CAROUSEL_ERROR_MAX 160 /* bytes of an error text with its NUL */
+#define CAROUSEL_ERROR_MAX 160 /* bytes of an error text with its NUL; that of command_json.h */
 #define CAROUSEL_IDS_MAX   2048
+#define CAROUSEL_SINCE_MAX 31 /* bytes of "since"; a "RING-N" has at most 29 */
 
-enum carousel_type_e { CAROUSEL_PING, CAROUSEL_GET_STATUS, CAROUSEL_SEND_COMMAND, CAROUSEL_SUBSCRIBE };
+enum carousel_type_e {
+    CAROUSEL_PING,
+    CAROUSEL_GET_STATUS,
+    CAROUSEL_GET_MACHINES,
+    CAROUSEL_SEND_COMMAND,
+    CAROUSEL_SUBSCRIBE,
+    CAROUSEL_UNSUBSCRIBE
+};
 
 enum carousel_subscription_e { CAROUSEL_STATUS_UPDATES, CAROUSEL_COMMAND_RESULTS, CAROUSEL_ALL_EVENTS };
 
@@ -34,8 +42,10 @@ struct carousel_message {
     int argument;                        /* -1: none */
     char request_id[REQUEST_ID_MAX + 1]; /* "": none */
     int64_t deadline_ms;                 /* -1: none */
-    /* subscribe */
+    /* subscribe, unsubscribe */
     enum carousel_subscription_e subscription;
+    bool has_since; /* subscribe only */
+    char since[CAROUSEL_SINCE_MAX + 1];
     bool all_machines; /* no machine_ids member */
     uint32_t id_count;
     struct carousel_id ids[CAROUSEL_IDS_MAX];
@@ -51,6 +61,7 @@ struct carousel_problem {
 
 const char *carousel_subscription_text(enum carousel_subscription_e subscription);
 
-/* False: *problem says why. `text` is valid UTF-8 or binary; any bytes are safe. */
-bool carousel_parse(const char *text, size_t len, struct carousel_message *message,
+/* False: *problem says why. `text` is valid UTF-8 or binary; any bytes are safe. `single`: there is one machine only, and
+ * send_command may leave out its id (then has_machine is false). */
+bool carousel_parse(const char *text, size_t len, bool single, struct carousel_message *message,
                     struct carousel_problem *problem);

@@ -1,0 +1,59 @@
+/* conf_load.h — one reading of a configuration: what its steps share (conf.c calls them in order). */
+#pragma once
+
+#include "conf_key.h"
+#include "conf_raw.h"
+
+struct conf_block; /* memory that lives as long as the configuration */
+
+struct conf_owner { /* what a struct conf stands in */
+    struct conf_draft draft;
+    struct raw_root *raw; /* owns the texts of the file */
+    struct conf_block *blocks;
+};
+
+struct conf_load {
+    struct conf_owner *owner;
+    struct conf_problems problems;
+    struct conf_outline outline;       /* of the file */
+    struct conf_outline seed_outline;  /* of the file of machines */
+    struct conf_place *machine_places; /* where each machine stands */
+    bool pure;                         /* no other file, no environment */
+    const char **warnings;             /* conf.warnings, while they are noted */
+    const char *seed_text;             /* the file is itself one of machines: its text */
+    size_t seed_len;
+};
+
+static inline struct conf_place conf_root(const struct conf_load *load)
+{
+    return (struct conf_place){&load->outline, 0};
+}
+
+/* `key` below a place; node CONF_NO_NODE: it does not stand there. */
+struct conf_place conf_child(struct conf_place place, const char *key);
+
+/* The places of the `count` entries of a list. */
+void conf_places(struct conf_place list, size_t count, struct conf_place *places);
+
+/* Zeroed memory that conf_free() frees. NULL: none left. */
+void *conf_own(struct conf_owner *owner, size_t bytes);
+char *conf_own_text(struct conf_owner *owner, const char *text);
+
+/* Reads a file of at most CONF_FILE_MAX bytes. ERR_CONFIG: `fault` says why; ERR_MEMORY. The text is the caller's to
+ * free, also after an error. */
+#define CONF_FILE_MAX  (1u << 20)
+#define CONF_FAULT_MAX 200
+enum err_e conf_read_file(const char *path, char **text, size_t *len, char fault[CONF_FAULT_MAX]);
+
+/* Fills conf from load->owner->raw and checks it. ERR_MEMORY; problems are counted. */
+enum err_e conf_fill(struct conf_load *load);
+
+/* The user's profiles, linted (conf_profiles.c). ERR_MEMORY. */
+enum err_e conf_fill_profiles(struct conf_load *load);
+
+/* All machines, those of machines_from too (conf_machines.c). ERR_MEMORY. */
+enum err_e conf_fill_machines(struct conf_load *load);
+
+/* Notes what is allowed and yet worth a look. Without memory it is not noted. */
+__attribute__((format(printf, 4, 5))) void conf_warn(struct conf_load *load, struct conf_place place,
+                                                     const char *key, const char *fmt, ...);

@@ -1,0 +1,214 @@
+/* check_config.c — see check_config.h.
+ *
+ * common/conf finds what is wrong with the text, and what is questionable in it. Added here is what depends on the host
+ * and the user that ask: they may not be those that will run it, so it makes warnings and never problems.
+ */
+#include "check_config.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "lvt_page.h"
+#include "must.h"
+#include "ring_page.h"
+
+#define DESCRIPTORS_BESIDE 128 /* of a worker, beside its connections: gate, shared memory, bus, logs */
+#define MIB                (1024.0 * 1024.0)
+
+struct report {
+    const struct conf *conf;
+    FILE *out;
+    unsigned warnings;
+};
+
+/* --- what there is ---------------------------------------------------------------------------------------------- */
+
+static uint64_t shared_bytes(const struct conf *conf)
+{
+    return ring_file_bytes((uint64_t)conf->ring_mib << 20) + lvt_file_bytes(conf->max_machines);
+}
+
+static uint64_t descriptor_limit(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (uint64_t)limit.rlim_max : 0;
+}
+
+static void show_process(const struct report *r)
+{
+    const struct conf *conf = r->conf;
+    fprintf(r->out, "  runtime directory  %s\n", conf->runtime_dir);
+    fprintf(r->out, "  workers            %u, each with up to ", conf->workers);
+    if (conf->max_connections > 0)
+        fprintf(r->out, "%u connections\n", conf->max_connections);
+    else
+        fprintf(r->out, "as many connections as it may open descriptors (%" PRIu64 " here)\n",
+                descriptor_limit());
+    fprintf(r->out, "  shared memory      ring %u MiB, table for %u machines up to %.1f MiB\n",
+            conf->ring_mib, conf->max_machines, (double)lvt_file_bytes(conf->max_machines) / MIB);
+    fprintf(r->out, "  slow clients       closed when owed %u KiB, or %u KiB for %u ms\n",
+            conf->slow_hard_bytes / 1024, conf->slow_soft_bytes / 1024, conf->slow_soft_ms);
+}
+
+static void show_listener(const struct report *r, const struct conf_listener *listener)
+{
+    bool v6 = strchr(listener->address, ':') != NULL;
+    fprintf(r->out, "    %s  %s%s%s:%u  ", listener->name, v6 ? "[" : "", listener->address, v6 ? "]" : "",
+            listener->port);
+    for (size_t i = 0; i < listener->dialect_count; i++)
+        fprintf(r->out, "%s%s", i > 0 ? ", " : "", listener->dialects[i]);
+    fprintf(r->out, "; %s\n", listener->auth_required ? "with a token" : "without authentication");
+}
+
+static void show_listeners(const struct report *r)
+{
+    fprintf(r->out, "  listeners          %zu\n", r->conf->listener_count);
+    for (size_t i = 0; i < r->conf->listener_count; i++)
+        show_listener(r, &r->conf->listeners[i]);
+    if (r->conf->token_count > 0)
+        fprintf(r->out, "  tokens             %zu\n", r->conf->token_count);
+}
+
+static void show_machine(const struct report *r, const struct conf_machine *machine)
+{
+    const struct profile *profile = machine->profile;
+    fprintf(r->out, "    %s  \"%s\"  ", machine->info.id, machine->info.name);
+    if (machine->info.simulator)
+        fprintf(r->out, "simulator at %s:%u, shown as %s:%u", machine->connect_host, machine->connect_port,
+                machine->info.ip, machine->info.port);
+    else
+        fprintf(r->out, "PLC at %s:%u", machine->connect_host, machine->connect_port);
+    if (profile != NULL)
+        fprintf(r->out, "; profile %s %u", profile->name, profile->version);
+    else
+        fprintf(r->out, "; unknown profile %s, read-only", machine->profile_name);
+    fprintf(r->out, "; read every %u ms, %u moving%s\n", machine->poll_interval_ms, machine->poll_moving_ms,
+            machine->persistent ? "" : ", a connection each");
+}
+
+static void show_machines(const struct report *r)
+{
+    const struct conf *conf = r->conf;
+    size_t simulated = 0;
+    for (size_t i = 0; i < conf->machine_count; i++)
+        simulated += conf->machines[i].info.simulator;
+    fprintf(r->out, "  machines           %zu", conf->machine_count);
+    if (simulated > 0)
+        fprintf(r->out, ", of which %zu simulated", simulated);
+    if (conf->machines_from_count > 0)
+        fprintf(r->out, "; %zu from %s", conf->machines_from_count,
+                conf->machines_from[0] != '\0' ? conf->machines_from : conf->file);
+    fputc('\n', r->out);
+    for (size_t i = 0; i < conf->machine_count; i++)
+        show_machine(r, &conf->machines[i]);
+}
+
+static void show_rest(const struct report *r)
+{
+    const struct conf *conf = r->conf;
+    for (size_t i = 0; i < conf->profile_count; i++)
+        fprintf(r->out, "  own profile        %s %u, %u bits\n", conf->profiles[i].name,
+                conf->profiles[i].version, conf->profiles[i].bit_count);
+    for (size_t i = 0; i < conf->override_count; i++)
+        fprintf(r->out, "  environment        %s=%s wins over %s\n", conf->overrides[i].variable,
+                conf->overrides[i].value, conf->overrides[i].key);
+}
+
+/* --- what this host says to it ---------------------------------------------------------------------------------- */
+
+__attribute__((format(printf, 2, 3))) static void warn(struct report *r, const char *fmt, ...)
+{
+    va_list args;
+    va_start(args, fmt);
+    r->warnings++;
+    fprintf(r->out, "warning: ");
+    vfprintf(r->out, fmt, args);
+    fputc('\n', r->out);
+    va_end(args);
+}
+
+/* The directory, or the nearest above it that exists. */
+static void nearest_existing(const char *path, char out[CONF_PATH_MAX], struct stat *info)
+{
+    snprintf(out, CONF_PATH_MAX, "%s", path);
+    while (stat(out, info) != 0 && strcmp(out, "/") != 0) {
+        char *slash = strrchr(out, '/');
+        slash[slash == out] = '\0';
+    }
+}
+
+static void look_at_directory(struct report *r)
+{
+    const char *path = r->conf->runtime_dir;
+    char there[CONF_PATH_MAX];
+    struct stat info;
+    struct statvfs space;
+    nearest_existing(path, there, &info);
+    if (!S_ISDIR(info.st_mode)) {
+        warn(r, "runtime_dir %s: %s is no directory", path, there);
+        return;
+    }
+    if (access(there, W_OK | X_OK) != 0)
+        warn(r,
+             "runtime_dir %s: this user may not write %s; --runtime-dir or NORIA_RUNTIME_DIR choose another",
+             path, there);
+    else if (strcmp(there, path) == 0 && (info.st_mode & S_IWOTH) != 0)
+        warn(r, "runtime_dir %s: is writable by all, and will be refused", path);
+    uint64_t needed = shared_bytes(r->conf);
+    if (statvfs(there, &space) == 0 && (uint64_t)space.f_bavail * space.f_frsize < needed)
+        warn(r, "runtime_dir %s: %.0f MiB are free there, and shared memory may take %.0f MiB", path,
+             (double)space.f_bavail * (double)space.f_frsize / MIB, (double)needed / MIB);
+}
+
+static void look_at_descriptors(struct report *r)
+{
+    uint64_t limit = descriptor_limit();
+    uint64_t needed = (uint64_t)r->conf->max_connections + DESCRIPTORS_BESIDE;
+    if (limit > 0 && needed > limit)
+        warn(r,
+             "websocket.max_connections %u: a process may open %" PRIu64
+             " descriptors here (ulimit -Hn), and %" PRIu64 " would be needed",
+             r->conf->max_connections, limit, needed);
+}
+
+static void show_warnings(struct report *r)
+{
+    for (size_t i = 0; i < r->conf->warning_count; i++)
+        warn(r, "%s", r->conf->warnings[i]);
+    look_at_directory(r);
+    look_at_descriptors(r);
+}
+
+/* --- the whole -------------------------------------------------------------------------------------------------- */
+
+static void on_problem(void *arg, const char *text)
+{
+    fprintf(arg, "%s\n", text);
+}
+
+int check_config(const char *file, FILE *out, FILE *err)
+{
+    struct conf *conf;
+    enum err_e loaded = conf_load(file, on_problem, err, &conf);
+    if (loaded != ERR_OK) {
+        if (loaded != ERR_CONFIG)
+            fprintf(err, "%s: %s\n", file, err_text(loaded));
+        return 1;
+    }
+    struct report report = {.conf = conf, .out = out};
+    fprintf(out, "%s is fine\n", file);
+    show_process(&report);
+    show_listeners(&report);
+    show_machines(&report);
+    show_rest(&report);
+    show_warnings(&report);
+    conf_free(&conf);
+    return 0;
+}

@@ -1,0 +1,125 @@
+/* access: whose token it is, and what is refused. Sums were made with sha256sum, not with the code under test. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "access.h"
+
+/* printf 'wms-secret' | sha256sum, and so on */
+static const char good[] =
+    "auth:\n"
+    "  tokens:\n"
+    "    - {principal: wms, sha256: d5f6d5f016918b76ff54d4381ea284fad9b564b3775621797a265123f5525b8f}\n"
+    "    - {principal: screens, sha256: 9c708c9dd9957cba5d340def4253f4945347b3e7a7b7c04d495a4cb9837081c1}\n"
+    "    - {principal: wms, sha256: bc84af209f40f4a83c63fc1939bc58a270b220f540f4d16d2c5c69d4c98f0047}\n"
+    "listeners:\n"
+    "  - {name: a, auth: token}\n";
+
+struct stand {
+    struct conf *conf;
+    struct access *access;
+};
+
+static void complain(void *arg, const char *text)
+{
+    (void)arg;
+    fail_msg("%s", text);
+}
+
+static int set_up(void **state)
+{
+    static struct stand stand;
+    assert_int_equal(conf_load_text("access.yaml", good, strlen(good), complain, NULL, &stand.conf), ERR_OK);
+    assert_int_equal(access_new(stand.conf, &stand.access), ERR_OK);
+    *state = &stand;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct stand *stand = *state;
+    access_free(&stand->access);
+    access_free(&stand->access); /* twice is nothing */
+    conf_free(&stand->conf);
+    return 0;
+}
+
+static void tokens_name_their_principal(void **state)
+{
+    struct stand *stand = *state;
+    assert_string_equal(access_principal(stand->access, "wms-secret"), "wms");
+    assert_string_equal(access_principal(stand->access, "screens-secret"), "screens");
+    assert_string_equal(access_principal(stand->access, "wms-next-secret"), "wms");
+    assert_ptr_equal(access_principal(stand->access, "wms-secret"), stand->conf->tokens[0].principal);
+    assert_int_equal(access_counts(stand->access)->granted, 4);
+}
+
+static void everything_else_is_refused_and_counted(void **state)
+{
+    struct stand *stand = *state;
+    static const char *const unknown[] = {
+        "wms-secre",
+        "wms-secretx",
+        "WMS-SECRET",
+        " wms-secret",
+        "wms-secret ",
+        "wms",
+        "d5f6d5f016918b76ff54d4381ea284fad9b564b3775621797a265123f5525b8f", /* the sum itself opens nothing */
+        "\xff\xfe",
+        "null",
+    };
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++)
+        assert_null(access_principal(stand->access, unknown[i]));
+    assert_null(access_principal(stand->access, ""));
+    assert_null(access_principal(stand->access, NULL));
+    const struct access_counts *counts = access_counts(stand->access);
+    assert_int_equal(counts->unknown, sizeof unknown / sizeof *unknown);
+    assert_int_equal(counts->missing, 2);
+    assert_int_equal(counts->granted, 0);
+    assert_int_equal(counts->failed, 0);
+}
+
+static void long_tokens_are_refused_unhashed(void **state)
+{
+    struct stand *stand = *state;
+    char token[ACCESS_TOKEN_MAX + 2];
+    memset(token, 'a', sizeof token);
+    token[ACCESS_TOKEN_MAX] = '\0';
+    assert_null(access_principal(stand->access, token));
+    assert_int_equal(access_counts(stand->access)->unknown, 1);
+    token[ACCESS_TOKEN_MAX] = 'a';
+    token[ACCESS_TOKEN_MAX + 1] = '\0';
+    assert_null(access_principal(stand->access, token));
+    assert_int_equal(access_counts(stand->access)->too_long, 1);
+    assert_int_equal(access_counts(stand->access)->unknown, 1);
+}
+
+static void without_tokens_nobody_is_known(void **state)
+{
+    (void)state;
+    static const char none[] = "listeners: [{name: a}]\n";
+    struct conf *conf;
+    struct access *access;
+    assert_int_equal(conf_load_text("none.yaml", none, strlen(none), complain, NULL, &conf), ERR_OK);
+    assert_int_equal(access_new(conf, &access), ERR_OK);
+    assert_null(access_principal(access, "wms-secret"));
+    assert_int_equal(access_counts(access)->unknown, 1);
+    access_free(&access);
+    conf_free(&conf);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(tokens_name_their_principal, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(everything_else_is_refused_and_counted, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(long_tokens_are_refused_unhashed, set_up, tear_down),
+        cmocka_unit_test(without_tokens_nobody_is_known),
+    };
+    return cmocka_run_group_tests_name("access", tests, NULL, NULL);
+}

@@ -1,0 +1,333 @@
+/* noria's one-shot tools: check-config, profile, hash-token; what they print and their exit codes. */
+#include "conf_fixture.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "check_config.h"
+#include "hash_token.h"
+#include "interlock.h"
+#include "machine.h"
+#include "show_profile.h"
+
+static char directory[64], shown[256 * 1024], said[16 * 1024];
+
+static const char *file(const char *name)
+{
+    static char path[128];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    return path;
+}
+
+static void write_file(const char *name, const char *text)
+{
+    FILE *out = fopen(file(name), "w");
+    assert_non_null(out);
+    fputs(text, out);
+    fclose(out);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    strcpy(directory, "/tmp/noria_tools.XXXXXX");
+    return mkdtemp(directory) != NULL ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    unlink(file("c.yaml"));
+    unlink(file("m.json"));
+    unlink(file("closed"));
+    rmdir(file("open"));
+    return rmdir(directory);
+}
+
+static void take(FILE *stream, char *text, size_t size)
+{
+    rewind(stream);
+    size_t len = fread(text, 1, size - 1, stream);
+    text[len] = '\0';
+    fclose(stream);
+}
+
+static int check(const char *name)
+{
+    FILE *out = tmpfile(), *err = tmpfile();
+    int code = check_config(file(name), out, err);
+    take(out, shown, sizeof shown);
+    take(err, said, sizeof said);
+    return code;
+}
+
+static void shows(const char *text)
+{
+    if (strstr(shown, text) == NULL)
+        fail_msg("\"%s\" is not in:\n%s", text, shown);
+}
+
+/* --- check-config --------------------------------------------------------------------------------------------------- */
+
+static void a_summary(void **state)
+{
+    (void)state;
+    char text[2048];
+    snprintf(
+        text, sizeof text,
+        "runtime_dir: %s\n"
+        "machines_from: m.json\n"
+        "ring: {size_mib: 1}\n"
+        "max_machines: 8\n"
+        "workers: {count: 3}\n"
+        "websocket: {max_connections: 500}\n"
+        "auth: {tokens: [{principal: w, sha256: "
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad}]}\n"
+        "listeners:\n"
+        "  - {name: main, port: 9001}\n"
+        "  - {name: http, address: '::', port: 9002, auth: token, dialects: [rest, carousel]}\n"
+        "profiles:\n"
+        "  - name: lift\n"
+        "    version: 3\n"
+        "    bits:\n"
+        "      - {bit: 0, key: RUN, zero: {text: a, meaning: stopped}, one: {text: b, meaning: moving}}\n"
+        "      - {bit: 1, key: M, zero: {text: a, meaning: manual}, one: {text: b, meaning: remote}}\n"
+        "machines:\n"
+        "  - {id: one, name: Uno, ip: 10.0.0.1, profile: lift, connection: per_request, poll_interval_ms: "
+        "400}\n"
+        "  - {id: two, ip: 10.0.0.2, profile: nobody}\n",
+        directory);
+    write_file("c.yaml", text);
+    write_file(
+        "m.json",
+        "{\"api_config\": {}, \"plc_machines\": [{\"id\": \"three\", \"ip\": \"10.0.0.3\", \"port\": 77,"
+        "\"simulator\": true}]}");
+    setenv("WEBSOCKET_PING_INTERVAL", "7", 1);
+    assert_int_equal(check("c.yaml"), 0);
+    unsetenv("WEBSOCKET_PING_INTERVAL");
+    assert_string_equal(said, "");
+    shows("c.yaml is fine\n");
+    shows("  workers            3, each with up to 500 connections\n");
+    shows("  shared memory      ring 1 MiB, table for 8 machines up to 0.0 MiB\n");
+    shows("  listeners          2\n");
+    shows("    main  127.0.0.1:9001  carousel; without authentication\n");
+    shows("    http  [::]:9002  rest, carousel; with a token\n");
+    shows("  tokens             1\n");
+    shows("  machines           3, of which 1 simulated; 1 from m.json\n");
+    shows("    one  \"Uno\"  PLC at 10.0.0.1:3200; profile lift 3; read every 400 ms, 50 moving, a "
+          "connection each\n");
+    shows("    two  \"two\"  PLC at 10.0.0.2:3200; unknown profile nobody, read-only; read every 250 ms, 50 "
+          "moving\n");
+    shows("    three  \"three\"  simulator at 127.0.0.1:3201, shown as 10.0.0.3:77; profile standard 1; read "
+          "every 250 ms");
+    shows("  own profile        lift 3, 2 bits\n");
+    shows("  environment        WEBSOCKET_PING_INTERVAL=7 wins over websocket.ping_interval_ms\n");
+    shows("c.yaml:19: machines[1].profile: there is no profile nobody: machine two is read-only\n");
+    shows("m.json:1: api_config is ignored");
+}
+
+static void problems_end_with_1(void **state)
+{
+    (void)state;
+    write_file("c.yaml", "listeners:\n  - {name: a, prot: 1}\n  - {name: a}\n");
+    assert_int_equal(check("c.yaml"), 1);
+    assert_string_equal(shown, "");
+    assert_non_null(strstr(said, "c.yaml:2: listeners[0].prot: is an unknown key, did you mean port?\n"));
+    assert_non_null(strstr(said, "c.yaml:3: listeners[1].name: a is the name of listeners[0] too\n"));
+    assert_int_equal(check("nowhere.yaml"), 1);
+    assert_non_null(strstr(said, "nowhere.yaml: cannot be opened: No such file or directory\n"));
+}
+
+static void with_runtime_dir(const char *path, const char *more)
+{
+    char text[512];
+    snprintf(text, sizeof text,
+             "runtime_dir: %s\nlisteners: [{name: a}]\nmachines: [{id: m, ip: 10.0.0.1}]\n%s", path, more);
+    write_file("c.yaml", text);
+    assert_int_equal(check("c.yaml"), 0);
+}
+
+static void what_the_host_says(void **state)
+{
+    (void)state;
+    char path[128];
+    with_runtime_dir(directory, "");
+    assert_null(strstr(shown, "warning"));
+    snprintf(path, sizeof path, "%s/a/b/c", directory); /* would be made */
+    with_runtime_dir(path, "");
+    assert_null(strstr(shown, "warning"));
+    snprintf(path, sizeof path, "%s/c.yaml/run", directory);
+    with_runtime_dir(path, "");
+    shows("c.yaml is no directory\n");
+    assert_int_equal(mkdir(file("open"), 0700) | chmod(file("open"), 0777), 0);
+    with_runtime_dir(file("open"), "");
+    shows("is writable by all, and will be refused\n");
+    with_runtime_dir(directory, "websocket: {max_connections: 1000000}\n");
+    shows("warning: websocket.max_connections 1000000: a process may open ");
+    if (geteuid() != 0) {
+        with_runtime_dir("/proc/none", "");
+        shows("this user may not write /proc");
+    }
+}
+
+/* --- profile ------------------------------------------------------------------------------------------------------ */
+
+static void show(const struct profile *profile)
+{
+    FILE *out = tmpfile();
+    show_profile(profile, out);
+    take(out, shown, sizeof shown);
+}
+
+static void the_table_has_every_byte(void **state)
+{
+    (void)state;
+    show(profile_builtin("standard"));
+    shows("profile standard, version 1\n");
+    shows("  bit 0  RUN  0: Detenido (stopped)  1: En movimiento (moving)\n");
+    shows("\n218   da  11011010  OK     Detenido       Remoto          Desactivada  ready stopped remote "
+          "no_alarm      yes\n");
+    shows("\n219   db  11011011  OK     En movimiento  Remoto          Desactivada  ready moving remote "
+          "no_alarm       no: "
+          "BUSY, it moves\n");
+    shows("\n  0   00  00000000  Error  Detenido       Local           Desactivada  not_ready stopped manual "
+          "no_alarm  no: "
+          "INTERLOCK, manual mode\n");
+    for (unsigned raw = 0; raw < 256; raw++) {
+        char line[16];
+        snprintf(line, sizeof line, "\n%3u   %02x  ", raw, raw);
+        shows(line);
+    }
+}
+
+/* Every line's last column is the agent's decision, and its columns begin where the head's do. */
+static void the_table_is_the_agents_decision(void **state)
+{
+    (void)state;
+    const struct profile *profile = profile_builtin("delta-as");
+    show(profile);
+    const char *line = strstr(shown, "\ndec") + 1;
+    for (unsigned raw = 0; raw < 256; raw++) {
+        line = strchr(line, '\n') + 1;
+        const char *text, *end = strchr(line, '\n');
+        enum command_code_e code = interlock_admits(profile, (uint8_t)raw, &text);
+        char expected[64];
+        snprintf(expected, sizeof expected, "  %s%s%s%s",
+                 code == CODE_NONE ? "yes" : "no: ", code == CODE_NONE ? "" : command_code_name(code),
+                 code == CODE_NONE ? "" : ", ",
+                 code == CODE_NONE ? ""
+                 : text != NULL    ? text
+                                   : "it moves");
+        assert_int_equal(strtoul(line, NULL, 10), raw);
+        assert_memory_equal(end - strlen(expected), expected, strlen(expected));
+    }
+}
+
+static void the_list_names_origin_and_use(void **state)
+{
+    (void)state;
+    struct conf *conf =
+        conf_good("c.yaml", "profiles:\n  - name: lift\n    bits:\n"
+                            "      - {bit: 0, key: K, zero: {text: a}, one: {text: b}}\n"
+                            "machines: [{id: a, ip: 10.0.0.1, profile: lift}, {id: b, ip: 10.0.0.2}]\n");
+    FILE *out = tmpfile();
+    show_profiles(conf, out);
+    take(out, shown, sizeof shown);
+    assert_string_equal(shown, "standard  version 1, 4 bits, built in, used by 1 machine\n"
+                               "delta-as  version 1, 8 bits, built in, used by 0 machines\n"
+                               "lift  version 1, 1 bits, c.yaml, used by 1 machine\n");
+    conf_free(&conf);
+    out = tmpfile();
+    show_profiles(NULL, out);
+    take(out, shown, sizeof shown);
+    assert_string_equal(shown,
+                        "standard  version 1, 4 bits, built in\ndelta-as  version 1, 8 bits, built in\n");
+}
+
+/* --- hash-token --------------------------------------------------------------------------------------------------- */
+
+static int hash(const char *principal, const char *token, size_t len)
+{
+    FILE *in = NULL, *out = tmpfile(), *err = tmpfile();
+    if (token != NULL) {
+        in = tmpfile();
+        fwrite(token, 1, len, in);
+        rewind(in);
+    }
+    int code = hash_token(principal, in, out, err);
+    if (in != NULL)
+        fclose(in);
+    take(out, shown, sizeof shown);
+    take(err, said, sizeof said);
+    return code;
+}
+
+static void a_token_becomes_its_line(void **state)
+{
+    (void)state;
+    static const char good[] = "0123456789abcdef0123456789abcdef\r\n";
+    assert_int_equal(hash("wms", good, sizeof good - 1), 0);
+    /* printf 0123456789abcdef0123456789abcdef | sha256sum */
+    assert_string_equal(shown, "- {principal: wms, sha256: "
+                               "3eb1bd439947eb762998e566ccc2e099c791118b2f40579cc4f7da2b5061b7f9}\n");
+    assert_string_equal(said, "");
+    assert_int_equal(hash("wms", "abc", 3), 0);
+    assert_string_equal(shown, "- {principal: wms, sha256: "
+                               "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad}\n");
+    assert_non_null(strstr(said, "can be guessed"));
+}
+
+static void new_tokens_differ_and_open_the_door(void **state)
+{
+    (void)state;
+    char first[512], text[1024], token[64];
+    assert_int_equal(hash("wms", NULL, 0), 0);
+    snprintf(first, sizeof first, "%.500s", shown);
+    assert_int_equal(hash("wms", NULL, 0), 0);
+    assert_string_not_equal(first, shown);
+    assert_int_equal(sscanf(shown, "# the token, for the client; it is kept nowhere: %63s", token), 1);
+    assert_int_equal(strlen(token), 32);
+    assert_int_equal(strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"), 32);
+    const char *line = strstr(shown, "\n- {");
+    assert_non_null(line);
+    snprintf(text, sizeof text, "auth:\n  tokens:\n    %.900s", line + 1);
+    struct conf *conf = conf_good("c.yaml", text);
+    assert_int_equal(conf->token_count, 1);
+    conf_free(&conf);
+}
+
+static void bad_tokens_are_refused(void **state)
+{
+    (void)state;
+    char longest[CONF_TOKEN_MAX + 1];
+    memset(longest, 'a', sizeof longest);
+    assert_int_equal(hash("wms", "", 0), 1);
+    assert_non_null(strstr(said, "no token found"));
+    assert_int_equal(hash("wms", "\n", 1), 1);
+    assert_int_equal(hash("wms", "two words", 9), 1);
+    assert_non_null(strstr(said, "no client could send it"));
+    assert_int_equal(hash("wms", "cut\0short", 9), 1);
+    assert_int_equal(hash("wms", "\xc3\xa9", 2), 1);
+    assert_int_equal(hash("wms", longest, CONF_TOKEN_MAX), 0);
+    assert_int_equal(hash("wms", longest, CONF_TOKEN_MAX + 1), 1);
+    assert_non_null(strstr(said, "longer than 512 bytes"));
+    assert_int_equal(hash("w: x", "abc", 3), 2);
+    assert_string_equal(shown, "");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(a_summary, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(problems_end_with_1, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_the_host_says, set_up, tear_down),
+        cmocka_unit_test(the_table_has_every_byte),
+        cmocka_unit_test(the_table_is_the_agents_decision),
+        cmocka_unit_test(the_list_names_origin_and_use),
+        cmocka_unit_test(a_token_becomes_its_line),
+        cmocka_unit_test(new_tokens_differ_and_open_the_door),
+        cmocka_unit_test(bad_tokens_are_refused),
+    };
+    return cmocka_run_group_tests_name("noria_tools", tests, NULL, NULL);
+}
