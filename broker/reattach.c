@@ -255,7 +255,8 @@ static void find_torn(struct work *work)
     if (id[0] == '\0' || slot >= lvt_writer_capacity(work->publisher->lvt) || work->used[slot])
         return;
     struct gone gone = {.slot = REGISTRY_NO_SLOT};
-    bool described = lvt_writer_remains(work->publisher->lvt, slot, &gone.info) && strcmp(gone.info.id, id) == 0;
+    bool described =
+        lvt_writer_remains(work->publisher->lvt, slot, &gone.info) && strcmp(gone.info.id, id) == 0;
     if (!described) {
         gone.info = (struct machine_info){0};
         memcpy(gone.info.id, id, sizeof gone.info.id);

@@ -42,8 +42,8 @@
  * as safe for the PLC (nothing was sent) but would give one key two answers. What the *broker* refuses (no agent, none
  * that answers) this agent never saw: such a request is new when it comes.
  *
- * Remembered are QUEUE_REMEMBER results for QUEUE_REMEMBER_NS, requests from their last answer on. They die with the
- * process until there is a journal (issue 4, behind recent.h).
+ * Remembered are the last QUEUE_REMEMBER results that may have moved something, as many others, and none for longer than
+ * QUEUE_REMEMBER_NS, requests from their last answer on. They die with the process until there is a journal (issue 4, behind recent.h).
  */
 #pragma once
 

@@ -1,5 +1,5 @@
-/* See recent.h (Hop: C5). A ring of entries in the order of decision, and maps from the hashes of key and request to the
- * entry. Two different keys with one hash: the later one hides the earlier, which then counts as unknown. */
+/* See recent.h (Hop: C5). Per lane a ring of entries in the order of decision, and maps from the hashes of key and request to
+ * the entry. Two different keys with one hash: the later one hides the earlier, which then counts as unknown. */
 #include "recent.h"
 
 #include <stdio.h>
@@ -8,12 +8,26 @@
 #include "hash.h"
 #include "map.h"
 
+enum { LANE_ACTED, LANE_OTHER, LANES };
+
+struct lane {
+    size_t first, count;
+    struct recent_entry *entries; /* capacity of them */
+};
+
 struct recent {
     struct map by_key, by_request;
-    size_t capacity, first, count;
+    size_t capacity;
     uint64_t keep_ns, horizon_ns;
+    struct lane lanes[LANES];
     struct recent_entry entries[];
 };
+
+static struct lane *lane_of(struct recent *recent, const struct outcome *result)
+{
+    bool acted = result->sent && result->command != COMMAND_STATUS;
+    return &recent->lanes[acted ? LANE_ACTED : LANE_OTHER];
+}
 
 static uint64_t key_hash(const struct command_key *key)
 {
@@ -33,15 +47,18 @@ static uint64_t request_hash(const struct outcome *asked)
 
 enum err_e recent_new(size_t capacity, uint64_t keep_ns, uint64_t now_ns, struct recent **recent)
 {
-    struct recent *r = calloc(1, sizeof *r + capacity * sizeof r->entries[0]);
+    struct recent *r = calloc(1, sizeof *r + LANES * capacity * sizeof r->entries[0]);
     if (r == NULL)
         return ERR_MEMORY;
     r->capacity = capacity;
     r->keep_ns = keep_ns;
     r->horizon_ns = now_ns;
+    for (size_t i = 0; i < LANES; i++)
+        r->lanes[i].entries = r->entries + i * capacity;
     map_init(&r->by_key);
     map_init(&r->by_request);
-    if (map_reserve(&r->by_key, capacity) != ERR_OK || map_reserve(&r->by_request, capacity) != ERR_OK) {
+    if (map_reserve(&r->by_key, LANES * capacity) != ERR_OK ||
+        map_reserve(&r->by_request, LANES * capacity) != ERR_OK) {
         recent_free(&r);
         return ERR_MEMORY;
     }
@@ -65,21 +82,22 @@ static void unlink_from(struct map *map, uint64_t hash, const struct recent_entr
         map_remove(map, hash);
 }
 
-static void forget_oldest(struct recent *recent)
+static void forget_oldest(struct recent *recent, struct lane *lane)
 {
-    struct recent_entry *oldest = &recent->entries[recent->first];
+    struct recent_entry *oldest = &lane->entries[lane->first];
     unlink_from(&recent->by_key, key_hash(&oldest->result.key), oldest);
     unlink_from(&recent->by_request, request_hash(&oldest->result), oldest);
     if (oldest->arrived_ns > recent->horizon_ns)
         recent->horizon_ns = oldest->arrived_ns;
-    recent->first = (recent->first + 1) % recent->capacity;
-    recent->count--;
+    lane->first = (lane->first + 1) % recent->capacity;
+    lane->count--;
 }
 
 static void forget_old(struct recent *recent, uint64_t now_ns)
 {
-    while (recent->count > 0 && now_ns - recent->entries[recent->first].decided_ns > recent->keep_ns)
-        forget_oldest(recent);
+    for (struct lane *lane = recent->lanes; lane < recent->lanes + LANES; lane++)
+        while (lane->count > 0 && now_ns - lane->entries[lane->first].decided_ns > recent->keep_ns)
+            forget_oldest(recent, lane);
 }
 
 struct recent_entry *recent_find(struct recent *recent, const struct command_key *key, uint64_t now_ns)
@@ -100,10 +118,11 @@ struct recent_entry *recent_find_request(struct recent *recent, const struct out
 struct recent_entry *recent_put(struct recent *recent, const struct outcome *result, uint64_t seq,
                                 uint64_t arrived_ns, uint64_t now_ns)
 {
+    struct lane *lane = lane_of(recent, result);
     forget_old(recent, now_ns);
-    if (recent->count == recent->capacity)
-        forget_oldest(recent);
-    struct recent_entry *entry = &recent->entries[(recent->first + recent->count++) % recent->capacity];
+    if (lane->count == recent->capacity)
+        forget_oldest(recent, lane);
+    struct recent_entry *entry = &lane->entries[(lane->first + lane->count++) % recent->capacity];
     *entry =
         (struct recent_entry){.result = *result, .seq = seq, .arrived_ns = arrived_ns, .decided_ns = now_ns};
     map_put(&recent->by_key, key_hash(&result->key), entry); /* reserved: cannot fail */
@@ -143,5 +162,5 @@ uint64_t recent_horizon_ns(const struct recent *recent)
 
 size_t recent_count(const struct recent *recent)
 {
-    return recent->count;
+    return recent->lanes[LANE_ACTED].count + recent->lanes[LANE_OTHER].count;
 }

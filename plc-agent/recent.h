@@ -4,7 +4,8 @@
  * Found by key (the same command of the same session, sent again) and by request (scope and request_id, from whatever
  * session). A request is remembered from its last answer on: who asks again prolongs it.
  *
- * Bounded by number and age; the oldest goes first. What is forgotten leaves a trace, the horizon: a command that its
+ * Bounded by number and age; the oldest goes first. What was or may have been written to the PLC is counted apart from
+ * refusals and readings, so that no flood of those makes a move forgotten. What is forgotten leaves a trace, the horizon: a command that its
  * worker accepted at or before it may have been carried out and forgotten, by this agent or by one before it. (A
  * journal on disk, issue 4, moves the horizon back over restarts and fills requests in at boot; its place is behind this
  * interface.)
@@ -32,7 +33,7 @@ struct recent_entry {
     } end;
 };
 
-/* The horizon begins at `now_ns`. */
+/* `capacity` of each kind. The horizon begins at `now_ns`. */
 enum err_e recent_new(size_t capacity, uint64_t keep_ns, uint64_t now_ns, struct recent **recent);
 void recent_free(struct recent **recent);
 

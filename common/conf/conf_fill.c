@@ -196,6 +196,57 @@ static void look_at_machines(struct conf_load *load)
         }
 }
 
+/* --- warnings --------------------------------------------------------------------------------------------------- */
+
+#define WARNINGS_MAX 50
+
+/* The slot of the next warning; the one behind the last is for the number of those that found no room. */
+static const char **warning_slot(struct conf_load *load)
+{
+    struct conf *conf = &load->owner->draft.conf;
+    if (load->warnings == NULL) {
+        load->warnings = conf_own(load->owner, (WARNINGS_MAX + 1) * sizeof *load->warnings);
+        conf->warnings = load->warnings;
+    }
+    return load->warnings != NULL ? &load->warnings[conf->warning_count] : NULL;
+}
+
+static void keep_warning(struct conf_load *load, const char *text)
+{
+    const char **slot = warning_slot(load);
+    if (slot == NULL)
+        return;
+    *slot = conf_own_text(load->owner, text);
+    if (*slot != NULL)
+        load->owner->draft.conf.warning_count++;
+}
+
+void conf_warn(struct conf_load *load, struct conf_place place, const char *key, const char *fmt, ...)
+{
+    char what[CONF_WHAT_MAX], path[CONF_KEY_PATH_MAX], text[CONF_TOLD_MAX];
+    struct conf_place at = conf_place_of(place, key);
+    if (load->owner->draft.conf.warning_count == WARNINGS_MAX) {
+        load->warnings_lost++;
+        return;
+    }
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(what, sizeof what, fmt, args);
+    va_end(args);
+    conf_outline_path(at.outline, at.node, path);
+    conf_problem_text(at.outline->file, conf_outline_line(at.outline, at.node), path, what, text);
+    keep_warning(load, text);
+}
+
+static void end_warnings(struct conf_load *load)
+{
+    char text[600];
+    snprintf(text, sizeof text, "%.400s: and %zu more warnings", load->owner->draft.conf.file,
+             load->warnings_lost);
+    if (load->warnings_lost > 0)
+        keep_warning(load, text);
+}
+
 /* --- the whole -------------------------------------------------------------------------------------------------- */
 
 enum err_e conf_fill(struct conf_load *load)
@@ -215,38 +266,6 @@ enum err_e conf_fill(struct conf_load *load)
         return err;
     look_at_listeners(load);
     look_at_machines(load);
+    end_warnings(load);
     return ERR_OK;
-}
-
-/* --- warnings --------------------------------------------------------------------------------------------------- */
-
-#define WARNINGS_MAX 50
-
-static const char **room_for_warning(struct conf_load *load)
-{
-    struct conf *conf = &load->owner->draft.conf;
-    if (load->warnings == NULL) {
-        load->warnings = conf_own(load->owner, WARNINGS_MAX * sizeof *load->warnings);
-        conf->warnings = load->warnings;
-    }
-    return load->warnings != NULL && conf->warning_count < WARNINGS_MAX ? &load->warnings[conf->warning_count]
-                                                                        : NULL;
-}
-
-void conf_warn(struct conf_load *load, struct conf_place place, const char *key, const char *fmt, ...)
-{
-    char what[CONF_WHAT_MAX], path[CONF_KEY_PATH_MAX], text[CONF_TOLD_MAX];
-    struct conf_place at = conf_place_of(place, key);
-    const char **slot = room_for_warning(load);
-    if (slot == NULL)
-        return;
-    va_list args;
-    va_start(args, fmt);
-    vsnprintf(what, sizeof what, fmt, args);
-    va_end(args);
-    conf_outline_path(at.outline, at.node, path);
-    conf_problem_text(at.outline->file, conf_outline_line(at.outline, at.node), path, what, text);
-    *slot = conf_own_text(load->owner, text);
-    if (*slot != NULL)
-        load->owner->draft.conf.warning_count++;
 }

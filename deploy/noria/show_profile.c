@@ -119,7 +119,8 @@ static void list_line(const struct profile *profile, const char *origin, const s
     size_t users = 0;
     for (size_t i = 0; conf != NULL && i < conf->machine_count; i++)
         users += conf->machines[i].profile == profile;
-    fprintf(out, "%s  version %u, %u bits, %s", profile->name, profile->version, profile->bit_count, origin);
+    fprintf(out, "%s  version %u, %u bit%s, %s", profile->name, profile->version, profile->bit_count,
+            profile->bit_count == 1 ? "" : "s", origin);
     if (conf != NULL)
         fprintf(out, ", used by %zu machine%s", users, users == 1 ? "" : "s");
     fputc('\n', out);

@@ -232,7 +232,8 @@ static void a_request_that_was_handed_over_is_not_new_by_another_key(void **stat
     message.command.command_serial = 2;
     message.command.age_ms = 1;
     assert_int_equal(link_send(worker.link, &message), ERR_OK);
-    message.command.command_serial = 3; /* another request, though of the same name: refused, because nothing was sent */
+    message.command.command_serial =
+        3; /* another request, though of the same name: refused, because nothing was sent */
     message.command.scope = wire_text("p:wms");
     assert_int_equal(link_send(worker.link, &message), ERR_OK);
     wait_refusal(stage, 0, 3, "No connection to the PLC", "CONNECTION_ERROR");

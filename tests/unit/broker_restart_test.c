@@ -148,11 +148,13 @@ static void changes_of_the_configuration_are_told_and_slots_outlive_them(void **
     wait_record(stage, RECORD_STATE, 4); /* m9 and the renamed m3 */
     tells(stage, 0, "{\"type\":\"machine_removed\",\"machine_id\":\"m2\",\"machine\":{\"id\":\"m2\",", "m2");
     tells(stage, 1, "{\"type\":\"machine_removed\",\"machine_id\":\"m3\",", "m3");
-    tells(stage, 2,
-          "{\"type\":\"machine_added\",\"machine_id\":\"m9\",\"machine\":{\"id\":\"m9\",\"name\":\"m9\",\"ip\":"
-          "\"10.0.0.9\",\"port\":3200,\"type\":\"Real PLC\"},\"timestamp\":\"",
-          "m9");
-    tells(stage, 3, "{\"type\":\"machine_added\",\"machine_id\":\"m3\",\"machine\":{\"id\":\"m3\",\"name\":\"Three\",",
+    tells(
+        stage, 2,
+        "{\"type\":\"machine_added\",\"machine_id\":\"m9\",\"machine\":{\"id\":\"m9\",\"name\":\"m9\",\"ip\":"
+        "\"10.0.0.9\",\"port\":3200,\"type\":\"Real PLC\"},\"timestamp\":\"",
+        "m9");
+    tells(stage, 3,
+          "{\"type\":\"machine_added\",\"machine_id\":\"m3\",\"machine\":{\"id\":\"m3\",\"name\":\"Three\",",
           "m3");
     assert_true(nth(stage, RECORD_STATE, 3)->position > nth(stage, RECORD_MACHINE, 2)->position);
     assert_int_equal(count_of(stage, RECORD_MACHINE), 4);
@@ -218,6 +220,8 @@ struct storm {
     uint64_t carried_out[STORM_COMMANDS], carried_count; /* serials, in order */
     uint64_t agent_ups, worker_ups, said_outcomes;
     uint64_t sent_commands, number; /* of the newest state */
+    uint64_t restarted_ms, ups_at_restart;
+    bool slow; /* once at least this test took so long to come back that the agent was given up, rightly */
 };
 
 static void storm_outcomes(struct storm *storm)
@@ -282,11 +286,19 @@ static size_t storm_answers(const struct stage *stage, uint64_t serial)
     return count;
 }
 
+/* A broker waits for its agents for a second after it is ready. */
+static void storm_watch_the_clock(struct storm *storm)
+{
+    bool away = storm->agent.ups == storm->ups_at_restart;
+    storm->slow |= away && real_ms() - storm->restarted_ms > 900;
+}
+
 /* One round of servicing, and what the owners of links do after each HELLO_OK. */
 static void storm_pump(struct stage *stage, struct storm *storm)
 {
     uint64_t commands = storm->agent.commands;
     pump(stage);
+    storm_watch_the_clock(storm);
     if (storm->agent.ups != storm->agent_ups) {
         storm->agent_ups = storm->agent.ups;
         storm_state(storm);
@@ -325,8 +337,9 @@ static void storm_check(struct stage *stage, const struct storm *storm)
         if (record->kind == RECORD_STATE && record->state.slot == 0) {
             assert_true(record->state.read_wall_ms >= number); /* in order, and never disconnected again */
             number = record->state.read_wall_ms;
-            assert_int_equal(record->state.connection,
-                             number == 0 ? CONNECTION_DISCONNECTED : CONNECTION_CONNECTED);
+            if (number == 0 || !storm->slow)
+                assert_int_equal(record->state.connection,
+                                 number == 0 ? CONNECTION_DISCONNECTED : CONNECTION_CONNECTED);
         }
         if (record->kind == RECORD_COMPLETION)
             completions[record->outcome.command_serial]++;
@@ -347,6 +360,7 @@ static void nothing_is_lost_or_said_twice_however_often_the_broker_is_killed(voi
     srand(41);
     agent_open(stage, &storm.agent, "m1", "standard", 100);
     worker_open(stage, &storm.worker, 900, 0);
+    storm.ups_at_restart = UINT64_MAX;
     for (int kills = 0; kills < STORM_KILLS; kills++) {
         for (int i = 0; i < 4; i++) {
             storm.number++;
@@ -355,6 +369,9 @@ static void nothing_is_lost_or_said_twice_however_often_the_broker_is_killed(voi
             for (int pumps = rand() % 4; pumps > 0; pumps--)
                 storm_pump(stage, &storm);
         }
+        storm_watch_the_clock(&storm);
+        storm.restarted_ms = real_ms();
+        storm.ups_at_restart = storm.agent.ups;
         restart(stage);
         for (int pumps = rand() % 20; pumps > 0; pumps--) /* sometimes before everybody is back */
             storm_pump(stage, &storm);

@@ -184,6 +184,22 @@ static void what_is_worth_a_look(void **state)
         "machine\n");
 }
 
+static void warnings_are_bounded(void **state)
+{
+    (void)state;
+    char text[8192];
+    size_t len =
+        (size_t)sprintf(text, "machine_defaults: {profile: nobody}\nlisteners: [{name: a}]\nmachines:\n");
+    for (unsigned i = 0; i < 60; i++)
+        len += (size_t)sprintf(text + len, "  - {id: m%u, ip: 10.0.0.%u}\n", i, i);
+    struct conf *conf = conf_good("c.yaml", text);
+    assert_int_equal(conf->warning_count, 51);
+    assert_string_equal(conf->warnings[49],
+                        "c.yaml:53: machines[49]: there is no profile nobody: machine m49 is read-only");
+    assert_string_equal(conf->warnings[50], "c.yaml: and 10 more warnings");
+    conf_free(&conf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +212,7 @@ int main(void)
         cmocka_unit_test(other_addresses_need_a_token_or_leave),
         cmocka_unit_test(limits_in_order),
         cmocka_unit_test(what_is_worth_a_look),
+        cmocka_unit_test(warnings_are_bounded),
     };
     return cmocka_run_group_tests_name("conf_access", tests, NULL, NULL);
 }

@@ -287,8 +287,8 @@ void send_snapshot(struct stage *stage, struct socket *s, uint64_t since, uint64
     uint32_t shown = 0;
     for (uint32_t i = 0; i < MACHINES; i++) {
         const struct mirror_machine *machine = mirror_slot(&stage->mirror, i);
-        bool wanted = s->client.audience->all_states ||
-                      audience_has_topic(s->client.audience, machine->state_topic);
+        bool wanted =
+            s->client.audience->all_states || audience_has_topic(s->client.audience, machine->state_topic);
         if (wanted && machine->position >= since)
             machines[shown++] = machine;
     }

@@ -69,7 +69,8 @@ static void skipped_frames_are_skipped_for_the_origin_alone(void **state)
         origin->room = round == 0 ? PLENTY : 0; /* caught up, then choked with a backlog */
         publish_number(stage, RECORD_RESULT, 0, 0, NO_ORIGIN);
         tail_drain(&stage->tail, 10);
-        outbox_skip(&stage->outbox, &origin->client, stage->audiences.main_log.head - stage->audiences.main_offset);
+        outbox_skip(&stage->outbox, &origin->client,
+                    stage->audiences.main_log.head - stage->audiences.main_offset);
         publish_number(stage, RECORD_RESULT, 1, 0, NO_ORIGIN);
         pump(stage);
         give_room(stage, origin, PLENTY);
@@ -129,7 +130,8 @@ static void a_new_machine_is_in_the_mirror_before_its_event_goes_out(void **stat
     snprintf(last->info.id, sizeof last->info.id, "new"); /* its slot changes hands */
     publish_state(stage, MACHINES - 1, 77, 0);
     tail_drain(&stage->tail, 1);
-    assert_non_null(mirror_find(&stage->mirror, "new", 3)); /* the record's topic is another than the mirror's */
+    assert_non_null(
+        mirror_find(&stage->mirror, "new", 3)); /* the record's topic is another than the mirror's */
     pump(stage);
     assert_int_equal(listen_to(s).state[MACHINES - 1], 77);
     assert_string_equal(listen_to(s).order, "SSSSSSS");
@@ -164,7 +166,8 @@ static void refused_memory_makes_clients_lag_and_loses_nothing(void **state)
 {
     struct stage *stage = *state;
     for (unsigned i = 0; i < 12; i++) /* ten in one audience with an own log, two alone */
-        subscribe(stage, arrive(stage, i, PLENTY), TOPIC_STATE, i < 10 ? NULL : stage->machines[i - 10].info.id);
+        subscribe(stage, arrive(stage, i, PLENTY), TOPIC_STATE,
+                  i < 10 ? NULL : stage->machines[i - 10].info.id);
     for (unsigned n = 2; n < 100; n++) {
         stage->audiences.budget.limit_bytes = n % 3 == 0 ? 0 : AUDIENCE_BUDGET;
         publish_state(stage, n % MACHINES, n, 5000);
@@ -175,7 +178,8 @@ static void refused_memory_makes_clients_lag_and_loses_nothing(void **state)
     for (unsigned i = 0; i < 12; i++)
         for (unsigned m = 0; m < MACHINES; m++)
             if (i < 10 || m == i - 10)
-                assert_int_equal(listen_to(&stage->sockets[i]).state[m], stage->machines[m].state.read_wall_ms);
+                assert_int_equal(listen_to(&stage->sockets[i]).state[m],
+                                 stage->machines[m].state.read_wall_ms);
     assert_int_equal(stage->outbox.counts.closed_slow, 0);
 }
 

@@ -93,15 +93,17 @@ static void machines_that_come_and_go(void **state)
     (void)state;
     unsigned char memory[FRAMES_CAROUSEL_MAX];
     struct machine_info info = {.id = "m", .name = "Carrusel \"1\"", .ip = "10.0.0.1", .port = 3200};
-    payload_is(frames_carousel_machine(memory, sizeof memory, true, &info, WALL_MS, seq),
-               "{\"type\":\"machine_added\",\"machine_id\":\"m\",\"machine\":{\"id\":\"m\",\"name\":\"Carrusel "
-               "\\\"1\\\"\",\"ip\":\"10.0.0.1\",\"port\":3200,\"type\":\"Real PLC\"},"
-               "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
+    payload_is(
+        frames_carousel_machine(memory, sizeof memory, true, &info, WALL_MS, seq),
+        "{\"type\":\"machine_added\",\"machine_id\":\"m\",\"machine\":{\"id\":\"m\",\"name\":\"Carrusel "
+        "\\\"1\\\"\",\"ip\":\"10.0.0.1\",\"port\":3200,\"type\":\"Real PLC\"},"
+        "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
     info.simulator = true;
-    payload_is(frames_carousel_machine(memory, sizeof memory, false, &info, WALL_MS, seq),
-               "{\"type\":\"machine_removed\",\"machine_id\":\"m\",\"machine\":{\"id\":\"m\",\"name\":\"Carrusel "
-               "\\\"1\\\"\",\"ip\":\"10.0.0.1\",\"port\":3200,\"type\":\"Simulator\"},"
-               "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
+    payload_is(
+        frames_carousel_machine(memory, sizeof memory, false, &info, WALL_MS, seq),
+        "{\"type\":\"machine_removed\",\"machine_id\":\"m\",\"machine\":{\"id\":\"m\",\"name\":\"Carrusel "
+        "\\\"1\\\"\",\"ip\":\"10.0.0.1\",\"port\":3200,\"type\":\"Simulator\"},"
+        "\"timestamp\":\"2025-01-27T10:30:00.000Z\",\"seq\":\"00c0ffee-1234\"}");
     memset(info.id, 'i', MACHINE_ID_MAX);
     memset(info.name, 1, MACHINE_NAME_MAX); /* six bytes each once escaped */
     memset(info.ip, 1, MACHINE_HOST_MAX);

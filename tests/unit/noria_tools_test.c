@@ -236,7 +236,7 @@ static void the_list_names_origin_and_use(void **state)
     take(out, shown, sizeof shown);
     assert_string_equal(shown, "standard  version 1, 4 bits, built in, used by 1 machine\n"
                                "delta-as  version 1, 8 bits, built in, used by 0 machines\n"
-                               "lift  version 1, 1 bits, c.yaml, used by 1 machine\n");
+                               "lift  version 1, 1 bit, c.yaml, used by 1 machine\n");
     conf_free(&conf);
     out = tmpfile();
     show_profiles(NULL, out);

@@ -120,7 +120,7 @@ static void forgotten_is_unknown(void **state)
     fake_reply(AT_REST, 7);
     pass_ms(play, 1000);
     for (int i = 0; i < QUEUE_REMEMBER; i++) {
-        send(play, 0, -1);
+        send(play, 9, -1);
         fake_reply(AT_REST, 7);
     }
     first.resent = true;
@@ -129,6 +129,29 @@ static void forgotten_is_unknown(void **state)
     assert_int_equal(last(play)->key.serial, first.command_serial);
     assert_int_equal(last(play)->code, CODE_OUTCOME_UNKNOWN);
     play->twice_is_wrong = false;
+    end(play);
+}
+
+/* Refusals and readings have their own room. */
+static void a_flood_of_refusals_makes_no_move_forgotten(void **state)
+{
+    (void)state;
+    struct play *play = begin_at_rest(7);
+    struct wire_command first = a_command(play, 1, 7);
+    first.request_id = wire_text("0192f1c4-7e1d-7b3a-9c55-aabbccddeeff");
+    first.scope = wire_text("u:");
+    queue_command(play->queue, &first);
+    fake_reply(AT_REST, 7);
+    for (int i = 0; i < QUEUE_REMEMBER; i++) {
+        struct wire_command wrong = a_command(play, 1, -1);
+        queue_command(play->queue, &wrong);
+        play->count -= i > 2;
+    }
+    first.command_serial = ++play->serial;
+    queue_command(play->queue, &first);
+    assert_true(last(play)->repeat);
+    assert_false(fake->busy);
+    assert_int_equal(fake->written[1], 1);
     end(play);
 }
 
@@ -163,8 +186,8 @@ static void recent_forgets_by_age(void **state)
 #define UUID "0192f1c4-7e1d-7b3a-9c55-aabbccddeeff"
 
 /* A command of session `session` that names a request. */
-static struct wire_command request_of(struct play *play, uint64_t session, const char *scope, uint64_t command,
-                                      int64_t argument)
+static struct wire_command request_of(struct play *play, uint64_t session, const char *scope,
+                                      uint64_t command, int64_t argument)
 {
     struct wire_command c = a_command(play, command, argument);
     c.session_serial = session;
@@ -182,7 +205,8 @@ static struct wire_command ask(struct play *play, uint64_t session, const char *
 }
 
 /* The n-th outcome of a session, of one kind; NULL: there are fewer. */
-static const struct outcome *told(const struct play *play, uint64_t session, enum outcome_kind_e kind, size_t n)
+static const struct outcome *told(const struct play *play, uint64_t session, enum outcome_kind_e kind,
+                                  size_t n)
 {
     for (size_t i = 0; i < play->count; i++)
         if (play->outcomes[i].key.session == session && play->outcomes[i].kind == kind && n-- == 0)
@@ -459,9 +483,13 @@ static void recent_finds_requests(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(again_while_under_way), cmocka_unit_test(again_when_answered),
-        cmocka_unit_test(again_when_refused),    cmocka_unit_test(another_key_is_another_command),
-        cmocka_unit_test(resent_and_unknown),    cmocka_unit_test(forgotten_is_unknown),
+        cmocka_unit_test(again_while_under_way),
+        cmocka_unit_test(again_when_answered),
+        cmocka_unit_test(again_when_refused),
+        cmocka_unit_test(another_key_is_another_command),
+        cmocka_unit_test(resent_and_unknown),
+        cmocka_unit_test(forgotten_is_unknown),
+        cmocka_unit_test(a_flood_of_refusals_makes_no_move_forgotten),
         cmocka_unit_test(recent_forgets_by_age),
         cmocka_unit_test(another_session_waits_with_the_first),
         cmocka_unit_test(the_same_session_may_ask_again),

@@ -199,7 +199,7 @@ async def limits(tally):
     async def act(stage):
         await heads_that_never_end(stage, tally)
         await no_room(stage, tally, room)
-    await on_stage(tally, "limits", act, lambda stage: stage.set("websocket", handshake_timeout_ms=300, max_connections=room))
+    await on_stage(tally, "limits", act, lambda stage: stage.set("websocket", handshake_timeout_ms=600, max_connections=room))
 
 
 async def part(args, tally):

@@ -18,9 +18,10 @@ client.ws.addEventListener('open', () => {
   client.sendCommand('machine_1', 1, 25);
   client.getStatus('machine_1');
 });
+const awaited = new Set(['machine_status', 'command_completed']);
 client.ws.addEventListener('message', (event) => {
   say('heard', event.data);
-  if (JSON.parse(event.data).type !== 'command_completed') return;
+  if (!awaited.delete(JSON.parse(event.data).type) || awaited.size > 0) return;
   client.reconnectAttempts = client.maxReconnectAttempts;
   client.disconnect();
 });

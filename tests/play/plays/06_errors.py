@@ -40,7 +40,28 @@ BAD = [
     ('{"type":"send_command","machine_id":"m1","command":1e0,"argument":3}', COMMAND, "command"),
     ({"type": "send_command", "machine_id": "m1", "command": -1, "argument": 3}, COMMAND, "command"),
     ({"type": "send_command", "machine_id": "m1", "command": 256, "argument": 3}, COMMAND, "command"),
-    ('{"type":"send_command","machine_id":"m1","command":18446744073709551617,"argument":3}', None, ""),
+    ('{"type":"send_command","machine_id":"m1","command":18446744073709551617,"argument":3}', COMMAND, "command"),
+    ('{"type":"send_command","machine_id":"m1","command":1,"argument":9223372036854775808}', COMMAND, "argument"),
+    ('{"type":"send_command","machine_id":"m1","command":1,"argument":-9223372036854775809}', COMMAND, "argument"),
+    ('{"type":"send_command","machine_id":"m1","command":1e400,"argument":3}', COMMAND, "command"),
+    ('{"type":"send_command","machine_id":"m1","command":1,"argument":4294967297}', COMMAND, "argument"),
+    ('{"type":"send_command","machine_id":"m1","command":1,"argument":01}', FORMAT, "Invalid JSON"),
+    ('{"type":"send_command","machine_id":"m1","command":1,"argument":3,"argument":4}', FORMAT, "Duplicate member"),
+    ('{"type":"send_command","machine_id":"m1","machine_id":"m2","command":1,"argument":3}', FORMAT, "Duplicate member"),
+    ('{"type":"get_status","machine_id":"m1\\u0000"}', FORMAT, "machine_id"),
+    ('{"type":"get_status","x\\u0000":1}', FORMAT, "NUL"),
+    ({"type": "unsubscribe", "subscription_type": "gossip"}, FORMAT, "subscription_type"),
+    ({"type": "unsubscribe", "machine_ids": "m1"}, FORMAT, "machine_ids"),
+    ({"type": "unsubscribe", "machine_ids": [["m1"]]}, FORMAT, "machine_ids[0]"),
+    ({"type": "unsubscribe", "machine_ids": ["m1", "nobody"]}, "MACHINE_NOT_FOUND", ""),
+    ({"type": "subscribe", "machine_ids": ["m1", "m" * 65]}, FORMAT, "machine_ids[1]"),
+    ({"type": "subscribe", "machine_ids": ["m1"] * 2049}, FORMAT, "machine_ids"),
+    ({"type": "subscribe", "since": 7}, FORMAT, "since"),
+    ({"type": "subscribe", "since": "yesterday"}, FORMAT, "since"),
+    ({"type": "send_command", "machine_id": "m1", "command": 1, "argument": 3, "deadline_ms": 0}, FORMAT, "deadline_ms"),
+    ({"type": "send_command", "machine_id": "m1", "command": 1, "argument": 3, "deadline_ms": 600001}, FORMAT,
+     "deadline_ms"),
+    ({"type": "send_command", "machine_id": "m1", "command": 1, "argument": 3, "deadline_ms": 1.5}, FORMAT, "deadline_ms"),
     ({"type": "send_command", "machine_id": "m1", "command": {"command": "1", "argument": 3}}, COMMAND, "command"),
     ({"type": "send_command", "machine_id": "m1", "command": {"command": 1, "argument": "3"}}, COMMAND, "argument"),
     ({"type": "send_command", "machine_id": "m1", "command": {"command": 1, "argument": True}}, COMMAND, "argument"),
@@ -58,7 +79,7 @@ BAD = [
     ({"type": "send_command", "machine_id": "../m1", "command": 1, "argument": 3}, "MACHINE_NOT_FOUND", ""),
     ({"type": "get_status", "machine_id": ""}, "MACHINE_NOT_FOUND", ""),
     ({"type": "get_status", "machine_id": "m" * 500}, None, ""),
-    ('{"type":' + "[" * 3000 + "]" * 3000 + "}", FORMAT, ""),
+    ('{"type":' + "[" * 3000 + "]" * 3000 + "}", FORMAT, "nested"),
 ]
 
 
@@ -94,6 +115,9 @@ async def unknown_members(s):
     c1 = await s.client("c1")
     answer = await c1.ask(type="ping", mood="é\u2028\U0001f600", more={"deep": [1, {"x": None}]})
     assert answer.type == "pong"
+    for text in ('{"a":1e400,"b":[9223372036854775808,-1E+999],"type":"ping"}', '{"type":"ping","a":"\\u0000 1e400"}',
+                 '{"type":"ping","a":' + "[" * 2000 + "]" * 2000 + "}", '{"type":"ping","type ":1,"":2}'):
+        assert (await c1.ask(text)).type == "pong", text[:80]
     answer = await c1.ask('{"type":"get_status","machine_id":"\\u006d1"}')
     assert answer["machine_id"] == "m1", answer.text
     answer = await c1.ask(type="get_status", machine_id="ñ\"\\\n")

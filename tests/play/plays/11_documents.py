@@ -87,7 +87,7 @@ async def driven(s, name, *argv):
     assert_text(result, DOCUMENT["command_result"])
     status = next(f for f in heard if f.type == "machine_status")
     assert status.matches({"machine_id": "machine_1", "connection_status": "connected"}), status.text
-    done = heard[-1]
+    done = next(f for f in heard if f.type == "command_completed")
     assert done.matches({"type": "command_completed", "machine_id": "machine_1", "success": True, "position": 25})
     last = [f for f in heard if f.type == "status_broadcast" and "machine_1" in f["status"]][-1]
     assert last["status"]["machine_1"] == state(218, 25), last.text

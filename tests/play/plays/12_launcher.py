@@ -4,6 +4,7 @@ import signal
 import subprocess
 from pathlib import Path
 
+from stagecraft.httpclient import get
 from stagecraft.process import children_of_this_process
 from stagecraft.registry import play
 from stagecraft.scripts import AT_REST
@@ -148,13 +149,14 @@ DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 
 
 async def demonstration(s, launcher):
-    """What deploy/conf/demo.yaml promises: two simulated machines with at least 26 positions, on port 8765."""
+    """What deploy/conf/demo.yaml promises: two simulated machines with at least 26 positions, on ports 8765 and 8000."""
     s.port = 8765
     s.adopt_simulator()
     c1 = await s.client("c1", welcome=False)
     welcome = await c1.next("welcome", mode="multi-plc")
     machines = [m["id"] for m in welcome["machines"]]
     assert len(machines) == 2 and {m["type"] for m in welcome["machines"]} == {"Simulator"}, welcome.text
+    assert (await get(8000, "/v1/machines")).envelope(200) == welcome["machines"]
     await c1.subscribe()
     for machine in machines:
         await c1.sees(machine, connection_status="connected", within=10)

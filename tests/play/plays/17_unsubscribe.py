@@ -88,6 +88,64 @@ async def out_of_all(s):
     assert {f["machine_id"] for f in c1.heard("alarm")} == {"m1", "m3"}
 
 
+@play("machines that come later are covered by \"all\", and no longer once one was taken out of it")
+async def later_machines(s):
+    for machine in ("m1", "m2", "m3"):
+        s.machine(machine)
+    await s.sim()
+    later = s.machines.pop()
+    s.write_conf()
+    await s.broker()
+    await s.worker("w1")
+    every, rest = await s.client("every"), await s.client("rest")
+    for client in (every, rest):
+        await client.subscribe(kind="all_events")
+        client.history.repeats_allowed = True
+    await rest.unsubscribe("m2", kind="all_events")
+    s.machines.append(later)
+    s.write_conf()
+    await s.actor("b1").restart()
+    await every.hear("machine_added", machine_id="m3")
+    await s.agent("m3")
+    await every.sees("m3", connection_status="connected", position=0, within=10)
+    await s.agent("m1")
+    for client in (every, rest):
+        await client.sees("m1", connection_status="connected", within=10)
+    heard = [f.text for f in rest.frames if "m3" in f.machines()]
+    assert not heard, heard
+    assert (await rest.unsubscribe(kind="all_events"))["machine_ids"] == ["m1", "m2", "m3"]
+
+
+@play("unsubscribe without machine_ids forgets machines that are gone, too: should they come back, nothing is heard of them")
+async def gone_machines(s):
+    for machine in ("m1", "m2"):
+        s.machine(machine)
+    await s.sim()
+    first, second = s.machines
+    await s.broker()
+    await s.worker("w1")
+    forgets, keeps = await s.client("forgets"), await s.client("keeps")
+    for client in (forgets, keeps):
+        await client.subscribe("m1", "m2")
+        client.history.repeats_allowed = True
+    for machines in ([first], [first, second]):
+        s.machines[:] = machines
+        s.write_conf()
+        await s.actor("b1").restart()
+        for client in (forgets, keeps):
+            await client.say(type="get_machines")
+            while len((await client.hear("machines"))["machines"]) != len(machines):
+                await client.say(type="get_machines")
+        if machines == [first]:
+            await forgets.unsubscribe()
+    await s.agent("m2")
+    await keeps.sees("m2", connection_status="connected", within=10)
+    await forgets.subscribe("m1")
+    await s.agent("m1")
+    await forgets.sees("m1", connection_status="connected", within=10)
+    assert forgets.state("m2")["connection_status"] == "disconnected", forgets.state("m2")
+
+
 @play("one unknown machine refuses the whole unsubscribe")
 async def unknown_machine(s):
     sim = await s.house("m1", "m2", workers=["w1"])

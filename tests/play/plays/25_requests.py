@@ -1,4 +1,7 @@
 """One request, one write, one answer: the same request_id from whatever connection."""
+import hashlib
+
+from stagecraft.httpclient import http_listener, post
 from stagecraft.registry import play
 
 UUID = "0192f1c4-7e1d-7b3a-9c55-aabbccddeeff"
@@ -111,3 +114,32 @@ async def refusals_stay(s):
     await client.move("m1", 4, request_id=OTHER)
     await client.hear("command_completed", request_id=OTHER, success=True)
     assert sim.truth.moves("m1") == [4]
+
+
+@play("who has a name keeps its request_ids over a reconnect, and over REST; another name's are others", "asan")
+async def by_principal(s):
+    secrets = {name: f"{name}-0123456789abcdef0123456789abcdef" for name in ("wms", "mes")}
+    s.set("auth", tokens=[{"principal": name, "sha256": hashlib.sha256(secret.encode()).hexdigest()}
+                          for name, secret in secrets.items()])
+    port = http_listener(s, ["rest", "carousel"], auth="token")
+    sim = await s.house("m1")
+
+    async def connect(name, who, on):
+        return await s.client(name, on=on, port=port, extra_headers={"Authorization": f"Bearer {secrets[who]}"})
+    first = await connect("first", "wms", "w1")
+    await first.move("m1", 4, request_id="order-7")
+    result = await first.hear("command_result", request_id="order-7", success=True)
+    completion = await first.hear("command_completed", request_id="order-7", success=True)
+    await first.close()
+    second = await connect("second", "wms", "w2")
+    await second.move("m1", 4, request_id="order-7")
+    assert answer(await second.next("command_result")) == answer(result)
+    assert answer(await second.next("command_completed")) == answer(completion)
+    rest = await post(port, "/v1/machines/m1/move", {"position": 4}, Idempotency_Key="order-7",
+                      Authorization=f"Bearer {secrets['wms']}")
+    assert rest.envelope(200, machine="m1")["argument"] == 4
+    assert sim.truth.moves("m1") == [4]
+    other = await connect("other", "mes", "w1")
+    await other.move("m1", 6, request_id="order-7")
+    await other.hear("command_completed", request_id="order-7", position=6, success=True)
+    assert sim.truth.moves("m1") == [4, 6]

@@ -16,6 +16,8 @@ def document_class(path):
 
 
 async def main(path, url):
+    awaited = {"machine_status", "command_completed"}
+
     class Driven(document_class(path)):
         async def listen(self):
             await self.send_command("machine_1", 1, 25)
@@ -25,7 +27,8 @@ async def main(path, url):
         async def handle_message(self, data):
             print("heard", json.dumps(data, separators=(",", ":"), ensure_ascii=False), flush=True)
             await super().handle_message(data)
-            if data["type"] == "command_completed":
+            awaited.discard(data["type"])
+            if not awaited:
                 await self.disconnect()
 
     await Driven(url).connect()

@@ -12,12 +12,19 @@ from pathlib import Path
 
 from .wait import Late, limit, settle, until
 
+PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
 
 def adopt_orphans():
     """Makes this process the parent of whatever its children leave behind, so that leftovers are found."""
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def die_with_parent():
+    """When the runner goes, however it goes, this play and its actors, which are of its process group, go too."""
+    signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
 
 class Actor:

@@ -65,6 +65,12 @@ enum err_e endpoint_unsubscribe(struct endpoint_conn *conn, const struct topic *
     return outbox_move(&host->outbox, &conn->client, host->topics, left);
 }
 
+uint32_t endpoint_topics(struct endpoint_conn *conn, const struct topic **topics)
+{
+    *topics = host_of(conn)->topics;
+    return audience_union(&conn->client, host_of(conn)->topics, 0, host_of(conn)->topics);
+}
+
 bool endpoint_is_subscribed(const struct endpoint_conn *conn, const struct topic *topic)
 {
     const struct audience *audience = conn->client.audience;

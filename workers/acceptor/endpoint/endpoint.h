@@ -86,6 +86,9 @@ enum err_e endpoint_subscribe(struct endpoint_conn *conn, const struct topic *to
 /* Takes topics away; those that the connection does not have are ignored. What it is owed already still arrives. */
 enum err_e endpoint_unsubscribe(struct endpoint_conn *conn, const struct topic *topics, uint32_t count);
 
+/* What the connection is subscribed to; good until the next call that subscribes or unsubscribes. Returns the count. */
+uint32_t endpoint_topics(struct endpoint_conn *conn, const struct topic **topics);
+
 /* True if the connection is subscribed to this very topic (not to one that covers it). */
 bool endpoint_is_subscribed(const struct endpoint_conn *conn, const struct topic *topic);
 

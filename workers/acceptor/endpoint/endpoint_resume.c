@@ -4,7 +4,6 @@
 
 #include "endpoint.h"
 #include "host.h"
-#include "record.h"
 
 #define N_MAX (UINT64_MAX / RECORD_ALIGN - 1)
 

@@ -177,14 +177,15 @@ enum err_e host_init(struct endpoint_host *host, const struct host_config *confi
     history_init(&host->history);
     audiences_init(&host->audiences, conf->slow_hard_bytes);
     map_init(&host->sessions);
-    host->outbox = (struct outbox){.audiences = &host->audiences,
-                                   .mirror = &host->mirror,
-                                   .history = &host->history,
-                                   .sink = config->sink,
-                                   .dialect = &outbox_dialect,
-                                   .arg = host,
-                                   .limits = {conf->slow_soft_bytes, conf->slow_soft_ms, conf->slow_hard_bytes},
-                                   .clock = config->clock};
+    host->outbox =
+        (struct outbox){.audiences = &host->audiences,
+                        .mirror = &host->mirror,
+                        .history = &host->history,
+                        .sink = config->sink,
+                        .dialect = &outbox_dialect,
+                        .arg = host,
+                        .limits = {conf->slow_soft_bytes, conf->slow_soft_ms, conf->slow_hard_bytes},
+                        .clock = config->clock};
     host->tail = (struct tail){.mirror = &host->mirror,
                                .history = &host->history,
                                .audiences = &host->audiences,

@@ -110,7 +110,7 @@ static void add_member(struct audiences *all, struct audience *audience, struct 
     if (client->choked)
         audience->choked++;
     if (!audience->own_log && audience->count >= AUDIENCE_OWN_LOG)
-        audience_promote(all, audience);
+        audience_settle(all, audience);
 }
 
 static struct audience *find_or_make(struct audiences *all, struct topic *sorted, uint32_t count)

@@ -21,10 +21,8 @@ void audience_drop_topics(struct audiences *all, struct audience *audience);
 
 /* audience_log.c */
 void audience_log_fini(struct audiences *all, struct audience *audience);
-/* Frees what no member needs any more. */
+/* If nobody is behind: frees what no member needs any more, and gives a large audience its own log. */
 void audience_settle(struct audiences *all, struct audience *audience);
-/* References become an own log; if memory is short the audience stays as it is. */
-void audience_promote(struct audiences *all, struct audience *audience);
 bool audience_is_caught_up(const struct client *client);
 
 /* audience_lane.c */

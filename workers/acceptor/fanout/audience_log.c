@@ -64,6 +64,16 @@ bool audience_is_caught_up(const struct client *client)
     return client->lag == NULL && client->cursor == audience_head(client->audience);
 }
 
+/* From references to an own log, when nobody is behind: it begins where the references end, so that every place that
+ * anybody remembers (cursors, own entries, lane) stays what it was. */
+static void promote(struct audiences *all, struct audience *audience)
+{
+    framelog_shift(&audience->log, audience->ref_head);
+    release_refs(all, audience);
+    audience->own_log = true;
+    all->promotions++;
+}
+
 void audience_settle(struct audiences *all, struct audience *audience)
 {
     if (audience->caught_up + audience->lagging < audience->count)
@@ -75,9 +85,11 @@ void audience_settle(struct audiences *all, struct audience *audience)
         return;
     }
     audience->ref_tail = audience->ref_head;
-    if (audience->ref_cap > REFS_AT_REST)
-        release_refs(all, audience);
     pin_main_log(all, audience, false);
+    if (audience->count >= AUDIENCE_OWN_LOG)
+        promote(all, audience);
+    else if (audience->ref_cap > REFS_AT_REST)
+        release_refs(all, audience);
 }
 
 void audience_advance(struct audiences *all, struct client *client, size_t bytes)
@@ -163,6 +175,16 @@ static bool append_log(struct audience *audience, const void *frame, uint32_t le
     return audience->log.tail == tail;
 }
 
+/* All members lag, so the log is empty. Its head moves on all the same, so that who joins now stands behind this entry of
+ * the lane. */
+static void step_over(struct audience *audience)
+{
+    if (audience->own_log)
+        framelog_step(&audience->log);
+    else
+        audience->ref_tail = ++audience->ref_head;
+}
+
 static void append(struct audiences *all, struct audience *audience, const void *frame, uint32_t len,
                    uint64_t source_ns)
 {
@@ -170,7 +192,9 @@ static void append(struct audiences *all, struct audience *audience, const void 
     bool whole = true;
     if (audience->lossless && all->never_merged)
         whole = !lane_push(all, &audience->lane, audience_head(audience), all->position, len);
-    if (audience->lagging < audience->count) { /* else all of them read the mirror */
+    if (audience->lagging == audience->count) { /* all of them read mirror and lane */
+        step_over(audience);
+    } else {
         if (audience->caught_up + audience->lagging == audience->count)
             audience->behind_since = all->position;
         whole &= audience->own_log ? append_log(audience, frame, len) : append_ref(all, audience, frame, len);
@@ -227,76 +251,4 @@ int audience_pieces(const struct audiences *all, const struct client *client, ui
     if (audience->own_log)
         return framelog_pieces(&audience->log, client->cursor, to, pieces, max);
     return ref_pieces(all, audience, client->cursor, to, pieces, max);
-}
-
-/* --- from references to an own log -------------------------------------------------------------------------------- */
-
-/* Where the references [tail, head) go in a log that begins at offset 1. */
-struct translation {
-    const struct audience *audience;
-    uint64_t tail;
-};
-
-/* Whoever had fallen off the references stands before the new log's tail. */
-static uint64_t translate(const struct translation *t, uint64_t index)
-{
-    if (index < t->tail)
-        return 0;
-    uint64_t offset = 1;
-    for (uint64_t i = t->tail; i < index; i++)
-        offset += ref_at(t->audience, i)->len;
-    return offset;
-}
-
-static void translate_lane(const struct translation *t, struct lane *lane)
-{
-    uint64_t index = t->tail, offset = 1;
-    for (uint64_t n = lane->tail; n < lane->head; n++) {
-        struct lane_entry *entry = &lane->entries[n & (lane->cap - 1)];
-        for (; index < entry->at; index++)
-            offset += ref_at(t->audience, index)->len;
-        entry->at = entry->at < t->tail ? 0 : offset;
-    }
-    lane->dropped_at = translate(t, lane->dropped_at);
-}
-
-static uint64_t first_held(const struct audiences *all, const struct audience *audience)
-{
-    uint64_t tail = audience->ref_tail;
-    while (tail < audience->ref_head && ref_at(audience, tail)->offset < all->main_log.tail)
-        tail++;
-    return tail;
-}
-
-static bool copy_refs(const struct audiences *all, struct audience *audience, uint64_t tail)
-{
-    uint64_t offset;
-    for (uint64_t i = tail; i < audience->ref_head; i++) {
-        const struct frame_ref *ref = ref_at(audience, i);
-        struct iovec one;
-        MUST(framelog_pieces(&all->main_log, ref->offset, ref->offset + ref->len, &one, 1) == 1);
-        if (!framelog_append(&audience->log, one.iov_base, one.iov_len, &offset) || audience->log.tail > 0)
-            return false;
-    }
-    return true;
-}
-
-void audience_promote(struct audiences *all, struct audience *audience)
-{
-    const struct translation t = {audience, first_held(all, audience)};
-    if (!copy_refs(all, audience, t.tail)) {
-        size_t limit = audience->log.limit_bytes;
-        framelog_fini(&audience->log);
-        framelog_init(&audience->log, &all->budget, limit);
-        return;
-    }
-    framelog_shift(&audience->log, 1);
-    for (uint32_t i = 0; i < audience->count; i++)
-        audience->members[i]->cursor = translate(&t, audience->members[i]->cursor);
-    if (audience->lossless)
-        translate_lane(&t, &audience->lane);
-    pin_main_log(all, audience, false);
-    release_refs(all, audience);
-    audience->own_log = true;
-    all->promotions++;
 }

@@ -12,13 +12,13 @@ struct own_entry;
 
 /* A client whose backlog was given up (outbox.h, "Lagging"). */
 struct client_lag {
-    uint64_t since;              /* ring position: states from here on are owed */
-    uint64_t pass_start;         /* position when the running pass began: the next pass's `since` */
-    uint64_t lane;               /* number of the first entry of the audience's lane that it has not got */
+    uint64_t since;                /* ring position: states from here on are owed */
+    uint64_t pass_start;           /* position when the running pass began: the next pass's `since` */
+    uint64_t lane;                 /* number of the first entry of the audience's lane that it has not got */
     struct own_entry *ring_last;   /* frames of the ring for it alone, in its order; lists as own_last */
     struct own_entry *replay_last; /* replays */
-    uint32_t next_slot;          /* of the running pass */
-    bool pass_over;              /* now its frames of the ring, up to pass_start */
+    uint32_t next_slot;            /* of the running pass */
+    bool pass_over;                /* now its frames of the ring, up to pass_start */
 };
 
 struct client {

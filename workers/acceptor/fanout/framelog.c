@@ -116,6 +116,14 @@ void framelog_give_up(struct framelog *log)
     log->tail = ++log->head;
 }
 
+void framelog_step(struct framelog *log)
+{
+    MUST(log->tail == log->head);
+    log->tail = ++log->head;
+    if (log->last != NULL)
+        log->last->start = log->head;
+}
+
 void framelog_shift(struct framelog *log, uint64_t by)
 {
     for (struct framelog_block *block = log->first; block != NULL; block = block->next)

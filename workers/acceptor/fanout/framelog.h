@@ -50,6 +50,9 @@ int framelog_pieces(const struct framelog *log, uint64_t from, uint64_t to, stru
 /* A frame could not be appended: the head moves on over it, and every reader has lost something. */
 void framelog_give_up(struct framelog *log);
 
+/* The same while the log is empty. */
+void framelog_step(struct framelog *log);
+
 /* Adds `by` to every offset of the log. */
 void framelog_shift(struct framelog *log, uint64_t by);
 

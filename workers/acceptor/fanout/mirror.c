@@ -77,8 +77,8 @@ static struct mirror_machine *claim(struct mirror *mirror, uint32_t slot, const 
     return machine;
 }
 
-static enum err_e take_slot(struct mirror *mirror, uint32_t slot, const struct lvt_machine *from, uint64_t now,
-                            struct mirror_seeded *seeded)
+static enum err_e take_slot(struct mirror *mirror, uint32_t slot, const struct lvt_machine *from,
+                            uint64_t now, struct mirror_seeded *seeded)
 {
     struct mirror_machine *machine = claim(mirror, slot, &from->info);
     if (machine == NULL)

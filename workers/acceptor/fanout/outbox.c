@@ -12,8 +12,7 @@
 static bool entry_due(const struct client *client)
 {
     const struct own_entry *first = entry_first(client->own_last);
-    return first != NULL &&
-           (client->audience == NULL || client->lag != NULL || first->at <= client->cursor);
+    return first != NULL && (client->audience == NULL || client->lag != NULL || first->at <= client->cursor);
 }
 
 static void pop_entry(struct outbox *outbox, struct client *client)
@@ -82,10 +81,10 @@ static bool flush_step(struct outbox *outbox, struct client *client)
         return false;
     if (entry_due(client))
         return serve_entry(outbox, client);
-    if (client->audience == NULL)
-        return false;
     if (client->lag != NULL)
         return outbox_serve_lag(outbox, client);
+    if (client->audience == NULL)
+        return false;
     if (client->cursor == audience_head(client->audience))
         return false;
     if (audience_lost(outbox->audiences, client))
@@ -128,12 +127,15 @@ static bool is_owed_something(const struct client *client)
            (client->audience != NULL && client->cursor != audience_head(client->audience));
 }
 
+/* Queued before anything else is sent: a record's own frame comes when the tail stands behind the record already, and what
+ * is sent then may say so. */
 static void give_own(struct outbox *outbox, struct client *client, enum own_kind_e kind, uint64_t position,
                      struct iovec frame)
 {
-    outbox_flush(outbox, client);
     if (client->closing)
         return;
+    if (!client->choked && !outbox->sink->can_write(client->sink))
+        outbox_set_choked(client, true);
     if (!client->choked && outbox->flushing != client && !is_owed_something(client)) {
         size_t taken = 0;
         outbox_write(outbox, client, &frame, 1, &taken);
@@ -146,6 +148,7 @@ static void give_own(struct outbox *outbox, struct client *client, enum own_kind
     entry->position = position;
     memcpy(entry->bytes, frame.iov_base, frame.iov_len);
     entry_queue(client, entry);
+    outbox_flush(outbox, client);
 }
 
 void outbox_own_frame(struct outbox *outbox, struct client *client, const void *frame, size_t len)
@@ -274,7 +277,7 @@ static enum err_e lane_to_replay(struct outbox *outbox, struct client *client, s
 {
     const struct audience *audience = client->audience;
     *replay = NULL;
-    if (client->lag == NULL || !audience->lossless)
+    if (client->lag == NULL || audience == NULL || !audience->lossless)
         return ERR_OK;
     uint64_t next = audience_lane_next(client);
     const struct lane_entry *first = audience_lane_entry(audience, next);
@@ -296,14 +299,16 @@ static enum err_e lane_to_replay(struct outbox *outbox, struct client *client, s
     return *replay != NULL ? ERR_OK : ERR_CLOSED;
 }
 
-static void arrive(struct client *client, struct own_entry *replay)
+/* A client that lagged on without an audience begins a pass: states are owed from `now` on. */
+static void arrive(struct client *client, struct own_entry *replay, bool had_audience, uint64_t now)
 {
     if (replay != NULL)
         entry_append(&client->lag->replay_last, replay);
-    if (client->audience == NULL && client->lag != NULL) {
-        outbox_dissolve_lag(client, client->lag);
-        client->lag = NULL;
-    }
+    if (client->lag != NULL && !had_audience)
+        *client->lag = (struct client_lag){.since = now,
+                                           .lane = client->lag->lane,
+                                           .ring_last = client->lag->ring_last,
+                                           .replay_last = client->lag->replay_last};
     make_entries_due(client);
 }
 
@@ -324,7 +329,7 @@ enum err_e outbox_move(struct outbox *outbox, struct client *client, const struc
         replay = NULL;
     }
     if (moved)
-        arrive(client, replay);
+        arrive(client, replay, before != NULL, outbox->position);
     return err;
 }
 
@@ -332,7 +337,7 @@ void outbox_drop(struct outbox *outbox, struct client *client)
 {
     client->closing = true;
     if (client->lag != NULL)
-        outbox_dissolve_lag(client, audience_end_lag(outbox->audiences, client));
+        outbox_end_lag(outbox, client);
     audience_leave(outbox->audiences, client);
     entry_free_all(outbox, client, &client->own_last);
 }

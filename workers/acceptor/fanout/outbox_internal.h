@@ -89,8 +89,8 @@ bool outbox_abandon_backlog(struct outbox *outbox, struct client *client);
 /* One step. False: the socket is full, or nothing is left. */
 bool outbox_serve_lag(struct outbox *outbox, struct client *client);
 bool outbox_backlog_large(const struct client *client);
-/* The lag of a client that left its last audience, or is gone: what it has goes to the client's own entries. */
-void outbox_dissolve_lag(struct client *client, struct client_lag *lag);
+/* The client reads its audience's log again; what its lag still has goes to its own entries. */
+void outbox_end_lag(struct outbox *outbox, struct client *client);
 
 /* --- outbox_round.c -------------------------------------------------------------------------------------------------- */
 

@@ -78,12 +78,32 @@ static bool serve_pass(struct outbox *outbox, struct client *client)
     return true;
 }
 
+static void move_all(struct own_entry **from, struct own_entry **to)
+{
+    while (*from != NULL) {
+        struct own_entry *entry = entry_take_first(from);
+        entry->at = 0;
+        entry_append(to, entry);
+    }
+}
+
+void outbox_end_lag(struct outbox *outbox, struct client *client)
+{
+    struct client_lag *lag = client->lag;
+    if (client->audience != NULL)
+        audience_end_lag(outbox->audiences, client);
+    client->lag = NULL;
+    move_all(&lag->replay_last, &client->own_last);
+    move_all(&lag->ring_last, &client->own_last);
+    free(lag);
+}
+
 /* States and frames of the ring up to the pass's beginning were sent. If that is now, the client reads the log again. */
 static void end_pass(struct outbox *outbox, struct client *client)
 {
     struct client_lag *lag = client->lag;
     if (lag->pass_start == outbox->position) { /* what is left in the list has its place in another ring */
-        outbox_dissolve_lag(client, audience_end_lag(outbox->audiences, client));
+        outbox_end_lag(outbox, client);
         return;
     }
     lag->since = lag->pass_start;
@@ -91,8 +111,23 @@ static void end_pass(struct outbox *outbox, struct client *client)
     lag->pass_over = false;
 }
 
+/* A client that has left all audiences is still owed frames of the ring. */
+static bool serve_rest(struct outbox *outbox, struct client *client)
+{
+    enum ring_result_e result = outbox_send_ring(outbox, client, UINT64_MAX);
+    if (result == RING_FINISHED)
+        outbox_end_lag(outbox, client);
+    return result != RING_CHOKED;
+}
+
 bool outbox_serve_lag(struct outbox *outbox, struct client *client)
 {
+    if (client->audience == NULL)
+        return serve_rest(outbox, client);
+    if (client->audience->lossless && audience_lane_next(client) == UINT64_MAX) {
+        outbox_give_up(outbox, client, SLOW_HARD);
+        return false;
+    }
     if (!client->lag->pass_over)
         return serve_pass(outbox, client);
     switch (outbox_send_ring(outbox, client, client->lag->pass_start)) {
@@ -147,7 +182,8 @@ bool outbox_start_lag(struct outbox *outbox, struct client *client, uint64_t sin
 bool outbox_backlog_large(const struct client *client)
 {
     const struct audience *audience = client->audience;
-    return audience->own_log && !audience->passing && audience->log.head - client->cursor > AUDIENCE_LAG_BYTES;
+    return audience->own_log && !audience->passing &&
+           audience->log.head - client->cursor > AUDIENCE_LAG_BYTES;
 }
 
 bool outbox_abandon_backlog(struct outbox *outbox, struct client *client)
@@ -156,22 +192,6 @@ bool outbox_abandon_backlog(struct outbox *outbox, struct client *client)
 }
 
 /* --- ending otherwise --------------------------------------------------------------------------------------------- */
-
-static void move_all(struct own_entry **from, struct own_entry **to)
-{
-    while (*from != NULL) {
-        struct own_entry *entry = entry_take_first(from);
-        entry->at = 0;
-        entry_append(to, entry);
-    }
-}
-
-void outbox_dissolve_lag(struct client *client, struct client_lag *lag)
-{
-    move_all(&lag->replay_last, &client->own_last);
-    move_all(&lag->ring_last, &client->own_last);
-    free(lag);
-}
 
 /* Another ring: what stood in the old one's order is sent as it is, replays can find nothing any more. */
 static void leave_ring(struct outbox *outbox, struct client *client, struct client_lag *lag)

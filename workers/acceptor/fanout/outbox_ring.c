@@ -9,7 +9,7 @@
 /* One frame of a batch, and how to put it back. */
 struct taken {
     struct own_entry *entry; /* RING, SKIP: taken out of its list; REPLAY: still there; NULL: of the lane */
-    uint64_t number;         /* REPLAY, lane: its number */
+    uint64_t number;         /* REPLAY: its number; SKIP and lane: of the lane's entry */
 };
 
 struct batch {
@@ -79,7 +79,8 @@ static void look_at_replays(struct outbox *outbox, const struct client *client, 
 
 static const struct lane_entry *lane_entry(const struct client *client)
 {
-    return client->audience->lossless ? audience_lane_entry(client->audience, client->lag->lane) : NULL;
+    const struct audience *audience = client->audience;
+    return audience != NULL && audience->lossless ? audience_lane_entry(audience, client->lag->lane) : NULL;
 }
 
 static struct source lowest_source(struct outbox *outbox, const struct client *client)
@@ -104,7 +105,8 @@ uint64_t outbox_first_owed(struct outbox *outbox, struct client *client)
 
 /* --- taking ------------------------------------------------------------------------------------------------------------ */
 
-static void add(struct batch *batch, const void *bytes, uint32_t len, struct own_entry *entry, uint64_t number)
+static void add(struct batch *batch, const void *bytes, uint32_t len, struct own_entry *entry,
+                uint64_t number)
 {
     batch->pieces[batch->count] = (struct iovec){(void *)(uintptr_t)bytes, len};
     batch->taken[batch->count++] = (struct taken){entry, number};
@@ -135,8 +137,8 @@ static enum step_e take_from_lane(struct outbox *outbox, struct client *client, 
 static void take_own(struct client *client, struct batch *batch)
 {
     struct own_entry *entry = entry_take_first(&client->lag->ring_last);
-    add(batch, entry->bytes, entry->len, entry, 0);
     const struct lane_entry *lane = lane_entry(client);
+    add(batch, entry->bytes, entry->len, entry, client->lag->lane);
     if (entry->kind == OWN_SKIP && lane != NULL && lane->position == entry->position)
         client->lag->lane++;
 }
@@ -169,8 +171,8 @@ static enum step_e take_from_replay(struct outbox *outbox, struct own_entry *ent
     return step;
 }
 
-static enum step_e take_next(struct outbox *outbox, struct client *client, uint64_t limit, struct batch *batch,
-                             struct own_entry **gap)
+static enum step_e take_next(struct outbox *outbox, struct client *client, uint64_t limit,
+                             struct batch *batch, struct own_entry **gap)
 {
     struct source source = lowest_source(outbox, client);
     enum step_e step = STEP_GAP;
@@ -203,10 +205,8 @@ static void put_back(struct client *client, const struct taken *taken)
         replay_of(taken->entry)->number = taken->number;
         return;
     }
-    const struct lane_entry *lane =
-        client->audience->lossless ? audience_lane_entry(client->audience, client->lag->lane - 1) : NULL;
-    if (taken->entry->kind == OWN_SKIP && lane != NULL && lane->position == taken->entry->position)
-        client->lag->lane--;
+    if (taken->entry->kind == OWN_SKIP)
+        client->lag->lane = taken->number;
     entry_prepend(&client->lag->ring_last, taken->entry);
 }
 
@@ -286,10 +286,6 @@ static enum ring_result_e send_some(struct outbox *outbox, struct client *client
 
 enum ring_result_e outbox_send_ring(struct outbox *outbox, struct client *client, uint64_t limit)
 {
-    if (client->audience->lossless && audience_lane_next(client) == NOWHERE) {
-        outbox_give_up(outbox, client, SLOW_HARD);
-        return RING_CHOKED;
-    }
     enum ring_result_e result = send_some(outbox, client, limit);
     if (result == RING_FINISHED && client->lag->replay_last != NULL)
         drop_finished(outbox, client);

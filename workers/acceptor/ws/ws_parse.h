@@ -1,4 +1,4 @@
-/* ws_parse.h — a client's frames (RFC 6455 section 5) from a stream of bytes cut anywhere. No I/O, no memory.
+/* ws_parse.h — a client's frames (RFC 6455 section 5) from a stream of bytes cut anywhere (Hop: C1). No I/O, no memory.
  *
  *     bytes ──► ws_parse_next() ──► WS_PARSE_PIECE: a frame, or the part of it that has arrived, unmasked in place
  *                                   WS_PARSE_MORE:  the bytes are used up

@@ -38,7 +38,7 @@ struct topic_list {
     bool failed; /* out of memory: the list is not complete */
 };
 
-static void list_add(struct topic_list *list, enum topic_kind_e kind, const char *machine)
+static void list_push(struct topic_list *list, const struct topic *topic)
 {
     if (list->count == list->cap && !list->failed) {
         uint32_t cap = list->cap > 0 ? 2 * list->cap : 4;
@@ -48,7 +48,14 @@ static void list_add(struct topic_list *list, enum topic_kind_e kind, const char
         list->cap = at != NULL ? cap : list->cap;
     }
     if (!list->failed)
-        topic_make(&list->at[list->count++], kind, machine);
+        list->at[list->count++] = *topic;
+}
+
+static void list_add(struct topic_list *list, enum topic_kind_e kind, const char *machine)
+{
+    struct topic topic;
+    topic_make(&topic, kind, machine);
+    list_push(list, &topic);
 }
 
 static bool has_topic(const struct endpoint_conn *conn, enum topic_kind_e kind, const char *machine)
@@ -300,18 +307,29 @@ void carousel_subscribe_unasked(struct endpoint_conn *conn)
 
 /* --- unsubscribe ---------------------------------------------------------------------------------------------------- */
 
-/* `leave`: what goes. `enter`: what stands for "all" from now on, if machines are taken out of it. */
-static void add_leaving(const struct request *request, enum topic_kind_e kind, struct topic_list *leave,
-                        struct topic_list *enter)
+/* All of the kind that the connection has, also of machines that are gone. */
+static void leave_all(const struct request *request, enum topic_kind_e kind, struct topic_list *leave)
 {
-    bool all = has_topic(request->conn, kind, NULL), whole = request->message->all_machines;
-    if (all && (whole || request->count > 0))
+    const struct topic *topics;
+    struct topic all;
+    topic_make(&all, kind, NULL);
+    size_t prefix = all.len - 1u; /* "state/#" without its last character */
+    uint32_t count = endpoint_topics(request->conn, &topics);
+    for (uint32_t i = 0; i < count; i++)
+        if (topics[i].len > prefix && memcmp(topics[i].name, all.name, prefix) == 0)
+            list_push(leave, &topics[i]);
+}
+
+/* `enter`: what stands for "all" from now on, if machines are taken out of it. */
+static void leave_machines(const struct request *request, enum topic_kind_e kind, struct topic_list *leave,
+                           struct topic_list *enter)
+{
+    bool all = request->count > 0 && has_topic(request->conn, kind, NULL);
+    if (all)
         list_add(leave, kind, NULL);
     for (uint32_t i = 0; i < request->count; i++)
-        if (has_topic(request->conn, kind, request->machines[i]->info.id))
-            list_add(leave, kind, request->machines[i]->info.id);
-    for (uint32_t slot = 0;
-         all && !whole && request->count > 0 && slot < endpoint_machine_slots(request->endpoint); slot++) {
+        list_add(leave, kind, request->machines[i]->info.id);
+    for (uint32_t slot = 0; all && slot < endpoint_machine_slots(request->endpoint); slot++) {
         const struct mirror_machine *machine = endpoint_machine(request->endpoint, slot);
         if (machine != NULL && !is_named(request, machine))
             list_add(enter, kind, machine->info.id);
@@ -324,9 +342,14 @@ void carousel_unsubscribe(struct endpoint_conn *conn, const struct carousel_mess
     struct topic_list leave = {0}, enter = {0};
     if (!request_open(&request, conn, message, true))
         return;
-    for (unsigned i = 0; i < ARRAY_LEN(all_kinds); i++)
-        if (request.kinds & 1u << all_kinds[i])
-            add_leaving(&request, all_kinds[i], &leave, &enter);
+    for (unsigned i = 0; i < ARRAY_LEN(all_kinds); i++) {
+        if (!(request.kinds & 1u << all_kinds[i]))
+            continue;
+        if (message->all_machines)
+            leave_all(&request, all_kinds[i], &leave);
+        else
+            leave_machines(&request, all_kinds[i], &leave, &enter);
+    }
     enum err_e err = leave.failed || enter.failed ? ERR_MEMORY : ERR_OK;
     if (err == ERR_OK && enter.count > 0)
         err = endpoint_subscribe(conn, enter.at, enter.count);
