@@ -156,6 +156,11 @@ enum err_e conf_load_text(const char *file, const char *text, size_t len, conf_r
 
 /* --- what is asked of it ---------------------------------------------------------------------------------------- */
 
+bool conf_single_mode(const struct conf *conf)
+{
+    return conf->machine_count == 1 && conf->machines[0].mode_single;
+}
+
 const struct conf_machine *conf_machine(const struct conf *conf, const char *id)
 {
     for (size_t i = 0; i < conf->machine_count; i++)

@@ -118,6 +118,8 @@ enum err_e conf_load_text(const char *file, const char *text, size_t len, conf_r
 void conf_free(struct conf **conf);
 
 const struct conf_machine *conf_machine(const struct conf *conf, const char *id); /* NULL: none */
+/* True if the only machine has `mode: single`: clients then hear of one machine, without its id. */
+bool conf_single_mode(const struct conf *conf);
 
 /* Longest token of a client; its SHA-256 is what the configuration holds. */
 #define CONF_TOKEN_MAX 512

@@ -82,8 +82,11 @@ static void expire(void *arg, struct pending_entry *entry)
 {
     struct endpoint_host *host = arg;
     enum command_code_e code = pending_verdict(entry, clock_mono_ns(host->clock));
-    if (code == CODE_NONE)
+    if (code == CODE_NONE) {
+        if (!entry->taken) /* the bus was full */
+            entry->taken = host->send_up(host->arg, entry, false) == ERR_OK;
         return;
+    }
     struct caller *caller = entry->caller;
     struct endpoint_command command = entry->command;
     pending_remove(&host->pending, entry);

@@ -50,5 +50,5 @@ void caller_hear(struct endpoint_host *host, const struct ring_record *record);
 
 /* Sends up again what waits, to a new broker. */
 void caller_resend_all(struct endpoint_host *host);
-/* Fails what is past its time limit. */
+/* Fails what is past its time limit, and tries again what the bus did not take. Call a few times a second. */
 void caller_expire_all(struct endpoint_host *host);

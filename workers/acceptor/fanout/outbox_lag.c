@@ -191,7 +191,7 @@ bool outbox_abandon_backlog(struct outbox *outbox, struct client *client)
     return outbox_start_lag(outbox, client, client->audience->behind_since);
 }
 
-/* --- ending otherwise --------------------------------------------------------------------------------------------- */
+/* --- frames that this worker has lost -------------------------------------------------------------------------------- */
 
 /* Another ring: what stood in the old one's order is sent as it is, replays can find nothing any more. */
 static void leave_ring(struct outbox *outbox, struct client *client, struct client_lag *lag)

@@ -145,8 +145,14 @@ static void on_tick(uv_timer_t *handle)
     struct gate *gate = ((struct gate_uv *)handle->data)->gate;
     struct wheel_node *node;
     uint64_t now = gate_now(gate);
-    while ((node = wheel_take(&gate->wheel, now)) != NULL)
+    gate->in_callback = true;
+    while (!gate->freed && (node = wheel_take(&gate->wheel, now)) != NULL)
         half_timeout(gate, LIST_ENTRY(node, struct half, timer));
+    gate->in_callback = false;
+    if (gate->freed) {
+        free_memory(gate);
+        return;
+    }
     if (gate->resume_ns != 0 && now >= gate->resume_ns) {
         gate->resume_ns = 0;
         watch_doors(gate, !gate->paused);

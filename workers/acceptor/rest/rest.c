@@ -44,8 +44,7 @@ static void refuse(void *arg, struct http_exchange *x, unsigned status, const ch
 
 static bool is_single(const struct rest *rest)
 {
-    const struct conf *conf = endpoint_conf(rest->config.endpoint);
-    return conf->machine_count == 1 && conf->machines[0].mode_single;
+    return conf_single_mode(endpoint_conf(rest->config.endpoint));
 }
 
 const struct mirror_machine *rest_machine(struct rest *rest, struct http_exchange *x, bool single)

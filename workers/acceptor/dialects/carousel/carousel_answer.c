@@ -11,8 +11,7 @@
 
 bool carousel_is_single(const struct endpoint *endpoint)
 {
-    const struct conf *conf = endpoint_conf(endpoint);
-    return conf->machine_count == 1 && conf->machines[0].mode_single;
+    return conf_single_mode(endpoint_conf(endpoint));
 }
 
 void carousel_put_timestamp(struct out *out, const struct endpoint *endpoint)
