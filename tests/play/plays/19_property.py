@@ -40,7 +40,7 @@ KINDS = {"status_updates": (), "command_results": KEPT[:2], "all_events": KEPT}
 PLANS = [("all_events", None), ("all_events", ["m1", "m2"]), ("all_events", ["m3"]), ("status_updates", None),
          ("status_updates", ["m2", "m4"]), ("command_results", None), ("command_results", ["m1"]), ("all_events", None)]
 CONNECT_ERRORS = (OSError, EOFError, WebSocketException, Gone, Late)
-SECONDS = float(os.environ.get("NORIA_PLAY_SECONDS", "20"))
+SECONDS = float(os.environ.get("NORIA_PLAY_SECONDS", "15"))
 
 
 class Subscriber:

@@ -64,7 +64,7 @@ static void out_of_descriptors(struct gate *gate, const struct gate_door *door)
 }
 
 /* False: nothing more to accept now. */
-static bool accept_one(struct gate *gate, const struct gate_door *door)
+static bool accept_one(struct gate *gate, const struct gate_door *door, bool read_now)
 {
     struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
     socklen_t peer_len = sizeof peer;
@@ -76,7 +76,7 @@ static bool accept_one(struct gate *gate, const struct gate_door *door)
     }
     if (fd >= 0) {
         gate->counts.accepted++;
-        half_open(gate, fd, door->index, (void *)&peer);
+        half_open(gate, fd, door->index, (void *)&peer, read_now);
         return true;
     }
     switch (errno) {
@@ -96,10 +96,24 @@ static bool accept_one(struct gate *gate, const struct gate_door *door)
     }
 }
 
+static bool may_accept(const struct gate *gate)
+{
+    return !gate->freed && !gate->paused && gate->resume_ns == 0;
+}
+
+/* Never so many that those waiting here would have to give way. */
+static bool may_park(const struct gate *gate)
+{
+    return may_accept(gate) && gate->counts.half_open < gate->config.max_half_open / 2;
+}
+
 static void accept_some(struct gate *gate, const struct gate_door *door)
 {
-    for (unsigned i = 0; i < GATE_ACCEPT_BUDGET; i++)
-        if (gate->freed || gate->paused || gate->resume_ns != 0 || !accept_one(gate, door))
+    for (unsigned i = 0; i < GATE_READ_BUDGET; i++)
+        if (!may_accept(gate) || !accept_one(gate, door, true))
+            return;
+    for (unsigned i = 0; i < GATE_PARK_BUDGET && may_park(gate); i++)
+        if (!accept_one(gate, door, false))
             return;
 }
 

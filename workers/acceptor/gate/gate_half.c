@@ -276,7 +276,7 @@ void half_timeout(struct gate *gate, struct half *half)
 }
 
 /* Takes the descriptor. */
-void half_open(struct gate *gate, int fd, unsigned listener, const struct sockaddr *peer)
+void half_open(struct gate *gate, int fd, unsigned listener, const struct sockaddr *peer, bool read_now)
 {
     uint64_t address = address_key(gate, peer);
     if (address_count(gate, address) >= gate->config.max_per_address) {
@@ -297,5 +297,8 @@ void half_open(struct gate *gate, int fd, unsigned listener, const struct sockad
     address_add(gate, address);
     gate->counts.half_open++;
     wheel_start(&gate->wheel, &half->timer, gate_now(gate) + gate->config.handshake_timeout_ms * NS_PER_MS);
-    read_head(gate, half);
+    if (read_now)
+        read_head(gate, half);
+    else if (!watch(gate, half))
+        half_close(gate, half);
 }

@@ -9,13 +9,14 @@
 #include "map.h"
 #include "wheel.h"
 
-#define GATE_TICK_NS       (50 * NS_PER_MS)
-#define GATE_PAUSE_NS      (100 * NS_PER_MS) /* without accepting, after descriptors ran out */
-#define GATE_DRAIN_NS      (2 * NS_PER_S)
-#define GATE_DRAIN_BYTES   65536u
-#define GATE_ACCEPT_BUDGET 32u /* per listener and wake-up: about 1 ms with all that follows */
-#define GATE_EVENT_BUDGET  32
-#define GATE_INPUT_BYTES   (2 * GATE_HEAD_MAX)
+#define GATE_TICK_NS      (50 * NS_PER_MS)
+#define GATE_PAUSE_NS     (100 * NS_PER_MS) /* without accepting, after descriptors ran out */
+#define GATE_DRAIN_NS     (2 * NS_PER_S)
+#define GATE_DRAIN_BYTES  65536u
+#define GATE_READ_BUDGET  32u   /* accepted and their heads read at once: 1 ms with all that follows */
+#define GATE_PARK_BUDGET  4096u /* only accepted, 5 us each: as many as the kernel's queue holds */
+#define GATE_EVENT_BUDGET 32
+#define GATE_INPUT_BYTES  (2 * GATE_HEAD_MAX)
 
 /* What an epoll event points at. */
 enum gate_target_e { GATE_TARGET_LISTENER, GATE_TARGET_HALF };
@@ -70,7 +71,7 @@ static inline uint64_t gate_now(const struct gate *gate)
 }
 
 /* gate_half.c */
-void half_open(struct gate *gate, int fd, unsigned listener, const struct sockaddr *peer);
+void half_open(struct gate *gate, int fd, unsigned listener, const struct sockaddr *peer, bool read_now);
 void half_event(struct gate *gate, struct half *half);
 void half_timeout(struct gate *gate, struct half *half);
 void half_close(struct gate *gate, struct half *half);
