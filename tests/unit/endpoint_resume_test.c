@@ -213,6 +213,23 @@ static void a_seq_is_a_ring_and_a_number_and_nothing_else(void **state)
     assert_true(since_of(stage, stage->host.outbox.position).known);
 }
 
+static void what_another_worker_has_read_is_read_first(void **state)
+{
+    struct stage *stage = *state;
+    uint64_t before = stage->host.outbox.position;
+    publish(stage, "m1", DIALECT_CAROUSEL);
+    uint64_t second = publish(stage, "m1", DIALECT_CAROUSEL), third = publish(stage, "m1", DIALECT_CAROUSEL);
+    assert_int_equal(stage->host.outbox.position, before); /* this worker has read none of them */
+    struct endpoint_since since = since_of(stage, third);  /* the client has seen two */
+    assert_true(since.known);
+    assert_in_range(stage->host.outbox.position, third, ring_writer_next(stage->ring));
+    assert_true(second < since.position);
+    drain(stage);
+    struct endpoint_missed missed = missed_of(stage, "m1", since);
+    assert_false(missed.gap);
+    assert_int_equal(missed.first, third);
+}
+
 static void what_was_missed_begins_with_the_first_frame_of_the_topics(void **state)
 {
     struct stage *stage = *state;
@@ -291,6 +308,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PLAY(a_seq_is_a_ring_and_a_number_and_nothing_else),
+        PLAY(what_another_worker_has_read_is_read_first),
         PLAY(what_was_missed_begins_with_the_first_frame_of_the_topics),
         PLAY(a_gap_is_told_only_where_something_may_be_lost),
         PLAY(a_new_worker_knows_what_the_ring_holds),

@@ -5,7 +5,8 @@
 #include "endpoint.h"
 #include "host.h"
 
-#define N_MAX (UINT64_MAX / RECORD_ALIGN - 1)
+#define N_MAX    (UINT64_MAX / RECORD_ALIGN - 1)
+#define CATCH_UP 4096u /* records, 10 ms; a worker that is further behind than that answers with a gap */
 
 /* --- RING-N ------------------------------------------------------------------------------------------------------ */
 
@@ -39,6 +40,15 @@ static bool read_number(const char *text, size_t len, uint64_t *number)
     return len > 0;
 }
 
+/* Another worker may have read the ring further than this one has: then what lies between is read now. */
+static bool reached(struct endpoint_host *host, uint64_t position)
+{
+    for (unsigned i = 0; i < CATCH_UP && host->outbox.position < position; i++)
+        if (!tail_drain(&host->tail, 1))
+            break;
+    return host->outbox.position >= position;
+}
+
 bool endpoint_parse_seq(const struct endpoint *endpoint, const char *text, size_t len,
                         struct endpoint_since *since)
 {
@@ -48,7 +58,7 @@ bool endpoint_parse_seq(const struct endpoint *endpoint, const char *text, size_
         !read_number(text + 9, len - 9, &number))
         return false;
     *since = (struct endpoint_since){.position = (number + 1) * RECORD_ALIGN};
-    since->known = ring_id == endpoint->host->ring_id && since->position <= endpoint->host->outbox.position;
+    since->known = ring_id == endpoint->host->ring_id && reached(endpoint->host, since->position);
     return true;
 }
 

@@ -1,4 +1,4 @@
-/* The answer's bytes: status line, the headers that every answer has, those that its status and the request's Origin call
+/* Hop: R4. The answer's bytes: status line, the headers that every answer has, those that its status and the request's Origin call
  * for, the handler's own, the body; written at once as far as the socket takes it. */
 #include <errno.h>
 #include <stdio.h>
