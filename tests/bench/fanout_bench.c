@@ -70,7 +70,7 @@ struct bench {
     struct audiences audiences;
     struct outbox outbox;
     struct client *all;
-    char (*ids)[16];
+    char (*ids)[24];
     unsigned char frame[FRAME];
 };
 
