@@ -22,6 +22,7 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "bench_self.h"
 #include "bytes.h"
 #include "clock.h"
 #include "gate.h"
@@ -36,30 +37,6 @@
 #define ENVELOPE_END                                                                                         \
     ",\"error\":null,\"code\":null,\"timestamp\":\"2026-11-22T09:22:28.713Z\",\"machine_id\":\"machine_1\"}"
 #define BODY "{\"success\":true,\"data\":" STATE ENVELOPE_END
-
-static void check(bool good, const char *what)
-{
-    if (good)
-        return;
-    perror(what);
-    exit(1);
-}
-
-static void pin(int cpu)
-{
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET((size_t)cpu, &set);
-    sched_setaffinity(0, sizeof set, &set);
-}
-
-static double cpu_seconds(void)
-{
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-           (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-}
 
 static int listen_any(uint16_t *port)
 {
