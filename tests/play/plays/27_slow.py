@@ -29,8 +29,10 @@ async def results_until(s, caller, counter):
 
 async def comes_back(s, slow, caller):
     """What the slow one had is a beginning of what the caller heard; the rest is there for it, once, in order."""
-    slow.socket.transport.resume_reading()
-    code = await slow.closed()
+    transport = slow.socket.transport
+    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    transport.resume_reading()
+    code = await slow.closed(within=30)
     assert code in (1013, 1006), code  # 1006: the server's patience for a Close frame (2 s) is over, too
     had = [f.text for f in slow.frames if f.type in RESULTS]
     heard = [f for f in caller.frames if f.type in RESULTS]
