@@ -141,6 +141,9 @@ void agent_metrics(const struct agent *agent, uint64_t metrics[UPLINK_METRICS])
     metrics[UPLINK_METRIC_HELLOS] = uplink_link_counts(agent->uplink)->ups;
     metrics[UPLINK_METRIC_EXCHANGE_US] = poller->exchange_us;
     metrics[UPLINK_METRIC_POLL_LAG_US] = poller->poll_lag_us;
+    metrics[UPLINK_METRIC_IMAGE_CONNECTION] = agent->image.now.connection;
+    metrics[UPLINK_METRIC_IMAGE_RAW_STATUS] = agent->image.now.raw_status;
+    metrics[UPLINK_METRIC_IMAGE_POSITION] = agent->image.now.position;
 }
 
 static void on_metrics(void *arg, uint64_t metrics[UPLINK_METRICS])

@@ -64,10 +64,11 @@ static char *seed_path(struct conf_owner *owner)
     const struct conf *conf = &owner->draft.conf;
     const char *slash = strrchr(conf->file, '/');
     size_t directory = slash != NULL && conf->machines_from[0] != '/' ? (size_t)(slash - conf->file) + 1 : 0;
-    char *path = conf_own(owner, directory + strlen(conf->machines_from) + 1);
+    size_t name = strlen(conf->machines_from) + 1;
+    char *path = conf_own(owner, directory + name);
     if (path != NULL) {
         memcpy(path, conf->file, directory);
-        strcpy(path + directory, conf->machines_from);
+        memcpy(path + directory, conf->machines_from, name);
     }
     return path;
 }

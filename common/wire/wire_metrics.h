@@ -16,6 +16,9 @@
     X(COMMANDS_REPEATED, commands_repeated, COUNTER) /* same key again: answered, not written */             \
     X(OUTCOMES_SENT, outcomes_sent, COUNTER)                                                                 \
     X(OUTCOMES_RESENT, outcomes_resent, COUNTER)                                                             \
-    X(HELLOS, hellos, COUNTER)         /* accepted by a broker */                                            \
-    X(EXCHANGE_US, exchange_us, GAUGE) /* last exchange, first byte written to last byte read */             \
-    X(POLL_LAG_US, poll_lag_us, GAUGE) /* last poll: start against plan */
+    X(HELLOS, hellos, COUNTER)                   /* accepted by a broker */                                  \
+    X(EXCHANGE_US, exchange_us, GAUGE)           /* last exchange, first byte written to last byte read */   \
+    X(POLL_LAG_US, poll_lag_us, GAUGE)           /* last poll: start against plan */                         \
+    X(IMAGE_CONNECTION, image_connection, GAUGE) /* the agent's own image: enum connection_e … */          \
+    X(IMAGE_RAW_STATUS, image_raw_status, GAUGE) /* … last reading; 0 before the first */                  \
+    X(IMAGE_POSITION, image_position, GAUGE)

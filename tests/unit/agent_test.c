@@ -111,6 +111,7 @@ static void heartbeats_carry_metrics(void **state)
     PLAY_UNTIL(play, play->broker.heartbeats == 1);
     assert_int_equal(play->broker.metric_count, UPLINK_METRICS);
     assert_true(play->broker.metrics[UPLINK_METRIC_POLLS] > 0);
+    assert_int_equal(play->broker.metrics[UPLINK_METRIC_IMAGE_CONNECTION], CONNECTION_CONNECTED);
     assert_int_equal(play->broker.metrics[UPLINK_METRIC_CONNECTS], 1);
     assert_int_equal(play->broker.metrics[UPLINK_METRIC_HELLOS], 1);
     assert_int_equal(play->broker.metrics[UPLINK_METRIC_STATES_SENT], play->broker.state_count);

@@ -4,7 +4,7 @@ Machines are moved, placed and alarmed; subscribers come back with `since`, are 
 reading, trickle, take machines out and in again; workers, agents and the broker are killed. Worker w3 is not, so that the
 observer on it hears every result, completion and alarm that there is. Then, for every subscriber, over all its connections:
 
-  1. its last state of each machine is what the simulator says,
+  1. its last state of each machine is what the simulator says, and what the machine's agent has in its own image,
   2. of no machine it was shown an older state after a newer one,
   3. each result, completion and alarm of its machines reached it exactly once, with the observer's bytes, unless a gap said
      otherwise or it had unsubscribed,
@@ -35,6 +35,7 @@ from stagecraft.wait import Late, limit, now, until
 
 MACHINES = ["m1", "m2", "m3", "m4"]
 METRONOME = "metronome"
+CONNECTED = 1  # enum connection_e
 KEPT = ("command_result", "command_completed", "alarm")
 KINDS = {"status_updates": (), "command_results": KEPT[:2], "all_events": KEPT}
 PLANS = [("all_events", None), ("all_events", ["m1", "m2"]), ("all_events", ["m3"]), ("status_updates", None),
@@ -445,13 +446,23 @@ async def the_end(s, world, observer, movers, subscribers):
         subscriber.check_states(timeline)
 
 
+def image_of(s, slot):
+    """What the agent in this slot last reported of its own image, with a heartbeat."""
+    segment = s.counters.segment(f"agent.{slot}")
+    metrics = segment.metrics() if segment.exists else {}
+    connection = "connected" if metrics.get("image_connection") == CONNECTED else "not connected"
+    return metrics.get("image_position"), metrics.get("image_raw_status"), connection
+
+
 async def settled(s, observer, subscribers, markers):
-    """Everybody knows what the simulator says."""
+    """Everybody knows what the simulator says, the machine's agent first of all."""
     truth = {}
     for machine in markers:
         await s.simulator.wait(machine, "idle", within=10)
         seen = await s.simulator.get(machine)
         truth[machine] = (int(seen["position"]), int(seen["status"], 16), "connected")
+        await until(f"the agent of {machine} to have it in its image",
+                    lambda m=machine: image_of(s, [*MACHINES, METRONOME].index(m)) == truth[m], within=10)
         await observer.sees(machine, within=10, position=truth[machine][0], raw_status=truth[machine][1],
                             connection_status="connected")
     await asyncio.gather(*(subscriber.settle(truth, markers) for subscriber in subscribers))
