@@ -56,6 +56,7 @@ struct conf_machine {
     uint32_t stale_after_ms;      /* 3000 */
     uint32_t command_deadline_ms; /* 5000: when the client names none */
     uint32_t move_timeout_ms;     /* 60000 */
+    bool rearm_manual;            /* rearm: manual (true) or automatic */
     uint32_t sim_positions;       /* 26: positions of its simulator, numbered from 0 */
     uint32_t sim_ms_per_position; /* 400 */
 };
@@ -67,6 +68,7 @@ struct conf_override { /* a variable of the environment that won over the file *
 struct conf {
     const char *file;
     const char *runtime_dir; /* bus/ and shm/ live in it; at most 80 bytes, because of Unix socket names */
+    const char *state_dir;   /* the agents' journals, below agents/; on a disk */
     enum log_level_e log_level;
     uint32_t ring_mib;     /* 64; power of two, 1 to 4096 */
     uint32_t max_machines; /* 4096 */
@@ -85,6 +87,8 @@ struct conf {
     uint32_t slow_soft_bytes; /* 256 KiB; at most slow_hard_bytes */
     uint32_t slow_soft_ms;    /* 10000 */
     uint32_t slow_hard_bytes; /* 1 MiB */
+    uint32_t journal_keep_mib;  /* 64, per machine */
+    uint32_t journal_keep_days; /* 400 */
     struct conf_token *tokens;
     size_t token_count;
     bool carousel_auto_subscribe;

@@ -33,6 +33,9 @@ struct raw_rest {
 struct raw_slow_clients {
     CONF_SLOW_CLIENTS_KEYS(CONF_RAW_MEMBER)
 };
+struct raw_journal {
+    CONF_JOURNAL_KEYS(CONF_RAW_MEMBER)
+};
 struct raw_token {
     CONF_TOKEN_KEYS(CONF_RAW_MEMBER)
 };
@@ -78,6 +81,7 @@ struct raw_root {
     struct raw_websocket websocket;
     struct raw_rest rest;
     struct raw_slow_clients slow_clients;
+    struct raw_journal journal;
     struct raw_auth auth;
     struct raw_carousel carousel;
     struct raw_simulator simulator;

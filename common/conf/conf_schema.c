@@ -19,6 +19,7 @@
 #define WEBSOCKET_FIELD(key, ...) TEXT_FIELD(struct raw_websocket, key)
 #define REST_FIELD(key, ...)      TEXT_FIELD(struct raw_rest, key)
 #define SLOW_FIELD(key, ...)      TEXT_FIELD(struct raw_slow_clients, key)
+#define JOURNAL_FIELD(key, ...)   TEXT_FIELD(struct raw_journal, key)
 #define TOKEN_FIELD(key, ...)     TEXT_FIELD(struct raw_token, key)
 #define PROFILE_FIELD(key, ...)   TEXT_FIELD(struct raw_profile, key)
 #define BIT_FIELD(key, ...)       TEXT_FIELD(struct raw_bit, key)
@@ -49,6 +50,7 @@ static const cyaml_schema_field_t websocket_fields[] = {
 static const cyaml_schema_field_t rest_fields[] = {CONF_REST_KEYS(REST_FIELD) CYAML_FIELD_END};
 static const cyaml_schema_field_t slow_clients_fields[] = {CONF_SLOW_CLIENTS_KEYS(SLOW_FIELD)
                                                                CYAML_FIELD_END};
+static const cyaml_schema_field_t journal_fields[] = {CONF_JOURNAL_KEYS(JOURNAL_FIELD) CYAML_FIELD_END};
 static const cyaml_schema_field_t token_fields[] = {CONF_TOKEN_KEYS(TOKEN_FIELD) CYAML_FIELD_END};
 static const cyaml_schema_value_t token_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_token, token_fields)};
@@ -91,6 +93,7 @@ static const cyaml_schema_field_t root_fields[] = {
     SECTION_FIELD(websocket),
     SECTION_FIELD(rest),
     SECTION_FIELD(slow_clients),
+    SECTION_FIELD(journal),
     SECTION_FIELD(auth),
     SECTION_FIELD(carousel),
     SECTION_FIELD(simulator),
@@ -128,6 +131,7 @@ static const cyaml_schema_value_t root_value = {
 #define WEBSOCKET_KEY(...) KEY_OF(struct raw_websocket, struct conf_draft, __VA_ARGS__)
 #define REST_KEY(...)      KEY_OF(struct raw_rest, struct conf_draft, __VA_ARGS__)
 #define SLOW_KEY(...)      KEY_OF(struct raw_slow_clients, struct conf_draft, __VA_ARGS__)
+#define JOURNAL_KEY(...)   KEY_OF(struct raw_journal, struct conf_draft, __VA_ARGS__)
 #define TOKEN_KEY(...)     KEY_OF(struct raw_token, struct conf_token, __VA_ARGS__)
 #define PROFILE_KEY(...)   KEY_OF(struct raw_profile, struct profile, __VA_ARGS__)
 #define BIT_KEY(...)       KEY_OF(struct raw_bit, struct conf_bit, __VA_ARGS__)
@@ -150,6 +154,7 @@ static const struct conf_key ring_keys[] = {CONF_RING_KEYS(RING_KEY)};
 static const struct conf_key workers_keys[] = {CONF_WORKERS_KEYS(WORKERS_KEY)};
 static const struct conf_key rest_keys[] = {CONF_REST_KEYS(REST_KEY)};
 static const struct conf_key slow_clients_keys[] = {CONF_SLOW_CLIENTS_KEYS(SLOW_KEY)};
+static const struct conf_key journal_keys[] = {CONF_JOURNAL_KEYS(JOURNAL_KEY)};
 static const struct conf_key token_keys[] = {CONF_TOKEN_KEYS(TOKEN_KEY)};
 static const struct conf_key carousel_keys[] = {CONF_CAROUSEL_KEYS(CAROUSEL_KEY)};
 static const struct conf_key simulator_keys[] = {CONF_SIMULATOR_KEYS(SIMULATOR_KEY)};
@@ -194,6 +199,7 @@ static const struct conf_section log_section = SECTION_OF(log), ring_section = S
                                  workers_section = SECTION_OF(workers),
                                  websocket_section = SECTION_OF(websocket), rest_section = SECTION_OF(rest),
                                  slow_clients_section = SECTION_OF(slow_clients),
+                                 journal_section = SECTION_OF(journal),
                                  carousel_section = SECTION_OF(carousel),
                                  simulator_section = SECTION_OF(simulator), tune_section = SECTION_OF(tune),
                                  bit_value_section = SECTION_OF(bit_value);
@@ -235,6 +241,9 @@ static const struct conf_key root_keys[] = {
         slow_clients, &slow_clients_section, 0,
         "Clients that do not read what they are owed: how much of results, completions and events waits for "
         "one of them. States never wait: such a client gets the newest state of each machine."),
+    SUBSECTION(journal, &journal_section, 0,
+               "What each agent writes down below state_dir before it moves a machine, and what became of it. "
+               "`noria audit` shows and verifies it."),
     SUBSECTION(auth, &auth_section, 0, "Who may connect."),
     SUBSECTION(carousel, &carousel_section, 0, "The carousel dialect."),
     SUBSECTION(simulator, &simulator_section, 0, "Machines with `simulator: true`."),

@@ -16,6 +16,9 @@
 #define CONF_ROOT_KEYS(K)                                                                                    \
     K(runtime_dir, PATH, 1, 80, "/run/noria", "", false, conf.runtime_dir,                                   \
       "Directory of sockets and shared memory (bus/, shm/); best on a tmpfs. NORIA_RUNTIME_DIR overrides")   \
+    K(state_dir, PATH, 1, 200, "/var/lib/noria", "", false, conf.state_dir,                                  \
+      "Directory of what must survive a restart and a power cut: the agents' journals. On a disk, not a "    \
+      "tmpfs. NORIA_STATE_DIR overrides")                                                                    \
     K(max_machines, UINT, 1, 65536, "4096", "", false, conf.max_machines,                                    \
       "Slots of the last-value table; the upper limit for machines")                                         \
     K(allow_unauthenticated, BOOL, 0, 0, "false", "", false, conf.allow_unauthenticated,                     \
@@ -60,6 +63,13 @@
       "How long a client may be owed more than soft_kib")                                                    \
     K(hard_kib, KIB, 16, 65536, "1024", "KiB", false, conf.slow_hard_bytes,                                  \
       "A client that is owed more than this is closed with 1013 at once")
+
+#define CONF_JOURNAL_KEYS(K)                                                                                 \
+    K(keep_mib, UINT, 16, 1048576, "64", "MiB", false, conf.journal_keep_mib,                                \
+      "Space for the journal of one machine's commands, which is its audit trail; the oldest goes first. "   \
+      "Refusals and readings, kept apart, take a quarter of it")                                             \
+    K(keep_days, UINT, 1, 36500, "400", "days", false, conf.journal_keep_days,                               \
+      "What is older is removed")
 
 #define CONF_TOKEN_KEYS(K)                                                                                   \
     K(principal, NAME, 1, 64, NULL, "", false, principal,                                                    \
@@ -107,7 +117,10 @@
     K(command_deadline_ms, UINT, 1, 600000, "5000", "ms", false, command_deadline_ms,                        \
       "Limit for a command to be answered by the PLC, where the client names none")                          \
     K(move_timeout_ms, UINT, 1, 3600000, "60000", "ms", false, move_timeout_ms,                              \
-      "Limit for a move to reach its target")
+      "Limit for a move to reach its target")                                                                \
+    K(rearm, CHOICE, 0, 0, "manual", "automatic|manual", false, rearm_manual,                                \
+      "After an emergency stop: `manual` refuses moves until `noria rearm MACHINE` or its REST equivalent; " \
+      "`automatic` admits them as soon as the PLC reports the stop released")
 
 #define CONF_MACHINE_KEYS(K)                                                                                 \
     K(id, ID, 1, 64, NULL, "", false, info.id, "Name of the machine in messages; unique")                    \

@@ -38,3 +38,5 @@ enum outcome_kind_e { OUTCOME_RESULT = 1, OUTCOME_COMPLETION = 2 };
 /* Command codes of the PLC protocol that Noria itself gives a meaning. */
 #define COMMAND_STATUS 0u
 #define COMMAND_MOVE   1u
+/* No code of the PLC's: lifts the latch that an emergency stop leaves (interlock.h). Nothing is written. */
+#define COMMAND_REARM 256u

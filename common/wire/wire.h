@@ -17,7 +17,7 @@
 
 #include "errcode.h"
 
-#define WIRE_VERSION 2u    /* 2: scope in COMMAND, repeat in OUTCOME */
+#define WIRE_VERSION 3u    /* 3: who and from in COMMAND, tools; 2: scope in COMMAND, repeat in OUTCOME */
 #define WIRE_MAX     8192u /* bytes of the largest message */
 
 struct wire_text {
@@ -33,8 +33,8 @@ struct wire_text {
     X(4, REFUSED, refused, "broker to peer", 512, 1)                                                         \
     X(5, HEARTBEAT, heartbeat, "both", 1024, 1)                                                              \
     X(6, STATE, state, "agent to broker", 256, 1)                                                            \
-    X(7, COMMAND, command, "worker to broker to agent", 512, 1)                                              \
-    X(8, OUTCOME, outcome, "agent to broker", 768, 1)                                                        \
+    X(7, COMMAND, command, "worker or tool to broker to agent", 768, 1)                                            \
+    X(8, OUTCOME, outcome, "agent to broker (to tool)", 768, 1)                                                     \
     X(9, OUTCOME_ACK, outcome_ack, "broker to agent", 64, 1)                                                 \
     X(10, GOODBYE, goodbye, "peer to broker", 64, 1)
 
@@ -88,7 +88,9 @@ struct wire_text {
 
 /* A client's command; the broker passes it on to the agent with less time left. Key: (session_worker, session_serial,
  * command_serial). `scope`: whose request_id it is (command_scope.h), empty without one: the same scope, machine and
- * request_id from whatever session is the same request. `age_ms`: since the worker accepted it from the client.
+ * request_id from whatever session is the same request. `who`: the principal, empty if nobody authenticated; `from`: where
+ * the client is ("127.0.0.1:43210", a tool: "noria rearm, uid 0"); both for the audit only. `age_ms`: since the worker accepted
+ * it from the client. `command`: 0..255, or COMMAND_REARM (command.h).
  * `resent`: it was sent before, to a broker or agent that is gone, and may have been carried out. */
 #define WIRE_COMMAND_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                      \
     U64(session_worker)                                                                                      \
@@ -98,6 +100,8 @@ struct wire_text {
     TEXT(machine, 64)                                                                                        \
     TEXT(request_id, 64)                                                                                     \
     TEXT(scope, 80)                                                                                          \
+    TEXT(who, 64)                                                                                            \
+    TEXT(from, 64)                                                                                           \
     U64(command)                                                                                             \
     I64(argument)    /* -1: none */                                                                          \
     I64(deadline_ms) /* left; -1: the machine's default */                                                   \
@@ -136,7 +140,9 @@ struct wire_text {
 /* The peer stops on purpose. */
 #define WIRE_GOODBYE_FIELDS(U64, I64, FLAG, TEXT, BLOB) U64(incarnation)
 
-enum wire_role_e { WIRE_WORKER = 1, WIRE_AGENT = 2 };
+/* A tool is a program of the operator's that asks one thing and ends (noria rearm). It sends COMMANDs as a worker does, but
+ * reads no ring: the broker sends it the OUTCOME. */
+enum wire_role_e { WIRE_WORKER = 1, WIRE_AGENT = 2, WIRE_TOOL = 3 };
 
 enum wire_type_e {
 #define X(number, NAME, name, direction, size, since) WIRE_##NAME = number,

@@ -14,9 +14,15 @@
     X(COMMANDS_REFUSED, commands_refused, COUNTER)                                                           \
     X(COMMANDS_WRITTEN, commands_written, COUNTER)   /* bytes went to the PLC */                             \
     X(COMMANDS_REPEATED, commands_repeated, COUNTER) /* same key again: answered, not written */             \
+    X(COMMANDS_RECONCILED, commands_reconciled, COUNTER) /* no reply: a later reading told */                \
+    X(COMMANDS_RECOVERED, commands_recovered, COUNTER)   /* a dead predecessor's, answered by this agent */  \
     X(OUTCOMES_SENT, outcomes_sent, COUNTER)                                                                 \
     X(OUTCOMES_RESENT, outcomes_resent, COUNTER)                                                             \
     X(HELLOS, hellos, COUNTER)                   /* accepted by a broker */                                  \
+    X(JOURNAL_RECORDS, journal_records, COUNTER) /* safely written */                                        \
+    X(JOURNAL_FAILURES, journal_failures, COUNTER)                                                           \
+    X(JOURNAL_SYNC_US, journal_sync_us, GAUGE)   /* last fdatasync */                                        \
+    X(REARM_NEEDED, rearm_needed, GAUGE)         /* 1: an emergency stop was seen; moves wait for a rearm */ \
     X(EXCHANGE_US, exchange_us, GAUGE)           /* last exchange, first byte written to last byte read */   \
     X(POLL_LAG_US, poll_lag_us, GAUGE)           /* last poll: start against plan */                         \
     X(IMAGE_CONNECTION, image_connection, GAUGE) /* the agent's own image: enum connection_e … */          \

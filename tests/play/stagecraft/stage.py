@@ -46,6 +46,7 @@ class Stage:
         self.title = title
         self.dir = Path(tempfile.mkdtemp(prefix="np.", dir=SHM))
         self.runtime = self.dir / "r"
+        self.state = self.dir / "state"
         self.conf = self.dir / "noria.yaml"
         self.env = {}
         self.ports = PortBlock()
@@ -73,7 +74,7 @@ class Stage:
         """The configuration as YAML: one top-level key per line, its value in YAML's JSON form."""
         settings = copy.deepcopy(self.settings)
         settings["simulator"]["base_port"] = self.sim_base
-        lines = [f"runtime_dir: {self.runtime}"]
+        lines = [f"runtime_dir: {self.runtime}", f"state_dir: {self.state}"]
         lines += [f"{key}: {json.dumps(value)}" for key, value in settings.items() if value != {}]
         for key, items in (("listeners", self.listeners), ("machines", self.machines)):
             lines += [f"{key}:"] + [f"  - {json.dumps(item, ensure_ascii=False)}" for item in items]

@@ -1,0 +1,63 @@
+/* fault_point.h — named places between two steps, at which a test lets a process die or stop.
+ *
+ * A kill at a random moment rarely falls into the few microseconds that matter: between append and publish, between fsync
+ * and write. So each such place has a name, and in builds with NORIA_FAULT_POINTS (CMake's option; presets `fault`, `asan`
+ * and `tsan`) the environment says what happens there:
+ *
+ *     NORIA_FAULT=agent.journal.synced          kill -9 of the process when it comes there first
+ *     NORIA_FAULT=broker.published:3            … the third time
+ *     NORIA_FAULT=broker.published:3=stop       SIGSTOP instead; whoever planned it sends SIGCONT
+ *
+ * In a release build FAULT_POINT() is nothing, and NORIA_FAULT is not read. Costs nothing where it is not compiled in; one
+ * comparison where it is. The list is the one table below; tests read it from here.
+ */
+#pragma once
+
+/* X(NAME, "name", "what has happened, and what has not") */
+#define FAULT_POINT_TABLE(X)                                                                                 \
+    X(BROKER_ENCODED, "broker.encoded", "a state is encoded; nothing is in the ring")                        \
+    X(BROKER_APPENDED, "broker.appended", "a state is appended; the head is not published")                  \
+    X(BROKER_PUBLISHED, "broker.published", "the head is published; the last-value slot is old")             \
+    X(BROKER_SLOT_ODD, "broker.slot.odd", "the last-value slot is being written")                            \
+    X(BROKER_SLOT_PUT, "broker.slot.put", "the last-value slot is written; the bell has not rung")           \
+    X(BROKER_RUNG, "broker.rung", "the bell has rung")                                                       \
+    X(BROKER_COMMAND_TAKEN, "broker.command.taken", "a command is in the table; the agent has not been told") \
+    X(BROKER_COMMAND_HANDED, "broker.command.handed", "a command is handed to its agent")                    \
+    X(BROKER_OUTCOME_RECEIVED, "broker.outcome.received", "an outcome is received; nothing is published")    \
+    X(BROKER_OUTCOME_APPENDED, "broker.outcome.appended", "an outcome is appended; the head is old")         \
+    X(BROKER_OUTCOME_PUBLISHED, "broker.outcome.published", "an outcome is public; it is not acknowledged")  \
+    X(BROKER_OUTCOME_ACKED, "broker.outcome.acked", "an outcome is public and acknowledged")                 \
+    X(BROKER_ATTACHED, "broker.attached", "ring and table are read back; nobody is spoken to yet")           \
+    X(AGENT_READING, "agent.reading", "a reading is in the image; the broker has not been told")             \
+    X(AGENT_COMMAND_RECEIVED, "agent.command.received", "a command is received; nothing is noted")           \
+    X(AGENT_JOURNAL_QUEUED, "agent.journal.queued", "a command is admitted; nothing of it is in the journal") \
+    X(AGENT_JOURNAL_WRITTEN, "agent.journal.written", "a batch of the journal is written, not synced")       \
+    X(AGENT_JOURNAL_SYNCED, "agent.journal.synced", "a batch of the journal is on the disk")                 \
+    X(AGENT_WRITING, "agent.writing", "a command's intent is durable; no byte of it is written")             \
+    X(AGENT_WRITTEN, "agent.written", "a command's bytes are with the kernel; no reply yet")                 \
+    X(AGENT_REPLIED, "agent.replied", "the PLC has replied; the result is not in the journal")               \
+    X(AGENT_RESULT_QUEUED, "agent.result.queued", "the result is on its way to the journal")                 \
+    X(AGENT_RESULT_SENT, "agent.result.sent", "a result has gone to the broker")                             \
+    X(AGENT_COMPLETED, "agent.completed", "a move has ended; its completion is not in the journal")          \
+    X(AGENT_COMPLETION_SENT, "agent.completion.sent", "a completion has gone to the broker")                 \
+    X(AGENT_ACKED, "agent.acked", "the broker has acknowledged an outcome; the journal does not know")       \
+    X(WORKER_COMMAND_PENDING, "worker.command.pending", "a client's command waits; the broker has not been told") \
+    X(WORKER_COMMAND_SENT, "worker.command.sent", "a client's command has gone to the broker")               \
+    X(WORKER_RECORD_READ, "worker.record.read", "a record is read from the ring; no client has it")          \
+    X(WORKER_ANSWER_HEARD, "worker.answer.heard", "the answer of a command is read; its client does not have it") \
+    X(WORKER_ROUND_BEGUN, "worker.round.begun", "a round has written to some clients and not to others")
+
+enum fault_point_e {
+#define X(NAME, name, text) FAULT_##NAME,
+    FAULT_POINT_TABLE(X)
+#undef X
+        FAULT_POINT_COUNT
+};
+
+#ifdef NORIA_FAULT_POINTS
+/* Thread-safe. */
+void fault_point_pass(enum fault_point_e point);
+#define FAULT_POINT(NAME) fault_point_pass(FAULT_##NAME)
+#else
+#define FAULT_POINT(NAME) ((void)0)
+#endif

@@ -1,0 +1,79 @@
+/* journal.h — what this agent promises to remember: notes on its own disk, each safe before anybody acts on it (Hop: C5, R1).
+ *
+ *     queue, uplink ── append ──▶ lines in memory ──▶ a thread: write(2), fdatasync(2) ──▶ STATE_DIR/agents/MACHINE/
+ *                   ◀── settled ──────────────────────┘
+ *
+ * Disks stall, for seconds when they die; an agent that waited for one would show its machine `stale`. So a thread of its
+ * own does everything that touches the disk, and the loop goes on polling. It takes whatever has gathered as one batch
+ * (group commit), and says `settled` with the number of the last record in it:
+ *
+ *     JOURNAL_DURABLE   settled when it is on the disk (a power cut cannot take it away)
+ *     JOURNAL_WRITTEN   settled when the kernel has it (kill -9 cannot); on the disk a second later
+ *
+ * Rules of its users: a command's INTENT is settled before the first byte goes to the PLC; what a client is told is settled
+ * before the outcome leaves for the broker. Records settle in the order in which they were appended, over both chains.
+ *
+ * A journal that cannot be written (disk full, I/O error, no permission, another agent holds it) is *down*: append returns
+ * 0, and what was appended and is not safe settles with ok = false. Its users then refuse whatever would be written to the
+ * PLC (INTERNAL_ERROR, which names the reason); states and readings go on. It is tried again every JOURNAL_RETRY_NS, by
+ * reading back what the files really hold. Down is logged once, and counted.
+ *
+ * One agent per journal: the directory is locked (flock) as long as the process lives, so that two agents of one machine
+ * cannot both believe that they know what was written. All disk operations go through `struct journal_disk`, so that a test
+ * can cut the power between any two of them.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "errcode.h"
+#include "journal_record.h"
+#include "loop.h"
+
+#define JOURNAL_RETRY_NS (1 * 1000000000ULL)
+#define JOURNAL_ROOM     512 /* records that may wait for the disk */
+
+struct journal;
+struct journal_disk; /* journal_disk.h */
+
+enum journal_safety_e { JOURNAL_WRITTEN, JOURNAL_DURABLE };
+
+struct journal_events {
+    /* Every record up to the one that append() numbered `upto` is as safe as it was asked to be; ok = false: it is not
+     * known to be, and will not be. From the loop, never from within append(). */
+    void (*settled)(void *arg, uint64_t upto, bool ok);
+    /* It is up (for the first time, or again) or down; `why` is a text for people while it is down. From the loop. Before
+     * the first `up`, `replay` was called for every record that is remembered. */
+    void (*replay)(void *arg, const struct journal_record *record);
+    void (*state)(void *arg, bool up, const char *why);
+};
+
+struct journal_config {
+    struct loop *loop;
+    const char *directory; /* STATE_DIR/agents/MACHINE; made if need be, mode 0750 */
+    uint64_t incarnation;
+    uint64_t keep_bytes; /* of both chains */
+    uint64_t keep_ms;
+    const struct journal_disk *disk; /* NULL: the real one */
+    const struct journal_events *events;
+    void *arg;
+};
+
+struct journal_counts {
+    uint64_t records, failures, sync_us; /* sync_us: the last fdatasync */
+};
+
+/* Starts the thread, which opens the directory; `state` tells how that went. ERR_MEMORY, ERR_SYSTEM (no thread). */
+enum err_e journal_new(const struct journal_config *config, struct journal **journal);
+/* Lets the thread finish what it has, at most a second; what a hung disk holds longer is left to the process's end. */
+void journal_free(struct journal **journal);
+
+/* Notes the record (n, wall_ms and mono_ns are filled in); it is copied. Returns the number that `settled` will name, from
+ * 1 on, over both chains; 0: down, or no room (journal_room()). Does not block. */
+uint64_t journal_append(struct journal *journal, const struct journal_record *record,
+                        enum journal_safety_e safety);
+size_t journal_room(const struct journal *journal); /* records that append() takes now; 0 while down */
+
+const struct journal_counts *journal_counts(const struct journal *journal);
