@@ -146,8 +146,12 @@ enum err_e rig_start(const struct rig_config *config, struct rig *rig)
     for (unsigned i = 0; i < RIG_WORKERS_MAX; i++)
         rig->listen_fds[i] = -1;
     strcpy(rig->dir, "/tmp/noria-bench.XXXXXX");
-    if (config->workers > RIG_WORKERS_MAX || mkdtemp(rig->dir) == NULL)
+    strcpy(rig->state, "/dev/shm/noria-bench.XXXXXX");
+    if (config->workers > RIG_WORKERS_MAX || mkdtemp(rig->dir) == NULL ||
+        (config->state_on_tmpfs && mkdtemp(rig->state) == NULL))
         return ERR_SYSTEM;
+    if (!config->state_on_tmpfs)
+        snprintf(rig->state, sizeof rig->state, "%s/state", rig->dir);
     snprintf(rig->conf, sizeof rig->conf, "%s/noria.yaml", rig->dir);
     snprintf(rig->endpoint, sizeof rig->endpoint, "ipc://%s/bus/broker.sock", rig->dir);
     rig->sim_port = config->agents ? rig_conf_free_ports(config->machines) : 1;
@@ -212,5 +216,7 @@ bool rig_stop(struct rig *rig)
     rig->agents = NULL;
     if (!rig->config.keep && rig->dir[0] != '\0')
         nftw(rig->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
+    if (!rig->config.keep && rig->config.state_on_tmpfs)
+        nftw(rig->state, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     return rig->unclean == 0;
 }

@@ -1,6 +1,8 @@
 /* rig.h — the system under test of one scenario: real programs in a runtime directory of their own.
  *
  *     /tmp/noria-bench.XXXXXX/   noria.yaml  bus/  shm/  sim.log  NAME.log (standard error of each program)
+ *                                state/ (the agents' journals; /tmp is meant to be a disk), or, if the rig says so, on a tmpfs:
+ *     /dev/shm/noria-bench.XXXXXX/
  *
  * The rig makes the workers' listening sockets (as `noria up` and systemd do, by LISTEN_FDS), so that the port is known
  * and nothing races for it. rig_stop() ends every program, notes which did not end cleanly, and removes the directory.
@@ -21,7 +23,8 @@ struct rig_config {
     uint32_t machines;
     const struct payload *payload;
     uint32_t workers;
-    bool agents; /* plc-sim and an agent per machine; else the bench's source plays the agents */
+    bool agents;         /* plc-sim and an agent per machine; else the bench's source plays the agents */
+    bool state_on_tmpfs; /* where fdatasync costs nothing */
     uint32_t poll_ms, poll_moving_ms, sim_ms_per_position;
     uint32_t ping_interval_ms, ping_timeout_ms;
     int worker_core, other_core; /* -1: any */
@@ -32,7 +35,7 @@ struct rig_config rig_config_default(const char *bin_dir);
 
 struct rig {
     struct rig_config config;
-    char dir[64], conf[80], endpoint[112];
+    char dir[64], state[80], conf[80], endpoint[112];
     uint16_t port, sim_port;
     int listen_fds[RIG_WORKERS_MAX];
     struct child broker, sim, workers[RIG_WORKERS_MAX];

@@ -40,7 +40,7 @@ uint16_t rig_conf_free_ports(uint32_t count)
 static void write_settings(FILE *file, const struct rig *rig)
 {
     const struct rig_config *config = &rig->config;
-    fprintf(file, "runtime_dir: %s\n", rig->dir);
+    fprintf(file, "runtime_dir: %s\nstate_dir: %s\n", rig->dir, rig->state);
     fprintf(file, "max_machines: %u\n", config->machines < 4096 ? 4096 : config->machines);
     fprintf(file, "log: {level: warn}\n");
     fprintf(file, "workers: {count: %u}\n", config->workers);
