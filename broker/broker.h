@@ -27,7 +27,7 @@
 #include "segment.h"
 
 #define BROKER_COMMANDS_MAX  16384u         /* live */
-#define BROKER_ANSWERED_MAX  16384u         /* keys that had their answer */
+#define BROKER_ANSWERED_MAX  16384u         /* keys that had their answer, of each sort (command_table.h) */
 #define BROKER_HOLD_NS       (1 * NS_PER_S) /* after READY: how long an agent may take to come back unseen */
 #define BROKER_INGEST_BUDGET 256u           /* messages per round */
 
@@ -46,12 +46,14 @@ struct broker {
     struct command_table commands;
     struct outcome_floors floors;
     bool segments_wanted; /* agents came that have no segment yet */
+    uint32_t scrub_slot;  /* the next one to look at (scrub.h) */
+    bool shm_lost;        /* ring or table was cut: a successor must make new ones */
     struct {
         uint64_t tick_ns;   /* of the last tick, or the start */
         uint64_t excuse_ns; /* nobody is judged before: the broker itself was late */
     } janitor;
     struct {
-        struct log_limit malformed, invalid, stranger, full, refused, command, outcome;
+        struct log_limit malformed, invalid, stranger, full, refused, command, outcome, healed;
     } logs;
 };
 

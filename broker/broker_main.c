@@ -15,6 +15,7 @@
 #include "agent_metrics.h"
 #include "broker.h"
 #include "entropy.h"
+#include "fault_point.h"
 #include "ingest.h"
 #include "janitor.h"
 #include "must.h"
@@ -150,6 +151,7 @@ static enum err_e open_all(struct broker *broker)
         err = open_segment(broker);
     if (err == ERR_OK)
         err = take_up(broker, continued, table_continued);
+    FAULT_POINT(BROKER_ATTACHED);
     return err == ERR_OK ? open_sockets(broker) : err;
 }
 
@@ -247,7 +249,7 @@ static int serve(struct program *program)
         unwatch_all(program);
         loop_free(&broker->loop);
     }
-    return watched ? EXIT_SUCCESS : PROC_EXIT_FAILURE;
+    return watched && !broker->shm_lost ? EXIT_SUCCESS : PROC_EXIT_FAILURE;
 }
 
 static int run(struct program *program)

@@ -36,6 +36,7 @@
     X(SEND_NO_PEER, send_no_peer, COUNTER) /* a peer's connection was gone already */                        \
     X(WORKERS, workers, GAUGE)                                                                               \
     X(AGENTS, agents, GAUGE)                                                                                 \
+    X(TOOLS, tools, GAUGE)                                                                                   \
     X(BELL_WORKERS, bell_workers, GAUGE) /* workers that can be woken */                                     \
     /* D7: what went out */                                                                                  \
     X(STATES_PUBLISHED, states_published, COUNTER)                                                           \
@@ -48,6 +49,8 @@
     X(MACHINE_EVENTS, machine_events, COUNTER) /* machine_added, machine_removed */                          \
     X(APPENDS_FAILED, appends_failed, COUNTER)                                                               \
     X(PUTS_FAILED, puts_failed, COUNTER)   /* last-value slots that could not be written */                  \
+    X(HEALED_WORDS, healed_words, COUNTER) /* of ring and table headers, changed by nobody of us */          \
+    X(HEALED_SLOTS, healed_slots, COUNTER) /* last-value slots, likewise */                                  \
     X(BELLS, bells, COUNTER)               /* somebody slept and was woken */                                \
     X(BELLS_SPARED, bells_spared, COUNTER) /* nobody slept */                                                \
     X(INGEST_TO_PUBLISH, ingest_to_publish,                                                                  \
@@ -57,6 +60,8 @@
     X(COMMANDS_HELD, commands_held, COUNTER)         /* had to wait for an agent to come back */             \
     X(COMMANDS_REPEATED, commands_repeated, COUNTER) /* a key that is known already */                       \
     X(COMMANDS_AGAIN, commands_again, COUNTER)       /* handed again to the same agent after a reconnect */  \
+    X(COMMANDS_PASSED_ON, commands_passed_on,                                                                \
+      COUNTER) /* handed over to a process that is gone: now to its successor */                             \
     X(COMMANDS_LIVE, commands_live, GAUGE)                                                                   \
     /* refusals that callers were given, in the order of COMMAND_CODE_TABLE */                               \
     X(REFUSALS_NONE, refusals_none, COUNTER)                                                                 \
@@ -79,6 +84,7 @@
     X(OUTCOMES_REPEATED, outcomes_repeated, COUNTER) /* published already: only acknowledged */              \
     X(OUTCOMES_LATE, outcomes_late, COUNTER)         /* for a command that had its answer */                 \
     X(OUTCOMES_UNASKED, outcomes_unasked, COUNTER)   /* for a command that this broker never saw */          \
+    X(OUTCOMES_TO_TOOLS, outcomes_to_tools, COUNTER) /* by the bus */                                        \
     X(OUTCOMES_GAPS, outcomes_gaps, COUNTER)         /* an agent's numbers jumped */                         \
     /* the broker itself */                                                                                  \
     X(RING_CONTINUED, ring_continued, GAUGE)                                                                 \

@@ -12,8 +12,8 @@
 /* What became of a command, in words of no dialect. */
 struct command_fate {
     const char *machine_id, *request_id;
-    uint8_t command;
-    int argument; /* -1: none */
+    uint16_t command; /* 0..255, or COMMAND_REARM */
+    int argument;     /* -1: none */
     enum command_code_e code;
     const char *text; /* "": the code's own */
     int position;     /* -1: unknown */

@@ -74,11 +74,11 @@ static const struct handler {
     unsigned roles; /* whose word it is */
     void (*handle)(struct broker *broker, struct peer *peer, const struct wire_message *message);
 } handlers[] = {
-    [WIRE_HEARTBEAT] = {FROM(WIRE_WORKER) | FROM(WIRE_AGENT), handle_heartbeat},
-    [WIRE_GOODBYE] = {FROM(WIRE_WORKER) | FROM(WIRE_AGENT), handle_goodbye},
+    [WIRE_HEARTBEAT] = {FROM(WIRE_WORKER) | FROM(WIRE_AGENT) | FROM(WIRE_TOOL), handle_heartbeat},
+    [WIRE_GOODBYE] = {FROM(WIRE_WORKER) | FROM(WIRE_AGENT) | FROM(WIRE_TOOL), handle_goodbye},
     [WIRE_STATE] = {FROM(WIRE_AGENT), handle_state},
     [WIRE_OUTCOME] = {FROM(WIRE_AGENT), outcomes_receive},
-    [WIRE_COMMAND] = {FROM(WIRE_WORKER), commands_receive},
+    [WIRE_COMMAND] = {FROM(WIRE_WORKER) | FROM(WIRE_TOOL), commands_receive},
 };
 
 static bool texts_clean(const struct wire_message *message)
@@ -88,7 +88,9 @@ static bool texts_clean(const struct wire_message *message)
     if (message->type == WIRE_COMMAND)
         return broker_text_clean(command->machine.at, command->machine.len) &&
                broker_text_clean(command->request_id.at, command->request_id.len) &&
-               broker_text_clean(command->scope.at, command->scope.len);
+               broker_text_clean(command->scope.at, command->scope.len) &&
+               broker_text_clean(command->who.at, command->who.len) &&
+               broker_text_clean(command->from.at, command->from.len);
     if (message->type == WIRE_OUTCOME)
         return broker_text_clean(outcome->machine.at, outcome->machine.len) &&
                broker_text_clean(outcome->request_id.at, outcome->request_id.len) &&

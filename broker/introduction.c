@@ -49,6 +49,8 @@ void introduction_end(struct broker *broker, struct peer *peer, enum log_level_e
         log_write(level, "agent-lost", "machine=%s reason=\"%s\"", machine->conf->info.id, why);
     else if (peer->role == WIRE_WORKER)
         log_write(level, "worker-lost", "slot=%u reason=\"%s\"", peer->slot, why);
+    else if (peer->role == WIRE_TOOL)
+        log_write(LOG_DEBUG, "tool-gone", "reason=\"%s\"", why);
     peers_remove(&broker->peers, peer);
     if (machine != NULL)
         broker_refresh(broker, machine, 0);
@@ -67,7 +69,8 @@ static struct peer *find_or_add(struct broker *broker, const struct bus_identity
     if (peer == NULL)
         peer = peers_add(&broker->peers, from, (enum wire_role_e)hello->role, broker_now_ns(broker));
     if (peer == NULL) {
-        refuse(broker, from, "?", "the broker's table of peers is full");
+        refuse(broker, from, "?",
+               hello->role == WIRE_TOOL ? "too many tools at once" : "the broker's table of peers is full");
         return NULL;
     }
     peer->incarnation = hello->incarnation;
@@ -152,6 +155,15 @@ static void hello_agent(struct broker *broker, const struct bus_identity *from, 
     commands_agent_attached(broker, machine);
 }
 
+/* It leaves when it has its answer, or no patience left: like every peer, by GOODBYE, the end of its connection or silence. */
+static void hello_tool(struct broker *broker, const struct bus_identity *from, int connection,
+                       const struct wire_hello *hello)
+{
+    struct peer *peer = find_or_add(broker, from, connection, hello);
+    if (peer != NULL)
+        welcome(broker, peer, PEERS_NO_SLOT, true);
+}
+
 void introduction_hello(struct broker *broker, const struct bus_identity *from, int connection,
                         const struct wire_message *message)
 {
@@ -165,6 +177,8 @@ void introduction_hello(struct broker *broker, const struct bus_identity *from, 
         hello_worker(broker, from, connection, hello);
     } else if (hello->role == WIRE_AGENT) {
         hello_agent(broker, from, connection, hello);
+    } else if (hello->role == WIRE_TOOL) {
+        hello_tool(broker, from, connection, hello);
     } else {
         refuse(broker, from, "?", "no such role");
     }

@@ -5,6 +5,7 @@
 #include "agent_metrics.h"
 #include "commands.h"
 #include "introduction.h"
+#include "scrub.h"
 
 static void refresh_due(struct broker *broker, uint64_t now_ns)
 {
@@ -25,6 +26,7 @@ static void show_gauges(struct broker *broker)
 {
     stats_set(&broker->stats, BROKER_WORKERS, broker->peers.workers);
     stats_set(&broker->stats, BROKER_AGENTS, broker->peers.agents);
+    stats_set(&broker->stats, BROKER_TOOLS, broker->peers.tool_count);
     stats_set(&broker->stats, BROKER_COMMANDS_LIVE, broker->commands.live_count);
     stats_set(&broker->stats, BROKER_BELL_WORKERS, bell_workers(broker->publisher.bell));
 }
@@ -45,5 +47,10 @@ void janitor_tick(void *arg)
     }
     agent_metrics_tick(broker);
     show_gauges(broker);
+    broker->shm_lost = !scrub_tick(broker);
+    if (broker->shm_lost) {
+        loop_stop(broker->loop);
+        return;
+    }
     publish_bell(&broker->publisher);
 }

@@ -26,6 +26,7 @@ enum err_e peers_init(struct peers *peers, uint64_t seed)
     *peers = (struct peers){.seed = seed};
     list_init(&peers->by_heard);
     list_init(&peers->free);
+    list_init(&peers->tools);
     map_init(&peers->by_identity);
     map_init(&peers->by_connection);
     peers->table = calloc(PEERS_MAX, sizeof *peers->table);
@@ -53,11 +54,17 @@ struct peer *peers_find(const struct peers *peers, const struct bus_identity *id
     return peer != NULL && same_identity(&peer->identity, identity) ? peer : NULL;
 }
 
+static size_t *count_of_role(struct peers *peers, enum wire_role_e role)
+{
+    return role == WIRE_WORKER ? &peers->workers : role == WIRE_AGENT ? &peers->agents : &peers->tool_count;
+}
+
 struct peer *peers_add(struct peers *peers, const struct bus_identity *identity, enum wire_role_e role,
                        uint64_t now_ns)
 {
     uint64_t hash = identity_hash(peers, identity);
-    if (list_empty(&peers->free) || map_get(&peers->by_identity, hash) != NULL)
+    if (list_empty(&peers->free) || map_get(&peers->by_identity, hash) != NULL ||
+        (role == WIRE_TOOL && peers->tool_count >= PEERS_TOOLS))
         return NULL;
     struct peer *peer = LIST_ENTRY(peers->free.next, struct peer, by_heard);
     list_remove(&peer->by_heard);
@@ -68,10 +75,13 @@ struct peer *peers_add(struct peers *peers, const struct bus_identity *identity,
                           .slot = PEERS_NO_SLOT,
                           .heard_ns = now_ns};
     list_init(&peer->by_heard);
+    list_init(&peer->at_role);
+    if (role == WIRE_TOOL)
+        list_append(&peers->tools, &peer->at_role);
     list_append(&peers->by_heard, &peer->by_heard);
     enum err_e err = map_put(&peers->by_identity, hash, peer);
     MUST(err == ERR_OK); /* reserved at init */
-    *(role == WIRE_WORKER ? &peers->workers : &peers->agents) += 1;
+    *count_of_role(peers, role) += 1;
     return peer;
 }
 
@@ -105,10 +115,22 @@ void peers_remove(struct peers *peers, struct peer *peer)
     peers_set_connection(peers, peer, -1);
     if (peer->slot != PEERS_NO_SLOT)
         peers->by_slot[peer->slot] = NULL;
-    *(peer->role == WIRE_WORKER ? &peers->workers : &peers->agents) -= 1;
+    *count_of_role(peers, peer->role) -= 1;
+    list_remove(&peer->at_role);
     map_remove(&peers->by_identity, peer->hash);
     list_remove(&peer->by_heard);
     list_append(&peers->free, &peer->by_heard);
+}
+
+/* A few at most, and mostly none. */
+struct peer *peers_tool(const struct peers *peers, uint64_t incarnation)
+{
+    LIST_FOREACH (node, &peers->tools) {
+        struct peer *tool = LIST_ENTRY(node, struct peer, at_role);
+        if (tool->incarnation == incarnation)
+            return tool;
+    }
+    return NULL;
 }
 
 void peers_heard(struct peers *peers, struct peer *peer, uint64_t now_ns)

@@ -1,4 +1,4 @@
-/* peers.h — who is on the bus: workers with their slots, agents with their machines (part of Hop D6).
+/* peers.h — who is on the bus: workers with their slots, agents with their machines, tools (part of Hop D6).
  *
  * A peer exists from a HELLO that was accepted until its connection closes, it says GOODBYE, nothing is heard of it for
  * 3 s, or, for an agent, another agent of its machine is accepted. Whoever else speaks is told RE_HELLO. A table of
@@ -18,6 +18,7 @@
 
 #define PEERS_MAX        8192u
 #define PEERS_WORKERS    64u /* slots: at most so many workers */
+#define PEERS_TOOLS      32u /* at most so many at once; each asks one thing and ends */
 #define PEERS_SILENCE_MS 3000u
 #define PEERS_NO_SLOT    UINT32_MAX
 
@@ -33,6 +34,7 @@ struct peer {
     struct machine *machine; /* agents */
     uint64_t heard_ns;
     struct list_node by_heard; /* longest silent first; or the free list */
+    struct list_node at_role;  /* tools: all of them */
 };
 
 struct peers {
@@ -40,7 +42,8 @@ struct peers {
     struct peer *by_slot[PEERS_WORKERS];
     struct map by_identity, by_connection;
     struct list_node by_heard, free;
-    size_t workers, agents;
+    struct list_node tools;
+    size_t workers, agents, tool_count;
     uint64_t seed;
     struct
         recent { /* peers that were told RE_HELLO a moment ago: a small cache, so that a flood costs no flood */
@@ -52,7 +55,7 @@ enum err_e peers_init(struct peers *peers, uint64_t seed); /* ERR_MEMORY */
 void peers_fini(struct peers *peers);
 
 struct peer *peers_find(const struct peers *peers, const struct bus_identity *identity);
-/* NULL: the table is full. The identity is not in it. */
+/* NULL: the table is full, or there are PEERS_TOOLS tools. The identity is not in it. */
 struct peer *peers_add(struct peers *peers, const struct bus_identity *identity, enum wire_role_e role,
                        uint64_t now_ns);
 /* Frees the place and the worker's slot; what it meant to a machine was undone before. */
@@ -61,6 +64,9 @@ void peers_remove(struct peers *peers, struct peer *peer);
 /* Which transport connection the peer is at; one connection has one peer. */
 void peers_set_connection(struct peers *peers, struct peer *peer, int connection);
 struct peer *peers_at_connection(const struct peers *peers, int connection); /* NULL: none */
+
+/* The tool of this incarnation, which is the session_worker of its commands; NULL: none, as a rule because it is a worker. */
+struct peer *peers_tool(const struct peers *peers, uint64_t incarnation);
 
 void peers_heard(struct peers *peers, struct peer *peer, uint64_t now_ns);
 struct peer *peers_silent(const struct peers *peers,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker_metrics.h"
+#include "fault_point.h"
 #include "must.h"
 
 void publisher_init(struct publisher *publisher, const struct clock *clock, struct stats *stats)
@@ -56,6 +57,7 @@ void publish_bell(struct publisher *publisher)
         return;
     publisher->bell_due = false;
     stats_add(publisher->stats, bell_ring(publisher->bell) ? BROKER_BELLS : BROKER_BELLS_SPARED, 1);
+    FAULT_POINT(BROKER_RUNG);
 }
 
 /* --- states ------------------------------------------------------------------------------------------------------ */
@@ -118,6 +120,7 @@ static enum err_e append_state(struct publisher *publisher, const struct machine
                                .meta_len = sizeof meta,
                                .frame = frame.at,
                                .frame_len = (uint32_t)frame.len};
+    FAULT_POINT(BROKER_ENCODED);
     return append(publisher, &entry);
 }
 
@@ -191,8 +194,11 @@ enum err_e publish_state(struct publisher *publisher, struct machine *machine,
     if (err != ERR_OK)
         return err;
     append_alarms(publisher, machine, &machine->shown, state, source_ns);
+    FAULT_POINT(BROKER_APPENDED);
     publish_flush(publisher);
+    FAULT_POINT(BROKER_PUBLISHED);
     publish_put_slot(publisher, machine->slot, &publisher->slot);
+    FAULT_POINT(BROKER_SLOT_PUT);
     observe_latency(publisher, source_ns);
     stats_add(publisher->stats, BROKER_STATES_PUBLISHED, 1);
     count_transition(publisher, machine->shown.connection, state->connection);

@@ -120,7 +120,9 @@ static void take_outcome(struct reattach *reattach, const struct ring_record *re
     if (meta.agent_gen != 0)
         outcome_floors_raise(reattach->floors, meta.agent_gen, meta.outcome_seq);
     struct command_key key = {record->origin.worker, record->origin.serial, meta.command_serial};
-    struct command_entry *entry = command_table_note_answered(reattach->commands, &key);
+    bool is_public = record->kind == RECORD_COMPLETION ||
+                     (record->kind == RECORD_RESULT && record->origin_mode != ORIGIN_ONLY);
+    struct command_entry *entry = command_table_note_answered(reattach->commands, &key, is_public);
     if (entry == NULL)
         return;
     entry->completed |= record->kind == RECORD_COMPLETION;
@@ -147,12 +149,15 @@ static enum err_e read_records(struct work *work, struct ring_reader *reader)
     if (err != ERR_OK)
         return err;
     enum ring_status_e status;
-    while ((status = ring_reader_next(reader, &record)) == RING_MORE) {
-        take_record(work, &record);
+    while ((status = ring_reader_next(reader, &record)) == RING_MORE || status == RING_CORRUPT) {
+        if (status == RING_MORE)
+            take_record(work, &record);
+        else
+            err = ERR_CORRUPT;
         count++;
     }
     stats_set(work->job->stats, BROKER_RESTORE_RECORDS, count);
-    return status == RING_EMPTY ? ERR_OK : ERR_CORRUPT;
+    return status == RING_EMPTY ? err : ERR_CORRUPT;
 }
 
 /* A slot was put before the event that it names (machine_set_add()). Did the ring ever get it? */

@@ -35,6 +35,9 @@
 #define JOURNAL_RETRY_NS (1 * 1000000000ULL)
 #define JOURNAL_ROOM     512 /* records that may wait for the disk */
 
+#define JOURNAL_REMEMBER    1024
+#define JOURNAL_REMEMBER_NS (600 * 1000000000ULL)
+
 struct journal;
 struct journal_disk; /* journal_disk.h */
 
@@ -45,7 +48,11 @@ struct journal_events {
      * known to be, and will not be. From the loop, never from within append(). */
     void (*settled)(void *arg, uint64_t upto, bool ok);
     /* It is up (for the first time, or again) or down; `why` is a text for people while it is down. From the loop. Before
-     * the first `up`, `replay` was called for every record that is remembered. */
+     * the first `up`, `replay` was called for what is remembered: per chain in the order of the records, commands before
+     * refusals; the last JOURNAL_REMEMBER_NS, at most JOURNAL_REMEMBER of each chain, and what is still open (an INTENT without
+     * RESULT, a move's RESULT without COMPLETION) however old. Each chain begins with a SEGMENT (its `latched`: how the latch
+     * stood before the records that follow). Times of an earlier boot are shifted by the wall clock to this boot's
+     * CLOCK_MONOTONIC, not below 1. */
     void (*replay)(void *arg, const struct journal_record *record);
     void (*state)(void *arg, bool up, const char *why);
 };
@@ -70,10 +77,15 @@ enum err_e journal_new(const struct journal_config *config, struct journal **jou
 /* Lets the thread finish what it has, at most a second; what a hung disk holds longer is left to the process's end. */
 void journal_free(struct journal **journal);
 
-/* Notes the record (n, wall_ms and mono_ns are filled in); it is copied. Returns the number that `settled` will name, from
- * 1 on, over both chains; 0: down, or no room (journal_room()). Does not block. */
+/* Notes the record (n, wall_ms and mono_ns are filled in; START and SEGMENT are the journal's own); it is copied. Returns
+ * the number that `settled` will name, from 1 on, over both chains; 0: down, or no room (journal_room()). Does not block. In
+ * a TOLD, `upto` is such a number too, or 0 for everything that was replayed; the journal notes it as the chain's n. */
 uint64_t journal_append(struct journal *journal, const struct journal_record *record,
                         enum journal_safety_e safety);
 size_t journal_room(const struct journal *journal); /* records that append() takes now; 0 while down */
+
+/* Whatever this machine's agents noted in `commands` since then (monotonic) is remembered, and was replayed: the later of
+ * JOURNAL_REMEMBER_NS ago, the beginning of the journal, and the newest record that fell to JOURNAL_REMEMBER. */
+uint64_t journal_since_ns(const struct journal *journal);
 
 const struct journal_counts *journal_counts(const struct journal *journal);

@@ -21,7 +21,8 @@
     X(BROKER_SLOT_ODD, "broker.slot.odd", "the last-value slot is being written")                            \
     X(BROKER_SLOT_PUT, "broker.slot.put", "the last-value slot is written; the bell has not rung")           \
     X(BROKER_RUNG, "broker.rung", "the bell has rung")                                                       \
-    X(BROKER_COMMAND_TAKEN, "broker.command.taken", "a command is in the table; the agent has not been told") \
+    X(BROKER_COMMAND_TAKEN, "broker.command.taken",                                                          \
+      "a command is in the table; the agent has not been told")                                              \
     X(BROKER_COMMAND_HANDED, "broker.command.handed", "a command is handed to its agent")                    \
     X(BROKER_OUTCOME_RECEIVED, "broker.outcome.received", "an outcome is received; nothing is published")    \
     X(BROKER_OUTCOME_APPENDED, "broker.outcome.appended", "an outcome is appended; the head is old")         \
@@ -30,7 +31,8 @@
     X(BROKER_ATTACHED, "broker.attached", "ring and table are read back; nobody is spoken to yet")           \
     X(AGENT_READING, "agent.reading", "a reading is in the image; the broker has not been told")             \
     X(AGENT_COMMAND_RECEIVED, "agent.command.received", "a command is received; nothing is noted")           \
-    X(AGENT_JOURNAL_QUEUED, "agent.journal.queued", "a command is admitted; nothing of it is in the journal") \
+    X(AGENT_JOURNAL_QUEUED, "agent.journal.queued",                                                          \
+      "a command is admitted; nothing of it is in the journal")                                              \
     X(AGENT_JOURNAL_WRITTEN, "agent.journal.written", "a batch of the journal is written, not synced")       \
     X(AGENT_JOURNAL_SYNCED, "agent.journal.synced", "a batch of the journal is on the disk")                 \
     X(AGENT_WRITING, "agent.writing", "a command's intent is durable; no byte of it is written")             \
@@ -41,10 +43,12 @@
     X(AGENT_COMPLETED, "agent.completed", "a move has ended; its completion is not in the journal")          \
     X(AGENT_COMPLETION_SENT, "agent.completion.sent", "a completion has gone to the broker")                 \
     X(AGENT_ACKED, "agent.acked", "the broker has acknowledged an outcome; the journal does not know")       \
-    X(WORKER_COMMAND_PENDING, "worker.command.pending", "a client's command waits; the broker has not been told") \
+    X(WORKER_COMMAND_PENDING, "worker.command.pending",                                                      \
+      "a client's command waits; the broker has not been told")                                              \
     X(WORKER_COMMAND_SENT, "worker.command.sent", "a client's command has gone to the broker")               \
     X(WORKER_RECORD_READ, "worker.record.read", "a record is read from the ring; no client has it")          \
-    X(WORKER_ANSWER_HEARD, "worker.answer.heard", "the answer of a command is read; its client does not have it") \
+    X(WORKER_ANSWER_HEARD, "worker.answer.heard",                                                            \
+      "the answer of a command is read; its client does not have it")                                        \
     X(WORKER_ROUND_BEGUN, "worker.round.begun", "a round has written to some clients and not to others")
 
 enum fault_point_e {

@@ -32,7 +32,8 @@ static uint64_t now_ns(const struct link *link)
 
 static bool set_dealer_options(struct link *link)
 {
-    unsigned char identity[9] = {link->config.role == WIRE_WORKER ? 'W' : 'A'};
+    static const char letters[] = {[WIRE_WORKER] = 'W', [WIRE_AGENT] = 'A', [WIRE_TOOL] = 'T'};
+    unsigned char identity[9] = {(unsigned char)letters[link->config.role]};
     uint64_t incarnation = htobe64(link->config.incarnation);
     memcpy(identity + 1, &incarnation, sizeof incarnation);
     /* The second bound keeps a thousand agents of a stopped broker from trying a hundred times a second each. */

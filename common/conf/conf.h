@@ -83,10 +83,10 @@ struct conf {
     uint32_t max_messages_per_s;        /* 1000, of one client; 0: no limit */
     const char *const *allowed_origins; /* beside same host and loopback */
     size_t allowed_origin_count;
-    uint32_t max_body_bytes;  /* of an HTTP request: 65536 */
-    uint32_t slow_soft_bytes; /* 256 KiB; at most slow_hard_bytes */
-    uint32_t slow_soft_ms;    /* 10000 */
-    uint32_t slow_hard_bytes; /* 1 MiB */
+    uint32_t max_body_bytes;    /* of an HTTP request: 65536 */
+    uint32_t slow_soft_bytes;   /* 256 KiB; at most slow_hard_bytes */
+    uint32_t slow_soft_ms;      /* 10000 */
+    uint32_t slow_hard_bytes;   /* 1 MiB */
     uint32_t journal_keep_mib;  /* 64, per machine */
     uint32_t journal_keep_days; /* 400 */
     struct conf_token *tokens;

@@ -241,9 +241,10 @@ static const struct conf_key root_keys[] = {
         slow_clients, &slow_clients_section, 0,
         "Clients that do not read what they are owed: how much of results, completions and events waits for "
         "one of them. States never wait: such a client gets the newest state of each machine."),
-    SUBSECTION(journal, &journal_section, 0,
-               "What each agent writes down below state_dir before it moves a machine, and what became of it. "
-               "`noria audit` shows and verifies it."),
+    SUBSECTION(
+        journal, &journal_section, 0,
+        "What each agent writes down below state_dir before it moves a machine, and what became of it. "
+        "`noria audit` shows and verifies it."),
     SUBSECTION(auth, &auth_section, 0, "Who may connect."),
     SUBSECTION(carousel, &carousel_section, 0, "The carousel dialect."),
     SUBSECTION(simulator, &simulator_section, 0, "Machines with `simulator: true`."),

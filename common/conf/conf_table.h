@@ -68,8 +68,7 @@
     K(keep_mib, UINT, 16, 1048576, "64", "MiB", false, conf.journal_keep_mib,                                \
       "Space for the journal of one machine's commands, which is its audit trail; the oldest goes first. "   \
       "Refusals and readings, kept apart, take a quarter of it")                                             \
-    K(keep_days, UINT, 1, 36500, "400", "days", false, conf.journal_keep_days,                               \
-      "What is older is removed")
+    K(keep_days, UINT, 1, 36500, "400", "days", false, conf.journal_keep_days, "What is older is removed")
 
 #define CONF_TOKEN_KEYS(K)                                                                                   \
     K(principal, NAME, 1, 64, NULL, "", false, principal,                                                    \

@@ -35,8 +35,8 @@ struct frame_bytes frames_carousel_state(void *memory, size_t cap, const char *m
 struct carousel_command {
     const char *machine_id; /* as the client wrote it; valid UTF-8, at most MACHINE_ID_MAX bytes */
     const char *request_id; /* "" if none */
-    uint8_t command;
-    int argument; /* -1: none (shown as null) */
+    uint16_t command;       /* 0..255, or COMMAND_REARM */
+    int argument;           /* -1: none (shown as null) */
 };
 
 /* command_result; success with "Comando ejecutado correctamente", or "success":false with the text and "code". */

@@ -64,7 +64,8 @@ struct journal_reading { /* of the PLC: raw status byte and position */
 struct journal_record {
     enum journal_event_e event;
     enum journal_chain_e chain;
-    uint64_t n;       /* its number in the chain, from 1, without gaps; given by the journal */
+    uint64_t
+        n; /* its number in the chain, from 1, without gaps; given by the journal. SEGMENT: of the one before */
     uint64_t wall_ms; /* when it was noted */
     uint64_t mono_ns; /* CLOCK_MONOTONIC then: comparable between records of one `boot` */
 
@@ -102,15 +103,15 @@ struct journal_record {
 
 const char *journal_event_name(enum journal_event_e event);
 
-/* Longest line with its newline. */
-#define JOURNAL_LINE_MAX 2048
+/* Longest line with its newline: every text full of control characters, six bytes each. */
+#define JOURNAL_LINE_MAX 3072
 
-/* Writes the line with its newline and moves `hash` (the chain's head) on. Pure. Texts are JSON-escaped; they are UTF-8
- * already. `out->overflow` can only be a defect: JOURNAL_LINE_MAX bytes always suffice. */
+/* Writes the line with its newline and moves `hash` (the chain's head) on. Pure. Texts are JSON-escaped; what is no
+ * UTF-8 in them (a text that was cut) becomes '?'. Counts above 2^63 - 1 are written as that. `out->overflow` can only be a defect: JOURNAL_LINE_MAX bytes always suffice. */
 void journal_record_write(const struct journal_record *record, uint8_t hash[JOURNAL_HASH], struct out *out);
 
 /* Reads one line (without its newline) that is to follow `hash`, and moves `hash` on. ERR_MALFORMED: no such line, whatever
- * it is; ERR_STALE … see errcode.h: well-formed, but its hash does not follow (`record` is filled in all the same). Pure;
- * survives any bytes. */
+ * it is. ERR_CORRUPT: well-formed, but it does not follow (`record` is filled in all the same, `hash` is as it was). Pure; survives
+ * any bytes. */
 enum err_e journal_record_read(const char *line, size_t len, uint8_t hash[JOURNAL_HASH],
                                struct journal_record *record);

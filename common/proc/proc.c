@@ -99,29 +99,32 @@ void proc_ready(void)
         close((int)fd);
 }
 
-enum err_e proc_make_dirs(const char *path)
+int proc_make_dirs_errno(const char *path)
 {
     char partial[4096];
+    struct stat info;
     size_t len = strlen(path);
-    if (len == 0 || len >= sizeof partial) {
-        log_error("make-directory", "path=\"%.100s\" error=\"bad length\"", path);
-        return ERR_SYSTEM;
-    }
+    if (len == 0 || len >= sizeof partial)
+        return ENAMETOOLONG;
     memcpy(partial, path, len + 1);
     for (size_t i = 1; i <= len; i++) {
         if (partial[i] != '/' && partial[i] != '\0')
             continue;
         partial[i] = '\0';
-        if (mkdir(partial, 0750) != 0 && errno != EEXIST) {
-            log_error("make-directory", "path=\"%s\" error=\"%s\"", partial, strerror(errno));
-            return ERR_SYSTEM;
-        }
+        if (mkdir(partial, 0750) != 0 && errno != EEXIST)
+            return errno;
         partial[i] = path[i];
     }
-    struct stat info;
-    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) {
-        log_error("make-directory", "path=\"%s\" error=\"not a directory\"", path);
-        return ERR_SYSTEM;
-    }
-    return ERR_OK;
+    if (stat(path, &info) != 0)
+        return errno;
+    return S_ISDIR(info.st_mode) ? 0 : ENOTDIR;
+}
+
+enum err_e proc_make_dirs(const char *path)
+{
+    int error = proc_make_dirs_errno(path);
+    if (error == 0)
+        return ERR_OK;
+    log_error("make-directory", "path=\"%.200s\" error=\"%s\"", path, strerror(error));
+    return ERR_SYSTEM;
 }

@@ -45,3 +45,5 @@ size_t proc_listen_fds(struct proc_listen_fd fds[PROC_LISTEN_MAX]);
 
 /* Makes `path` and its parents, mode 0750; an existing directory is fine. ERR_SYSTEM (logged). */
 enum err_e proc_make_dirs(const char *path);
+/* The same, told by errno (0: it is there) and not logged: for threads, which do not log. */
+int proc_make_dirs_errno(const char *path);

@@ -35,7 +35,7 @@ struct stats_def {
 
 struct stats {
     _Atomic uint64_t *words;
-    size_t count;
+    size_t count, total_words;
     const struct stats_def *defs;
 };
 

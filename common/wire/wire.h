@@ -33,8 +33,8 @@ struct wire_text {
     X(4, REFUSED, refused, "broker to peer", 512, 1)                                                         \
     X(5, HEARTBEAT, heartbeat, "both", 1024, 1)                                                              \
     X(6, STATE, state, "agent to broker", 256, 1)                                                            \
-    X(7, COMMAND, command, "worker or tool to broker to agent", 768, 1)                                            \
-    X(8, OUTCOME, outcome, "agent to broker (to tool)", 768, 1)                                                     \
+    X(7, COMMAND, command, "worker or tool to broker to agent", 768, 1)                                      \
+    X(8, OUTCOME, outcome, "agent to broker (to tool)", 768, 1)                                              \
     X(9, OUTCOME_ACK, outcome_ack, "broker to agent", 64, 1)                                                 \
     X(10, GOODBYE, goodbye, "peer to broker", 64, 1)
 

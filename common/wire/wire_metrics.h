@@ -12,8 +12,8 @@
     X(STATES_SENT, states_sent, COUNTER) /* births and differences */                                        \
     X(COMMANDS, commands, COUNTER)       /* received */                                                      \
     X(COMMANDS_REFUSED, commands_refused, COUNTER)                                                           \
-    X(COMMANDS_WRITTEN, commands_written, COUNTER)   /* bytes went to the PLC */                             \
-    X(COMMANDS_REPEATED, commands_repeated, COUNTER) /* same key again: answered, not written */             \
+    X(COMMANDS_WRITTEN, commands_written, COUNTER)       /* bytes went to the PLC */                         \
+    X(COMMANDS_REPEATED, commands_repeated, COUNTER)     /* same key again: answered, not written */         \
     X(COMMANDS_RECONCILED, commands_reconciled, COUNTER) /* no reply: a later reading told */                \
     X(COMMANDS_RECOVERED, commands_recovered, COUNTER)   /* a dead predecessor's, answered by this agent */  \
     X(OUTCOMES_SENT, outcomes_sent, COUNTER)                                                                 \

@@ -1,5 +1,6 @@
 /* noria_main.c — the program `noria`: its subcommands and their options. */
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,7 @@
 #include "hash_token.h"
 #include "must.h"
 #include "proc.h"
+#include "rearm.h"
 #include "show_profile.h"
 #include "show_stats.h"
 #include "up.h"
@@ -20,6 +22,7 @@ static const char help[] =
     "       noria profile [NAME] [-c FILE]\n"
     "       noria hash-token [--new] [--principal NAME]\n"
     "       noria stats -c FILE [--runtime-dir DIR] [PREFIX]\n"
+    "       noria rearm MACHINE… -c FILE [--runtime-dir DIR]\n"
     "       noria reference\n"
     "\n"
     "up            starts the installation that FILE describes and keeps it running: simulators, broker,\n"
@@ -35,6 +38,10 @@ static const char help[] =
     "stats         prints every counter of every process that runs, one a line; only those whose line "
     "begins\n"
     "              with PREFIX (\"worker.0\", \"broker commands\").\n"
+    "rearm         lifts the latch that an emergency stop left on each MACHINE, so that moves are admitted "
+    "again. "
+    "While\n"
+    "              the stop is still on it is refused. The agent's journal notes who did it.\n"
     "reference     prints every key of the configuration file with bounds and default, as Markdown.\n"
     "\n"
     "  -c, --config FILE      the configuration (YAML), or a file of machines (NAME.json)\n"
@@ -51,7 +58,9 @@ struct cli {
     struct up_options options;
     const char *principal;
     bool new_token;
-    const char *operand; /* NULL: none */
+    const char *operand; /* the first; NULL: none */
+    const char *const *operands;
+    size_t operand_count;
 };
 
 static int usage(const char *what)
@@ -92,6 +101,28 @@ static int run_stats(const struct cli *cli)
         fprintf(stderr, "noria stats: %s\n", err_text(err));
     conf_free(&conf);
     return err == ERR_OK ? 0 : PROC_EXIT_FAILURE;
+}
+
+static int run_rearm(const struct cli *cli)
+{
+    struct conf *conf;
+    char socket[CONF_PATH_MAX];
+    if (cli->operand_count == 0)
+        return usage("which MACHINE?");
+    if (cli->options.runtime_dir != NULL)
+        setenv("NORIA_RUNTIME_DIR", cli->options.runtime_dir, 1);
+    if (conf_load(cli->options.file, tell_problem, NULL, &conf) != ERR_OK)
+        return PROC_EXIT_FAILURE;
+    conf_path(conf, "bus/broker.sock", socket);
+    conf_free(&conf);
+    struct rearm_request request = {.socket = socket,
+                                    .machines = cli->operands,
+                                    .machine_count = cli->operand_count,
+                                    .timeout_ms = REARM_TIMEOUT_MS,
+                                    .uid = getuid(),
+                                    .out = stdout,
+                                    .err = stderr};
+    return rearm(&request);
 }
 
 static int run_check_config(const struct cli *cli)
@@ -148,27 +179,34 @@ static int run_reference(const struct cli *cli)
 
 struct subcommand {
     const char *name;
-    bool needs_file, takes_operand;
+    bool needs_file;
+    int max_operands;
     int (*run)(const struct cli *cli);
 };
 
 static const struct subcommand subcommands[] = {
-    {"up", true, false, run_up},           {"check-config", false, true, run_check_config},
-    {"profile", false, true, run_profile}, {"hash-token", false, false, run_hash_token},
-    {"stats", true, true, run_stats},      {"reference", false, false, run_reference},
+    {"up", true, 0, run_up},
+    {"check-config", false, 1, run_check_config},
+    {"profile", false, 1, run_profile},
+    {"hash-token", false, 0, run_hash_token},
+    {"stats", true, 1, run_stats},
+    {"reference", false, 0, run_reference},
+    {"rearm", true, INT_MAX, run_rearm},
 };
 
 static int dispatch(int argc, char **argv, struct cli *cli)
 {
     const char *name = optind < argc ? argv[optind] : "";
-    cli->operand = optind + 1 < argc ? argv[optind + 1] : NULL;
+    cli->operand_count = optind + 1 < argc ? (size_t)(argc - optind - 1) : 0;
+    cli->operands = (const char *const *)argv + optind + 1;
+    cli->operand = cli->operand_count > 0 ? cli->operands[0] : NULL;
     for (size_t i = 0; i < ARRAY_LEN(subcommands); i++) {
         const struct subcommand *command = &subcommands[i];
         if (strcmp(command->name, name) != 0)
             continue;
         if (command->needs_file && cli->options.file == NULL)
             return usage("-c FILE is missing");
-        if (argc - optind > (command->takes_operand ? 2 : 1))
+        if (cli->operand_count > (size_t)command->max_operands)
             return usage("too many arguments");
         return command->run(cli);
     }

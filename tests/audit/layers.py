@@ -28,6 +28,7 @@ LAYERS = {
     "common/stats": ["common/base"],
     "common/model": ["common/base"],
     "common/conf": SMALL,
+    "common/journal": SMALL,
     "common/frames": SMALL,
     "common/wire": SMALL,
     "common/shm/layout": [*SMALL, "common/stats"],
@@ -38,7 +39,7 @@ LAYERS = {
     "common/bus": [*SMALL, "common/wire"],
     "common/proc": ["common/base"],
     "broker": [*PROCESS, "common/loop", "common/frames", "common/shm/writer", *READS_SHM],
-    "plc-agent": [*PROCESS, "common/loop", "plc-agent/drivers/carousel"],
+    "plc-agent": [*PROCESS, "common/loop", "common/journal", "plc-agent/drivers/carousel"],
     "plc-agent/drivers/carousel": [*SMALL, "common/loop", "plc-agent"],
     "plc-agent/sim": [*SMALL, "common/loop", "common/conf", "common/proc"],
     "workers/acceptor/wheel": ["common/base"],
@@ -57,8 +58,8 @@ LAYERS = {
                               "workers/acceptor/dialects/command"],
     "workers/acceptor/worker": [*PROCESS, "common/frames", *READS_SHM, *WORKER_PARTS, "workers/acceptor/http",
                                 "workers/acceptor/rest", "workers/acceptor/dialects/carousel"],
-    "deploy/noria": [*SMALL, "common/stats", "common/conf", "common/loop", "common/proc", "common/shm/layout",
-                     "common/shm/reader"],
+    "deploy/noria": [*SMALL, "common/stats", "common/conf", "common/journal", "common/loop", "common/proc", "common/shm/layout",
+                     "common/shm/reader", "common/wire", "common/bus"],
 }
 # Of a folder that is seen from another, only these headers (the others are its own business).
 ONLY = {
@@ -68,7 +69,7 @@ ONLY = {
     ("workers/acceptor/dialects/carousel", "workers/acceptor/fanout"): {"mirror.h"},
     ("workers/acceptor/dialects/carousel", "common/shm/layout"): {"record.h"},
     # HTTP sees requests, not the gate
-    ("workers/acceptor/http", "workers/acceptor/gate"): {"gate_head.h"},
+    ("workers/acceptor/http", "workers/acceptor/gate"): {"gate_head.h", "gate_peer.h"},
     # REST is a caller of commands and asks what dialects ask
     ("workers/acceptor/rest", "common/conf"): {"conf.h"},
     ("workers/acceptor/rest", "workers/acceptor/fanout"): {"mirror.h"},
@@ -76,6 +77,12 @@ ONLY = {
     ("workers/acceptor/rest", "workers/acceptor/http"): {"http.h"},
     ("workers/acceptor/rest", "common/shm/layout"): {"record.h"},
     ("workers/acceptor/rest", "common/shm/reader"): {"ring_reader.h"},
+}
+
+# Of a folder, only this module may see that other one: the launcher must not read what comes from outside.
+ALONE = {
+    ("deploy/noria", "common/wire"): "rearm",
+    ("deploy/noria", "common/bus"): "rearm",
 }
 
 # Third-party header → the folders that may include it. Everything else under <…> must be one of the system's.
@@ -86,9 +93,9 @@ THIRD_PARTY = {
     "libwebsockets": ["workers/acceptor/ws"],
     "uv.h": ["workers/acceptor/gate", "workers/acceptor/http", "workers/acceptor/ws", "workers/acceptor/worker"],
     "cyaml/": ["common/conf"],
-    "openssl/": ["workers/acceptor/access", "deploy/noria"],
+    "openssl/": ["common/journal", "workers/acceptor/access", "deploy/noria"],
     "yaml.h": ["common/conf"],
-    "jansson": ["common/conf", "workers/acceptor/dialects/carousel", "workers/acceptor/dialects/command",
+    "jansson": ["common/conf", "common/journal", "workers/acceptor/dialects/carousel", "workers/acceptor/dialects/command",
                 "workers/acceptor/rest"],
     "sys/mman.h": ["common/shm/layout"],
 }
@@ -264,6 +271,17 @@ class Audit:
             elif header not in ONLY.get((source.folder, folder), {header}):
                 self.breach(source.name, line, f"of {folder}, {source.folder} may see only "
                                                f"{sorted(ONLY[(source.folder, folder)])}, not \"{header}\"")
+            elif source.path.name not in self.files_alone(source.folder, folder, source.path.name):
+                self.breach(source.name, line, f"in {source.folder}, module {ALONE[(source.folder, folder)]} alone may "
+                                               f"see {folder} (\"{header}\")")
+
+    def files_alone(self, folder, seen, default):
+        """The files of `folder` that may see the folder `seen`; {default} where there is no rule."""
+        module = next((m for m in self.modules if m.name == ALONE.get((folder, seen))), None)
+        if module is None:
+            return {default}
+        sources = {Path(name).name for name, _ in module.sources}
+        return sources | {name[:-2] + ".h" for name in sources}
 
     def third_party_stays_home(self, source):
         for line, header, system in source.includes:
@@ -341,6 +359,9 @@ class Audit:
         elif dep in folder_of:
             if folder_of[dep] != module.folder and folder_of[dep] not in LAYERS[module.folder]:
                 self.breach(module.file, line, f"{module.name} may not depend on {dep} ({folder_of[dep]})")
+            elif module.name != ALONE.get((module.folder, folder_of[dep]), module.name):
+                self.breach(module.file, line, f"{module.name} may not depend on {dep}: in {module.folder}, "
+                                               f"{ALONE[(module.folder, folder_of[dep])]} alone may")
 
     def every_source_is_built(self):
         built = {f"{m.folder}/{name}" for m in self.modules for name, _ in m.sources}

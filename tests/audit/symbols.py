@@ -17,14 +17,14 @@ ABSENT = {  # program → symbols it must not define
     "noria-worker": r"^(ring_writer|lvt_writer|bell_open|bell_ring$|broker_)",
     "plc-agent": r"^(ring_(reader|writer|page)|lvt_|segment_|bell_|shm_)",
     "plc-sim": r"^(ring_(reader|writer|page)|lvt_|segment_|bell_|shm_|wire_|bus_|link_)",
-    "noria": r"^(ring_writer|lvt_writer|bell_)",
+    "noria": r"^(ring_writer|lvt_writer|bell_|bus_router)",
     "noria-broker": r"^(ws_(new|adopt|conn|close)|gate_|audience_|outbox_|poller_|sim_)",
 }
 PRESENT = {  # the positive controls
     "noria-worker": ["ring_reader_next", "lvt_reader_get"],
     "plc-agent": ["poller_", "link_"],
     "plc-sim": ["sim_machine_"],
-    "noria": ["segment_view_open"],
+    "noria": ["segment_view_open", "link_open"],
     "noria-broker": ["ring_writer_append", "lvt_writer_put", "bell_ring"],
 }
 NEEDED = {  # program → library in its link line

@@ -11,21 +11,26 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void try_body(unsigned kind, const char *text, size_t len)
 {
+    static const enum rest_body_e kinds[] = {REST_BODY_COMMAND, REST_BODY_MOVE, REST_BODY_REARM};
     struct rest_body body;
     char why[COMMAND_JSON_ERROR_MAX];
     memset(&body, 0xa5, sizeof body);
     memset(why, 0xa5, sizeof why);
-    enum command_code_e code = rest_body_parse(text, len, kind & 2 ? REST_BODY_MOVE : REST_BODY_COMMAND, "m1",
-                                               kind & 4 ? "key" : NULL, &body, why);
+    enum command_code_e code = rest_body_parse(text, len,
+                                               kinds[kind & 2   ? 1
+                                                     : kind & 8 ? 2
+                                                                : 0],
+                                               "m1", kind & 4 ? "key" : NULL, &body, why);
     if (code != CODE_NONE) {
         MUST(code == CODE_INVALID_COMMAND || code == CODE_INVALID_MESSAGE_FORMAT);
         MUST(memchr(why, '\0', sizeof why) != NULL && why[0] != '\0');
         return;
     }
     MUST(memchr(body.request_id, '\0', sizeof body.request_id) != NULL);
-    MUST(body.command.argument >= -1 && body.command.argument <= UINT8_MAX);
-    MUST(body.command.deadline_ms >= -1 && body.command.deadline_ms <= COMMAND_JSON_DEADLINE_MAX);
-    MUST(body.command.command != COMMAND_MOVE || body.command.argument >= 0);
+    MUST(body.command <= UINT8_MAX || (body.command == COMMAND_REARM && body.argument == -1));
+    MUST(body.argument >= -1 && body.argument <= UINT8_MAX);
+    MUST(body.deadline_ms >= -1 && body.deadline_ms <= COMMAND_JSON_DEADLINE_MAX);
+    MUST(body.command != COMMAND_MOVE || body.argument >= 0);
 }
 
 static void try_reply(const char *frame, size_t len)

@@ -11,6 +11,7 @@
 #include "ring_page.h"
 #include "ring_reader.h"
 #include "ring_reader_map.h"
+#include "shm_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -104,12 +105,18 @@ static void make_ring(bool wraps)
         ring.starts[i + 1] = write_record(ring.starts[i], i);
     for (unsigned i = 0; i < SPAN; i++)
         ring.original[i] = get(first + i);
-    atomic_store(&ring.page.head, first);
-    atomic_store(&ring.page.tail, first);
-    atomic_store(&ring.page.reserve, ring.starts[RECORDS]);
+    atomic_store(&ring.page.head, ring_mark(first));
+    atomic_store(&ring.page.tail, ring_mark(first));
+    atomic_store(&ring.page.reserve, ring_mark(ring.starts[RECORDS]));
 }
 
 /* --- changes --------------------------------------------------------------------------------------------------------- */
+
+/* A position, wrong but marked as sound, or bare. */
+static uint64_t word(uint64_t position, uint8_t dice)
+{
+    return dice & 4 ? position : ring_mark(position & ~(uint64_t)(RECORD_ALIGN - 1));
+}
 
 static void change(struct ring_reader *reader, const uint8_t step[4])
 {
@@ -120,17 +127,17 @@ static void change(struct ring_reader *reader, const uint8_t step[4])
         put(ring.starts[0] + where % SPAN, step[3]);
         break;
     case STEP_HEAD:
-        atomic_store(&ring.page.head, step[3] == 255 ? UINT64_MAX - where : position);
+        atomic_store(&ring.page.head, word(step[3] == 255 ? UINT64_MAX - where : position, step[3]));
         break;
     case STEP_RESERVE:
         atomic_store(&ring.page.reserve,
-                     step[3] == 255 ? UINT64_MAX - where : position + (step[3] & 2) * SIZE);
+                     word(step[3] == 255 ? UINT64_MAX - where : position + (step[3] & 2) * SIZE, step[3]));
         break;
     case STEP_TAIL:
-        atomic_store(&ring.page.tail, position);
+        atomic_store(&ring.page.tail, word(position, step[3]));
         break;
     case STEP_RETIRED:
-        atomic_store(&ring.page.retired, step[3]);
+        atomic_store(&ring.page.retired, step[3] & 1 ? SHM_RETIRED : step[3]);
         break;
     default:
         (void)ring_reader_seek(reader, position);
@@ -206,7 +213,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     make_ring(data[0] & 2);
     MUST(ring_reader_over(&ring.map, &reader) == ERR_OK); /* it stands at the first record */
-    atomic_store(&ring.page.head, ring.starts[RECORDS]);
+    atomic_store(&ring.page.head, ring_mark(ring.starts[RECORDS]));
     bool fresh_checks = data[0] & 1;
     for (size_t at = 1; at + 4 <= size && at < 400; at += 4)
         change(reader, data + at);

@@ -19,6 +19,8 @@ static void a_command_gets_one_result_and_one_completion(void **state)
     assert_int_equal(agent.last.command, COMMAND_MOVE);
     assert_int_equal(agent.last.argument, 7);
     assert_string_equal(agent.last_request_id, "req-1");
+    assert_string_equal(agent.last_who, "wms");
+    assert_string_equal(agent.last_from, "127.0.0.1:4321");
     say_command(&worker, 1, "m1", 5000, true); /* the same again: not handed over twice */
 
     say_outcome(&agent, 1, OUTCOME_RESULT, &worker, 1);
@@ -111,7 +113,7 @@ static void what_cannot_be_done_is_refused_to_the_caller_alone(void **state)
                                             .dialect = DIALECT_CAROUSEL,
                                             .machine = wire_text("m1"),
                                             .request_id = wire_text("req-1"),
-                                            .command = 256,
+                                            .command = COMMAND_REARM + 1,
                                             .argument = -1,
                                             .deadline_ms = -1};
     assert_int_equal(link_send(worker.link, &message), ERR_OK);

@@ -278,6 +278,12 @@ static void on_message(void *arg, const struct wire_message *message)
         end->last = message->command;
         wire_text_copy(message->command.request_id, end->last_request_id, sizeof end->last_request_id);
         wire_text_copy(message->command.scope, end->last_scope, sizeof end->last_scope);
+        wire_text_copy(message->command.who, end->last_who, sizeof end->last_who);
+        wire_text_copy(message->command.from, end->last_from, sizeof end->last_from);
+    } else if (message->type == WIRE_OUTCOME) {
+        end->outcomes++;
+        end->last_outcome = message->outcome;
+        wire_text_copy(message->outcome.text, end->last_text, sizeof end->last_text);
     }
 }
 
@@ -337,6 +343,14 @@ void worker_open(struct stage *stage, struct end *end, uint64_t incarnation, uin
     wait_for(stage, &end->ups, 1);
 }
 
+void tool_open(struct stage *stage, struct end *end, uint64_t incarnation)
+{
+    *end =
+        (struct end){.role = WIRE_TOOL, .incarnation = incarnation, .machine = "", .wanted_slot = UINT32_MAX};
+    end_open(stage, end);
+    wait_for(stage, &end->ups, 1);
+}
+
 void say_state(struct end *agent, enum connection_e connection, int raw, int position)
 {
     struct wire_message message = {.type = WIRE_STATE};
@@ -362,6 +376,8 @@ struct wire_message command_message(const struct end *worker, uint64_t serial, i
                                             .machine = wire_text("m1"),
                                             .request_id = wire_text("req-1"),
                                             .scope = wire_text(""),
+                                            .who = wire_text("wms"),
+                                            .from = wire_text("127.0.0.1:4321"),
                                             .command = COMMAND_MOVE,
                                             .argument = 7,
                                             .deadline_ms = deadline_ms};
@@ -402,6 +418,20 @@ void say_outcome(struct end *agent, uint64_t seq, enum outcome_kind_e kind, cons
                  uint64_t serial)
 {
     struct wire_message message = outcome_message(agent, seq, kind, worker->incarnation, serial);
+    assert_int_equal(link_send(agent->link, &message), ERR_OK);
+}
+
+void say_fate(struct end *agent, uint64_t seq, enum command_code_e code, const char *text)
+{
+    struct wire_message message =
+        outcome_message(agent, seq, OUTCOME_RESULT, agent->last.session_worker, agent->last.command_serial);
+    message.outcome.session_serial = agent->last.session_serial;
+    message.outcome.request_id = wire_text(agent->last_request_id);
+    message.outcome.command = agent->last.command;
+    message.outcome.argument = agent->last.argument;
+    message.outcome.code = code;
+    message.outcome.text = wire_text(text);
+    message.outcome.sent = code == CODE_NONE && agent->last.command != COMMAND_REARM;
     assert_int_equal(link_send(agent->link, &message), ERR_OK);
 }
 

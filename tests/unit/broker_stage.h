@@ -40,7 +40,7 @@ struct seen_record { /* what the ring said, kept */
     char text[1300];  /* of a state */
 };
 
-struct end { /* an agent or a worker */
+struct end { /* an agent, a worker or a tool */
     struct link *link;
     enum wire_role_e role;
     uint64_t incarnation, profile_hash, wanted_slot;
@@ -51,7 +51,10 @@ struct end { /* an agent or a worker */
     bool agrees;
     char reason[256];
     struct wire_command last; /* texts are not kept */
-    char last_request_id[65], last_scope[81];
+    char last_request_id[65], last_scope[81], last_who[65], last_from[65];
+    uint64_t outcomes; /* a tool's answers */
+    struct wire_outcome last_outcome;
+    char last_text[201];
     uint64_t serials[1024]; /* of the commands, in order */
 };
 
@@ -100,6 +103,7 @@ void table_agrees(struct stage *stage, uint32_t slot, const struct seen_record *
 void agent_open(struct stage *stage, struct end *end, const char *machine, const char *profile,
                 uint64_t incarnation);
 void worker_open(struct stage *stage, struct end *end, uint64_t incarnation, uint64_t wanted);
+void tool_open(struct stage *stage, struct end *end, uint64_t incarnation);
 void end_open(struct stage *stage, struct end *end);
 void end_close(struct stage *stage, struct end *end);
 void say_state(struct end *agent, enum connection_e connection, int raw, int position);
@@ -110,5 +114,7 @@ struct wire_message outcome_message(const struct end *agent, uint64_t seq, enum 
                                     uint64_t session_worker, uint64_t serial);
 void say_outcome(struct end *agent, uint64_t seq, enum outcome_kind_e kind, const struct end *worker,
                  uint64_t serial);
+/* What became of the command that the agent got last. */
+void say_fate(struct end *agent, uint64_t seq, enum command_code_e code, const char *text);
 void say_failure(struct end *agent, uint64_t seq, const struct end *worker, uint64_t serial,
                  enum command_code_e code, bool sent);

@@ -1,22 +1,14 @@
-/* The carousel driver: its codec in all splits, and its connection against plc-sim's PLCs with each of their faults,
- * over real TCP, on a manual clock. Time limits pass only when a test moves the clock.
+/* The carousel driver: its codec in all splits, and its exchanges with plc-sim's PLCs with each of their faults, over real
+ * TCP, on a manual clock. What PLCs do that the simulator does not is carousel_line_test.c's.
  *
  * What every play holds: a value comes only from a whole reply to its own request; after a fault the next exchange is
  * right again.
  */
-#include "plc_fixture.h"
-
-#include <arpa/inet.h>
-#include <errno.h>
-#include <sys/socket.h>
+#include "driver_play.h"
 
 #include "carousel_bytes.h"
-#include "carousel_driver.h"
 #include "interlock.h"
 #include "profile.h"
-
-#define CONNECT_MS 2000
-#define REPLY_MS   1000
 
 /* --- codec ------------------------------------------------------------------------------------------------------- */
 
@@ -120,91 +112,6 @@ static void delta_bytes_by_meaning(void **state)
         assert_true(why == NULL ? got == NULL : got != NULL && strcmp(got, why) == 0);
         bool stops = why != NULL && strcmp(why, "manual mode") != 0;
         assert_int_equal(interlock_stops(p, b) != NULL, stops);
-    }
-}
-
-/* --- plays --------------------------------------------------------------------------------------------------------- */
-
-struct play {
-    struct plc_fixture f;
-    struct sim_plc *plc;
-    struct driver *driver;
-    unsigned answers;
-    struct driver_answer answer;
-};
-
-static void on_done(void *arg, const struct driver_answer *answer)
-{
-    struct play *play = arg;
-    play->answers++;
-    play->answer = *answer;
-}
-
-static void open_driver(struct play *play, const char *host, uint16_t port, bool persistent)
-{
-    struct driver_config config = {play->f.loop,           host,    port, persistent,
-                                   CONNECT_MS * NS_PER_MS, on_done, play};
-    assert_int_equal(carousel_driver.open(&config, &play->driver), ERR_OK);
-}
-
-static void begin(struct play *play, bool persistent)
-{
-    memset(play, 0, sizeof *play);
-    plc_begin(&play->f, false);
-    play->plc = plc_add(&play->f, "m1", "standard", 100);
-    open_driver(play, "127.0.0.1", play->plc->port, persistent);
-}
-
-static void end(struct play *play)
-{
-    carousel_driver.close(&play->driver);
-    assert_null(play->driver);
-    plc_end(&play->f);
-}
-
-static void ask_by(struct play *play, uint8_t command, int16_t argument, uint64_t send_by_ns)
-{
-    struct driver_request request = {command, argument, REPLY_MS * NS_PER_MS, send_by_ns};
-    carousel_driver.exchange(play->driver, &request);
-    assert_int_equal(carousel_driver.state(play->driver), DRIVER_STATE_BUSY);
-}
-
-static void ask(struct play *play, uint8_t command, int16_t argument)
-{
-    ask_by(play, command, argument, UINT64_MAX);
-}
-
-static void expect(struct play *play, enum driver_result_e result, enum driver_sent_e sent)
-{
-    unsigned before = play->answers;
-    TURN_UNTIL(play->f.loop, play->answers > before);
-    assert_int_equal(play->answers, before + 1);
-    assert_int_equal(play->answer.result, result);
-    assert_int_equal(play->answer.sent, sent);
-    if (result != DRIVER_REPLY)
-        assert_int_equal(play->answer.status + play->answer.position, 0);
-}
-
-static void pass_ms(struct play *play, uint64_t ms)
-{
-    clock_manual_advance_ns(&play->f.manual, ms * NS_PER_MS);
-}
-
-static void expect_status(struct play *play, uint8_t position)
-{
-    ask(play, 0, DRIVER_NO_ARGUMENT);
-    expect(play, DRIVER_REPLY, DRIVER_SENT);
-    assert_int_equal(play->answer.status, 218);
-    assert_int_equal(play->answer.position, position);
-}
-
-static void both_ways(void (*body)(struct play *play))
-{
-    for (int persistent = 0; persistent < 2; persistent++) {
-        struct play play;
-        begin(&play, persistent);
-        body(&play);
-        end(&play);
     }
 }
 
@@ -409,185 +316,6 @@ static void rebooting_plc(void **state)
     both_ways(reboot);
 }
 
-/* --- what the simulator does not do: a server of the test's own ------------------------------------------------------ */
-
-struct server {
-    int listener, fd;
-    uint16_t port;
-};
-
-static struct server listen_here(int backlog)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof address;
-    struct server server = {socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0), -1, 0};
-    assert_int_equal(bind(server.listener, (void *)&address, len), 0);
-    assert_int_equal(listen(server.listener, backlog), 0);
-    assert_int_equal(getsockname(server.listener, (void *)&address, &len), 0);
-    server.port = ntohs(address.sin_port);
-    return server;
-}
-
-/* True once a connection has brought a status request; it has been read then. */
-static bool asked(struct server *server)
-{
-    uint8_t byte;
-    if (server->fd < 0)
-        server->fd = accept(server->listener, NULL, NULL);
-    return server->fd >= 0 && recv(server->fd, &byte, 1, MSG_DONTWAIT) == 1;
-}
-
-static void hang_up(struct server *server)
-{
-    close(server->fd);
-    server->fd = -1;
-}
-
-static void begin_with(struct play *play, struct server *server, bool persistent)
-{
-    memset(play, 0, sizeof *play);
-    plc_begin(&play->f, false);
-    *server = listen_here(8);
-    open_driver(play, "127.0.0.1", server->port, persistent);
-}
-
-static void end_with(struct play *play, struct server *server)
-{
-    close(server->listener);
-    if (server->fd >= 0)
-        close(server->fd);
-    end(play);
-}
-
-/* close() alone would let the kernel go on delivering what it still holds; RST takes it back. */
-static void failed_connections_are_reset(void **state)
-{
-    (void)state;
-    struct play play;
-    struct server server;
-    begin_with(&play, &server, true);
-    ask(&play, 0, DRIVER_NO_ARGUMENT);
-    TURN_UNTIL(play.f.loop, asked(&server));
-    pass_ms(&play, REPLY_MS);
-    expect(&play, DRIVER_TIMEOUT, DRIVER_SENT);
-    uint8_t byte;
-    assert_int_equal(recv(server.fd, &byte, 1, 0), -1);
-    assert_int_equal(errno, ECONNRESET);
-    end_with(&play, &server);
-}
-
-/* Bytes after a reply: the reply stands, the bytes end the connection and never answer the next request. */
-static void unasked_bytes_end_the_connection(void **state)
-{
-    (void)state;
-    struct play play;
-    struct server server;
-    begin_with(&play, &server, true);
-    ask(&play, 0, DRIVER_NO_ARGUMENT);
-    TURN_UNTIL(play.f.loop, asked(&server));
-    send(server.fd, "\xda\x05", 2, 0);
-    expect(&play, DRIVER_REPLY, DRIVER_SENT);
-    send(server.fd, "\xda\x06", 2, 0);
-    TURN_UNTIL(play.f.loop, carousel_driver.state(play.driver) == DRIVER_STATE_CLOSED);
-    assert_int_equal(carousel_driver.counts(play.driver)->bad_replies, 1);
-    assert_int_equal(play.answers, 1);
-    hang_up(&server);
-    ask(&play, 0, DRIVER_NO_ARGUMENT);
-    TURN_UNTIL(play.f.loop, asked(&server));
-    send(server.fd, "\xda\x07", 2, 0);
-    expect(&play, DRIVER_REPLY, DRIVER_SENT);
-    assert_int_equal(play.answer.position, 7);
-    end_with(&play, &server);
-}
-
-/* The same bytes, but the loop has not reported them when the next request comes: it looks before it writes. */
-static void unasked_bytes_are_seen_before_writing(void **state)
-{
-    (void)state;
-    struct play play;
-    struct server server;
-    begin_with(&play, &server, true);
-    ask(&play, 0, DRIVER_NO_ARGUMENT);
-    TURN_UNTIL(play.f.loop, asked(&server));
-    send(server.fd, "\xda\x05", 2, 0);
-    expect(&play, DRIVER_REPLY, DRIVER_SENT);
-    send(server.fd, "\xda\x06", 2, 0);
-    ask(&play, 1, 9);
-    uint8_t byte;
-    assert_true(recv(server.fd, &byte, 1, 0) <= 0); /* the connection's end, and no move before it */
-    hang_up(&server);
-    TURN_UNTIL(play.f.loop, asked(&server));
-    send(server.fd, "\xdb\x05", 2, 0);
-    expect(&play, DRIVER_REPLY, DRIVER_SENT);
-    assert_int_equal(play.answer.status, 0xdb);
-    end_with(&play, &server);
-}
-
-static void closed_between_exchanges_is_no_failure(void **state)
-{
-    (void)state;
-    struct play play;
-    struct server server;
-    begin_with(&play, &server, true);
-    for (uint8_t i = 1; i <= 3; i++) {
-        ask(&play, 0, DRIVER_NO_ARGUMENT);
-        TURN_UNTIL(play.f.loop, asked(&server));
-        const uint8_t reply[] = {0xda, i};
-        send(server.fd, reply, 2, 0);
-        hang_up(&server);
-        expect(&play, DRIVER_REPLY, DRIVER_SENT);
-        assert_int_equal(play.answer.position, i);
-        if (i == 2)
-            TURN_UNTIL(play.f.loop, carousel_driver.state(play.driver) == DRIVER_STATE_CLOSED);
-    }
-    end_with(&play, &server);
-}
-
-static void half_a_reply_then_the_end(void **state)
-{
-    (void)state;
-    struct play play;
-    struct server server;
-    begin_with(&play, &server, false);
-    ask(&play, 0, DRIVER_NO_ARGUMENT);
-    TURN_UNTIL(play.f.loop, asked(&server));
-    send(server.fd, "\xda", 1, 0);
-    hang_up(&server);
-    expect(&play, DRIVER_BAD_REPLY, DRIVER_SENT);
-    end_with(&play, &server);
-}
-
-/* A backlog that is full drops our SYN: neither refused nor connected. */
-static void connect_limit_and_deadline(void **state)
-{
-    (void)state;
-    struct play play;
-    memset(&play, 0, sizeof play);
-    plc_begin(&play.f, false);
-    struct server server = listen_here(0);
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(server.port)};
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    int fillers[3];
-    for (int i = 0; i < 3; i++) {
-        fillers[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-        connect(fillers[i], (void *)&address, sizeof address);
-    }
-    open_driver(&play, "127.0.0.1", server.port, true);
-    ask(&play, 1, 4);
-    for (int i = 0; i < 50; i++)
-        loop_poll(play.f.loop);
-    assert_int_equal(play.answers, 0);
-    pass_ms(&play, CONNECT_MS);
-    expect(&play, DRIVER_REFUSED, DRIVER_NOT_SENT);
-    ask_by(&play, 1, 4, loop_now_ns(play.f.loop) + 100 * NS_PER_MS);
-    pass_ms(&play, 100);
-    expect(&play, DRIVER_TIMEOUT, DRIVER_NOT_SENT);
-    for (int i = 0; i < 3; i++)
-        close(fillers[i]);
-    close(server.listener);
-    end(&play);
-}
-
 static void never_sent_late(struct play *play)
 {
     expect_status(play, 0);
@@ -682,12 +410,6 @@ int main(void)
         cmocka_unit_test(half_open_connection),
         cmocka_unit_test(refused_connections),
         cmocka_unit_test(rebooting_plc),
-        cmocka_unit_test(failed_connections_are_reset),
-        cmocka_unit_test(unasked_bytes_end_the_connection),
-        cmocka_unit_test(unasked_bytes_are_seen_before_writing),
-        cmocka_unit_test(closed_between_exchanges_is_no_failure),
-        cmocka_unit_test(half_a_reply_then_the_end),
-        cmocka_unit_test(connect_limit_and_deadline),
         cmocka_unit_test(deadline_passed),
         cmocka_unit_test(wrong_addresses),
         cmocka_unit_test(closing_abandons),

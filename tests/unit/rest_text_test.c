@@ -37,20 +37,31 @@ static void bodies(void **state)
 {
     (void)state;
     assert_int_equal(parse("{\"command\":1,\"argument\":25}", REST_BODY_COMMAND, NULL), CODE_NONE);
-    assert_int_equal(body.command.command, 1);
-    assert_int_equal(body.command.argument, 25);
-    assert_int_equal(body.command.deadline_ms, -1);
+    assert_int_equal(body.command, 1);
+    assert_int_equal(body.argument, 25);
+    assert_int_equal(body.deadline_ms, -1);
     assert_string_equal(body.request_id, "");
     assert_int_equal(
         parse("{\"position\":0,\"deadline_ms\":70,\"machine_id\":\"m1\",\"x\":[]}", REST_BODY_MOVE, "k"),
         CODE_NONE);
-    assert_int_equal(body.command.command, COMMAND_MOVE);
-    assert_int_equal(body.command.argument, 0);
-    assert_int_equal(body.command.deadline_ms, 70);
+    assert_int_equal(body.command, COMMAND_MOVE);
+    assert_int_equal(body.argument, 0);
+    assert_int_equal(body.deadline_ms, 70);
     assert_string_equal(body.request_id, "k");
     assert_int_equal(parse("{\"command\":5}", REST_BODY_COMMAND, "\"quoted\""), CODE_NONE);
     assert_string_equal(body.request_id, "quoted");
-    assert_int_equal(body.command.argument, -1);
+    assert_int_equal(body.argument, -1);
+    assert_int_equal(parse("", REST_BODY_REARM, NULL), CODE_NONE);
+    assert_int_equal(body.command, COMMAND_REARM);
+    assert_int_equal(body.argument, -1);
+    assert_int_equal(body.deadline_ms, -1);
+    assert_string_equal(body.request_id, "");
+    assert_int_equal(parse("{\"argument\":5,\"command\":1,\"deadline_ms\":9}", REST_BODY_REARM, "k"),
+                     CODE_NONE);
+    assert_int_equal(body.command, COMMAND_REARM);
+    assert_int_equal(body.argument, -1);
+    assert_int_equal(body.deadline_ms, 9);
+    assert_string_equal(body.request_id, "k");
 }
 
 static void bad_bodies(void **state)
@@ -64,6 +75,10 @@ static void bad_bodies(void **state)
         {"", NULL, REST_BODY_MOVE, CODE_INVALID_MESSAGE_FORMAT, "The body is empty"},
         {"{\"position\":1", NULL, REST_BODY_MOVE, CODE_INVALID_MESSAGE_FORMAT, "Invalid JSON"},
         {"{\"position\":1}}", NULL, REST_BODY_MOVE, CODE_INVALID_MESSAGE_FORMAT, "Invalid JSON"},
+        {" ", NULL, REST_BODY_REARM, CODE_INVALID_MESSAGE_FORMAT, "Invalid JSON"},
+        {"[]", NULL, REST_BODY_REARM, CODE_INVALID_MESSAGE_FORMAT, "Expected a JSON object"},
+        {"{\"deadline_ms\":0}", NULL, REST_BODY_REARM, CODE_INVALID_MESSAGE_FORMAT, "deadline_ms: expected"},
+        {"{\"machine_id\":\"m2\"}", NULL, REST_BODY_REARM, CODE_INVALID_COMMAND, "machine_id: another"},
         {"\"x\"", NULL, REST_BODY_MOVE, CODE_INVALID_MESSAGE_FORMAT, "Expected a JSON object"},
         {"{}", NULL, REST_BODY_MOVE, CODE_INVALID_MESSAGE_FORMAT, "position: missing"},
         {"{}", NULL, REST_BODY_COMMAND, CODE_INVALID_MESSAGE_FORMAT, "command: missing"},

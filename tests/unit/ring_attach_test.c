@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "ring_page.h"
+#include "shm_file.h"
 
 static struct ring_writer *writer_open(const struct place *place, uint64_t size_bytes, bool expect_continued)
 {
@@ -206,18 +207,18 @@ struct defect {
 };
 
 static const struct defect defects[] = {
-    {"magic", offsetof(struct ring_identity, magic), 1, false, false, ERR_MALFORMED},
+    {"magic", offsetof(struct ring_identity, magic), 1, false, true, ERR_MALFORMED},
     {"version", offsetof(struct ring_identity, version), 2, true, true, ERR_VERSION},
     {"size", offsetof(struct ring_identity, size_bytes), 3 * MIB, true, true, ERR_MALFORMED},
     {"size that is no power", offsetof(struct ring_identity, size_bytes), 1, true, true, ERR_MALFORMED},
     {"no id", offsetof(struct ring_identity, id), 0, true, true, ERR_MALFORMED},
     {"check", offsetof(struct ring_identity, check), 1ULL << 63, false, true, ERR_MALFORMED},
     {"seed", offsetof(struct ring_identity, check_seed), 1, false, true, ERR_MALFORMED},
-    {"retired", offsetof(struct ring_page, retired), 1, false, true, ERR_NOT_FOUND},
-    {"head astray", offsetof(struct ring_page, head), 8, false, true, ERR_OK},
-    {"head far", offsetof(struct ring_page, head), 1ULL << 40, false, true, ERR_OK},
+    {"retired", offsetof(struct ring_page, retired), SHM_RETIRED, false, true, ERR_NOT_FOUND},
+    {"head astray", offsetof(struct ring_page, head), 8, false, true, ERR_CORRUPT},
+    {"head far", offsetof(struct ring_page, head), 1ULL << 40, false, true, ERR_CORRUPT},
     {"reserve far", offsetof(struct ring_page, reserve), 1ULL << 40, false, true, ERR_OK},
-    {"tail far", offsetof(struct ring_page, tail), 1ULL << 40, false, true, ERR_OK},
+    {"tail far", offsetof(struct ring_page, tail), 1ULL << 40, false, true, ERR_CORRUPT},
 };
 
 static void spoil(const struct place *place, const struct defect *defect)

@@ -22,6 +22,7 @@
 #define RING_SIZE_MAX    (1ULL << 32)
 #define RING_START_BELOW                                                                                     \
     65536u /* a new ring begins this far before its first wrap: bugs there show at once */
+#define RING_POSITION_MAX (1ULL << 63) /* no broker starts beyond: nothing in this file can then overflow */
 
 /* Constant for the life of the file. The first 24 bytes and `retired` keep their place in all versions. */
 struct ring_identity {
@@ -35,8 +36,8 @@ struct ring_identity {
 
 struct ring_page {
     struct ring_identity identity;
-    _Alignas(64) _Atomic uint64_t retired; /* not 0: a successor stands, or will, under the name */
-    _Alignas(64) _Atomic uint64_t head;    /* end of what is published */
+    _Alignas(64) _Atomic uint64_t retired; /* SHM_RETIRED: a successor stands, or will, under the name */
+    _Alignas(64) _Atomic uint64_t head;    /* end of what is published; as the next two, ring_mark() of it */
     _Alignas(64) _Atomic uint64_t reserve; /* end of what may have been written over; never goes back */
     _Alignas(64) _Atomic uint64_t tail;    /* oldest record that is whole */
 };
@@ -71,6 +72,22 @@ struct ring_map {
     _Atomic uint64_t *data;        /* size_bytes, twice */
     struct ring_identity identity; /* a validated copy */
 };
+
+/* Positions in the page carry a check in the six bits that are 0 in every position: no one flipped bit passes, because no power
+ * of 2 is a multiple of 61. A word of zeroes does not pass either. */
+static inline uint64_t ring_mark(uint64_t position)
+{
+    return position | (1 + position / RECORD_ALIGN % 61);
+}
+
+static inline bool ring_unmark(uint64_t word, uint64_t *position)
+{
+    uint64_t at = word & ~(uint64_t)(RECORD_ALIGN - 1);
+    if (word != ring_mark(at))
+        return false;
+    *position = at;
+    return true;
+}
 
 uint64_t ring_identity_check(const struct ring_identity *identity);
 bool ring_size_valid(uint64_t size_bytes);

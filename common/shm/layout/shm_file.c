@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "shm_guard.h"
 
 #define SHM_FILE_MODE 0640
 
@@ -130,6 +131,12 @@ enum err_e shm_file_peek(int fd, void *to, size_t len)
     return n == (ssize_t)len ? ERR_OK : ERR_MALFORMED;
 }
 
+bool shm_file_is(int fd, uint64_t size)
+{
+    struct stat status;
+    return fstat(fd, &status) == 0 && (uint64_t)status.st_size == size;
+}
+
 static int protection(bool writable)
 {
     return writable ? PROT_READ | PROT_WRITE : PROT_READ;
@@ -138,10 +145,12 @@ static int protection(bool writable)
 enum err_e shm_file_map(int fd, uint64_t size, bool writable, void **at)
 {
     *at = mmap(NULL, size, protection(writable), MAP_SHARED, fd, 0);
-    if (*at != MAP_FAILED)
-        return ERR_OK;
-    *at = NULL;
-    return failed("mmap", "-");
+    if (*at == MAP_FAILED) {
+        *at = NULL;
+        return failed("mmap", "-");
+    }
+    (void)shm_guard_add(*at, size, writable);
+    return ERR_OK;
 }
 
 enum err_e shm_file_map_twice(int fd, uint64_t offset, uint64_t size, bool writable, void **at)
@@ -158,14 +167,22 @@ enum err_e shm_file_map_twice(int fd, uint64_t offset, uint64_t size, bool writa
         munmap(room, once + size);
         return err;
     }
+    (void)shm_guard_add(room, once + size, writable);
     *at = room;
     return ERR_OK;
 }
 
 void shm_file_unmap(void *at, uint64_t len)
 {
-    if (at != NULL)
-        munmap(at, len);
+    if (at == NULL)
+        return;
+    shm_guard_remove(at);
+    munmap(at, len);
+}
+
+bool shm_file_cut(const void *at)
+{
+    return shm_guard_cut(at);
 }
 
 void shm_file_unlink(const char *path, int fd)

@@ -38,12 +38,26 @@ enum err_e shm_file_open(const char *path, int *fd, uint64_t *size);
 /* Reads `len` bytes at offset 0, before anything is mapped. ERR_MALFORMED if there are fewer. */
 enum err_e shm_file_peek(int fd, void *to, size_t len);
 
+/* True if the file still has `size` bytes. */
+bool shm_file_is(int fd, uint64_t size);
+
 /* Maps bytes 0 to `size`. */
 enum err_e shm_file_map(int fd, uint64_t size, bool writable, void **at);
 /* Maps bytes 0 to offset + size, and behind them bytes offset to offset + size once more, so that what wraps around the
  * end of the data is contiguous. Length of the mapping: offset + 2 * size. */
 enum err_e shm_file_map_twice(int fd, uint64_t offset, uint64_t size, bool writable, void **at);
 void shm_file_unmap(void *at, uint64_t len);
+/* True if a page of this mapping was missing when it was touched: somebody cut the file, or a hole of it found no room. The
+ * process is not killed (shm_guard.h): the page reads as zeroes, and what is stored there is seen by nobody. */
+bool shm_file_cut(const void *at);
+
+/* The word by which a writer tells readers that a successor stands, or will stand, under the name. A pattern, and read as
+ * what it is closer to, so that a flipped bit neither retires a file nor brings it back. */
+#define SHM_RETIRED 0x4445524954455221ULL /* "!RETIRED" */
+static inline bool shm_retired(uint64_t word)
+{
+    return __builtin_popcountll(word ^ SHM_RETIRED) <= 8;
+}
 
 /* Removes `path` if it still names the file behind `fd`. */
 void shm_file_unlink(const char *path, int fd);

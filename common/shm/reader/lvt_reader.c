@@ -25,7 +25,7 @@ static enum err_e identity_judge(const char *path, const struct lvt_page *page, 
     const struct lvt_identity *identity = &page->identity;
     if (identity->magic != LVT_MAGIC)
         return ERR_MALFORMED;
-    if (page->retired != 0)
+    if (shm_retired(page->retired))
         return ERR_NOT_FOUND;
     if (identity->version != LVT_VERSION) {
         log_error("shm-version", "path=%s version=%llu expected=%u", path,
@@ -121,9 +121,11 @@ enum lvt_status_e lvt_reader_get(const struct lvt_reader *reader, uint32_t slot,
         [LVT_COPY_BUSY] = LVT_BUSY, [LVT_COPY_CORRUPT] = LVT_CORRUPT,
     };
     MUST_MAGIC(reader, MAGIC);
-    if (atomic_load_explicit(&reader->map.page->retired, memory_order_acquire) != 0)
+    if (shm_retired(atomic_load_explicit(&reader->map.page->retired, memory_order_acquire)))
         return LVT_GONE;
-    if (slot >= lvt_reader_used(reader))
-        return LVT_EMPTY;
-    return status[lvt_slot_read(lvt_slot_at(&reader->map, slot), slot, &reader->map.identity, machine)];
+    enum lvt_copy_e copied =
+        slot < lvt_reader_used(reader)
+            ? lvt_slot_read(lvt_slot_at(&reader->map, slot), slot, &reader->map.identity, machine)
+            : LVT_COPY_EMPTY;
+    return copied != LVT_COPY_OK && shm_file_cut(reader->map.page) ? LVT_GONE : status[copied];
 }

@@ -13,7 +13,7 @@ enum lvt_status_e {
     LVT_EMPTY,
     LVT_BUSY,    /* the writer kept writing, or died while writing: ask again later */
     LVT_CORRUPT, /* the slot failed its check */
-    LVT_GONE     /* the table was retired (another ring or capacity): close, open again by name */
+    LVT_GONE     /* the table was retired (another ring or capacity), or cut: close, open again by name */
 };
 
 /* ERR_NOT_FOUND (also for a retired table whose successor has not taken its name yet), ERR_SYSTEM, ERR_MEMORY,

@@ -27,6 +27,9 @@ struct ring_reader {
     bool shared; /* the mapping is another's */
     struct ring_map map;
     uint64_t position;
+    uint64_t read_to;    /* end of the last record returned, or where it was sent */
+    uint64_t head, tail; /* the last sound ones */
+    uint64_t damaged;
     union {
         struct ring_record_header header;
         uint64_t words[RECORD_MAX / 8];
@@ -40,7 +43,7 @@ static enum err_e identity_judge(const char *path, const struct ring_page *page,
     const struct ring_identity *identity = &page->identity;
     if (identity->magic != RING_MAGIC)
         return ERR_MALFORMED;
-    if (page->retired != 0)
+    if (shm_retired(page->retired))
         return ERR_NOT_FOUND;
     if (identity->version != RING_VERSION) {
         log_error("shm-version", "path=%s version=%llu expected=%u", path,
@@ -77,7 +80,12 @@ static enum err_e reader_new(const struct ring_map *map, bool shared, struct rin
     r->magic = MAGIC;
     r->map = *map;
     r->shared = shared;
-    r->position = ring_reader_head(r);
+    if (!ring_unmark(atomic_load_explicit(&map->page->tail, memory_order_acquire), &r->tail) ||
+        !ring_unmark(atomic_load_explicit(&map->page->head, memory_order_acquire), &r->head)) {
+        free(r);
+        return ERR_CORRUPT;
+    }
+    r->position = r->read_to = r->head;
     *reader = r;
     return ERR_OK;
 }
@@ -120,10 +128,11 @@ void ring_reader_close(struct ring_reader **reader)
 
 /* --- where the ring stands ------------------------------------------------------------------------------------- */
 
-/* Positions from the page are cut to lines, so that nothing they say can lead to a misaligned place. */
-static uint64_t line(uint64_t position)
+/* A damaged word changes nothing that was known, and its writer heals it (ring_writer_scrub()). */
+static uint64_t taken(struct ring_reader *r, uint64_t word, uint64_t *known)
 {
-    return position & ~(uint64_t)(RECORD_ALIGN - 1);
+    r->damaged += !ring_unmark(word, known);
+    return *known;
 }
 
 uint32_t ring_reader_id(const struct ring_reader *reader)
@@ -131,15 +140,20 @@ uint32_t ring_reader_id(const struct ring_reader *reader)
     return (uint32_t)reader->map.identity.id;
 }
 
-uint64_t ring_reader_head(const struct ring_reader *reader)
+uint64_t ring_reader_head(struct ring_reader *reader)
 {
     /* Acquire for the records; sequentially consistent for the look after bell_ear_sleep() (bell.h). */
-    return line(atomic_load_explicit(&reader->map.page->head, memory_order_seq_cst));
+    return taken(reader, atomic_load_explicit(&reader->map.page->head, memory_order_seq_cst), &reader->head);
 }
 
-uint64_t ring_reader_tail(const struct ring_reader *reader)
+uint64_t ring_reader_tail(struct ring_reader *reader)
 {
-    return line(atomic_load_explicit(&reader->map.page->tail, memory_order_acquire));
+    return taken(reader, atomic_load_explicit(&reader->map.page->tail, memory_order_acquire), &reader->tail);
+}
+
+uint64_t ring_reader_damaged(const struct ring_reader *reader)
+{
+    return reader->damaged;
 }
 
 uint64_t ring_reader_position(const struct ring_reader *reader)
@@ -156,10 +170,11 @@ static void words_copy(struct ring_reader *r, uint64_t position, size_t from, si
         r->copy.words[i] = atomic_load_explicit(&words[i], memory_order_acquire);
 }
 
-/* After words were copied: may the writer have been at them? */
-static bool lapped(const struct ring_reader *r, uint64_t position)
+/* After words were copied: may the writer have been at them? If `reserve` is damaged, only the record's check tells. */
+static bool lapped(struct ring_reader *r, uint64_t position)
 {
-    uint64_t reserve = atomic_load_explicit(&r->map.page->reserve, memory_order_relaxed);
+    uint64_t reserve = position;
+    taken(r, atomic_load_explicit(&r->map.page->reserve, memory_order_relaxed), &reserve);
     return reserve > position && reserve - position > r->map.identity.size_bytes;
 }
 
@@ -236,28 +251,58 @@ static bool meta_sane(const struct ring_record *record)
            state->text_len <= record->frame_len - state->text_offset && state->connection < CONNECTION_COUNT;
 }
 
-static enum ring_status_e resync(struct ring_reader *r, enum ring_status_e why)
+static enum ring_status_e record_read(struct ring_reader *r, uint64_t position, uint64_t head,
+                                      struct ring_record *record)
 {
-    r->position = ring_reader_head(r);
+    enum ring_status_e status = record_take(r, position, head);
+    return status == RING_MORE && !(record_parse(r, record) && meta_sane(record)) ? RING_CORRUPT : status;
+}
+
+/* Behind a damaged record: to the next one that is whole, and begins no further on than a record can reach; else to the head. Its
+ * own position and check tell where a record begins, and no frame can carry bytes that pass for one. */
+static enum ring_status_e resync(struct ring_reader *r, enum ring_status_e why, uint64_t head,
+                                 struct ring_record *record)
+{
+    uint64_t position = r->position;
+    r->position = head;
+    for (uint64_t at = RECORD_ALIGN; why == RING_CORRUPT && at <= RECORD_MAX && position + at < head;
+         at += RECORD_ALIGN) {
+        enum ring_status_e status = record_read(r, position + at, head, record);
+        if (status == RING_MORE)
+            r->position = position + at;
+        if (status != RING_CORRUPT)
+            break;
+    }
     return why;
+}
+
+/* Nothing to read: for now, or for good? */
+static enum ring_status_e empty(const struct ring_reader *r)
+{
+    bool gone = shm_retired(atomic_load_explicit(&r->map.page->retired, memory_order_acquire)) ||
+                shm_file_cut(r->map.page);
+    return gone ? RING_GONE : RING_EMPTY;
 }
 
 enum ring_status_e ring_reader_next(struct ring_reader *reader, struct ring_record *record)
 {
     MUST_MAGIC(reader, MAGIC);
     uint64_t head = ring_reader_head(reader), position = reader->position;
-    if (head == position)
-        return atomic_load_explicit(&reader->map.page->retired, memory_order_acquire) ? RING_GONE
-                                                                                      : RING_EMPTY;
-    if (head < position)
-        return resync(reader, RING_CORRUPT);
-    enum ring_status_e status = record_take(reader, position, head);
-    if (status == RING_MORE && !(record_parse(reader, record) && meta_sane(record)))
-        status = RING_CORRUPT;
-    if (status != RING_MORE)
-        return resync(reader, status);
-    reader->position = position + reader->copy.header.length;
-    return RING_MORE;
+    if (head < position &&
+        position != reader->read_to) { /* a head astray, that passed for sound, led it there */
+        reader->position = reader->read_to;
+        return RING_CORRUPT;
+    }
+    if (head <= position)
+        return empty(reader);
+    enum ring_status_e status = record_read(reader, position, head, record);
+    if (status == RING_MORE)
+        reader->position = reader->read_to = position + reader->copy.header.length;
+    else if (shm_file_cut(reader->map.page))
+        status = RING_GONE;
+    else
+        resync(reader, status, head, record);
+    return status;
 }
 
 enum err_e ring_reader_seek(struct ring_reader *reader, uint64_t position)
@@ -269,6 +314,6 @@ enum err_e ring_reader_seek(struct ring_reader *reader, uint64_t position)
         found = record_take(reader, position, head) == RING_MORE;
     if (!found)
         return ERR_NOT_FOUND;
-    reader->position = position;
+    reader->position = reader->read_to = position;
     return ERR_OK;
 }

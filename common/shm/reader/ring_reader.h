@@ -17,8 +17,8 @@ enum ring_status_e {
     RING_MORE,  /* a record was returned; the reader stands behind it */
     RING_EMPTY, /* nothing newer than the reader's position */
     RING_LAPPED, /* the writer overtook this reader: it was moved to the head; frames in between are lost to it */
-    RING_CORRUPT, /* a record failed its check: moved to the head, as if lapped */
-    RING_GONE     /* the file was retired and everything in it was read: close, open again by name */
+    RING_CORRUPT, /* a record failed its check, and is lost: moved to the next whole one, or to the head */
+    RING_GONE /* the file was retired and everything in it was read, or it was cut: close, open again by name */
 };
 
 struct ring_topic {
@@ -44,13 +44,15 @@ struct ring_record {
 };
 
 /* Opens read-only, positioned at the head. ERR_NOT_FOUND (also for a retired ring whose successor has not taken its
- * name yet), ERR_SYSTEM, ERR_MEMORY, ERR_VERSION, ERR_MALFORMED. */
+ * name yet), ERR_SYSTEM, ERR_MEMORY, ERR_VERSION, ERR_MALFORMED; ERR_CORRUPT: damaged just now, try again. */
 enum err_e ring_reader_open(const char *path, struct ring_reader **reader);
 void ring_reader_close(struct ring_reader **reader);
 
 uint32_t ring_reader_id(const struct ring_reader *reader);
-uint64_t ring_reader_head(const struct ring_reader *reader); /* acquire */
-uint64_t ring_reader_tail(const struct ring_reader *reader); /* oldest whole record, by the writer's word */
+/* A damaged word of the ring's header reads as its last sound value, and is counted. */
+uint64_t ring_reader_head(struct ring_reader *reader); /* acquire */
+uint64_t ring_reader_tail(struct ring_reader *reader); /* oldest whole record, by the writer's word */
+uint64_t ring_reader_damaged(const struct ring_reader *reader);  /* how often such a word was met */
 uint64_t ring_reader_position(const struct ring_reader *reader); /* of the next record it will return */
 
 enum ring_status_e ring_reader_next(struct ring_reader *reader, struct ring_record *record);

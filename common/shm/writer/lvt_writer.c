@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "fault_point.h"
 #include "log.h"
 #include "lvt_page.h"
 #include "must.h"
@@ -58,6 +59,7 @@ static void slot_store(struct lvt_slot *slot, uint64_t check, const struct lvt_b
     atomic_store_explicit(&slot->sequence, odd, memory_order_relaxed);
     atomic_store_explicit(&slot->check, check, memory_order_release);
     atomic_store_explicit(&slot->length, words, memory_order_release);
+    FAULT_POINT(BROKER_SLOT_ODD);
     for (uint64_t i = 0; i < words; i++)
         atomic_store_explicit(&slot->body[i], from[i], memory_order_release);
     atomic_store_explicit(&slot->sequence, odd + 1, memory_order_release);
@@ -107,7 +109,7 @@ static const char *attach(struct lvt_writer *w, int fd, uint64_t file_size, uint
         return fault;
     if (file_size != page.identity.size_bytes)
         return "other size";
-    if (page.retired != 0)
+    if (shm_retired(page.retired))
         return "was retired";
     uint32_t used = lvt_used_get(&page, &page.identity);
     if (shm_file_reserve(fd, 0, lvt_file_bytes(used)) != ERR_OK || map_file(w, fd, file_size) != ERR_OK)
@@ -121,13 +123,12 @@ static const char *attach(struct lvt_writer *w, int fd, uint64_t file_size, uint
 
 static void retire(int fd, uint64_t file_size)
 {
-    struct lvt_identity identity;
     void *at;
-    if (file_size < LVT_SLOTS_OFFSET || shm_file_peek(fd, &identity, sizeof identity) != ERR_OK ||
-        identity.magic != LVT_MAGIC || shm_file_map(fd, sizeof(struct lvt_page), true, &at) != ERR_OK)
+    if ((file_size < sizeof(struct lvt_page) && ftruncate(fd, sizeof(struct lvt_page)) != 0) ||
+        shm_file_map(fd, sizeof(struct lvt_page), true, &at) != ERR_OK)
         return;
     struct lvt_page *page = at;
-    atomic_store_explicit(&page->retired, 1, memory_order_release);
+    atomic_store_explicit(&page->retired, SHM_RETIRED, memory_order_release);
     shm_file_unmap(at, sizeof(struct lvt_page));
 }
 
@@ -290,6 +291,32 @@ void lvt_writer_leave(struct lvt_writer *writer, uint32_t slot)
     atomic_store_explicit(&at->sequence, sequence, memory_order_release);
 }
 
+uint32_t lvt_writer_used(const struct lvt_writer *writer)
+{
+    return writer->used;
+}
+
+enum err_e lvt_writer_scrub(struct lvt_writer *writer, uint32_t *healed)
+{
+    MUST_MAGIC(writer, MAGIC);
+    struct lvt_page *page = writer->map.page;
+    *healed = 0;
+    if (atomic_load_explicit(&page->used, memory_order_relaxed) != lvt_used_encode(writer->used)) {
+        used_store(writer, writer->used);
+        ++*healed;
+    }
+    if (atomic_load_explicit(&page->retired, memory_order_relaxed) != 0) {
+        atomic_store_explicit(&page->retired, 0, memory_order_release);
+        ++*healed;
+    }
+    if (memcmp(&page->identity, &writer->map.identity, sizeof page->identity) != 0) {
+        page->identity = writer->map.identity;
+        ++*healed;
+    }
+    bool whole = shm_file_is(writer->fd, writer->map.identity.size_bytes);
+    return whole && !shm_file_cut(page) ? ERR_OK : ERR_CORRUPT;
+}
+
 static enum lvt_copy_e slot_read(const struct lvt_writer *writer, uint32_t slot, struct lvt_machine *machine)
 {
     MUST(slot < writer->map.identity.capacity);
@@ -301,6 +328,13 @@ static enum lvt_copy_e slot_read(const struct lvt_writer *writer, uint32_t slot,
 bool lvt_writer_get(const struct lvt_writer *writer, uint32_t slot, struct lvt_machine *machine)
 {
     return slot_read(writer, slot, machine) == LVT_COPY_OK;
+}
+
+bool lvt_writer_sound(const struct lvt_writer *writer, uint32_t slot)
+{
+    struct lvt_machine machine;
+    enum lvt_copy_e status = slot_read(writer, slot, &machine);
+    return status != LVT_COPY_BUSY && status != LVT_COPY_CORRUPT;
 }
 
 bool lvt_writer_leaving(const struct lvt_writer *writer, uint32_t slot, struct lvt_machine *machine)

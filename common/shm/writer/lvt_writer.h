@@ -31,6 +31,12 @@ void lvt_writer_clear(struct lvt_writer *writer, uint32_t slot);
  * say who it was (lvt_writer_leaving()). One store: there is no half of it. Ends with the next put or clear. */
 void lvt_writer_leave(struct lvt_writer *writer, uint32_t slot);
 
+/* As ring_writer_scrub(), for the table's header. Slots are looked at one by one: one that is not sound is put again by whoever
+ * knows what it should say, or cleared. */
+enum err_e lvt_writer_scrub(struct lvt_writer *writer, uint32_t *healed);
+uint32_t lvt_writer_used(const struct lvt_writer *writer); /* slots from here on were never used */
+bool lvt_writer_sound(const struct lvt_writer *writer, uint32_t slot);
+
 /* What the slot holds, as a reader would see it; false if empty or leaving. For re-attachment, as what follows. */
 bool lvt_writer_get(const struct lvt_writer *writer, uint32_t slot, struct lvt_machine *machine);
 /* What a slot holds whose machine is leaving; else false. */

@@ -68,12 +68,12 @@ static const char *identity_fault(const struct ring_identity *identity, uint64_t
 static bool positions_take(struct ring_writer *w)
 {
     struct ring_page *page = w->map.page;
-    w->head = w->next = atomic_load_explicit(&page->head, memory_order_acquire);
-    w->reserve = atomic_load_explicit(&page->reserve, memory_order_relaxed);
-    w->tail = atomic_load_explicit(&page->tail, memory_order_relaxed);
-    uint64_t size = w->map.identity.size_bytes;
-    return w->head % RECORD_ALIGN == 0 && w->tail % RECORD_ALIGN == 0 && w->tail <= w->head &&
-           w->head <= w->reserve && w->reserve - w->tail <= size;
+    bool sound = ring_unmark(atomic_load_explicit(&page->head, memory_order_acquire), &w->head) &&
+                 ring_unmark(atomic_load_explicit(&page->reserve, memory_order_relaxed), &w->reserve) &&
+                 ring_unmark(atomic_load_explicit(&page->tail, memory_order_relaxed), &w->tail);
+    w->next = w->head;
+    return sound && w->tail <= w->head && w->head <= w->reserve && w->reserve < RING_POSITION_MAX &&
+           w->reserve - w->tail <= w->map.identity.size_bytes;
 }
 
 /* NULL if the writer now stands on the existing ring, else what is wrong with it. */
@@ -87,7 +87,7 @@ static const char *attach(struct ring_writer *w, int fd, uint64_t file_size, uin
     const char *fault = identity_fault(&page.identity, size_bytes);
     if (fault != NULL)
         return fault;
-    if (page.retired != 0)
+    if (shm_retired(page.retired))
         return "was retired";
     if (shm_file_reserve(fd, 0, file_size) != ERR_OK || map_file(w, fd, size_bytes) != ERR_OK)
         return "cannot be mapped";
@@ -100,16 +100,15 @@ static const char *attach(struct ring_writer *w, int fd, uint64_t file_size, uin
     return "positions make no sense";
 }
 
-/* Tells the readers of a ring of any version that a successor comes. */
+/* Tells the readers of a ring of any version, also of one that was cut, that a successor comes. */
 static void retire(int fd, uint64_t file_size)
 {
-    struct ring_identity identity;
     void *at;
-    if (file_size < RING_DATA_OFFSET || shm_file_peek(fd, &identity, sizeof identity) != ERR_OK ||
-        identity.magic != RING_MAGIC || shm_file_map(fd, sizeof(struct ring_page), true, &at) != ERR_OK)
+    if ((file_size < sizeof(struct ring_page) && ftruncate(fd, sizeof(struct ring_page)) != 0) ||
+        shm_file_map(fd, sizeof(struct ring_page), true, &at) != ERR_OK)
         return;
     struct ring_page *page = at;
-    atomic_store_explicit(&page->retired, 1, memory_order_release);
+    atomic_store_explicit(&page->retired, SHM_RETIRED, memory_order_release);
     shm_file_unmap(at, sizeof(struct ring_page));
 }
 
@@ -136,9 +135,9 @@ static void page_init(struct ring_writer *w, uint64_t size_bytes)
     identity.check = ring_identity_check(&identity);
     w->map.identity = w->map.page->identity = identity;
     w->next = w->head = w->reserve = w->tail = size_bytes - RING_START_BELOW;
-    atomic_store_explicit(&w->map.page->tail, w->tail, memory_order_relaxed);
-    atomic_store_explicit(&w->map.page->reserve, w->reserve, memory_order_relaxed);
-    atomic_store_explicit(&w->map.page->head, w->head, memory_order_release);
+    atomic_store_explicit(&w->map.page->tail, ring_mark(w->tail), memory_order_relaxed);
+    atomic_store_explicit(&w->map.page->reserve, ring_mark(w->reserve), memory_order_relaxed);
+    atomic_store_explicit(&w->map.page->head, ring_mark(w->head), memory_order_release);
 }
 
 /* `old` is the locked file to be replaced, or -1. The new ring is complete before the old one is retired, and the old
@@ -329,7 +328,7 @@ static void tail_advance(struct ring_writer *w, uint64_t end)
         tail = length == 0 ? w->next : tail + length;
     }
     w->tail = tail;
-    atomic_store_explicit(&w->map.page->tail, tail, memory_order_relaxed);
+    atomic_store_explicit(&w->map.page->tail, ring_mark(tail), memory_order_relaxed);
 }
 
 static void words_store(_Atomic uint64_t *to, const uint64_t *from, uint64_t count)
@@ -354,7 +353,7 @@ enum err_e ring_writer_append(struct ring_writer *writer, const struct ring_entr
     tail_advance(writer, end);
     if (end > writer->reserve)
         writer->reserve = end;
-    atomic_store_explicit(&writer->map.page->reserve, writer->reserve, memory_order_relaxed);
+    atomic_store_explicit(&writer->map.page->reserve, ring_mark(writer->reserve), memory_order_relaxed);
     words_store(ring_word(&writer->map, writer->next), writer->scratch, length / 8);
     writer->next = end;
     return ERR_OK;
@@ -365,5 +364,30 @@ void ring_writer_publish(struct ring_writer *writer)
     MUST_MAGIC(writer, MAGIC);
     writer->head = writer->next;
     /* Release for the readers; sequentially consistent for the bell, which next reads who sleeps (bell.h). */
-    atomic_store_explicit(&writer->map.page->head, writer->head, memory_order_seq_cst);
+    atomic_store_explicit(&writer->map.page->head, ring_mark(writer->head), memory_order_seq_cst);
+}
+
+/* --- looking after what stands there ----------------------------------------------------------------------------- */
+
+static uint32_t word_heal(_Atomic uint64_t *word, uint64_t should)
+{
+    if (atomic_load_explicit(word, memory_order_relaxed) == should)
+        return 0;
+    atomic_store_explicit(word, should, memory_order_seq_cst);
+    return 1;
+}
+
+enum err_e ring_writer_scrub(struct ring_writer *writer, uint32_t *healed)
+{
+    MUST_MAGIC(writer, MAGIC);
+    struct ring_page *page = writer->map.page;
+    *healed = word_heal(&page->head, ring_mark(writer->head)) +
+              word_heal(&page->reserve, ring_mark(writer->reserve)) +
+              word_heal(&page->tail, ring_mark(writer->tail)) + word_heal(&page->retired, 0);
+    if (memcmp(&page->identity, &writer->map.identity, sizeof page->identity) != 0) {
+        page->identity = writer->map.identity;
+        ++*healed;
+    }
+    bool whole = shm_file_is(writer->fd, ring_file_bytes(writer->map.identity.size_bytes));
+    return whole && !shm_file_cut(page) ? ERR_OK : ERR_CORRUPT;
 }

@@ -50,3 +50,8 @@ enum err_e ring_writer_append(struct ring_writer *writer, const struct ring_entr
 
 /* Makes everything appended visible: one store of the head (sequentially consistent, for bell_ring()). */
 void ring_writer_publish(struct ring_writer *writer);
+
+/* Stores again what somebody else changed in the ring's header; *healed says how many of its words, ring the bell if any: a
+ * reader that met a damaged head waits for a sound one. ERR_CORRUPT: the file was cut, so that nothing written can be
+ * trusted to be seen; the only remedy is a new ring, that is, a new writer. A few loads and one fstat(). */
+enum err_e ring_writer_scrub(struct ring_writer *writer, uint32_t *healed);

@@ -57,23 +57,25 @@ class Actor:
         """Path of standard output and standard error, all starts one behind the other."""
         return self.stage.dir / "out" / f"{self.name}.log"
 
-    async def start(self, within=10.0):
+    async def start(self, within=10.0, ready=None, **more_env):
+        """`more_env`: for this start only. `ready`: whether READY is waited for, if otherwise than always."""
         assert not self.alive, f"{self.name} runs already"
+        ready = self.says_ready if ready is None else ready
         read_end, write_end = os.pipe()
-        env = {**os.environ, **self.stage.env, **self.env, **self._sanitizer_env()}
-        if self.says_ready:
+        env = {**os.environ, **self.stage.env, **self.env, **self._sanitizer_env(), **more_env}
+        if ready:
             env["NORIA_READY_FD"] = str(write_end)
         self.output.parent.mkdir(exist_ok=True)
         with open(self.output, "ab") as out:
             self.proc = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env,
-                                         pass_fds=[write_end] if self.says_ready else [], cwd=self.stage.dir)
+                                         pass_fds=[write_end] if ready else [], cwd=self.stage.dir)
         os.close(write_end)
         self.starts += 1
         self.told_to_end = False
         self.baseline = None
         self._ended = _end_of(self.proc)
         try:
-            if self.says_ready:
+            if ready:
                 await self._ready(read_end, within)
         finally:
             os.close(read_end)

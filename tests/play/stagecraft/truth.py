@@ -33,11 +33,11 @@ class TruthLog:
 
     def requests(self, machine):
         """Every request that arrived, in order: b"\\x00" (status), b"\\x01\\x07" (move to 7), …"""
-        waiting, found = {}, []
-        for line in self.lines(machine):
-            if line.what == "rx":
-                found += _requests(line, waiting)
-        return found
+        return [request for _, request in self.timed_requests(machine)]
+
+    def timed_requests(self, machine):
+        """The same as [(ns, request)]; a request's time is that of its first byte."""
+        return timed_requests(self.lines(machine))
 
     def commands(self, machine):
         """Every request that is no status poll."""
@@ -66,6 +66,16 @@ class TruthLog:
                            lambda: self.polls(machine) >= before + times, within)
 
 
+def timed_requests(lines):
+    waiting, found = {}, []
+    for line in lines:
+        if line.what == "rx":
+            began = waiting.get(line.conn)
+            requests = _requests(line, waiting)
+            found += [(began if began and n == 0 else line.at_ns, request) for n, request in enumerate(requests)]
+    return found
+
+
 def _parse(text):
     words = text.split()
     if len(words) < 4 or not words[1].startswith("machine="):
@@ -79,14 +89,14 @@ def _requests(line, waiting):
     found, data = [], bytes.fromhex(line.value)
     at = 0
     while at < len(data):
-        if waiting.pop(line.conn, False):
+        if waiting.pop(line.conn, None):
             found.append(bytes([1, data[at]]))
             at += 1
         elif data[at] == 0:
             found.append(b"\x00")
             at += 1
         elif data[at] == 1 and at + 1 == len(data):
-            waiting[line.conn] = True
+            waiting[line.conn] = line.at_ns
             at += 1
         else:
             found.append(data[at:at + 2])

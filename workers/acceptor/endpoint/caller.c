@@ -1,6 +1,7 @@
 /* Hops: C3, R3. See caller.h. */
 #include "caller.h"
 
+#include "fault_point.h"
 #include "host.h"
 
 static uint64_t deadline_ms(const struct endpoint_host *host, const struct endpoint_command *command)
@@ -24,7 +25,9 @@ enum err_e caller_send(struct endpoint_host *host, struct caller *caller,
         return ERR_FULL;
     }
     host->counts.commands++;
+    FAULT_POINT(WORKER_COMMAND_PENDING);
     entry->taken = host->send_up(host->arg, entry, false) == ERR_OK;
+    FAULT_POINT(WORKER_COMMAND_SENT);
     return ERR_OK;
 }
 
@@ -50,6 +53,7 @@ static bool is_first_answer(struct endpoint_host *host, const struct ring_record
     }
     pending_remove(&host->pending, entry);
     host->counts.answers++;
+    FAULT_POINT(WORKER_ANSWER_HEARD);
     return true;
 }
 

@@ -19,6 +19,8 @@ struct endpoint_command;
 struct endpoint_host;
 struct ring_record;
 
+#define CALLER_FROM_MAX 64u /* bytes with the NUL */
+
 #define CALLER_HTTP (1ULL << 63) /* set in the serials of HTTP requests, not in those of connections */
 
 struct caller_ops {
@@ -27,6 +29,8 @@ struct caller_ops {
     void (*record)(struct caller *caller, const struct ring_record *record, bool due);
     /* No broker took the command, or none answered in time. The command is good during the call. */
     void (*failed)(struct caller *caller, const struct endpoint_command *command, enum command_code_e code);
+    /* Where it is, for the audit: "127.0.0.1:43210". Asked for whenever one of its commands is sent up. */
+    void (*from)(const struct caller *caller, char from[CALLER_FROM_MAX]);
 };
 
 struct caller {

@@ -40,9 +40,9 @@ struct endpoint_request {  /* texts are valid during on_connect only */
 struct endpoint_command {
     char machine[MACHINE_ID_MAX + 1];
     char request_id[REQUEST_ID_MAX + 1]; /* "": none */
-    uint8_t command;
-    int argument;        /* -1: none */
-    int64_t deadline_ms; /* -1: the machine's default */
+    uint16_t command;                    /* 0..255, or COMMAND_REARM */
+    int argument;                        /* -1: none */
+    int64_t deadline_ms;                 /* -1: the machine's default */
 };
 
 struct endpoint_dialect {

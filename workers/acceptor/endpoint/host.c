@@ -40,10 +40,16 @@ static void on_caller_failed(struct caller *caller, const struct endpoint_comman
     conn->endpoint->dialect->on_command_failed(conn, command, code);
 }
 
+static void on_caller_from(const struct caller *caller, char from[CALLER_FROM_MAX])
+{
+    const struct endpoint_conn *conn = LIST_ENTRY(caller, struct endpoint_conn, caller);
+    conn->endpoint->host->peer_name(conn->client.sink, from);
+}
+
 struct client *host_open(struct endpoint *endpoint, void *memory, void *sink, uint64_t serial,
                          const struct endpoint_request *request)
 {
-    static const struct caller_ops ops = {on_caller_record, on_caller_failed};
+    static const struct caller_ops ops = {on_caller_record, on_caller_failed, on_caller_from};
     struct endpoint_conn *conn = memory;
     conn->client.magic = CLIENT_MAGIC;
     conn->client.sink = sink;
@@ -172,6 +178,7 @@ enum err_e host_init(struct endpoint_host *host, const struct host_config *confi
                                    .clock = config->clock,
                                    .incarnation = config->incarnation,
                                    .send_up = config->send_up,
+                                   .peer_name = config->peer_name,
                                    .arg = config->arg};
     mirror_init(&host->mirror);
     history_init(&host->history);

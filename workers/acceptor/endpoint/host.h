@@ -55,6 +55,7 @@ struct endpoint_host {
     struct topic *topics; /* 2 * AUDIENCE_TOPICS_MAX, for building sets */
     /* Gives a command to the broker; ERR_OK if it was taken. */
     enum err_e (*send_up)(void *arg, const struct pending_entry *entry, bool resent);
+    void (*peer_name)(void *sink, char from[CALLER_FROM_MAX]);
     void *arg;
     struct host_counts counts;
 };
@@ -66,6 +67,8 @@ struct host_config {
     const char *ring_path, *lvt_path; /* must outlive the host */
     const struct outbox_sink *sink;
     enum err_e (*send_up)(void *arg, const struct pending_entry *entry, bool resent);
+    /* Where the connection behind a sink is; asked for by whoever sends its commands up. */
+    void (*peer_name)(void *sink, char from[CALLER_FROM_MAX]);
     void *arg;
 };
 

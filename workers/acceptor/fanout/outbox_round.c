@@ -1,4 +1,5 @@
 /* Hop: D10. Rounds over the members of one audience, in slices; and the limits of those whose sockets are full. */
+#include "fault_point.h"
 #include "must.h"
 #include "outbox_internal.h"
 
@@ -109,8 +110,10 @@ static bool run_round(struct outbox *outbox, struct audience *audience, uint64_t
                 outbox_check_choked(outbox, client);
         } else if (!client->closing && wants(client)) {
             outbox_flush(outbox, client);
-            if (first)
+            if (first) {
                 observe(outbox, outbox->metric_first, audience->round_source_ns);
+                FAULT_POINT(WORKER_ROUND_BEGUN);
+            }
             first = false;
         }
         if (visited % CLOCK_EVERY == 0 && clock_mono_ns(outbox->clock) >= deadline_ns)

@@ -1,6 +1,7 @@
 /* Hop: D8. See tail.h. */
 #include "tail.h"
 
+#include "fault_point.h"
 #include "log.h"
 #include "must.h"
 #include "topic.h"
@@ -18,6 +19,7 @@ static enum err_e seed(struct tail *tail, uint64_t since, enum ring_status_e why
     enum err_e err = mirror_seed(tail->mirror, tail->lvt, tail->outbox->position, &seeded);
     tail->counts.reseeded++;
     tail->counts.slots_unreadable += seeded.unreadable;
+    tail->seed_again = seeded.unreadable > 0 || err != ERR_OK;
     tail->counts.out_of_memory += err != ERR_OK;
     if (seeded.owed_since < since)
         since = seeded.owed_since;
@@ -122,6 +124,7 @@ static void take_machine(struct tail *tail)
 static void handle(struct tail *tail, const struct ring_record *record)
 {
     tail->counts.records++;
+    FAULT_POINT(WORKER_RECORD_READ);
     audiences_begin_record(tail->audiences, record->position, record->kind != RECORD_STATE);
     bool goes_out = record->kind != RECORD_STATE || fold(tail, record);
     if (record->kind == RECORD_MACHINE)
@@ -173,6 +176,15 @@ bool tail_drain(struct tail *tail, unsigned budget)
         }
     }
     return true;
+}
+
+void tail_tick(struct tail *tail)
+{
+    if (tail->ring == NULL || tail->behind_gone)
+        return;
+    tail->counts.damaged_words = ring_reader_damaged(tail->ring);
+    if (tail->seed_again)
+        (void)seed(tail, UINT64_MAX, RING_MORE);
 }
 
 bool tail_has_more(const struct tail *tail)

@@ -30,7 +30,8 @@ struct tail_events {
 };
 
 struct tail_counts {
-    uint64_t records, states, states_old, lapped, corrupt, reseeded, slots_unreadable, out_of_memory;
+    uint64_t records, states, states_old, lapped, corrupt, reseeded, slots_unreadable, out_of_memory,
+        damaged_words;
 };
 
 struct tail {
@@ -46,6 +47,7 @@ struct tail {
     const char *ring_path, *lvt_path;
     struct tail_counts counts;
     bool behind_gone; /* the ring was retired: waits for the owner to attach again */
+    bool seed_again; /* a slot could not be read: tail_tick() tries again until the broker has put it right */
 };
 
 /* Opens ring and table and seeds the mirror; again after a HELLO_OK, where it keeps the ring if the id is the same.
@@ -55,5 +57,7 @@ void tail_close(struct tail *tail);
 
 /* Handles up to `budget` records; true: there are more. */
 bool tail_drain(struct tail *tail, unsigned budget);
+/* Ten times a second or so. */
+void tail_tick(struct tail *tail);
 /* True if the ring holds something that tail_drain() has not handled (for going to sleep). */
 bool tail_has_more(const struct tail *tail);

@@ -37,6 +37,7 @@
 
 #include "clock.h"
 #include "errcode.h"
+#include "gate_peer.h"
 
 struct http;
 struct http_exchange; /* one request and its answer */
@@ -97,6 +98,8 @@ enum err_e http_query(const struct http_exchange *exchange, const char *name, ch
 /* A request header by lower-case name ("if-match"); NULL if absent. Tokens are shown as "***". */
 const char *http_header(const struct http_exchange *exchange, const char *name);
 const char *http_body(const struct http_exchange *exchange, size_t *len); /* any bytes, no NUL behind them */
+void http_peer_name(const struct http_exchange *exchange,
+                    char name[GATE_PEER_MAX]);                    /* also later, while it waits */
 const char *http_principal(const struct http_exchange *exchange); /* "" nobody; as http_site.principal */
 
 struct http_response {

@@ -366,6 +366,11 @@ const char *http_body(const struct http_exchange *x, size_t *len)
     return current(x)->body;
 }
 
+void http_peer_name(const struct http_exchange *x, char name[GATE_PEER_MAX])
+{
+    gate_peer_name(x->fd, name);
+}
+
 const char *http_principal(const struct http_exchange *x)
 {
     return x->principal;

@@ -1,4 +1,4 @@
-/* Hops: C2, C3, R3. A POST that moves a machine: body → command → caller; what the ring says of it → the answer. */
+/* Hops: C2, C3, R3. A POST that moves a machine, or rearms it: body → command → caller; what the ring says of it → the answer. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +16,7 @@ struct rest_command {
     struct list_node link;
     struct rest *rest;
     struct http_exchange *exchange;
+    bool rearm;
     char machine[MACHINE_ID_MAX + 1];
 };
 
@@ -76,6 +77,8 @@ static void on_record(struct caller *caller, const struct ring_record *record, b
         reply.code = CODE_INTERNAL_ERROR;
         reply.text[0] = '\0';
     }
+    if (command->rearm && reply.code == CODE_NONE)
+        strcpy(reply.data, "{\"rearmed\":true}");
     struct http_exchange *x = take_exchange(command, machine);
     answer_reply(rest, x, &reply, machine);
 }
@@ -92,6 +95,11 @@ static void on_failed(struct caller *caller, const struct endpoint_command *sent
 {
     (void)sent;
     fail(LIST_ENTRY(caller, struct rest_command, caller), code);
+}
+
+static void on_from(const struct caller *caller, char from[CALLER_FROM_MAX])
+{
+    http_peer_name(LIST_ENTRY(caller, struct rest_command, caller)->exchange, from);
 }
 
 static void on_cancel(void *state)
@@ -111,7 +119,7 @@ void rest_give_up(struct rest *rest)
 
 static struct rest_command *new_command(struct rest *rest, struct http_exchange *x, const char *machine)
 {
-    static const struct caller_ops ops = {on_record, on_failed};
+    static const struct caller_ops ops = {on_record, on_failed, on_from};
     struct rest_command *command = calloc(1, sizeof *command);
     if (command == NULL)
         return NULL;
@@ -140,9 +148,8 @@ static uint64_t wait_limit_ms(const struct rest *rest, const struct endpoint_com
 static void send_command(struct rest *rest, struct http_exchange *x, const struct mirror_machine *machine,
                          const struct rest_body *body)
 {
-    struct endpoint_command sent = {.command = body->command.command,
-                                    .argument = body->command.argument,
-                                    .deadline_ms = body->command.deadline_ms};
+    struct endpoint_command sent = {
+        .command = body->command, .argument = body->argument, .deadline_ms = body->deadline_ms};
     memcpy(sent.machine, machine->info.id, sizeof sent.machine);
     memcpy(sent.request_id, body->request_id, sizeof sent.request_id);
     struct rest_command *command = new_command(rest, x, sent.machine);
@@ -157,6 +164,7 @@ static void send_command(struct rest *rest, struct http_exchange *x, const struc
                           sent.machine);
         return;
     }
+    command->rearm = sent.command == COMMAND_REARM;
     rest->counts.commands++;
     http_wait(x, on_cancel, command, wait_limit_ms(rest, &sent));
 }
@@ -192,7 +200,17 @@ void rest_handle_move(void *arg, struct http_exchange *x)
     handle(arg, x, REST_BODY_MOVE, false);
 }
 
+void rest_handle_rearm(void *arg, struct http_exchange *x)
+{
+    handle(arg, x, REST_BODY_REARM, false);
+}
+
 void rest_handle_single_command(void *arg, struct http_exchange *x)
 {
     handle(arg, x, REST_BODY_COMMAND, true);
+}
+
+void rest_handle_single_rearm(void *arg, struct http_exchange *x)
+{
+    handle(arg, x, REST_BODY_REARM, true);
 }

@@ -30,4 +30,6 @@ void rest_answer_error(struct rest *rest, struct http_exchange *exchange, enum c
 /* rest_command.c */
 void rest_handle_command(void *arg, struct http_exchange *exchange);
 void rest_handle_move(void *arg, struct http_exchange *exchange);
+void rest_handle_rearm(void *arg, struct http_exchange *exchange);
 void rest_handle_single_command(void *arg, struct http_exchange *exchange);
+void rest_handle_single_rearm(void *arg, struct http_exchange *exchange);

@@ -64,6 +64,19 @@ static enum command_code_e check_machine(const json_t *object, const char *machi
     return refuse(text, CODE_INVALID_COMMAND, "machine_id: another than that of this path");
 }
 
+static enum command_code_e take_command(const json_t *object, enum rest_body_e kind, struct rest_body *out,
+                                        char *text)
+{
+    struct command_json json = {.argument = -1, .deadline_ms = -1};
+    enum command_code_e code = kind == REST_BODY_REARM  ? command_json_deadline(object, &json, text)
+                               : kind == REST_BODY_MOVE ? command_json_move(object, "position", &json, text)
+                                                        : command_json_parse(object, &json, text);
+    out->command = kind == REST_BODY_REARM ? COMMAND_REARM : json.command;
+    out->argument = json.argument;
+    out->deadline_ms = json.deadline_ms;
+    return code;
+}
+
 static enum command_code_e parse_object(const json_t *object, enum rest_body_e kind, const char *machine,
                                         const char *key, struct rest_body *out, char *text)
 {
@@ -72,16 +85,17 @@ static enum command_code_e parse_object(const json_t *object, enum rest_body_e k
     enum command_code_e code = take_request_id(object, key, out, text);
     if (code == CODE_NONE)
         code = check_machine(object, machine, text);
-    if (code != CODE_NONE)
-        return code;
-    return kind == REST_BODY_MOVE ? command_json_move(object, "position", &out->command, text)
-                                  : command_json_parse(object, &out->command, text);
+    return code == CODE_NONE ? take_command(object, kind, out, text) : code;
 }
 
 enum command_code_e rest_body_parse(const char *body, size_t len, enum rest_body_e kind, const char *machine,
                                     const char *key, struct rest_body *out, char text[COMMAND_JSON_ERROR_MAX])
 {
     json_error_t error;
+    if (len == 0 && kind == REST_BODY_REARM) {
+        body = "{}";
+        len = 2;
+    }
     if (len == 0)
         return refuse(text, CODE_INVALID_MESSAGE_FORMAT, "The body is empty");
     json_t *root = json_loadb(body, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);

@@ -10,11 +10,14 @@
 
 enum rest_body_e {
     REST_BODY_COMMAND, /* {"command","argument"} */
-    REST_BODY_MOVE     /* {"position"} */
+    REST_BODY_MOVE,    /* {"position"} */
+    REST_BODY_REARM    /* {}, or nothing at all */
 };
 
 struct rest_body {
-    struct command_json command;
+    uint16_t command;                    /* 0..255, or COMMAND_REARM */
+    int argument;                        /* -1: none */
+    int64_t deadline_ms;                 /* -1: none */
     char request_id[REQUEST_ID_MAX + 1]; /* "": none */
 };
 

@@ -82,6 +82,7 @@ enum err_e worker_start(struct worker *w, const struct conf *conf)
                                .lvt_path = w->lvt_path,
                                .sink = &worker_sink,
                                .send_up = worker_send_up,
+                               .peer_name = worker_peer_name,
                                .arg = w};
     enum err_e err = worker_listen(w); /* first: inherited descriptors are taken before others are opened */
     if (err == ERR_OK)

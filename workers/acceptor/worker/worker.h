@@ -94,6 +94,7 @@ void worker_stop_doors(struct worker *w); /* nobody comes in any more; those ins
 bool worker_doors_empty(const struct worker *w);
 void worker_close_doors(struct worker *w); /* whoever is still inside is dropped */
 extern const struct outbox_sink worker_sink;
+void worker_peer_name(void *sink, char from[CALLER_FROM_MAX]); /* where a connection is */
 
 /* worker_uplink.c: the broker (C3, R3). */
 enum err_e worker_uplink_open(struct worker *w);

@@ -117,6 +117,13 @@ static void sink_close(void *sink, unsigned code, const char *reason)
     ws_close(sink, (enum ws_close_e)code, reason);
 }
 
+_Static_assert(CALLER_FROM_MAX >= GATE_PEER_MAX, "a name fits");
+
+void worker_peer_name(void *sink, char from[CALLER_FROM_MAX])
+{
+    ws_peer_name(sink, from);
+}
+
 const struct outbox_sink worker_sink = {sink_writev, sink_can_write, sink_close};
 
 /* --- opening ------------------------------------------------------------------------------------------------------------------ */

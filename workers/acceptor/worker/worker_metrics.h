@@ -77,6 +77,7 @@
     X(TAIL_CORRUPT, tail_corrupt, COUNTER, host->tail.counts.corrupt)                                        \
     X(TAIL_RESEEDED, tail_reseeded, COUNTER, host->tail.counts.reseeded)                                     \
     X(TAIL_SLOTS_UNREADABLE, tail_slots_unreadable, COUNTER, host->tail.counts.slots_unreadable)             \
+    X(TAIL_DAMAGED_WORDS, tail_damaged_words, COUNTER, host->tail.counts.damaged_words)                      \
     X(TAIL_OUT_OF_MEMORY, tail_out_of_memory, COUNTER, host->tail.counts.out_of_memory)                      \
     X(MACHINES, machines, GAUGE, host->mirror.present)                                                       \
     X(AUDIENCES, audiences, GAUGE, host->audiences.by_key.count)                                             \

@@ -122,8 +122,9 @@ enum err_e worker_send_up(void *arg, const struct pending_entry *entry, bool res
 {
     struct worker *w = arg;
     uint64_t now = clock_mono_ns(w->clock);
-    char scope[COMMAND_SCOPE_MAX + 1];
+    char scope[COMMAND_SCOPE_MAX + 1], from[CALLER_FROM_MAX];
     struct wire_message message = {.type = WIRE_COMMAND};
+    entry->caller->ops->from(entry->caller, from);
     command_scope(scope, entry->caller->principal, entry->command.request_id, w->incarnation,
                   entry->session_serial);
     message.command = (struct wire_command){
@@ -134,6 +135,8 @@ enum err_e worker_send_up(void *arg, const struct pending_entry *entry, bool res
         .machine = wire_text(entry->command.machine),
         .request_id = wire_text(entry->command.request_id),
         .scope = wire_text(scope),
+        .who = wire_text(entry->caller->principal), /* conf.h bounds it */
+        .from = wire_text(from),
         .command = entry->command.command,
         .argument = entry->command.argument,
         .deadline_ms = (int64_t)ms_between(now, entry->deadline_ns),

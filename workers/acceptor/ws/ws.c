@@ -246,6 +246,11 @@ void *ws_user(struct ws_conn *conn)
     return conn->user;
 }
 
+void ws_peer_name(const struct ws_conn *conn, char name[GATE_PEER_MAX])
+{
+    gate_peer_name(conn->fd, name);
+}
+
 uint64_t ws_serial(const struct ws_conn *conn)
 {
     return conn->serial;

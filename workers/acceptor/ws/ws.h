@@ -20,6 +20,7 @@
 
 #include "clock.h"
 #include "errcode.h"
+#include "gate_peer.h"
 
 struct ws;
 struct ws_conn;
@@ -78,6 +79,7 @@ size_t ws_count(const struct ws *ws);
 void ws_close_all(struct ws *ws, enum ws_close_e code, const char *reason);
 
 void *ws_user(struct ws_conn *conn);
+void ws_peer_name(const struct ws_conn *conn, char name[GATE_PEER_MAX]); /* gate_peer.h */
 uint64_t ws_serial(const struct ws_conn *conn); /* never reused within this process; from 1 */
 
 /* Room for bytes: false while an earlier remainder waits, before the 101 is out, and once closing has begun. No

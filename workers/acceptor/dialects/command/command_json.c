@@ -29,7 +29,8 @@ static enum command_code_e not_a_byte(const char *name, char *text)
     return refuse(text, CODE_INVALID_COMMAND, "%s: expected an integer from 0 to 255", name);
 }
 
-static enum command_code_e parse_deadline(const json_t *object, struct command_json *out, char *text)
+enum command_code_e command_json_deadline(const json_t *object, struct command_json *out,
+                                          char text[COMMAND_JSON_ERROR_MAX])
 {
     const json_t *value = json_object_get(object, "deadline_ms");
     out->deadline_ms = -1;
@@ -70,7 +71,7 @@ enum command_code_e command_json_parse(const json_t *object, struct command_json
 {
     enum command_code_e code = parse_pair(object, out, text);
     if (code == CODE_NONE)
-        code = parse_deadline(object, out, text);
+        code = command_json_deadline(object, out, text);
     if (code == CODE_NONE && out->command == COMMAND_MOVE && out->argument < 0)
         code = refuse(text, CODE_INVALID_COMMAND, "argument: missing (the position to move to)");
     return code;
@@ -86,7 +87,7 @@ enum command_code_e command_json_move(const json_t *object, const char *name, st
         return not_a_byte(name, text);
     out->command = COMMAND_MOVE;
     out->argument = (int)json_integer_value(position);
-    return parse_deadline(object, out, text);
+    return command_json_deadline(object, out, text);
 }
 
 enum command_code_e command_json_text(const json_t *object, const char *name, char *out, size_t cap,

@@ -34,6 +34,10 @@ enum command_code_e command_json_parse(const json_t *object, struct command_json
 enum command_code_e command_json_move(const json_t *object, const char *name, struct command_json *out,
                                       char text[COMMAND_JSON_ERROR_MAX]);
 
+/* deadline_ms alone. */
+enum command_code_e command_json_deadline(const json_t *object, struct command_json *out,
+                                          char text[COMMAND_JSON_ERROR_MAX]);
+
 /* The optional member `name` as text of at most cap - 1 bytes; "" if it is absent. */
 enum command_code_e command_json_text(const json_t *object, const char *name, char *out, size_t cap,
                                       bool *present, char text[COMMAND_JSON_ERROR_MAX]);

@@ -1,0 +1,485 @@
+/* The journal's thread, and what goes to and fro between it and the loop; see journal.h (Hop: C5, R1).
+ *
+ * One mutex guards the mailbox: a ring of records, wishes (open, sync, stop), and what the thread has to say. The thread
+ * works on the ring's oldest entries without the mutex: the loop only adds behind them. It never logs (log.h is the loop's)
+ * and never reads the loop's clock (tests move that by hand): times come with the records and the wishes.
+ *
+ * Rejected: io_uring (one more way into the kernel for an operation that takes 150 µs and more); a pool of threads for all
+ * (one agent, one disk); fdatasync by the loop itself (a dying disk would take the machine's states along). */
+#include "journal.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "fault_point.h"
+#include "journal_disk.h"
+#include "journal_numbers.h"
+#include "journal_store.h"
+#include "log.h"
+#include "must.h"
+
+#define JOURNAL_MAGIC 0x4a4f5552u
+#define JOURNAL_LAZY_NS                                                                                      \
+    (800 * NS_PER_MS) /* a WRITTEN record is synced by then, and within a second all in all */
+#define BATCH_MAX 64  /* so that a batch spans two segments at most */
+#define END_NS    NS_PER_S
+
+struct slot {
+    struct journal_record record;
+    uint64_t number;
+    bool durable;
+};
+
+struct news { /* from the thread */
+    bool up, down;
+    uint64_t settled, n[JOURNAL_CHAINS];
+    struct journal_counts counts;
+    struct journal_replay replay;
+    char why[JOURNAL_WHY_MAX], note[JOURNAL_WHY_MAX];
+};
+
+struct journal {
+    uint32_t magic;
+    struct journal_config config;
+    /* the loop's */
+    struct loop_fd *watch;
+    struct loop_timer *lazy, *retry;
+    uint64_t appended, settled, since_ns;
+    bool up, down, replayed; /* neither up nor down: just begun */
+    struct journal_counts counts;
+    struct journal_numbers numbers[JOURNAL_CHAINS];
+    struct log_limit log_limit;
+    char why[JOURNAL_WHY_MAX];
+    /* under the mutex */
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;
+    size_t first, count;
+    bool open_wanted, sync_wanted, stop;
+    struct journal_now now;
+    struct news news;
+    bool open; /* the thread has the files open */
+    /* the thread's */
+    pthread_t thread;
+    int bell;
+    struct journal_directory directory;
+    struct journal_disk disk;
+    struct journal_store *store;
+    bool replay_told;
+    struct slot slots[JOURNAL_ROOM];
+};
+
+/* --- the thread -------------------------------------------------------------------------------------------------- */
+
+static void ring(const struct journal *journal)
+{
+    uint64_t one = 1;
+    ssize_t n = write(journal->bell, &one, sizeof one); /* EAGAIN: it rings already */
+    (void)n;
+}
+
+/* With the mutex. */
+static void tell_down(struct journal *journal)
+{
+    journal->open = false;
+    journal->news.down = true;
+    journal->news.counts.failures++;
+    snprintf(journal->news.why, sizeof journal->news.why, "%s", journal_store_why(journal->store));
+}
+
+static void tell_note(struct journal *journal)
+{
+    for (const char *note; (note = journal_store_note(journal->store)) != NULL;)
+        snprintf(journal->news.note, sizeof journal->news.note, "%s", note);
+}
+
+static uint64_t real_ns(void)
+{
+    return clock_mono_ns(clock_system());
+}
+
+static bool sync_chains(struct journal *journal, unsigned chains, uint64_t *sync_us)
+{
+    uint64_t begin = real_ns();
+    if (!journal_store_sync(journal->store, chains))
+        return false;
+    *sync_us = (real_ns() - begin) / NS_PER_US;
+    return true;
+}
+
+static bool write_batch(struct journal *journal, size_t first, size_t count, uint64_t *sync_us)
+{
+    unsigned durable = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct slot *slot = &journal->slots[(first + i) % JOURNAL_ROOM];
+        if (!journal_store_put(journal->store, &slot->record))
+            return false;
+        durable |= slot->durable ? 1u << slot->record.chain : 0;
+    }
+    if (!journal_store_write(journal->store))
+        return false;
+    FAULT_POINT(AGENT_JOURNAL_WRITTEN);
+    if (durable != 0) {
+        if (!sync_chains(journal, durable, sync_us))
+            return false;
+        FAULT_POINT(AGENT_JOURNAL_SYNCED);
+    }
+    journal_store_settle(journal->store);
+    return true;
+}
+
+/* These take the mutex with them and give it back in between. */
+
+static void do_batch(struct journal *journal)
+{
+    size_t first = journal->first, count = journal->count < BATCH_MAX ? journal->count : BATCH_MAX;
+    uint64_t sync_us = journal->news.counts.sync_us;
+    pthread_mutex_unlock(&journal->mutex);
+    bool fine = write_batch(journal, first, count, &sync_us);
+    pthread_mutex_lock(&journal->mutex);
+    journal->news.counts.sync_us = sync_us;
+    if (fine) {
+        journal->news.settled = journal->slots[(first + count - 1) % JOURNAL_ROOM].number;
+        journal->news.counts.records += count;
+        journal->count -= count;
+        journal->first =
+            journal->count > 0 ? (first + count) % JOURNAL_ROOM : 0; /* few slots are ever touched */
+    } else {
+        tell_down(journal);
+    }
+}
+
+static void do_sync(struct journal *journal)
+{
+    uint64_t sync_us = 0;
+    journal->sync_wanted = false;
+    pthread_mutex_unlock(&journal->mutex);
+    bool fine = sync_chains(journal, ~0u, &sync_us);
+    pthread_mutex_lock(&journal->mutex);
+    if (fine)
+        journal->news.counts.sync_us = sync_us;
+    else
+        tell_down(journal);
+}
+
+static void do_open(struct journal *journal)
+{
+    struct journal_now now = journal->now;
+    struct journal_replay replay = {0};
+    journal->open_wanted = journal->sync_wanted = false;
+    pthread_mutex_unlock(&journal->mutex);
+    bool fine = journal_store_open(journal->store, &now, journal->replay_told ? NULL : &replay);
+    pthread_mutex_lock(&journal->mutex);
+    if (!fine) {
+        tell_down(journal);
+        return;
+    }
+    journal->open = journal->news.up = true;
+    for (enum journal_chain_e i = 0; i < JOURNAL_CHAINS; i++)
+        journal->news.n[i] = journal_store_n(journal->store, i);
+    if (!journal->replay_told)
+        journal->news.replay = replay;
+    journal->replay_told = true;
+}
+
+static bool step(struct journal *journal)
+{
+    if (journal->open && journal->count > 0)
+        do_batch(journal);
+    else if (journal->open && journal->sync_wanted)
+        do_sync(journal);
+    else if (journal->stop)
+        return false;
+    else if (journal->open_wanted)
+        do_open(journal);
+    else {
+        pthread_cond_wait(&journal->wake, &journal->mutex);
+        return true;
+    }
+    tell_note(journal);
+    ring(journal);
+    return true;
+}
+
+static void *run(void *arg)
+{
+    struct journal *journal = arg;
+    pthread_mutex_lock(&journal->mutex);
+    while (step(journal))
+        ;
+    bool open = journal->open;
+    pthread_mutex_unlock(&journal->mutex);
+    if (open)
+        (void)journal_store_sync(journal->store, ~0u); /* nobody is there to be told */
+    journal_store_free(&journal->store);
+    return NULL;
+}
+
+/* --- the loop hears of it ---------------------------------------------------------------------------------------- */
+
+static void log_state(struct journal *journal, enum log_level_e level, const char *event, const char *text)
+{
+    uint32_t suppressed;
+    if (log_limit_ok(&journal->log_limit, loop_now_ns(journal->config.loop), 60 * NS_PER_S, 10, &suppressed))
+        log_write(level, event, "%s suppressed=%u", text, suppressed);
+}
+
+static void hear_replay(struct journal *journal, struct journal_replay *replay)
+{
+    journal->since_ns = replay->since_ns;
+    for (size_t i = 0; i < replay->count; i++)
+        journal->config.events->replay(journal->config.arg, &replay->records[i]);
+    free(replay->records);
+    journal->replayed = true;
+}
+
+static void hear_up(struct journal *journal, struct news *news)
+{
+    for (size_t i = 0; i < JOURNAL_CHAINS; i++) {
+        if (!journal->replayed)
+            journal->numbers[i].replayed = news->n[i];
+        journal_numbers_reset(&journal->numbers[i], news->n[i]);
+    }
+    if (!journal->replayed)
+        hear_replay(journal, &news->replay);
+    if (journal->down)
+        log_state(journal, LOG_WARN, "journal-up", "is written again");
+    journal->up = true;
+    journal->down = false;
+    journal->config.events->state(journal->config.arg, true, "");
+}
+
+/* The thread rests until it is asked to open again, so the ring is ours. */
+static void hear_down(struct journal *journal, const struct news *news)
+{
+    bool same = journal->down && strcmp(journal->why, news->why) == 0;
+    if (!journal->down)
+        log_state(journal, LOG_ERROR, "journal-down", news->why);
+    snprintf(journal->why, sizeof journal->why, "%s", news->why);
+    journal->up = false;
+    journal->down = true;
+    loop_timer_stop(journal->lazy);
+    loop_timer_start(journal->retry, JOURNAL_RETRY_NS);
+    pthread_mutex_lock(&journal->mutex);
+    journal->first = journal->count = 0;
+    pthread_mutex_unlock(&journal->mutex);
+    if (journal->appended > journal->settled) {
+        journal->settled = journal->appended;
+        journal->config.events->settled(journal->config.arg, journal->settled, false);
+    }
+    if (!same)
+        journal->config.events->state(journal->config.arg, false, journal->why);
+}
+
+static void on_bell(void *arg, unsigned events)
+{
+    (void)events;
+    struct journal *journal = arg;
+    uint64_t rung;
+    ssize_t n = read(journal->bell, &rung, sizeof rung);
+    (void)n;
+    pthread_mutex_lock(&journal->mutex);
+    struct news news = journal->news;
+    journal->news.up = journal->news.down = false;
+    journal->news.replay = (struct journal_replay){0};
+    journal->news.note[0] = '\0';
+    pthread_mutex_unlock(&journal->mutex);
+    journal->counts = news.counts;
+    if (news.note[0] != '\0')
+        log_state(journal, LOG_WARN, "journal", news.note);
+    if (news.settled > journal->settled) {
+        journal->settled = news.settled;
+        journal->config.events->settled(journal->config.arg, news.settled, true);
+    }
+    if (news.up)
+        hear_up(journal, &news);
+    if (news.down)
+        hear_down(journal, &news);
+}
+
+/* --- the loop asks ----------------------------------------------------------------------------------------------- */
+
+static void wish(struct journal *journal, bool *which)
+{
+    const struct clock *clock = loop_clock(journal->config.loop);
+    pthread_mutex_lock(&journal->mutex);
+    *which = true;
+    journal->now = (struct journal_now){clock_wall_ms(clock), clock_mono_ns(clock)};
+    pthread_cond_signal(&journal->wake);
+    pthread_mutex_unlock(&journal->mutex);
+}
+
+static void on_lazy(void *arg)
+{
+    struct journal *journal = arg;
+    wish(journal, &journal->sync_wanted);
+}
+
+static void on_retry(void *arg)
+{
+    struct journal *journal = arg;
+    wish(journal, &journal->open_wanted);
+}
+
+size_t journal_room(const struct journal *journal)
+{
+    struct journal *j =
+        (struct journal *)journal; /* the mutex is no part of what is promised not to change */
+    pthread_mutex_lock(&j->mutex);
+    size_t room = j->up ? JOURNAL_ROOM - j->count : 0;
+    pthread_mutex_unlock(&j->mutex);
+    return room;
+}
+
+static void fill_in(struct journal *journal, struct journal_record *record)
+{
+    const struct clock *clock = loop_clock(journal->config.loop);
+    struct journal_numbers *numbers = &journal->numbers[record->chain];
+    if (record->event == JOURNAL_TOLD)
+        record->upto = journal_numbers_find(numbers, record->upto);
+    record->n = journal_numbers_add(numbers, journal->appended + 1);
+    record->wall_ms = clock_wall_ms(clock);
+    record->mono_ns = clock_mono_ns(clock);
+}
+
+uint64_t journal_append(struct journal *journal, const struct journal_record *record,
+                        enum journal_safety_e safety)
+{
+    MUST_MAGIC(journal, JOURNAL_MAGIC);
+    MUST(record->chain < JOURNAL_CHAINS && record->event > JOURNAL_START &&
+         record->event < JOURNAL_EVENT_COUNT);
+    if (journal_room(journal) == 0)
+        return 0;
+    struct journal_record noted = *record;
+    fill_in(journal, &noted);
+    pthread_mutex_lock(&journal->mutex);
+    struct slot *slot = &journal->slots[(journal->first + journal->count++) % JOURNAL_ROOM];
+    *slot = (struct slot){noted, ++journal->appended, safety == JOURNAL_DURABLE};
+    pthread_cond_signal(&journal->wake);
+    pthread_mutex_unlock(&journal->mutex);
+    if (safety == JOURNAL_WRITTEN && !loop_timer_active(journal->lazy))
+        loop_timer_start(journal->lazy, JOURNAL_LAZY_NS);
+    return journal->appended;
+}
+
+uint64_t journal_since_ns(const struct journal *journal)
+{
+    return journal->since_ns;
+}
+
+const struct journal_counts *journal_counts(const struct journal *journal)
+{
+    return &journal->counts;
+}
+
+/* --- life -------------------------------------------------------------------------------------------------------- */
+
+static enum err_e prepare(struct journal *journal)
+{
+    const struct journal_config *config = &journal->config;
+    journal->disk = config->disk != NULL ? *config->disk : journal_disk_real(&journal->directory);
+    struct journal_store_config store = {
+        .directory = config->directory,
+        .disk = &journal->disk,
+        .incarnation = config->incarnation,
+        .keep_bytes = config->keep_bytes,
+        .keep_ms = config->keep_ms,
+    };
+    journal->store = journal_store_new(&store);
+    journal->lazy = loop_timer_new(config->loop, on_lazy, journal);
+    journal->retry = loop_timer_new(config->loop, on_retry, journal);
+    if (journal->store == NULL || journal->lazy == NULL || journal->retry == NULL)
+        return ERR_MEMORY;
+    journal->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (journal->bell < 0)
+        return ERR_SYSTEM;
+    journal->watch = loop_fd_new(config->loop, journal->bell, LOOP_READ, on_bell, journal);
+    return journal->watch != NULL ? ERR_OK : ERR_MEMORY;
+}
+
+/* Signals are the loop's. */
+static enum err_e start(struct journal *journal)
+{
+    sigset_t all, before;
+    on_retry(journal);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int error = pthread_create(&journal->thread, NULL, run, journal);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error != 0)
+        return ERR_SYSTEM;
+    pthread_setname_np(journal->thread, "journal");
+    return ERR_OK;
+}
+
+static void let_go_of_loop(struct journal *journal)
+{
+    loop_fd_free(&journal->watch);
+    loop_timer_free(&journal->lazy);
+    loop_timer_free(&journal->retry);
+}
+
+static void dispose(struct journal *journal)
+{
+    journal_store_free(&journal->store);
+    if (journal->bell >= 0)
+        close(journal->bell);
+    free(journal->news.replay.records);
+    pthread_mutex_destroy(&journal->mutex);
+    pthread_cond_destroy(&journal->wake);
+    journal->magic = 0;
+    free(journal);
+}
+
+enum err_e journal_new(const struct journal_config *config, struct journal **journal)
+{
+    struct journal *j = calloc(1, sizeof *j);
+    if (j == NULL)
+        return ERR_MEMORY;
+    j->magic = JOURNAL_MAGIC;
+    j->config = *config;
+    j->bell = -1;
+    j->since_ns = loop_now_ns(config->loop);
+    pthread_mutex_init(&j->mutex, NULL);
+    pthread_cond_init(&j->wake, NULL);
+    enum err_e err = prepare(j);
+    if (err == ERR_OK)
+        err = start(j);
+    if (err != ERR_OK) {
+        log_error("journal", "cannot start: %s", err_text(err));
+        let_go_of_loop(j);
+        dispose(j);
+        return err;
+    }
+    *journal = j;
+    return ERR_OK;
+}
+
+void journal_free(struct journal **journal)
+{
+    struct journal *j = *journal;
+    if (j == NULL)
+        return;
+    MUST_MAGIC(j, JOURNAL_MAGIC);
+    *journal = NULL;
+    let_go_of_loop(j);
+    pthread_mutex_lock(&j->mutex);
+    j->stop = true;
+    pthread_cond_signal(&j->wake);
+    pthread_mutex_unlock(&j->mutex);
+    uint64_t end = real_ns() + END_NS;
+    struct timespec limit = {(time_t)(end / NS_PER_S), (long)(end % NS_PER_S)};
+    if (pthread_clockjoin_np(j->thread, NULL, CLOCK_MONOTONIC, &limit) == 0) {
+        dispose(j);
+        return;
+    }
+    log_error("journal", "the disk hangs: what was not noted yet is lost");
+    pthread_detach(j->thread);
+}

@@ -1,0 +1,389 @@
+"""house.py: an installation under load, in which processes die as a plan says.
+
+Simulator, broker, workers w1 w2 (victims) and w3 (nobody kills it: the observer lives there), four machines that are driven, a
+metronome that turns all the time, and a quiet machine that is turned once per death of the broker, a moment before it: a last state
+that is lost shows there, because nothing comes after it. Each machine has its agent. Each worker has ports of its own beside the shared one, so that a client chooses who serves it.
+
+A plan is a list of steps; lanes carry them out side by side, never two on one victim:
+
+    {"kind":"kill","victim":"a.m1","after_ms":3.1}                    kill -9 at a random moment, started again
+    {"kind":"point","victim":"b1","point":"broker.appended","nth":3}  started so that it dies there; the start after that is clean
+    {"kind":"stop","victim":"w1","ms":1700}                           SIGSTOP, SIGCONT
+    {"kind":"stop-point","victim":"b1","point":…,"nth":1,"ms":1200}   SIGSTOP at a named place
+    {"kind":"loop","victim":"b1","point":…,"times":5}                 dies there at five starts in a row, then lives
+    {"kind":"cut","victim":"a.m1","variant":"hole","point":…,"nth":1} dies there, and its disk forgets what it had not synced
+    {"kind":"all"}                                                    every victim and the metronome's agent at once
+"""
+import asyncio
+import hashlib
+import random
+import signal
+from collections import Counter
+from pathlib import Path
+
+from stagecraft import disk
+from stagecraft.stage import BIN, Stage
+from stagecraft.subscriber import Subscriber, Tally, check_once, states_by_seq
+from stagecraft.wait import Late, limit, now, until
+
+import checker
+from autopsy import autopsy
+from load import ANSWER_S, PRINCIPAL, POSITIONS, STRIDE, TOKEN, Asker, Driver, Metronome, Wanted
+from record import Recorder
+
+MACHINES = ["m1", "m2", "m3", "m4"]
+METRONOME, QUIET = "metronome", "quiet"
+EVERY_MACHINE = [*MACHINES, METRONOME, QUIET]
+DRIVERS = [("conn", "m1"), ("uuid", "m1"), ("token", "m2"), ("uuid", "m2"), ("rest", "m3"), ("token", "m3"), ("conn", "m4"),
+           ("rest", "m4")]
+WORKERS = ["w1", "w2", "w3"]
+VICTIMS = ["b1", "w1", "w2", *(f"a.{m}" for m in MACHINES)]
+SUBSCRIBERS = [("all_events", None), ("status_updates", ["m1", "m2"]), ("command_results", None), ("all_events", ["m3"])]
+POINT_S = 30.0   # by then a point is reached, or the plan is wrong
+BACK_S = 0.3     # states are current so long after a broker's death
+
+
+class PlanError(AssertionError):
+    """A step of the plan could not be carried out: its point was not reached."""
+
+
+class House:
+    def __init__(self, name, seed, swallow=False, cuts=False):
+        self.stage, self.seed = Stage(name), seed
+        self.synced = self.stage.dir / "synced" if cuts else None
+        self.agent_env = disk.environment(self.synced, swallow) if cuts else {}
+        self.dice = random.Random(seed)
+        self.record = Recorder(self.stage.dir / "record.jsonl")
+        self.stop, self.tally = asyncio.Event(), Tally()
+        self.ports, self.workers = {}, WORKERS
+        self.quiet = 0
+        self.lost = []  # bytes that each power cut took
+        self.done, self.silences = Counter(), []  # kinds of deaths; seconds without current states after a broker's death
+        self.locks = {victim: asyncio.Lock() for victim in VICTIMS}
+        self._targets = {machine: self.dice.randrange(POSITIONS) for machine in EVERY_MACHINE}
+        self._tasks = []
+
+    # --- building ---------------------------------------------------------------------------------------------------
+
+    async def build(self):
+        s = self.stage
+        s.set("machine_defaults", reply_timeout_ms=3000, connect_timeout_ms=2000, poll_interval_ms=5, poll_moving_ms=4,
+              command_deadline_ms=2000, move_timeout_ms=20000)
+        s.set("simulator", positions=POSITIONS, ms_per_position=1)
+        s.set("ring", size_mib=8)
+        s.set("auth", tokens=[{"principal": PRINCIPAL, "sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}])
+        for machine in EVERY_MACHINE:
+            s.machine(machine)
+        self.sim = await s.sim()
+        await s.broker()
+        for worker in WORKERS:
+            await s.cast_argv(worker, self._worker_argv(worker)).start()
+        for machine in EVERY_MACHINE:
+            await s.cast(f"a.{machine}", "plc-agent", "-m", machine, env=self.agent_env).start()
+        self.observer = await self.client_on("w3", "observer", conn="observer")
+        await self.observer.subscribe(kind="all_events")
+        for machine in EVERY_MACHINE:
+            await self.observer.sees(machine, connection_status="connected", within=10)
+
+    def _worker_argv(self, worker):
+        s, shared = self.stage, list(self.stage.listeners)
+        own = {name: s.ports.take() for name in ("carousel", "token", "rest")}
+        self.ports[worker] = own
+        s.listeners = shared + [
+            {"name": f"{name}-{worker}", "dialects": ["rest" if name == "rest" else "carousel"], "address": "127.0.0.1",
+             "port": port, **({"auth": "token"} if name == "token" else {})} for name, port in own.items()]
+        path = s.write_conf(s.dir / f"{worker}.yaml")
+        s.listeners = shared
+        return [BIN / "noria-worker", "-c", path]
+
+    async def client_on(self, worker, name, **more):
+        url = f"ws://127.0.0.1:{self.ports[worker]['carousel']}/"
+        client = await Asker(self, name, worker, url, **more).connect()
+        self.stage.clients[name] = client
+        return client
+
+    def target(self, machine):
+        self._targets[machine] = (self._targets[machine] + STRIDE) % POSITIONS
+        return self._targets[machine]
+
+    async def a_moment(self, seconds):
+        """Lets a random time pass: what it is for is being random, nothing waits for it."""
+        end = now() + seconds
+        await until("a moment to pass", lambda: now() >= end, seconds + 60)
+
+    # --- load ---------------------------------------------------------------------------------------------------------
+
+    async def load(self):
+        draw = lambda: random.Random(self.dice.random())  # noqa: E731
+        self.metronome = Metronome(self, METRONOME)
+        self.drivers = [Driver(self, kind, machine, draw()) for kind, machine in DRIVERS]
+        self.subscribers = [Subscriber(self.stage, self.tally, f"s{n}", kind, machines, draw())
+                            for n, (kind, machines) in enumerate(SUBSCRIBERS)]
+        runs = [self.metronome.run(), *(driver.run() for driver in self.drivers),
+                *(self._subscribe(subscriber) for subscriber in self.subscribers)]
+        self._tasks = [asyncio.ensure_future(run) for run in runs]
+
+    async def _subscribe(self, subscriber):
+        """Comes back whenever it was dropped, and of itself now and then."""
+        while not self.stop.is_set():
+            if subscriber.client is None or not subscriber.client.connected:
+                if subscriber.client is not None:
+                    subscriber.check_closing()
+                    await subscriber.leave()
+                await subscriber.come()
+            elif subscriber.dice.random() < 0.1:
+                await subscriber.go_and_come()
+            await self.a_moment(subscriber.dice.random() * 0.2)
+
+    def keep_going(self):
+        """Raises what went wrong with anybody."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
+        self.observer.keep_rules()
+
+    # --- deaths -------------------------------------------------------------------------------------------------------
+
+    async def carry_out(self, step):
+        victims = VICTIMS if step["kind"] == "all" else [step["victim"]]
+        for victim in victims:  # always in this order
+            await self.locks[victim].acquire()
+        try:
+            await getattr(self, "_" + step["kind"].replace("-", "_"))(step)
+        finally:
+            for victim in victims:
+                self.locks[victim].release()
+        self.keep_going()
+
+    async def _kill(self, step):
+        await self.a_moment(step["after_ms"] / 1000)
+        if step["victim"] == "b1":
+            await self.turn_quiet()
+        await self.die(step["victim"], "kill")
+        await self.rise(step["victim"])
+        await self.recovered(step["victim"])
+
+    async def turn_quiet(self):
+        """Turns the quiet machine; its state is on its way, or arriving, when this returns."""
+        self.quiet = (self.quiet + 1) % POSITIONS
+        await self.sim.place(QUIET, self.quiet)
+        await self.a_moment(self.dice.random() * 0.01)
+
+    async def _point(self, step):
+        await self.die(step["victim"], "kill")
+        await self.die_at(step["victim"], step["point"], step["nth"])
+        await self.rise(step["victim"])
+        await self.recovered(step["victim"])
+
+    async def _loop(self, step):
+        await self.die(step["victim"], "kill")
+        for _ in range(step["times"]):
+            await self.die_at(step["victim"], step["point"], 1, kind="loop")
+        await self.rise(step["victim"])
+        await self.recovered(step["victim"])
+
+    async def _cut(self, step):
+        victim = step["victim"]
+        await self.die(victim, "kill")
+        await self.die_at(victim, step["point"], step["nth"], kind="cut")
+        lost = disk.cut(self.stage.state / "agents" / victim[2:], self.synced, step["variant"], self.dice)
+        self.record.note("cut", victim=victim, variant=step["variant"], bytes=lost)
+        self.lost.append(lost)
+        await self.rise(victim)
+
+    async def _stop(self, step):
+        await self.a_moment(step["after_ms"] / 1000)
+        actor = self.stage.actor(step["victim"])
+        self.record.note("down", victim=actor.name, how="stop")
+        actor.pause()
+        await self._go_on(actor, step)
+
+    async def _stop_point(self, step):
+        actor = self.stage.actor(step["victim"])
+        await self.die(actor.name, "kill")
+        begin = actor.start(ready=False, NORIA_FAULT=f"{step['point']}:{step['nth']}=stop")
+        self.record.note("down", victim=actor.name, how=step["point"])
+        await begin
+        try:
+            await until(f"{actor.name} to stop at {step['point']}", lambda: stands(actor), POINT_S)
+        except Late as late:
+            raise PlanError(str(late)) from None
+        await self._go_on(actor, step)
+
+    async def _go_on(self, actor, step):
+        await self.a_moment(step["ms"] / 1000)
+        actor.resume()
+        self.done[f"{step['kind']} {kind_of(actor.name)}"] += 1
+        await self.serves_again(actor.name)
+        self.record.note("up", victim=actor.name)
+
+    async def _all(self, step):
+        everybody = [*VICTIMS, f"a.{METRONOME}"]
+        for victim in everybody:
+            self.record.note("down", victim=victim, how="all")
+            self.stage.actor(victim).told_to_end = True
+            self.tally.deaths[victim] += 1
+            self.stage.actor(victim).send_signal(signal.SIGKILL)
+        died_at = now()
+        for victim in everybody:
+            await self.stage.actor(victim).ended()
+            self.done[f"all {kind_of(victim)}"] += 1
+        self.look_at("b1")
+        await self.rise("b1")
+        await asyncio.gather(*(self.rise(victim) for victim in everybody if victim != "b1"))
+        await self.states_flow(died_at, counts=False)
+
+    async def die(self, victim, how):
+        actor = self.stage.actor(victim)
+        self.record.note("down", victim=victim, how=how)
+        self.tally.deaths[victim] += 1
+        self.died_at = now()
+        await actor.kill()
+        self.look_at(victim)
+        self.done[f"{how} {kind_of(victim)}"] += 1
+
+    def look_at(self, victim):
+        """What a dead broker left must be in order."""
+        if victim == "b1":
+            assert autopsy(self.stage.runtime) >= len(MACHINES), "the table lacks machines"
+
+    async def die_at(self, victim, point, nth, kind="point"):
+        """Starts it so that it dies at the point; returns when it has."""
+        actor = self.stage.actor(victim)
+        try:
+            await actor.start(within=20, NORIA_FAULT=f"{point}:{nth}")
+            actor.told_to_end = True
+            self.record.note("up", victim=victim)
+        except AssertionError:
+            if actor.alive:
+                raise
+        actor.told_to_end = True
+        try:
+            code = await actor.ended(POINT_S)
+        except Late:
+            raise PlanError(f"{victim} did not come to {point} the {nth}. time within {limit(POINT_S):g} s") from None
+        self.died_at = now()
+        self.record.note("down", victim=victim, how=point)
+        self.tally.deaths[victim] += 1
+        assert code == -signal.SIGKILL, f"{victim} was to die at {point}, and ended with {code}:\n{actor.tail()}"
+        self.look_at(victim)
+        self.done[f"{kind} {kind_of(victim)}"] += 1
+        self.done[point] += 1
+
+    async def rise(self, victim):
+        await self.stage.actor(victim).start(within=20)
+        self.record.note("up", victim=victim)
+
+    # --- what must be so soon ---------------------------------------------------------------------------------------
+
+    async def recovered(self, victim):
+        if victim == "b1":
+            await self.states_flow(self.died_at)
+            await self.observer.sees(QUIET, within=5, position=self.quiet, connection_status="connected")
+
+    async def serves_again(self, victim):
+        if victim == "b1":
+            await self.states_flow(now(), counts=False)
+
+    async def states_flow(self, died_at, counts=True):
+        """Waits until the observer hears of a position that the metronome took after the broker's death."""
+        before = int((await self.sim.get(METRONOME))["position"])
+        index = next((n for n, f in enumerate(self.observer.frames) if f.heard_at >= died_at), len(self.observer.frames))
+
+        def heard():
+            nonlocal index
+            while index < len(self.observer.frames):
+                frame = self.observer.frames[index]
+                index += 1
+                state = frame.get("status", {}).get(METRONOME) if frame.type == "status_broadcast" else None
+                if state and state["connection_status"] == "connected" and self.metronome.is_after(state["position"], before):
+                    return frame
+            return None
+
+        frame = await until("states to flow again after the broker's death", heard, within=10)
+        if counts:
+            self.silences.append(frame.heard_at - died_at)
+
+    # --- the end --------------------------------------------------------------------------------------------------------
+
+    async def finish(self):
+        """Everybody gets what he is owed; then the truth."""
+        self.stop.set()
+        await asyncio.gather(*self._tasks)
+        for driver in self.drivers:
+            await driver.finish()
+        markers = {machine: await self._marker(machine) for machine in EVERY_MACHINE}
+        truth = {}
+        for machine in EVERY_MACHINE:
+            await self.sim.wait(machine, "idle", within=10)
+            seen = await self.sim.get(machine)
+            truth[machine] = (int(seen["position"]), int(seen["status"], 16), "connected")
+            await self.observer.sees(machine, within=10, position=truth[machine][0], raw_status=truth[machine][1],
+                                     connection_status="connected")
+        for subscriber in self.subscribers:
+            await subscriber.settle(truth, markers)
+        self.record.note("end")
+        for driver in self.drivers:
+            await driver.leave()
+        self._subscribers_agree(truth)
+
+    async def _marker(self, machine):
+        """A last move that everybody hears of."""
+        mover = await self.client_on("w3", f"marker.{machine}")
+        for n in range(200):
+            wanted = Wanted(None, machine, f"marker.{machine}.{n}", 1, self.target(machine), 2000)
+            await mover.ask_for(wanted)
+            answer = await mover.answer_to(wanted)
+            if answer.type == "command_result":
+                await mover.hear("command_completed", request_id=wanted.id, within=ANSWER_S)
+                return wanted.id
+            await self.a_moment(0.02)
+        raise AssertionError(f"{machine} takes no moves any more: {answer.text}")
+
+    def _forward_only(self, frames):
+        """The metronome turns one way. (Where nothing was heard for long it may have gone round.)"""
+        last = None
+        for frame in frames:
+            state = frame.get("status", {}).get(METRONOME) if frame.type == "status_broadcast" else None
+            if not state or state["position"] is None:
+                continue
+            if last and frame.heard_at - last[0] < 1:
+                back = (last[1] - state["position"]) % POSITIONS
+                assert back == 0 or back > POSITIONS // 2, f"the metronome went back from {last[1]}: {frame.text}"
+            last = (frame.heard_at, state["position"])
+
+    def _subscribers_agree(self, truth):
+        for frames in (self.observer.frames, *(subscriber.frames for subscriber in self.subscribers)):
+            self._forward_only(frames)
+        assert not self.observer.heard("gap"), "the observer itself missed something"
+        check_once(self.observer)
+        timeline = states_by_seq(list(truth), [self.observer, *self.subscribers])
+        for subscriber in self.subscribers:
+            subscriber.check_kept(self.observer)
+            subscriber.check_states(timeline)
+
+    async def end(self, failed):
+        """Strikes the set; what it complains of, and what the checker finds."""
+        self.stop.set()
+        self.record.note("struck")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for subscriber in getattr(self, "subscribers", []):
+            await subscriber.leave()
+        keep, self.stage.keep = self.stage.keep, True
+        complaints = await self.stage.strike(failed=failed)
+        self.record.close()
+        complaints += checker.check(self.record.events, self.stage.runtime / "sim.log", self.stage.state)
+        self.stage.keep = keep
+        return complaints
+
+
+def kind_of(victim):
+    return {"b": "broker", "w": "worker", "a": "agent"}[victim[0]]
+
+
+def stands(actor):
+    """True if it is stopped. A process that ended instead is a failure of the plan."""
+    assert actor.alive, f"{actor.name} ended instead of stopping:\n{actor.tail()}"
+    return Path(f"/proc/{actor.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
