@@ -122,13 +122,21 @@ void peers_remove(struct peers *peers, struct peer *peer)
     list_append(&peers->free, &peer->by_heard);
 }
 
+static bool is_worker(const struct peers *peers, uint64_t incarnation)
+{
+    for (size_t slot = 0; slot < PEERS_WORKERS; slot++)
+        if (peers->by_slot[slot] != NULL && peers->by_slot[slot]->incarnation == incarnation)
+            return true;
+    return false;
+}
+
 /* A few at most, and mostly none. */
 struct peer *peers_tool(const struct peers *peers, uint64_t incarnation)
 {
     LIST_FOREACH (node, &peers->tools) {
         struct peer *tool = LIST_ENTRY(node, struct peer, at_role);
         if (tool->incarnation == incarnation)
-            return tool;
+            return is_worker(peers, incarnation) ? NULL : tool;
     }
     return NULL;
 }

@@ -65,7 +65,8 @@ void peers_remove(struct peers *peers, struct peer *peer);
 void peers_set_connection(struct peers *peers, struct peer *peer, int connection);
 struct peer *peers_at_connection(const struct peers *peers, int connection); /* NULL: none */
 
-/* The tool of this incarnation, which is the session_worker of its commands; NULL: none, as a rule because it is a worker. */
+/* The tool of this incarnation, which is the session_worker of its commands; NULL: none, as a rule because it is a worker's.
+ * One that calls itself as a worker does is none: agents know workers' incarnations, and must not get their answers so. */
 struct peer *peers_tool(const struct peers *peers, uint64_t incarnation);
 
 void peers_heard(struct peers *peers, struct peer *peer, uint64_t now_ns);

@@ -47,6 +47,8 @@ static struct frames_seq next_seq(const struct publisher *publisher)
 
 void publish_flush(struct publisher *publisher)
 {
+    lvt_writer_settle(publisher->lvt,
+                      ring_writer_head(publisher->ring)); /* what was public before has its slots */
     ring_writer_publish(publisher->ring);
     publisher->bell_due = true;
 }
@@ -199,6 +201,7 @@ enum err_e publish_state(struct publisher *publisher, struct machine *machine,
     FAULT_POINT(BROKER_PUBLISHED);
     publish_put_slot(publisher, machine->slot, &publisher->slot);
     FAULT_POINT(BROKER_SLOT_PUT);
+    lvt_writer_settle(publisher->lvt, ring_writer_head(publisher->ring));
     observe_latency(publisher, source_ns);
     stats_add(publisher->stats, BROKER_STATES_PUBLISHED, 1);
     count_transition(publisher, machine->shown.connection, state->connection);

@@ -337,6 +337,7 @@ static enum err_e take_up(struct work *work, struct lvt_machine *scratch)
         return err;
     remove_gone(work);
     show_all(work, scratch);
+    lvt_writer_settle(work->publisher->lvt, ring_writer_head(work->publisher->ring));
     return ERR_OK;
 }
 

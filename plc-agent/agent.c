@@ -4,11 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fault_point.h"
 #include "log.h"
 #include "must.h"
 #include "proc.h"
+#include "told.h"
 
 #define AGENT_MAGIC 0x41474e54u
+#define TELL_NS     (500 * NS_PER_MS) /* acknowledgements gathered for one TOLD */
 
 struct agent {
     uint32_t magic;
@@ -17,10 +20,23 @@ struct agent {
     struct poller *poller;
     struct queue *queue;
     struct uplink *uplink;
-    struct loop_timer *stop_limit;
+    struct journal *journal;
+    struct told told;
+    struct loop_timer *stop_limit, *hello, *tell;
     struct log_limit connection_log;
-    bool stopping, ended;
+    bool stopping, gave_up, ended;
+    bool journal_up, journal_known;
 };
+
+/* One TOLD of each chain that has been acknowledged further. What the journal does not take is told next time. */
+static void tell(struct agent *agent)
+{
+    struct journal_record record;
+    for (int chain = 0; chain < JOURNAL_CHAINS; chain++)
+        if (told_due(&agent->told, (enum journal_chain_e)chain, &record) && agent->journal_up &&
+            journal_append(agent->journal, &record, JOURNAL_WRITTEN) != 0)
+            told_done(&agent->told, (enum journal_chain_e)chain);
+}
 
 static void end(struct agent *agent, int exit_code)
 {
@@ -29,7 +45,15 @@ static void end(struct agent *agent, int exit_code)
     agent->ended = true;
     loop_timer_stop(agent->stop_limit);
     poller_stop(agent->poller);
+    tell(agent);
     agent->config.ended(agent->config.arg, exit_code);
+}
+
+/* Nothing is written and unanswered, and what was answered is noted and on its way. */
+static void end_if_done(struct agent *agent)
+{
+    if (agent->stopping && queue_idle(agent->queue) && !uplink_waits(agent->uplink))
+        end(agent, 0);
 }
 
 /* --- the poller's events ----------------------------------------------------------------------------------------- */
@@ -39,6 +63,7 @@ static void on_reading(void *arg, const struct driver_answer *answer)
     struct agent *agent = arg;
     image_reading(&agent->image, answer->status, answer->position, answer->readable_ns,
                   clock_wall_ms(loop_clock(agent->config.loop)));
+    FAULT_POINT(AGENT_READING);
 }
 
 static const char *result_text(enum driver_result_e result)
@@ -75,8 +100,7 @@ static void on_turn(void *arg, const struct poller_turn *turn)
     struct agent *agent = arg;
     uplink_state(agent->uplink);
     queue_turn(agent->queue, turn);
-    if (agent->stopping && queue_settled(agent->queue))
-        end(agent, 0);
+    end_if_done(agent);
 }
 
 static const struct poller_events poller_events = {on_reading, on_connection, on_turn};
@@ -86,16 +110,69 @@ static const struct poller_events poller_events = {on_reading, on_connection, on
 static uint64_t on_report(void *arg, const struct outcome *outcome, uint64_t earlier)
 {
     struct agent *agent = arg;
-    return uplink_outcome(agent->uplink, outcome, earlier);
+    uint64_t seq = uplink_outcome(agent->uplink, outcome, earlier);
+    if (seq != 0 && seq != earlier)
+        told_reported(&agent->told, outcome);
+    return seq;
 }
 
+/* A journal that is down takes nothing, and nothing waits for it. */
 static size_t on_room(void *arg)
 {
-    struct agent *agent = arg;
-    return uplink_room(agent->uplink);
+    const struct agent *agent = arg;
+    size_t room = uplink_room(agent->uplink);
+    size_t notes = agent->journal_up ? journal_room(agent->journal) : room;
+    return notes < room ? notes : room;
 }
 
-static const struct queue_events queue_events = {on_report, on_room};
+static uint64_t on_note(void *arg, const struct journal_record *record, enum journal_safety_e safety)
+{
+    struct agent *agent = arg;
+    return journal_append(agent->journal, record, safety);
+}
+
+static const struct queue_events queue_events = {on_report, on_room, on_note};
+
+/* --- the journal's ----------------------------------------------------------------------------------------------- */
+
+static void on_settled(void *arg, uint64_t upto, bool ok)
+{
+    struct agent *agent = arg;
+    queue_journal_settled(agent->queue, upto, ok);
+    uplink_settled(agent->uplink, upto);
+    end_if_done(agent);
+}
+
+static void on_replay(void *arg, const struct journal_record *record)
+{
+    struct agent *agent = arg;
+    queue_journal_replay(agent->queue, record);
+}
+
+static void on_journal_state(void *arg, bool up, const char *why)
+{
+    struct agent *agent = arg;
+    agent->journal_up = up;
+    agent->journal_known = true;
+    queue_journal_state(agent->queue, up, why, up ? journal_since_ns(agent->journal) : 0);
+    uplink_start(agent->uplink);
+}
+
+static const struct journal_events journal_events = {on_settled, on_replay, on_journal_state};
+
+static void on_hello_limit(void *arg)
+{
+    struct agent *agent = arg;
+    if (!agent->journal_known)
+        log_warn("journal-late",
+                 "the journal cannot be read yet: nothing is written to the PLC until it can");
+    uplink_start(agent->uplink);
+}
+
+static void on_tell(void *arg)
+{
+    tell(arg);
+}
 
 /* --- the uplink's ------------------------------------------------------------------------------------------------ */
 
@@ -116,7 +193,16 @@ static void on_refused(void *arg, const char *reason)
 static void on_command(void *arg, const struct wire_command *command)
 {
     struct agent *agent = arg;
+    FAULT_POINT(AGENT_COMMAND_RECEIVED);
     queue_command(agent->queue, command);
+}
+
+static void on_acked(void *arg, const struct outcome *outcome)
+{
+    struct agent *agent = arg;
+    told_acked(&agent->told, outcome);
+    if (!loop_timer_active(agent->tell))
+        loop_timer_start(agent->tell, TELL_NS);
 }
 
 void agent_metrics(const struct agent *agent, uint64_t metrics[UPLINK_METRICS])
@@ -125,6 +211,7 @@ void agent_metrics(const struct agent *agent, uint64_t metrics[UPLINK_METRICS])
     const struct driver_counts *driver = poller_driver_counts(agent->poller);
     const struct queue_counts *queue = queue_counts(agent->queue);
     const struct uplink_counts *uplink = uplink_counts(agent->uplink);
+    const struct journal_counts *journal = journal_counts(agent->journal);
     metrics[UPLINK_METRIC_POLLS] = poller->polls;
     metrics[UPLINK_METRIC_POLL_FAILURES] = poller->poll_failures;
     metrics[UPLINK_METRIC_CONNECTS] = driver->connects;
@@ -136,6 +223,12 @@ void agent_metrics(const struct agent *agent, uint64_t metrics[UPLINK_METRICS])
     metrics[UPLINK_METRIC_COMMANDS_REFUSED] = queue->refused;
     metrics[UPLINK_METRIC_COMMANDS_WRITTEN] = queue->written;
     metrics[UPLINK_METRIC_COMMANDS_REPEATED] = queue->repeated;
+    metrics[UPLINK_METRIC_COMMANDS_RECONCILED] = queue->reconciled;
+    metrics[UPLINK_METRIC_COMMANDS_RECOVERED] = queue->recovered;
+    metrics[UPLINK_METRIC_JOURNAL_RECORDS] = journal->records;
+    metrics[UPLINK_METRIC_JOURNAL_FAILURES] = journal->failures;
+    metrics[UPLINK_METRIC_JOURNAL_SYNC_US] = journal->sync_us;
+    metrics[UPLINK_METRIC_REARM_NEEDED] = queue_rearm_needed(agent->queue);
     metrics[UPLINK_METRIC_OUTCOMES_SENT] = uplink->outcomes_sent;
     metrics[UPLINK_METRIC_OUTCOMES_RESENT] = uplink->outcomes_resent;
     metrics[UPLINK_METRIC_HELLOS] = uplink_link_counts(agent->uplink)->ups;
@@ -151,7 +244,7 @@ static void on_metrics(void *arg, uint64_t metrics[UPLINK_METRICS])
     agent_metrics(arg, metrics);
 }
 
-static const struct uplink_events uplink_events = {on_up, on_refused, on_command, on_metrics};
+static const struct uplink_events uplink_events = {on_up, on_refused, on_command, on_acked, on_metrics};
 
 /* --- life -------------------------------------------------------------------------------------------------------- */
 
@@ -189,6 +282,7 @@ static enum err_e new_queue(struct agent *agent)
         .deadline_ns = machine->command_deadline_ms * NS_PER_MS,
         .stale_after_ns = machine->stale_after_ms * NS_PER_MS,
         .move_timeout_ns = machine->move_timeout_ms * NS_PER_MS,
+        .rearm_manual = machine->rearm_manual,
         .events = &queue_events,
         .arg = agent,
     };
@@ -210,11 +304,42 @@ static enum err_e new_uplink(struct agent *agent)
     return uplink_new(&config, &agent->uplink);
 }
 
+static enum err_e new_journal(struct agent *agent)
+{
+    struct journal_config config = {
+        .loop = agent->config.loop,
+        .directory = agent->config.journal_directory,
+        .incarnation = agent->config.incarnation,
+        .keep_bytes = agent->config.journal_keep_bytes,
+        .keep_ms = agent->config.journal_keep_ms,
+        .disk = agent->config.journal_disk,
+        .events = &journal_events,
+        .arg = agent,
+    };
+    return journal_new(&config, &agent->journal);
+}
+
+/* What the journal has not noted by the second limit is not told: the next agent finds the intent. */
 static void on_stop_limit(void *arg)
 {
     struct agent *agent = arg;
+    if (agent->gave_up) {
+        end(agent, 0);
+        return;
+    }
+    agent->gave_up = true;
     queue_give_up(agent->queue);
-    end(agent, 0);
+    loop_timer_start(agent->stop_limit, AGENT_NOTE_NS);
+    end_if_done(agent);
+}
+
+static enum err_e new_timers(struct agent *agent)
+{
+    struct loop *loop = agent->config.loop;
+    agent->stop_limit = loop_timer_new(loop, on_stop_limit, agent);
+    agent->hello = loop_timer_new(loop, on_hello_limit, agent);
+    agent->tell = loop_timer_new(loop, on_tell, agent);
+    return agent->stop_limit && agent->hello && agent->tell ? ERR_OK : ERR_MEMORY;
 }
 
 void agent_stop(struct agent *agent)
@@ -223,11 +348,9 @@ void agent_stop(struct agent *agent)
     if (agent->stopping)
         return;
     agent->stopping = true;
+    loop_timer_start(agent->stop_limit, AGENT_STOP_NS);
     queue_stop(agent->queue);
-    if (queue_settled(agent->queue))
-        end(agent, 0);
-    else
-        loop_timer_start(agent->stop_limit, AGENT_STOP_NS);
+    end_if_done(agent);
 }
 
 enum err_e agent_new(const struct agent_config *config, struct agent **agent)
@@ -239,17 +362,17 @@ enum err_e agent_new(const struct agent_config *config, struct agent **agent)
     a->magic = AGENT_MAGIC;
     a->config = *config;
     image_init(&a->image);
-    a->stop_limit = loop_timer_new(config->loop, on_stop_limit, a);
-    enum err_e err = a->stop_limit != NULL ? new_poller(a) : ERR_MEMORY;
-    if (err == ERR_OK)
-        err = new_queue(a);
-    if (err == ERR_OK)
-        err = new_uplink(a);
+    static enum err_e (*const parts[])(struct agent *) = {new_timers, new_poller, new_queue, new_uplink,
+                                                          new_journal};
+    enum err_e err = ERR_OK;
+    for (size_t i = 0; i < ARRAY_LEN(parts) && err == ERR_OK; i++)
+        err = parts[i](a);
     if (err != ERR_OK) {
         log_error("agent-start", "machine=%s: %s", config->machine->info.id, err_text(err));
         agent_free(&a);
         return err;
     }
+    loop_timer_start(a->hello, AGENT_JOURNAL_WAIT_NS);
     *agent = a;
     return ERR_OK;
 }
@@ -264,7 +387,10 @@ void agent_free(struct agent **agent)
     poller_free(&a->poller);
     queue_free(&a->queue);
     uplink_free(&a->uplink);
+    journal_free(&a->journal);
     loop_timer_free(&a->stop_limit);
+    loop_timer_free(&a->hello);
+    loop_timer_free(&a->tell);
     a->magic = 0;
     free(a);
     *agent = NULL;

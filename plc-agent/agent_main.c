@@ -1,9 +1,11 @@
 /* plc-agent — one process per machine: reads its PLC, reports every change to the broker, writes commands at most once.
  *
  * A process of its own, so that a driver that hangs or crashes takes along one machine and nothing else. It opens the
- * PLC's socket and the broker's, and no file but its configuration; it never sees shared memory.
+ * PLC's socket and the broker's, its configuration, and the files of its journal below state_dir/agents/MACHINE_ID, which
+ * it makes and locks; it never sees shared memory.
  */
 #include <getopt.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,9 +88,15 @@ static void on_signal(void *arg)
 
 static bool start(struct process *process, const struct conf *conf, const struct conf_machine *machine)
 {
-    char socket[CONF_PATH_MAX], endpoint[CONF_PATH_MAX + 8];
+    char socket[CONF_PATH_MAX], endpoint[CONF_PATH_MAX + 8], journal[PATH_MAX];
     conf_path(conf, "bus/broker.sock", socket);
     snprintf(endpoint, sizeof endpoint, "ipc://%s", socket);
+    if ((size_t)snprintf(journal, sizeof journal, "%s/agents/%s", conf->state_dir, machine->info.id) >=
+        sizeof journal) {
+        log_error("configuration", "%s: state_dir is too long", conf->file);
+        process->exit_code = PROC_EXIT_PERMANENT;
+        return false;
+    }
     process->loop = loop_new(clock_system());
     if (process->loop == NULL)
         return false;
@@ -99,6 +107,9 @@ static bool start(struct process *process, const struct conf *conf, const struct
         .driver = &carousel_driver,
         .incarnation = entropy_u64(),
         .seed = entropy_u64(),
+        .journal_directory = journal,
+        .journal_keep_bytes = (uint64_t)conf->journal_keep_mib << 20,
+        .journal_keep_ms = (uint64_t)conf->journal_keep_days * 24 * 3600 * 1000,
         .ended = on_ended,
         .arg = process,
     };

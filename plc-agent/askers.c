@@ -1,11 +1,11 @@
 /* See askers.h (Hop: C5, R1). */
 #include "askers.h"
 
-bool askers_add(struct askers *askers, const struct outcome *asked, uint64_t arrived_ns)
+bool askers_add(struct askers *askers, const struct outcome *asked, const struct evidence *evidence)
 {
     if (askers->count == ASKERS_MAX)
         return false;
-    askers->of[askers->count++] = (struct asker){asked->key, asked->dialect, arrived_ns};
+    askers->of[askers->count++] = (struct asker){asked->key, asked->dialect, *evidence};
     return true;
 }
 

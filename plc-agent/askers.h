@@ -9,13 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "outcome.h"
+#include "note.h"
 
 #define ASKERS_MAX 7
 
 struct asker {
     struct command_key key;
-    uint64_t dialect, arrived_ns;
+    uint64_t dialect;
+    struct evidence evidence; /* who, from where, and when */
 };
 
 struct askers {
@@ -24,7 +25,7 @@ struct askers {
 };
 
 /* False: there are ASKERS_MAX already. */
-bool askers_add(struct askers *askers, const struct outcome *asked, uint64_t arrived_ns);
+bool askers_add(struct askers *askers, const struct outcome *asked, const struct evidence *evidence);
 bool askers_have(const struct askers *askers, const struct command_key *key);
 
 /* The same answer for another asker. */

@@ -60,9 +60,9 @@ struct journal {
     char why[JOURNAL_WHY_MAX];
     /* under the mutex */
     pthread_mutex_t mutex;
-    pthread_cond_t wake;
+    pthread_cond_t wake, over;
     size_t first, count;
-    bool open_wanted, sync_wanted, stop;
+    bool open_wanted, sync_wanted, stop, ended;
     struct journal_now now;
     struct news news;
     bool open; /* the thread has the files open */
@@ -219,6 +219,10 @@ static void *run(void *arg)
     if (open)
         (void)journal_store_sync(journal->store, ~0u); /* nobody is there to be told */
     journal_store_free(&journal->store);
+    pthread_mutex_lock(&journal->mutex);
+    journal->ended = true;
+    pthread_cond_signal(&journal->over);
+    pthread_mutex_unlock(&journal->mutex);
     return NULL;
 }
 
@@ -434,8 +438,20 @@ static void dispose(struct journal *journal)
     free(journal->news.replay.records);
     pthread_mutex_destroy(&journal->mutex);
     pthread_cond_destroy(&journal->wake);
+    pthread_cond_destroy(&journal->over);
     journal->magic = 0;
     free(journal);
+}
+
+static void init_shared(struct journal *journal)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_mutex_init(&journal->mutex, NULL);
+    pthread_cond_init(&journal->wake, NULL);
+    pthread_cond_init(&journal->over, &monotonic);
+    pthread_condattr_destroy(&monotonic);
 }
 
 enum err_e journal_new(const struct journal_config *config, struct journal **journal)
@@ -447,8 +463,7 @@ enum err_e journal_new(const struct journal_config *config, struct journal **jou
     j->config = *config;
     j->bell = -1;
     j->since_ns = loop_now_ns(config->loop);
-    pthread_mutex_init(&j->mutex, NULL);
-    pthread_cond_init(&j->wake, NULL);
+    init_shared(j);
     enum err_e err = prepare(j);
     if (err == ERR_OK)
         err = start(j);
@@ -462,6 +477,21 @@ enum err_e journal_new(const struct journal_config *config, struct journal **jou
     return ERR_OK;
 }
 
+static bool ends_in_time(struct journal *journal)
+{
+    uint64_t end = real_ns() + END_NS;
+    struct timespec limit = {(time_t)(end / NS_PER_S), (long)(end % NS_PER_S)};
+    int error = 0;
+    pthread_mutex_lock(&journal->mutex);
+    journal->stop = true;
+    pthread_cond_signal(&journal->wake);
+    while (!journal->ended && error == 0)
+        error = pthread_cond_timedwait(&journal->over, &journal->mutex, &limit);
+    bool ended = journal->ended;
+    pthread_mutex_unlock(&journal->mutex);
+    return ended;
+}
+
 void journal_free(struct journal **journal)
 {
     struct journal *j = *journal;
@@ -470,13 +500,8 @@ void journal_free(struct journal **journal)
     MUST_MAGIC(j, JOURNAL_MAGIC);
     *journal = NULL;
     let_go_of_loop(j);
-    pthread_mutex_lock(&j->mutex);
-    j->stop = true;
-    pthread_cond_signal(&j->wake);
-    pthread_mutex_unlock(&j->mutex);
-    uint64_t end = real_ns() + END_NS;
-    struct timespec limit = {(time_t)(end / NS_PER_S), (long)(end % NS_PER_S)};
-    if (pthread_clockjoin_np(j->thread, NULL, CLOCK_MONOTONIC, &limit) == 0) {
+    if (ends_in_time(j)) {
+        pthread_join(j->thread, NULL);
         dispose(j);
         return;
     }

@@ -213,7 +213,10 @@ static bool next_segment(struct journal_chain *chain, const struct journal_recor
 
 static bool is_full(const struct journal_chain *chain, const struct journal_record *record)
 {
-    return chain->written + chain->fill + JOURNAL_LINE_MAX > chain->segment_limit ||
+    uint64_t bytes = chain->written + chain->fill;
+    if (bytes == 0)
+        return false; /* what tells its age is still to come */
+    return bytes + JOURNAL_LINE_MAX > chain->segment_limit ||
            (record->wall_ms > chain->begun_wall_ms &&
             record->wall_ms - chain->begun_wall_ms > chain->keep_ms / AGES);
 }

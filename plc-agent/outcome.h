@@ -8,6 +8,7 @@
 
 #include "command.h"
 #include "command_scope.h"
+#include "journal_record.h"
 
 /* Names one command of one client for ever: a worker's incarnation, its session, the session's command. */
 struct command_key {
@@ -19,7 +20,7 @@ static inline bool command_key_equals(const struct command_key *a, const struct 
     return a->worker == b->worker && a->session == b->session && a->serial == b->serial;
 }
 
-#define OUTCOME_TEXT_MAX 79
+#define OUTCOME_TEXT_MAX JOURNAL_TEXT_MAX
 
 struct outcome {
     enum outcome_kind_e kind;
@@ -36,6 +37,9 @@ struct outcome {
     int64_t position;    /* -1: unknown */
     uint64_t elapsed_ms; /* result: since the agent got the command; completion: since it was written */
     uint64_t source_ns;
+    uint64_t noted;             /* its number in the journal: told when that is settled; 0: told at once */
+    enum journal_chain_e chain; /* in which it is noted */
+    bool recovered;             /* a predecessor's, out of the journal */
 };
 
 /* One request, whoever asks and however often: the same scope and request_id. */

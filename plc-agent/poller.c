@@ -25,6 +25,7 @@ struct poller {
     bool moving;         /* by the last reading */
     uint64_t started_ns; /* of the last exchange */
     uint64_t due_ns;     /* of the next poll */
+    uint64_t begun;      /* exchanges */
     struct backoff backoff;
     struct poller_counts counts;
 };
@@ -42,6 +43,7 @@ static void start(struct poller *poller, enum flight_e flight, const struct driv
     loop_timer_stop(poller->timer);
     poller->flight = flight;
     poller->started_ns = now_ns(poller);
+    poller->begun++;
     poller->config.ops->exchange(poller->driver, request);
 }
 
@@ -168,6 +170,11 @@ bool poller_fresh(const struct poller *poller)
     bool same =
         !poller->config.driver.persistent || poller->config.ops->state(poller->driver) == DRIVER_STATE_OPEN;
     return poller->last_good && same;
+}
+
+uint64_t poller_begun(const struct poller *poller)
+{
+    return poller->begun;
 }
 
 enum connection_e poller_connection(const struct poller *poller)

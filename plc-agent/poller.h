@@ -63,6 +63,7 @@ void poller_stop(struct poller *poller);  /* no further polls; what is in flight
 bool poller_idle(const struct poller *poller);
 /* The last exchange brought a reading, over the connection that the next one will use. */
 bool poller_fresh(const struct poller *poller);
+uint64_t poller_begun(const struct poller *poller); /* how many exchanges so far */
 enum connection_e poller_connection(const struct poller *poller);
 
 /* Polls now. Idle only. False: not done, because the PLC is in back-off and was tried less than backoff_min ago, so

@@ -18,7 +18,8 @@ struct lane {
 struct recent {
     struct map by_key, by_request;
     size_t capacity;
-    uint64_t keep_ns, horizon_ns;
+    uint64_t keep_ns;
+    uint64_t began_ns, forgot_ns; /* memory begins; the newest arrival forgotten since */
     struct lane lanes[LANES];
     struct recent_entry entries[];
 };
@@ -52,7 +53,7 @@ enum err_e recent_new(size_t capacity, uint64_t keep_ns, uint64_t now_ns, struct
         return ERR_MEMORY;
     r->capacity = capacity;
     r->keep_ns = keep_ns;
-    r->horizon_ns = now_ns;
+    r->began_ns = now_ns;
     for (size_t i = 0; i < LANES; i++)
         r->lanes[i].entries = r->entries + i * capacity;
     map_init(&r->by_key);
@@ -87,8 +88,8 @@ static void forget_oldest(struct recent *recent, struct lane *lane)
     struct recent_entry *oldest = &lane->entries[lane->first];
     unlink_from(&recent->by_key, key_hash(&oldest->result.key), oldest);
     unlink_from(&recent->by_request, request_hash(&oldest->result), oldest);
-    if (oldest->arrived_ns > recent->horizon_ns)
-        recent->horizon_ns = oldest->arrived_ns;
+    if (oldest->arrived_ns > recent->forgot_ns)
+        recent->forgot_ns = oldest->arrived_ns;
     lane->first = (lane->first + 1) % recent->capacity;
     lane->count--;
 }
@@ -96,7 +97,7 @@ static void forget_oldest(struct recent *recent, struct lane *lane)
 static void forget_old(struct recent *recent, uint64_t now_ns)
 {
     for (struct lane *lane = recent->lanes; lane < recent->lanes + LANES; lane++)
-        while (lane->count > 0 && now_ns - lane->entries[lane->first].decided_ns > recent->keep_ns)
+        while (lane->count > 0 && now_ns > lane->entries[lane->first].decided_ns + recent->keep_ns)
             forget_oldest(recent, lane);
 }
 
@@ -132,16 +133,20 @@ struct recent_entry *recent_put(struct recent *recent, const struct outcome *res
     return entry;
 }
 
-void recent_end(struct recent *recent, const struct outcome *completion, uint64_t now_ns)
+void recent_entry_end(struct recent_entry *entry, const struct outcome *completion)
 {
-    struct recent_entry *entry = recent_find_request(recent, completion, now_ns);
-    if (entry == NULL)
-        return;
     entry->end.known = true;
     entry->end.code = completion->code;
     snprintf(entry->end.text, sizeof entry->end.text, "%s", completion->text);
     entry->end.position = completion->position;
     entry->end.elapsed_ms = completion->elapsed_ms;
+}
+
+void recent_end(struct recent *recent, const struct outcome *completion, uint64_t now_ns)
+{
+    struct recent_entry *entry = recent_find_request(recent, completion, now_ns);
+    if (entry != NULL)
+        recent_entry_end(entry, completion);
 }
 
 struct outcome recent_completion(const struct recent_entry *entry)
@@ -157,7 +162,21 @@ struct outcome recent_completion(const struct recent_entry *entry)
 
 uint64_t recent_horizon_ns(const struct recent *recent)
 {
-    return recent->horizon_ns;
+    return recent->began_ns > recent->forgot_ns ? recent->began_ns : recent->forgot_ns;
+}
+
+void recent_cover(struct recent *recent, uint64_t since_ns)
+{
+    if (since_ns < recent->began_ns)
+        recent->began_ns = since_ns;
+}
+
+struct recent_entry *recent_at(struct recent *recent, size_t i)
+{
+    struct lane *lane = recent->lanes;
+    for (; i >= lane->count; lane++)
+        i -= lane->count;
+    return &lane->entries[(lane->first + i) % recent->capacity];
 }
 
 size_t recent_count(const struct recent *recent)

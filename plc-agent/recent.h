@@ -6,9 +6,8 @@
  *
  * Bounded by number and age; the oldest goes first. What was or may have been written to the PLC is counted apart from
  * refusals and readings, so that no flood of those makes a move forgotten. What is forgotten leaves a trace, the horizon: a command that its
- * worker accepted at or before it may have been carried out and forgotten, by this agent or by one before it. (A
- * journal on disk, issue 4, moves the horizon back over restarts and fills requests in at boot; its place is behind this
- * interface.)
+ * worker accepted at or before it may have been carried out and forgotten, by this agent or by one before it. It begins
+ * with the agent, and moves back once the journal has been replayed (recent_cover()).
  */
 #pragma once
 
@@ -24,8 +23,10 @@ struct recent_entry {
     struct outcome result;
     uint64_t seq; /* the number it was last reported under */
     uint64_t arrived_ns, decided_ns;
-    struct { /* how the move ended, for those who ask again */
+    uint64_t n; /* of its record in its chain, if it was replayed from the journal */
+    struct {    /* how the move ended, for those who ask again */
         bool known;
+        uint64_t n; /* likewise */
         enum command_code_e code;
         char text[OUTCOME_TEXT_MAX + 1];
         int64_t position;
@@ -44,10 +45,16 @@ struct recent_entry *recent_find_request(struct recent *recent, const struct out
 /* The key is not in it yet. A result with a scope becomes its request's answer. */
 struct recent_entry *recent_put(struct recent *recent, const struct outcome *result, uint64_t seq,
                                 uint64_t arrived_ns, uint64_t now_ns);
-/* Notes the end of a move with its request's answer, if that is still known. */
+/* Notes the end of a move: with one entry, or with its request's answer, if that is still known. */
+void recent_entry_end(struct recent_entry *entry, const struct outcome *completion);
 void recent_end(struct recent *recent, const struct outcome *completion, uint64_t now_ns);
 /* The completion that such an entry remembers. */
 struct outcome recent_completion(const struct recent_entry *entry);
 
+/* The journal has told everything since then: the horizon moves back to it, unless newer entries were forgotten. */
+void recent_cover(struct recent *recent, uint64_t since_ns);
 uint64_t recent_horizon_ns(const struct recent *recent);
+
 size_t recent_count(const struct recent *recent);
+/* The i-th of them: what was written first, the oldest first. */
+struct recent_entry *recent_at(struct recent *recent, size_t i);

@@ -7,6 +7,7 @@
 #include <endian.h>
 #include <stdlib.h>
 
+#include "fault_point.h"
 #include "log.h"
 #include "must.h"
 
@@ -20,6 +21,7 @@ struct uplink {
     struct link *link;
     struct loop_fd *watch;
     struct loop_timer *timer;
+    bool started;
     bool birth_due; /* since HELLO_OK */
     bool blocked;   /* something could not be sent; try again */
     bool servicing; /* inside link_service() */
@@ -29,6 +31,7 @@ struct uplink {
     uint64_t next;                            /* to be given; [first, next) are kept */
     uint64_t cursor;                          /* next to be sent to this broker */
     uint64_t unsent;                          /* lowest number never sent to any broker */
+    uint64_t settled;                         /* the journal is done up to this note */
 
     uint64_t metrics[UPLINK_METRICS];
     struct uplink_counts counts;
@@ -115,6 +118,10 @@ static bool send_outcome(struct uplink *uplink, uint64_t seq)
     if (!send_message(uplink, &message))
         return false;
     uplink->counts.outcomes_sent++;
+    if (message.outcome.kind == OUTCOME_RESULT)
+        FAULT_POINT(AGENT_RESULT_SENT);
+    else
+        FAULT_POINT(AGENT_COMPLETION_SENT);
     if (seq < uplink->unsent)
         uplink->counts.outcomes_resent++;
     else
@@ -122,11 +129,31 @@ static bool send_outcome(struct uplink *uplink, uint64_t seq)
     return true;
 }
 
+static bool is_safe(const struct uplink *uplink, uint64_t seq)
+{
+    return uplink->outcomes[seq % UPLINK_OUTCOMES].noted <= uplink->settled;
+}
+
 static void send_outcomes(struct uplink *uplink)
 {
     while (link_state(uplink->link) == LINK_UP && uplink->cursor < uplink->next &&
-           send_outcome(uplink, uplink->cursor))
+           is_safe(uplink, uplink->cursor) && send_outcome(uplink, uplink->cursor))
         uplink->cursor++;
+}
+
+void uplink_settled(struct uplink *uplink, uint64_t upto)
+{
+    MUST_MAGIC(uplink, UPLINK_MAGIC);
+    uplink->settled = upto;
+    send_outcomes(uplink);
+}
+
+bool uplink_waits(const struct uplink *uplink)
+{
+    for (uint64_t seq = uplink->cursor; seq < uplink->next; seq++)
+        if (!is_safe(uplink, seq))
+            return true;
+    return false;
 }
 
 size_t uplink_room(const struct uplink *uplink)
@@ -158,9 +185,10 @@ static void on_ack(struct uplink *uplink, const struct wire_outcome_ack *ack)
         uplink->counts.malformed++;
         return;
     }
-    if (ack->outcome_seq < uplink->first)
-        return;
-    uplink->first = ack->outcome_seq + 1;
+    if (ack->outcome_seq >= uplink->first)
+        FAULT_POINT(AGENT_ACKED);
+    for (; uplink->first <= ack->outcome_seq; uplink->first++)
+        uplink->config.events->acked(uplink->config.arg, &uplink->outcomes[uplink->first % UPLINK_OUTCOMES]);
     if (uplink->cursor < uplink->first)
         uplink->cursor = uplink->first;
 }
@@ -241,6 +269,8 @@ static const struct link_events link_events = {
 static void service(struct uplink *uplink)
 {
     MUST_MAGIC(uplink, UPLINK_MAGIC);
+    if (!uplink->started)
+        return;
     uplink->servicing = true;
     bool more = link_service(uplink->link, LINK_BUDGET);
     uplink->blocked = false;
@@ -284,12 +314,18 @@ static enum err_e open_link(struct uplink *uplink)
     enum err_e err = link_open(&config, &uplink->link);
     if (err != ERR_OK)
         return err;
-    uplink->watch = loop_fd_new(uplink->config.loop, link_fd(uplink->link), LOOP_READ, on_readable, uplink);
+    uplink->watch = loop_fd_new(uplink->config.loop, link_fd(uplink->link), 0, on_readable, uplink);
     uplink->timer = loop_timer_new(uplink->config.loop, on_timer, uplink);
-    if (uplink->watch == NULL || uplink->timer == NULL)
-        return ERR_MEMORY;
+    return uplink->watch != NULL && uplink->timer != NULL ? ERR_OK : ERR_MEMORY;
+}
+
+void uplink_start(struct uplink *uplink)
+{
+    if (uplink->started)
+        return;
+    uplink->started = true;
+    loop_fd_set(uplink->watch, LOOP_READ);
     loop_timer_start(uplink->timer, 0);
-    return ERR_OK;
 }
 
 enum err_e uplink_new(const struct uplink_config *config, struct uplink **uplink)

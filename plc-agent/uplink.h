@@ -2,12 +2,13 @@
  *
  *     image ── differs? ──▶ STATE ─┐
  *     queue ── outcome ──▶ kept ───┼──▶ link ──▶ broker
- *                 ▲ dropped by     │
- *                 └── OUTCOME_ACK ─┴◀── COMMAND
+ *                 ▲ ▲ dropped by   │
+ *         settled ┘ └ OUTCOME_ACK ─┴◀── COMMAND
  *
  * After each HELLO_OK: first a birth (the whole state), then every outcome that was not acknowledged, in order and
  * with its number, then what is new. Outcomes are numbered from 1 without gaps, and sent in that order; while ZeroMQ
- * takes none, nothing overtakes. States are not queued: if one cannot go, the newest goes when it can.
+ * takes none, nothing overtakes. One that is noted in the journal (`noted`) waits until the journal has settled up to that number,
+ * well or not, and so do those behind it. States are not queued: if one cannot go, the newest goes when it can.
  */
 #pragma once
 
@@ -35,6 +36,8 @@ struct uplink_events {
     void (*up)(void *arg, bool profile_agrees);
     void (*refused)(void *arg, const char *reason); /* for good */
     void (*command)(void *arg, const struct wire_command *command);
+    /* The broker has published it; once for each, in order. It is no more kept after the call. */
+    void (*acked)(void *arg, const struct outcome *outcome);
     /* Before a heartbeat: all but what the uplink counts itself. */
     void (*metrics)(void *arg, uint64_t metrics[UPLINK_METRICS]);
 };
@@ -50,9 +53,10 @@ struct uplink_config {
     void *arg;
 };
 
-enum err_e uplink_new(const struct uplink_config *config,
-                      struct uplink **uplink); /* ERR_MEMORY, ERR_SYSTEM */
-void uplink_free(struct uplink **uplink);      /* says GOODBYE; may take 100 ms to let go what is queued */
+/* ERR_MEMORY, ERR_SYSTEM. Says nothing to the broker until uplink_start(). */
+enum err_e uplink_new(const struct uplink_config *config, struct uplink **uplink);
+void uplink_start(struct uplink *uplink); /* HELLO; again: nothing */
+void uplink_free(struct uplink **uplink); /* says GOODBYE; may take 100 ms to let go what is queued */
 
 /* The image may have changed: sends the difference, if clients would see one. */
 void uplink_state(struct uplink *uplink);
@@ -61,6 +65,9 @@ void uplink_state(struct uplink *uplink);
  * that is not acknowledged yet, the kept one is sent again under it, else the outcome gets a new number. 0: no room. */
 uint64_t uplink_outcome(struct uplink *uplink, const struct outcome *outcome, uint64_t earlier);
 size_t uplink_room(const struct uplink *uplink);
+/* The journal is done with all notes up to this number. */
+void uplink_settled(struct uplink *uplink, uint64_t upto);
+bool uplink_waits(const struct uplink *uplink); /* an outcome waits for the journal */
 
 struct uplink_counts {
     uint64_t states_sent, outcomes_sent, outcomes_resent;

@@ -8,6 +8,7 @@
 #include "completion.h"
 #include "log.h"
 #include "must.h"
+#include "note.h"
 
 struct watch {
     struct queue_config config;
@@ -16,13 +17,15 @@ struct watch {
     bool active;
     struct outcome completion;
     struct completion judge;
-    uint64_t written_ns;
+    uint64_t began_ns, written_ns; /* this agent; the move */
     struct loop_timer *limit;
 };
 
-static void end(struct watch *watch, enum command_code_e code, const char *text, int64_t position,
-                uint64_t source_ns)
+static void end(struct watch *watch, enum command_code_e code, const char *text,
+                struct journal_reading reading, uint64_t source_ns)
 {
+    const struct machine_state *now = &watch->config.image->now;
+    int64_t position = reading.known ? reading.position : now->has_reading ? now->position : -1;
     struct outcome *completion = &watch->completion;
     completion->code = code;
     snprintf(completion->text, sizeof completion->text, "%s", text);
@@ -34,14 +37,14 @@ static void end(struct watch *watch, enum command_code_e code, const char *text,
     watch->active = false;
     loop_timer_stop(watch->limit);
     poller_watch(watch->config.poller, false);
-    watch->on_end(watch->arg, completion);
+    watch->on_end(watch->arg, completion, reading);
 }
 
 static void on_limit(void *arg)
 {
     struct watch *watch = arg;
-    const struct image *image = watch->config.image;
-    end(watch, CODE_TIMEOUT, "move timeout", image->now.position, loop_now_ns(watch->config.loop));
+    end(watch, CODE_TIMEOUT, "move timeout", (struct journal_reading){.known = false},
+        loop_now_ns(watch->config.loop));
 }
 
 void watch_reading(struct watch *watch, const struct driver_answer *reading)
@@ -53,10 +56,10 @@ void watch_reading(struct watch *watch, const struct driver_answer *reading)
     case COMPLETION_UNDER_WAY:
         return;
     case COMPLETION_REACHED:
-        end(watch, CODE_NONE, "", reading->position, reading->readable_ns);
+        end(watch, CODE_NONE, "", note_reply(reading), reading->readable_ns);
         return;
     case COMPLETION_STOPPED:
-        end(watch, CODE_INTERLOCK, why, reading->position, reading->readable_ns);
+        end(watch, CODE_INTERLOCK, why, note_reply(reading), reading->readable_ns);
     }
 }
 
@@ -69,7 +72,9 @@ void watch_start(struct watch *watch, const struct outcome *result, uint64_t wri
     watch->completion = *result;
     watch->completion.kind = OUTCOME_COMPLETION;
     completion_init(&watch->judge, watch->config.profile, first->position, (uint8_t)result->argument);
-    loop_timer_start_at(watch->limit, written_ns + watch->config.move_timeout_ns);
+    uint64_t limit = written_ns + watch->config.move_timeout_ns;
+    uint64_t look = loop_now_ns(watch->config.loop) + WATCH_LOOK_NS;
+    loop_timer_start_at(watch->limit, written_ns < watch->began_ns && limit < look ? look : limit);
     poller_watch(watch->config.poller, true);
     watch_reading(watch, first);
 }
@@ -92,6 +97,7 @@ enum err_e watch_new(const struct queue_config *config, watch_end_f *on_end, voi
     w->config = *config;
     w->on_end = on_end;
     w->arg = arg;
+    w->began_ns = loop_now_ns(config->loop);
     w->limit = loop_timer_new(config->loop, on_limit, w);
     if (w->limit == NULL) {
         free(w);

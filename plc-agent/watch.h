@@ -9,15 +9,18 @@
 
 struct watch;
 
-/* The move has ended, so or so; it is not active any more. */
-typedef void watch_end_f(void *arg, const struct outcome *completion);
+#define WATCH_LOOK_NS (3 * NS_PER_S)
+
+/* The move has ended, so or so, by this reading (not known: by time); it is not active any more. */
+typedef void watch_end_f(void *arg, const struct outcome *completion, struct journal_reading reading);
 
 /* ERR_MEMORY */
 enum err_e watch_new(const struct queue_config *config, watch_end_f *on_end, void *arg, struct watch **watch);
 void watch_free(struct watch **watch);
 
 /* A move with this (successful) result was written at `written_ns`; `first` is the reading that its result came with,
- * which may already show it done. None is active. */
+ * which may already show it done. None is active. A move that a dead agent began may be over its time: it is given
+ * WATCH_LOOK_NS all the same, so that a reading can tell how it ended. */
 void watch_start(struct watch *watch, const struct outcome *result, uint64_t written_ns,
                  const struct driver_answer *first);
 void watch_reading(struct watch *watch, const struct driver_answer *reading);

@@ -372,6 +372,11 @@ void loop_poll(struct loop *loop)
     iterate(loop, false);
 }
 
+void loop_step(struct loop *loop)
+{
+    iterate(loop, true);
+}
+
 void loop_run(struct loop *loop)
 {
     loop->stopped = false;

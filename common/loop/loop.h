@@ -33,6 +33,7 @@ uint64_t loop_now_ns(const struct loop *loop); /* clock_mono_ns() of its clock *
 
 void loop_run(struct loop *loop);  /* until loop_stop() */
 void loop_poll(struct loop *loop); /* one iteration that does not wait */
+void loop_step(struct loop *loop); /* one iteration that waits for something to do */
 void loop_stop(struct loop *loop);
 
 /* Timers: one-shot. start replaces a running one. Objects are made at boot or with what they time; starting and

@@ -1,5 +1,7 @@
 #include "machine.h"
 
+#include <string.h>
+
 #include "must.h"
 
 bool machine_id_valid(const char *id, size_t len)
@@ -13,7 +15,7 @@ bool machine_id_valid(const char *id, size_t len)
         if (!letter && !digit && c != '_' && c != '.' && c != ':' && c != '-')
             return false;
     }
-    return true;
+    return len > 2 || memcmp(id, "..", len) != 0; /* "." neither: ids become names of directories */
 }
 
 const char *connection_text(enum connection_e connection)

@@ -51,7 +51,8 @@ struct machine_info {
     bool simulator;
 };
 
-/* An id is 1 to 64 of A-Z a-z 0-9 _ . : - so that it needs no escaping in JSON, topics, paths and logs. */
+/* An id is 1 to 64 of A-Z a-z 0-9 _ . : - so that it needs no escaping in JSON, topics, paths and logs;
+ * neither "." nor "..", because it names a directory. */
 bool machine_id_valid(const char *id, size_t len);
 
 const char *connection_text(enum connection_e connection);

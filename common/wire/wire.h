@@ -111,7 +111,7 @@ struct wire_text {
 
 /* What became of a command (enum outcome_kind_e). Numbered by the agent per incarnation, kept and sent again after
  * each HELLO_OK until acknowledged. `code` CODE_NONE is success. `sent`: the PLC was written to. `repeat`: the same
- * request had this answer before, or has it with another session; only this session is told. */
+ * request had this answer before, or has it with another session, or it is a rearm; only this session is told. */
 #define WIRE_OUTCOME_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                      \
     U64(agent_gen)                                                                                           \
     U64(outcome_seq)                                                                                         \

@@ -5,14 +5,15 @@
  */
 #include "check_config.h"
 
-#include <errno.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "lvt_page.h"
@@ -20,6 +21,7 @@
 #include "ring_page.h"
 
 #define DESCRIPTORS_BESIDE 128 /* of a worker, beside its connections: gate, shared memory, bus, logs */
+#define DIRECTORY_MAX      256 /* state_dir has at most 200 bytes */
 #define MIB                (1024.0 * 1024.0)
 
 struct report {
@@ -35,6 +37,11 @@ static uint64_t shared_bytes(const struct conf *conf)
     return ring_file_bytes((uint64_t)conf->ring_mib << 20) + lvt_file_bytes(conf->max_machines);
 }
 
+static uint64_t journal_bytes(const struct conf *conf)
+{
+    return ((uint64_t)conf->journal_keep_mib << 20) * conf->machine_count;
+}
+
 static uint64_t descriptor_limit(void)
 {
     struct rlimit limit;
@@ -45,6 +52,8 @@ static void show_process(const struct report *r)
 {
     const struct conf *conf = r->conf;
     fprintf(r->out, "  runtime directory  %s\n", conf->runtime_dir);
+    fprintf(r->out, "  state directory    %s; journals of up to %u MiB and %u days per machine\n",
+            conf->state_dir, conf->journal_keep_mib, conf->journal_keep_days);
     fprintf(r->out, "  workers            %u, each with up to ", conf->workers);
     if (conf->max_connections > 0)
         fprintf(r->out, "%u connections\n", conf->max_connections);
@@ -135,36 +144,73 @@ __attribute__((format(printf, 2, 3))) static void warn(struct report *r, const c
 }
 
 /* The directory, or the nearest above it that exists. */
-static void nearest_existing(const char *path, char out[CONF_PATH_MAX], struct stat *info)
+static void nearest_existing(const char *path, char out[DIRECTORY_MAX], struct stat *info)
 {
-    snprintf(out, CONF_PATH_MAX, "%s", path);
+    snprintf(out, DIRECTORY_MAX, "%s", path);
     while (stat(out, info) != 0 && strcmp(out, "/") != 0) {
         char *slash = strrchr(out, '/');
         slash[slash == out] = '\0';
     }
 }
 
-static void look_at_directory(struct report *r)
+/* `key` and `path`: what is configured; `there`: what of it exists. False: nothing more can be said of it. */
+static bool look_at_place(struct report *r, const char *key, const char *path, char there[DIRECTORY_MAX],
+                          struct stat *info)
+{
+    nearest_existing(path, there, info);
+    if (!S_ISDIR(info->st_mode)) {
+        warn(r, "%s %s: %s is no directory", key, path, there);
+        return false;
+    }
+    return true;
+}
+
+static void look_at_space(struct report *r, const char *key, const char *path, const char *there,
+                          uint64_t needed, const char *what)
+{
+    struct statvfs space;
+    if (statvfs(there, &space) == 0 && (uint64_t)space.f_bavail * space.f_frsize < needed)
+        warn(r, "%s %s: %.0f MiB are free there, and %s may take %.0f MiB", key, path,
+             (double)space.f_bavail * (double)space.f_frsize / MIB, what, (double)needed / MIB);
+}
+
+static void look_at_runtime_dir(struct report *r)
 {
     const char *path = r->conf->runtime_dir;
-    char there[CONF_PATH_MAX];
+    char there[DIRECTORY_MAX];
     struct stat info;
-    struct statvfs space;
-    nearest_existing(path, there, &info);
-    if (!S_ISDIR(info.st_mode)) {
-        warn(r, "runtime_dir %s: %s is no directory", path, there);
+    if (!look_at_place(r, "runtime_dir", path, there, &info))
         return;
-    }
     if (access(there, W_OK | X_OK) != 0)
         warn(r,
              "runtime_dir %s: this user may not write %s; --runtime-dir or NORIA_RUNTIME_DIR choose another",
              path, there);
     else if (strcmp(there, path) == 0 && (info.st_mode & S_IWOTH) != 0)
         warn(r, "runtime_dir %s: is writable by all, and will be refused", path);
-    uint64_t needed = shared_bytes(r->conf);
-    if (statvfs(there, &space) == 0 && (uint64_t)space.f_bavail * space.f_frsize < needed)
-        warn(r, "runtime_dir %s: %.0f MiB are free there, and shared memory may take %.0f MiB", path,
-             (double)space.f_bavail * (double)space.f_frsize / MIB, (double)needed / MIB);
+    look_at_space(r, "runtime_dir", path, there, shared_bytes(r->conf), "shared memory");
+}
+
+/* Without their journal agents refuse to move anything. */
+static void look_at_state_dir(struct report *r)
+{
+    const char *path = r->conf->state_dir;
+    char there[DIRECTORY_MAX];
+    struct stat info;
+    struct statfs system;
+    if (r->conf->machine_count == 0 || !look_at_place(r, "state_dir", path, there, &info))
+        return;
+    if (access(there, W_OK | X_OK) != 0)
+        warn(r,
+             "state_dir %s: this user may not write %s, and an agent that cannot note a command refuses it; "
+             "NORIA_STATE_DIR chooses another",
+             path, there);
+    else if (strcmp(there, path) == 0 && (info.st_mode & S_IWOTH) != 0)
+        warn(r, "state_dir %s: is writable by all, who could rewrite the audit trail", path);
+    if (statfs(there, &system) == 0 && (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC))
+        warn(r,
+             "state_dir %s: is on a tmpfs: the journals do not survive a restart of the host or a power cut",
+             path);
+    look_at_space(r, "state_dir", path, there, journal_bytes(r->conf), "the journals");
 }
 
 static void look_at_descriptors(struct report *r)
@@ -182,7 +228,8 @@ static void show_warnings(struct report *r)
 {
     for (size_t i = 0; i < r->conf->warning_count; i++)
         warn(r, "%s", r->conf->warnings[i]);
-    look_at_directory(r);
+    look_at_runtime_dir(r);
+    look_at_state_dir(r);
     look_at_descriptors(r);
 }
 

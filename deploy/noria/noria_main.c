@@ -6,7 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "audit.h"
 #include "check_config.h"
+#include "clock.h"
 #include "conf.h"
 #include "hash_token.h"
 #include "must.h"
@@ -23,6 +25,7 @@ static const char help[] =
     "       noria hash-token [--new] [--principal NAME]\n"
     "       noria stats -c FILE [--runtime-dir DIR] [PREFIX]\n"
     "       noria rearm MACHINE… -c FILE [--runtime-dir DIR]\n"
+    "       noria audit show|verify -c FILE [...]    (noria audit --help)\n"
     "       noria reference\n"
     "\n"
     "up            starts the installation that FILE describes and keeps it running: simulators, broker,\n"
@@ -42,6 +45,9 @@ static const char help[] =
     "again. "
     "While\n"
     "              the stop is still on it is refused. The agent's journal notes who did it.\n"
+    "audit         show: who moved what, when and with what effect, from the agents' journals; verify: is "
+    "that\n"
+    "              trail whole?\n"
     "reference     prints every key of the configuration file with bounds and default, as Markdown.\n"
     "\n"
     "  -c, --config FILE      the configuration (YAML), or a file of machines (NAME.json)\n"
@@ -261,6 +267,8 @@ int main(int argc, char **argv)
     };
     struct cli cli = {0};
     proc_boot_root();
+    if (argc > 1 && strcmp(argv[1], "audit") == 0) /* options of its own */
+        return audit_main(argc - 1, argv + 1, clock_wall_ms(clock_system()), stdout, stderr);
     for (int opt; (opt = getopt_long(argc, argv, "c:", long_options, NULL)) != -1;) {
         int code = take_option(opt, &cli);
         if (code >= 0)

@@ -34,6 +34,7 @@ void scenario_handshake(struct bench *bench);
 void scenario_slow(struct bench *bench);
 void scenario_sets(struct bench *bench);
 void scenario_machines(struct bench *bench);
+void scenario_poll_lag(struct bench *bench);
 void scenario_selftest(struct bench *bench);
 
 static inline uint32_t bench_or(uint32_t given, const struct bench *bench, uint32_t full, uint32_t smoke)

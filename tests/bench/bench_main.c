@@ -27,6 +27,7 @@ static const struct {
     {"sets", scenario_sets,
      "every client another random set of machines: memory, cost per delivery, resuming"},
     {"machines", scenario_machines, "many agents polling: CPU in all, memory each"},
+    {"poll_lag", scenario_poll_lag, "one bad PLC of twenty: when the others are polled"},
     {"selftest", scenario_selftest, "generator and bare sender alone: what the bench itself can do"},
 };
 

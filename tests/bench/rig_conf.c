@@ -48,8 +48,12 @@ static void write_settings(FILE *file, const struct rig *rig)
             config->ping_timeout_ms);
     fprintf(file, "simulator: {base_port: %u, ms_per_position: %u}\n", rig->sim_port,
             config->sim_ms_per_position);
-    fprintf(file, "machine_defaults: {profile: %s, poll_interval_ms: %u, poll_moving_ms: %u}\n",
+    fprintf(file, "machine_defaults: {profile: %s, poll_interval_ms: %u, poll_moving_ms: %u",
             config->payload->profile, config->poll_ms, config->poll_moving_ms);
+    if (config->backoff_max_ms != 0)
+        fprintf(file, ", backoff_min_ms: %u, backoff_max_ms: %u", config->backoff_max_ms / 2,
+                config->backoff_max_ms);
+    fprintf(file, "}\n");
     fprintf(file, "listeners:\n  - {name: carousel, dialects: [carousel], address: 127.0.0.1, port: %u}\n",
             rig->port);
 }

@@ -93,3 +93,34 @@ size_t sim_link_changes(const struct rig *rig, uint32_t index, struct sim_change
     fclose(file);
     return count;
 }
+
+/* False: not a status request of one of these machines. */
+static bool parse_poll(const char *text, uint32_t machines, uint64_t *ns, uint32_t *machine)
+{
+    struct log_line line;
+    char id[RIG_ID_MAX];
+    if (!parse_line(text, &line) || line.side[0] != 'r' || line.bytes != 0 ||
+        sscanf(line.machine, "bench_%" SCNu32, machine) != 1 || *machine >= machines)
+        return false;
+    rig_machine_id(*machine, id);
+    *ns = line.ns;
+    return strcmp(id, line.machine) == 0;
+}
+
+void sim_link_polls(const struct rig *rig, uint32_t machines, long *offset, sim_poll_f *each, void *arg)
+{
+    char path[96], text[512];
+    uint64_t ns;
+    uint32_t machine;
+    snprintf(path, sizeof path, "%s/sim.log", rig->dir);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return;
+    fseek(file, *offset, SEEK_SET);
+    while (fgets(text, sizeof text, file) != NULL) {
+        *offset = ftell(file);
+        if (each != NULL && parse_poll(text, machines, &ns, &machine))
+            each(arg, ns, machine);
+    }
+    fclose(file);
+}

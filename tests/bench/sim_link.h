@@ -17,5 +17,10 @@ struct sim_change {
     uint64_t rx_ns, tx_ns;
     uint8_t raw, position;
 };
+/* Status requests in RUNTIME_DIR/sim.log from `*offset` on, in order; `*offset` then stands behind what was read. `each` may
+ * be NULL. Requests of machines that the rig does not have, or from `machines` on, are passed over. */
+typedef void sim_poll_f(void *arg, uint64_t ns, uint32_t machine);
+void sim_link_polls(const struct rig *rig, uint32_t machines, long *offset, sim_poll_f *each, void *arg);
+
 /* Reads RUNTIME_DIR/sim.log; returns how many changes of machine `index` were stored (at most `max`). */
 size_t sim_link_changes(const struct rig *rig, uint32_t index, struct sim_change *changes, size_t max);

@@ -19,6 +19,7 @@ None of the four is believed; they must agree. The rules, each a function below;
     completed-once       a completion follows a move's answer at most once per asker, and exactly once after a success
     true-completion      it is what the simulator says: at the target, or not
     published-once       the observer hears one result and one completion of each request, exactly one of each that was written
+    states-in-order      what a client is shown of a machine is what its PLC said, and never goes back to an earlier word of it
     dropped              no connection ended but by its client or by its worker's death
     chain                the journals' hashes, numbers and files are whole
     intent-first         each write has an INTENT before it, and one that was settled (not only queued)
@@ -28,6 +29,7 @@ None of the four is believed; they must agree. The rules, each a function below;
     latch                while the latch is set nothing is written
 """
 import bisect
+import functools
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -91,11 +93,13 @@ class Story:
 
     def __init__(self, events):
         self.conns, self.requests, self.downs = {}, {}, []
-        self.conditions, self.ended = defaultdict(list), False
+        self.stalls, self.ended, self.struck_at = [], False, float("inf")
         self._open_downs, self._by_conn = {}, {}
+        self.cuts = defaultdict(list)
         self.observed = {"answer": defaultdict(list), "completion": defaultdict(list)}
         for event in events:
             if event["what"] == "struck":
+                self.struck_at = event["at"]
                 break
             getattr(self, "_" + event["what"], lambda event: None)(event)
         last = events[-1]["at"] if events else 0
@@ -134,8 +138,11 @@ class Story:
         if begin is not None:
             self.downs.append((begin, event["at"], event["victim"]))
 
-    def _condition(self, event):
-        self.conditions[event["machine"]].append(event)
+    def _cut(self, event):
+        self.cuts[event["victim"][2:]].append(event["at"])
+
+    def _stall(self, event):
+        self.stalls.append((event["at"] - event["ns"], event["at"]))
 
     def _end(self, event):
         self.ended = True
@@ -151,8 +158,14 @@ class Story:
         """Anything that a command of this machine passes, within the time."""
         return any(a <= end and b >= begin and (v[0] in "bw" or v == f"a.{machine}") for a, b, v in self.downs)
 
+    def forgotten(self, machine, at):
+        """A power cut took what the agent's disk had not confirmed by then: refusals, readings, and who repeated a request."""
+        return any(cut >= at for cut in self.cuts[machine])
+
     def down_ns(self, begin, end):
-        return sum(max(0, min(b, end) - max(a, begin)) for a, b, _ in self.downs)
+        """How long something stood still in this time: deadlines do not count what a stopped process has not read yet."""
+        still = [(a, b) for a, b, _ in self.downs] + self.stalls
+        return sum(max(0, min(b, end) - max(a, begin)) for a, b in still)
 
 
 class Bytes:
@@ -164,6 +177,16 @@ class Bytes:
             self.lines[line.machine].append(line)
         self.writes = {m: [(t, r) for t, r in timed_requests(lines) if r[0] != 0] for m, lines in self.lines.items()}
         self.replies = {m: self._replies(lines) for m, lines in self.lines.items()}
+
+    @functools.cached_property
+    def said_at(self):
+        """{machine: {(raw, position): numbers of the replies that said so, rising}}"""
+        found = {}
+        for machine, replies in self.replies.items():
+            words = found.setdefault(machine, defaultdict(list))
+            for number, (_, raw, position) in enumerate(replies):
+                words[raw, position].append(number)
+        return found
 
     @staticmethod
     def _replies(lines):
@@ -191,8 +214,9 @@ class Bytes:
         return False
 
 
-def check(events, sim_log, state_dir=None):
-    """All contradictions, as texts. Without `state_dir` the journals' rules are left out."""
+def check(events, sim_log, state_dir=None, watchers=None):
+    """All contradictions, as texts. Without `state_dir` the journals' rules are left out. `watchers`: {name: frames} of clients who
+    were shown states (frames are not in the record)."""
     story, truth = Story(events), Bytes(sim_log)
     findings = []
 
@@ -202,6 +226,8 @@ def check(events, sim_log, state_dir=None):
     attribute(story, truth, find)
     for rule in (answered_once, same_answer, written, true_answer, unknown_has_cause, completions, published, dropped):
         rule(story, truth, find)
+    for name, frames in (watchers or {}).items():
+        states_in_order(name, frames, truth, find)
     if state_dir is not None:
         check_journals(story, truth, read_journals(state_dir), find)
     return findings
@@ -222,7 +248,7 @@ def attribute(story, truth, find):
             before = [r for r in wanted[machine, data] if r.asked_at <= at]
             if before:
                 before[-1].writes.append(at)
-            else:
+            elif at < story.struck_at:
                 find("written-once", f"{machine}: {data.hex()} was written, and nobody had asked for it")
 
 
@@ -298,7 +324,9 @@ def completions(story, truth, find):
             request = story.request(conn, place)
             if request is None or request.command != 1 or conn.closed is not None or not story.ended:
                 continue
-            done = sum(answer["code"] is None for answer in answers)
+            first = conn.asks[place][0] is request.asks[0]
+            done = sum(answer["code"] is None for answer in answers
+                       if first or not story.forgotten(request.machine, answer["at"]))
             if len(conn.completions[place]) < done:
                 find("completed-once", f"{conn.name}: {request} succeeded {done} times, and heard "
                                        f"{len(conn.completions[place])} completions")
@@ -335,6 +363,23 @@ def published(story, truth, find):
             find("published-once", f"{request} succeeded, and the observer never heard a completion")
 
 
+def states_in_order(name, frames, truth, find):
+    """The earliest word of the PLC that a state can be is taken, so that only what cannot be is found."""
+    last = {}
+    for frame in frames:
+        for machine, state in frame.get("status", {}).items() if frame["type"] == "status_broadcast" else ():
+            if state["raw_status"] is None:
+                continue
+            said = (state["raw_status"], state["position"])
+            words = truth.said_at.get(machine, {}).get(said, [])
+            index = bisect.bisect_left(words, last.get(machine, 0))
+            if index == len(words):
+                when = "later than what it was shown before" if words else "at all"
+                find("states-in-order", f"{name} was shown {machine} at {said}, which its PLC never said {when}: {frame.text[:200]}")
+                return
+            last[machine] = words[index]
+
+
 def dropped(story, _, find):
     for conn in story.conns.values():
         if conn.closed is None or conn.closed["by"] == "us":
@@ -356,7 +401,7 @@ def check_journals(story, truth, journals, find):
         for complaint in journal.complaints:
             find("chain", complaint)
         notes = Notes(machine, journal, find)
-        intent_first(notes, truth.writes.get(machine, []), find)
+        intent_first(story, notes, truth.writes.get(machine, []), find)
         settled(notes, find)
         journal_true(notes, truth, find)
         latch(journal, find)
@@ -394,7 +439,7 @@ def note_bytes(note):
     return bytes([note["command"]] + ([argument] if argument is not None and argument >= 0 else []))
 
 
-def intent_first(notes, writes, find):
+def intent_first(story, notes, writes, find):
     """Each write belongs to the last INTENT before it, and is the only one of that INTENT."""
     stamps = [note["mono_ns"] for note in notes.order]
     if stamps != sorted(stamps):
@@ -413,7 +458,7 @@ def intent_first(notes, writes, find):
         if len(note["writes"]) > 1:
             find("written-once", f"{note['place']}: written {len(note['writes'])} times")
         for at in note["writes"]:
-            over = at - note["arrived_mono_ns"] - note["deadline_ms"] * MS
+            over = at - note["arrived_mono_ns"] - note["deadline_ms"] * MS - story.down_ns(note["arrived_mono_ns"], at)
             if over > SLACK_NS:
                 find("written-in-time", f"{note['place']}: written {over / MS:.0f} ms after its deadline")
 
@@ -475,6 +520,8 @@ def told_as_noted(story, notes, find):
                 continue
             code, at = ask.answer["code"], ask.answer["at"]
             before = [n for n in noted if n["event"] == "result" and n["mono_ns"] <= at]
+            if request.command == 0 and story.forgotten(request.machine, at):
+                continue
             if code is None and not any(result_code(n) is None for n in before):
                 find("told-as-noted", f"{request}: success was told to {ask.conn}, the journal had "
                                       f"{[(result_code(n), n['place']) for n in before]}")

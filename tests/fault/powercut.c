@@ -5,8 +5,8 @@
  * directory was. stagecraft/disk.py cuts the files back to that after the process is dead. The environment says:
  *
  *     POWERCUT_LOG=FILE     notes go there, one line each:  file SIZE PATH | name PATH
- *     POWERCUT_SWALLOW=1    syncs succeed, and neither happen nor are noted: the disk that lies
  *     POWERCUT_GATE=FILE    while this file exists no sync returns: the disk that hangs; then they go on
+ *     POWERCUT_LIES=FILE    while this file exists syncs succeed, and neither happen nor are noted: the disk that lies
  *
  * Noted is the size from before the sync, so that what another thread writes meanwhile does not count. Only a sync that
  * returned 0 is noted. A name counts as soon as its directory was synced while it was there (ext4 and XFS would often have
@@ -70,10 +70,15 @@ static void note_names(const char *path)
         closedir(directory);
 }
 
+static bool is_there(const char *variable)
+{
+    const char *path = getenv(variable);
+    return path != NULL && access(path, F_OK) == 0;
+}
+
 static void wait_at_gate(void)
 {
-    const char *gate = getenv("POWERCUT_GATE");
-    while (gate != NULL && access(gate, F_OK) == 0)
+    while (is_there("POWERCUT_GATE"))
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
@@ -87,7 +92,7 @@ static int sync_as(const char *name, int fd)
         return -1;
     path[len] = '\0';
     wait_at_gate();
-    if (getenv("POWERCUT_SWALLOW") != NULL)
+    if (is_there("POWERCUT_LIES"))
         return 0;
     sync_f *real;
     *(void **)&real = dlsym(RTLD_NEXT, name);

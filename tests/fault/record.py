@@ -7,9 +7,9 @@
     {"at":NS,"what":"closed","conn":"c7","by":"us","code":1000}
     {"at":NS,"what":"down","victim":"a.m1","how":"agent.written"}               killed or stopped …
     {"at":NS,"what":"up","victim":"a.m1"}                                       … and there again, or going on
-    {"at":NS,"what":"condition","machine":"m1","condition":"alarm","on":true}   done to the machine itself
+    {"at":NS,"what":"cut","victim":"a.m1","variant":"hole"}                     its disk forgot what was not synced
+    {"at":NS,"what":"stall","ns":NS}                                            until then this process (the host?) stood still
     {"at":NS,"what":"end"}                                                      everybody had all the time he needed
-    {"at":NS,"what":"struck"}                                                   from here on it is only taken down
     {"at":NS,"what":"struck"}                                                   from here on it is only taken down
 
 NS is CLOCK_MONOTONIC, as in the simulator's log and in the journals. `scope` is whose request_id it is: "p:NAME", "u:" or

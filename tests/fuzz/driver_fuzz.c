@@ -66,6 +66,7 @@ struct world {
     struct driver_request asked;
     uint64_t exchange, begun_ns;
     bool in_flight, seen; /* seen: its request has reached the PLC */
+    bool replied;         /* the last exchange; not one whose time was over before it began */
     const struct driver_answer *believed;
     uint64_t readings;
     enum connection_e connection;
@@ -75,9 +76,11 @@ struct world {
 
     const uint8_t *script;
     size_t left;
+    struct line *line; /* which the present act is about */
 };
 
 static struct world world;
+static struct driver_ops spy; /* carousel_driver, looked at */
 
 static uint64_t now_ns(void)
 {
@@ -85,14 +88,6 @@ static uint64_t now_ns(void)
 }
 
 /* --- the PLC's ends ------------------------------------------------------------------------------------------------ */
-
-/* What was sent on it stays known: it may still lie unread at the driver. */
-static void hang_up(struct line *line)
-{
-    if (line->fd >= 0)
-        close(line->fd);
-    line->fd = -1;
-}
 
 /* A request has come: it must be the one that was asked, for the first time, on a connection on which nothing is owed or
  * unread: the PLC's next bytes would be taken for its reply. */
@@ -118,6 +113,15 @@ static void listen_to(struct line *line)
     ssize_t n = recv(line->fd, bytes, sizeof bytes, MSG_DONTWAIT);
     if (n > 0)
         take_request(line, bytes, (size_t)n);
+}
+
+/* What was sent on it stays known: it may still lie unread at the driver. */
+static void hang_up(struct line *line)
+{
+    listen_to(line);
+    if (line->fd >= 0)
+        close(line->fd);
+    line->fd = -1;
 }
 
 static void listen_to_all(void)
@@ -148,9 +152,6 @@ static void accept_line(struct line *line)
 }
 
 /* --- the network: what the driver's calls reach ----------------------------------------------------------------------- */
-
-int connect(int fd, const struct sockaddr *address, socklen_t len);
-int getpeername(int fd, struct sockaddr *address, socklen_t *len);
 
 int connect(int fd, const struct sockaddr *address, socklen_t len)
 {
@@ -213,7 +214,10 @@ static void spy_done(void *arg, const struct driver_answer *answer)
     listen_to_all();
     check_answer(answer);
     world.in_flight = false;
-    world.believed = answer->result == DRIVER_REPLY ? answer : NULL;
+    bool reply = answer->result == DRIVER_REPLY;
+    if (answer->result != DRIVER_TIMEOUT || answer->sent != DRIVER_NOT_SENT)
+        world.replied = reply;
+    world.believed = reply ? answer : NULL;
     world.done(world.done_arg, answer);
     world.believed = NULL;
 }
@@ -248,18 +252,6 @@ static void spy_exchange(struct driver *driver, const struct driver_request *req
     listen_to_all();
 }
 
-static enum driver_state_e spy_state(const struct driver *driver)
-{
-    return carousel_driver.state(driver);
-}
-
-static const struct driver_counts *spy_counts(const struct driver *driver)
-{
-    return carousel_driver.counts(driver);
-}
-
-static const struct driver_ops spy = {"spy", spy_open, spy_close, spy_exchange, spy_state, spy_counts};
-
 /* --- the agent's part above it ---------------------------------------------------------------------------------------- */
 
 static void on_reading(void *arg, const struct driver_answer *answer)
@@ -293,6 +285,8 @@ static void on_turn(void *arg, const struct poller_turn *turn)
     (void)arg;
     (void)turn;
     MUST(poller_idle(world.poller));
+    MUST(poller_connection(world.poller) == world.connection);
+    MUST(!poller_fresh(world.poller) || world.replied);
     give_wish();
 }
 
@@ -346,76 +340,61 @@ static void pass(uint64_t ns)
     turn();
 }
 
-static void act_reply(struct line *line)
+static void act_reply(void)
 {
     uint8_t byte = next_byte();
-    send_on(line, (const uint8_t[]){byte & 0x80 ? MOVING : STANDING, byte}, 2);
+    send_on(world.line, (const uint8_t[]){byte & 0x80 ? MOVING : STANDING, byte}, 2);
 }
 
-static void act_reply_twice(struct line *line)
+static void act_reply_twice(void)
 {
     uint8_t byte = next_byte();
-    send_on(line, (const uint8_t[]){STANDING, byte, STANDING, byte}, 4);
+    send_on(world.line, (const uint8_t[]){STANDING, byte, STANDING, byte}, 4);
 }
 
-static void act_reply_in_two(struct line *line)
+static void act_reply_in_two(void)
 {
     uint8_t byte = next_byte();
-    send_on(line, &byte, 1);
+    send_on(world.line, &byte, 1);
     turn();
-    send_on(line, &byte, 1);
+    send_on(world.line, &byte, 1);
 }
 
-static void act_bytes(struct line *line)
+static void act_bytes(void)
 {
     uint8_t bytes[32];
     size_t len = 1 + next_byte() % sizeof bytes;
     for (size_t i = 0; i < len; i++)
         bytes[i] = next_byte();
-    send_on(line, bytes, len);
+    send_on(world.line, bytes, len);
 }
 
-static void act_end(struct line *line)
+static void act_end(void)
 {
-    listen_to(line);
-    if (line->fd >= 0)
-        shutdown(line->fd, SHUT_WR);
+    listen_to(world.line);
+    if (world.line->fd >= 0)
+        shutdown(world.line->fd, SHUT_WR);
 }
 
-static void act_hang_up(struct line *line)
+static void act_listening(void)
 {
-    listen_to(line);
-    hang_up(line);
-}
-
-static void act_accept(struct line *line)
-{
-    accept_line(line);
-}
-
-static void act_listening(struct line *line)
-{
-    (void)line;
     world.listening = next_byte() % LISTENING_COUNT;
 }
 
-static void act_pass_ms(struct line *line)
+static void act_pass_ms(void)
 {
-    (void)line;
     pass(next_byte() * NS_PER_MS);
 }
 
-static void act_pass_long(struct line *line)
+static void act_pass_long(void)
 {
     static const uint64_t long_ns[] = {REPLY_NS - 1, REPLY_NS,   CONNECT_NS - 1,
                                        CONNECT_NS,   BACKOFF_NS, 10 * NS_PER_S};
-    (void)line;
     pass(long_ns[next_byte() % (sizeof long_ns / sizeof long_ns[0])]);
 }
 
-static void act_command(struct line *line)
+static void act_command(void)
 {
-    (void)line;
     uint8_t how = next_byte();
     bool argument = (how & 4) != 0;
     world.wish = (struct driver_request){
@@ -427,43 +406,46 @@ static void act_command(struct line *line)
     give_wish();
 }
 
-static void act_poll_now(struct line *line)
+static void act_poll_now(void)
 {
-    (void)line;
     if (poller_idle(world.poller))
         poller_poll_now(world.poller);
 }
 
-static void act_watch(struct line *line)
+static void act_watch(void)
 {
-    (void)line;
     poller_watch(world.poller, next_byte() & 1);
 }
 
-static void act_restart(struct line *line)
+static void act_restart(void)
 {
-    (void)line;
     poller_free(&world.poller);
     start_poller();
 }
 
-static void act_nothing(struct line *line)
+static void act_hang_up(void)
 {
-    (void)line;
+    hang_up(world.line);
+}
+
+static void act_accept(void)
+{
+    accept_line(world.line);
 }
 
 /* By the low four bits of a byte. The next three: which connection, from the newest. The highest: the driver does not
  * get to see it yet. */
-static void (*const acts[16])(struct line *line) = {
-    act_reply,       act_bytes,        act_end,     act_hang_up,  act_accept, act_listening,
-    act_pass_ms,     act_pass_long,    act_command, act_poll_now, act_watch,  act_restart,
-    act_reply_twice, act_reply_in_two, act_nothing, act_reply,
+static void (*const acts[16])(void) = {
+    act_reply,       act_bytes,        act_end,       act_hang_up,  act_accept, act_listening,
+    act_pass_ms,     act_pass_long,    act_command,   act_poll_now, act_watch,  act_restart,
+    act_reply_twice, act_reply_in_two, listen_to_all, act_reply,
 };
 
 static void act(void)
 {
     uint8_t byte = next_byte();
-    acts[byte & 15](&world.lines[byte >> 4 & 7]);
+    world.line = &world.lines[byte >> 4 & 7];
+    acts[byte & 15]();
     if (!(byte & 0x80))
         turn();
 }
@@ -511,6 +493,10 @@ static void begin(const uint8_t *data, size_t size)
         world.lines[i].fd = -1;
     world.loop = loop_new(&world.manual.clock);
     MUST(world.loop != NULL);
+    spy = carousel_driver;
+    spy.open = spy_open;
+    spy.close = spy_close;
+    spy.exchange = spy_exchange;
     start_poller();
 }
 

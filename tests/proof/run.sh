@@ -1,9 +1,10 @@
 #!/bin/sh
-# tests/proof/run.sh: proves the memory orders of common/shm with Spin, and that the proofs can fail.
+# tests/proof/run.sh: proves the orders that common/shm, the broker's publishing and the workers' seeding rely on, with Spin; and that the
+# proofs can fail.
 #
 # Each model must hold as it is written; each named mutation of it, and each witness (a claim that a state is never
 # reached, which must be refuted), must make it fail by an assertion. Anything else (a search cut short, a model that
-# does not compile, a mutation that passes) is a failure. About 30 s. Needs spin and a C compiler; writes only to a
+# does not compile, a mutation that passes) is a failure. About 45 s. Needs spin and a C compiler; writes only to a
 # temporary directory. Exit status 0 only if everything was as expected.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -39,7 +40,7 @@ check() {
         verdict="NOT OK, wanted: $want"
         tail -n 20 spin.log cc.log pan.log 2>/dev/null
     fi
-    printf '%-5s %-20s %-7s %9s states  %s\n' "$model" "${define:-(as built)}" "$got" "${states:--}" "$verdict"
+    printf '%-8s %-20s %-7s %9s states  %s\n' "$model" "${define:-(as built)}" "$got" "${states:--}" "$verdict"
     cd "$here" || exit 1
 }
 
@@ -50,12 +51,26 @@ for mutation in HEAD_FIRST HEAD_RELAXED RESERVE_LATE WORDS_RELAXED READ_RESERVE_
 done
 check lvt holds
 for mutation in NOT_ODD ODD_LATE WORDS_RELAXED EVEN_RELAXED ONE_LOOK LOOK_EARLY TAKES_ODD REPAIR_EVEN \
-    WITNESS_READ WITNESS_ODD; do
+    MARK_KEPT MARK_BY_PUT WITNESS_READ WITNESS_ODD WITNESS_LEAVING; do
     check lvt fails $mutation
 done
 check bell holds
 for mutation in NO_RECHECK CHECK_FIRST SLEEP_RELAXED HEAD_RELAXED RING_FIRST WITNESS_SLEEP WITNESS_QUIET; do
     check bell fails $mutation
+done
+
+check publish holds
+for mutation in LVT_FIRST LVT_BEFORE_HEAD NO_REPAIR AT_THE_HEAD SETTLED_EARLY SEED_FIRST TAKES_OLD \
+    WITNESS_KILL WITNESS_SEED WITNESS_OLD; do
+    check publish fails $mutation
+done
+check machine holds
+for mutation in CLEAR_FIRST EVENT_FIRST NO_MARK NO_LOOK FORGETS WITNESS_KILL WITNESS_TOLD; do
+    check machine fails $mutation
+done
+check replace holds
+for mutation in RENAME_FIRST NAME_EARLY TAKES_RETIRED WITNESS_KILL WITNESS_MOVED; do
+    check replace fails $mutation
 done
 
 echo "$passed passed, $failed failed"

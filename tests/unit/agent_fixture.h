@@ -14,7 +14,9 @@ struct agent_play {
     struct sim_plc *plc;
     struct conf_machine machine;
     struct agent *agent;
-    int ended; /* exit code; -1: not yet */
+    char journal[96];
+    const struct journal_disk *disk; /* NULL: the real one */
+    int ended;                       /* exit code; -1: not yet */
     uint64_t incarnation, serial;
     uint64_t metrics[UPLINK_METRICS];
 };
@@ -33,6 +35,10 @@ static inline void play_start_agent(struct agent_play *play)
         .driver = &carousel_driver,
         .incarnation = ++play->incarnation,
         .seed = 7,
+        .journal_directory = play->journal,
+        .journal_keep_bytes = 3 << 20, /* the least that may be configured */
+        .journal_keep_ms = 3600 * 1000,
+        .journal_disk = play->disk,
         .ended = play_on_ended,
         .arg = play,
     };
@@ -45,6 +51,7 @@ static inline struct agent_play *play_set(const char *profile, uint32_t pace_ms)
 {
     struct agent_play *play = calloc(1, sizeof *play);
     plc_begin(&play->f, true);
+    snprintf(play->journal, sizeof play->journal, "%s/journal", play->f.dir);
     broker_begin(&play->broker, play->f.dir);
     play->plc = plc_add(&play->f, "m1", profile, pace_ms);
     play->machine = (struct conf_machine){
@@ -67,12 +74,24 @@ static inline struct agent_play *play_set(const char *profile, uint32_t pace_ms)
     return play;
 }
 
+/* The directory and the files in it. */
+static inline void remove_files(const char *directory)
+{
+    DIR *dir = opendir(directory);
+    for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;)
+        unlinkat(dirfd(dir), e->d_name, 0);
+    if (dir != NULL)
+        closedir(dir);
+    rmdir(directory);
+}
+
 static inline void play_end(struct agent_play *play)
 {
     agent_free(&play->agent);
     if (play->broker.router != NULL)
         broker_end(&play->broker);
     assert_int_equal(play->broker.malformed, 0);
+    remove_files(play->journal);
     plc_end(&play->f);
     free(play);
 }

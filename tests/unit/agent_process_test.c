@@ -13,7 +13,7 @@ struct play {
     struct plc_fixture f;
     struct fake_broker broker;
     struct sim_plc *plc;
-    char conf[96], bus[96], out[96];
+    char conf[96], bus[96], out[96], state[96];
     pid_t pid;
     int ready;
 };
@@ -23,9 +23,9 @@ static void write_conf(struct play *play, const char *more)
     FILE *file = fopen(play->conf, "w");
     assert_non_null(file);
     fprintf(file,
-            "runtime_dir: %s\nmachines:\n"
+            "runtime_dir: %s\nstate_dir: %s\nmachines:\n"
             "  - {id: m1, name: One, ip: 127.0.0.1, port: %u, poll_interval_ms: 10, poll_moving_ms: 5}\n%s",
-            play->f.dir, (unsigned)play->plc->port, more);
+            play->f.dir, play->state, (unsigned)play->plc->port, more);
     fclose(file);
 }
 
@@ -37,10 +37,27 @@ static struct play *begin(void)
     snprintf(play->bus, sizeof play->bus, "%s/bus", play->f.dir);
     snprintf(play->conf, sizeof play->conf, "%s/conf.yaml", play->f.dir);
     snprintf(play->out, sizeof play->out, "%s/out", play->f.dir);
+    snprintf(play->state, sizeof play->state, "%s/state", play->f.dir);
     assert_int_equal(mkdir(play->bus, 0700), 0);
     broker_begin(&play->broker, play->bus);
     write_conf(play, "");
     return play;
+}
+
+/* What the agent may leave: its machine's journal, and nothing beside it. */
+static void remove_state(const struct play *play)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/agents/m1", play->state);
+    DIR *dir = opendir(path);
+    for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;)
+        unlinkat(dirfd(dir), e->d_name, 0);
+    if (dir != NULL)
+        closedir(dir);
+    for (size_t cut = 0; cut < 3; cut++) {
+        rmdir(path);
+        *strrchr(path, '/') = '\0';
+    }
 }
 
 static void end(struct play *play)
@@ -48,6 +65,7 @@ static void end(struct play *play)
     broker_end(&play->broker);
     unlink(play->conf);
     unlink(play->out);
+    remove_state(play);
     assert_int_equal(rmdir(play->bus), 0); /* it leaves nothing behind */
     plc_end(&play->f);
     free(play);

@@ -65,19 +65,26 @@ static void who_must_not_come_in_is_refused(void **state)
     void *context = zmq_ctx_new(), *raw = zmq_socket(context, ZMQ_DEALER);
     unsigned char buffer[WIRE_MAX];
     struct wire_message message = {.type = WIRE_HELLO};
-    message.hello = (struct wire_hello){WIRE_VERSION + 1, WIRE_WORKER, 55, UINT32_MAX, 0, wire_text("")};
     assert_int_equal(zmq_connect(raw, stage->endpoint), 0);
-    for (int i = 0; i < 2; i++) { /* another version; another role */
+    static const struct {
+        uint64_t version, role;
+        const char *reason;
+    } strangers[] = {{WIRE_VERSION + 1, WIRE_WORKER, "bus protocol 4; this broker speaks 3"},
+                     {WIRE_VERSION - 1, WIRE_AGENT, "bus protocol 2; this broker speaks 3"},
+                     {WIRE_VERSION, 7, "no such role"}};
+    for (size_t i = 0; i < ARRAY_LEN(strangers); i++) {
+        message = (struct wire_message){.type = WIRE_HELLO};
+        message.hello =
+            (struct wire_hello){strangers[i].version, strangers[i].role, 55, UINT32_MAX, 0, wire_text("m1")};
         zmq_send(raw, buffer, wire_encode(&message, buffer, sizeof buffer), 0);
         int len = zmq_recv(raw, buffer, sizeof buffer, 0);
         assert_int_equal(wire_decode(buffer, (size_t)len, &message), ERR_OK);
         assert_int_equal(message.type, WIRE_REFUSED);
-        message = (struct wire_message){.type = WIRE_HELLO};
-        message.hello = (struct wire_hello){WIRE_VERSION, 7, 55, UINT32_MAX, 0, wire_text("")};
+        assert_true(wire_text_equals(message.refused.reason, strangers[i].reason));
     }
     zmq_close(raw);
     zmq_ctx_term(context);
-    assert_int_equal(counter(stage, "hellos_refused"), 3);
+    assert_int_equal(counter(stage, "hellos_refused"), 4);
 }
 
 static void the_newer_of_two_agents_of_a_machine_stays(void **state)

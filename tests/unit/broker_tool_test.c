@@ -144,7 +144,7 @@ static void a_tool_has_its_answers_by_the_bus(void **state)
     assert_true(tool.last_outcome.command_serial == 3 && tool.last_outcome.code == CODE_MACHINE_NOT_FOUND);
     wait_for(stage, &agent.acks, 2);
     assert_int_equal(count_of(stage, RECORD_RESULT) + count_of(stage, RECORD_REFUSAL), 0);
-    assert_int_equal(counter(stage, "outcomes_to_tools"), 3);
+    wait_counter(stage, "outcomes_to_tools", 3);
 }
 
 /* A tool's move is everybody's news, like any other. */
@@ -180,6 +180,17 @@ static void a_tool_speaks_for_itself_and_says_nothing_else(void **state)
     wait_for(stage, &agent.commands, 1);
     assert_int_equal(agent.last.command_serial, 2);
     assert_int_equal(count_of(stage, RECORD_RESULT), 0);
+    static struct end thief;
+    tool_open(stage, &thief, 900); /* calls itself as the worker does: gets none of its answers */
+    say_rearm(&worker, 3, "ghost");
+    wait_refusal(stage, 0, 3, "Machine not found", "MACHINE_NOT_FOUND");
+    say_rearm(&worker, 4, "m1");
+    wait_for(stage, &agent.commands, 2);
+    say_fate(&agent, 1, CODE_NONE, "");
+    wait_record(stage, RECORD_RESULT, 0);
+    say_rearm(&thief, 5, "ghost");
+    wait_refusal(stage, 1, 5, "Machine not found", "MACHINE_NOT_FOUND");
+    assert_int_equal(thief.outcomes, 0);
 }
 
 /* Its answer comes when it is gone: nobody is told, and the agent is done with it. */

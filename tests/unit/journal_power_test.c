@@ -66,8 +66,11 @@ static void end(void)
 
 static void agent_starts(void)
 {
-    struct journal_store_config config = {
-        .directory = "/j", .disk = &play.ops, .incarnation = 7, .keep_bytes = KEEP_BYTES, .keep_ms = 86400000};
+    struct journal_store_config config = {.directory = "/j",
+                                          .disk = &play.ops,
+                                          .incarnation = 7,
+                                          .keep_bytes = KEEP_BYTES,
+                                          .keep_ms = 86400000};
     play.store = journal_store_new(&config);
     assert_non_null(play.store);
 }
@@ -159,7 +162,7 @@ static void forget_pending(void)
 /* --- the check --------------------------------------------------------------------------------------------------- */
 
 struct seen {
-    uint64_t first, last; /* numbers in the files */
+    uint64_t first, last;       /* numbers in the files */
     uint64_t tag[PROMISES_MAX]; /* by n */
 };
 
@@ -189,7 +192,8 @@ static bool read_chain(enum journal_chain_e chain, struct journal_segments *segm
         }
         journal_reader_close(&reader);
         if (read == JOURNAL_READ_BROKEN || read == JOURNAL_READ_FAILED)
-            return problem(reader.why != NULL ? reader.why : "cannot be read", segments->list[i].number, reader.line + 1);
+            return problem(reader.why != NULL ? reader.why : "cannot be read", segments->list[i].number,
+                           reader.line + 1);
     }
     if (seen->first > 1 && play.disk.removed == 0)
         return problem("the beginning is gone", seen->first, 0);
@@ -371,7 +375,8 @@ static void a_failed_sync_is_repaired(void **state)
     play.disk.fails_syncing = true;
     play.disk.fails_with = EIO;
     assert_false(journal_store_sync(play.store, ~0u));
-    assert_non_null(strstr(journal_store_why(play.store), "cannot sync commands-00000001.jsonl: Input/output error"));
+    assert_non_null(
+        strstr(journal_store_why(play.store), "cannot sync commands-00000001.jsonl: Input/output error"));
     assert_false(opens());
     play.disk.fails_syncing = false;
     assert_true(opens());
@@ -475,8 +480,12 @@ static void a_broken_chain_goes_on_in_a_new_file(void **state)
 static void a_directory_of_garbage(void **state)
 {
     (void)state;
-    static const char *const names[] = {"commands-00000001.jsonl", "commands-1.jsonl", "commands-00000000.jsonl",
-                                        "refusals-00000009.jsonl", "core", "commands-00000002.jsonl.bak"};
+    static const char *const names[] = {"commands-00000001.jsonl",
+                                        "commands-1.jsonl",
+                                        "commands-00000000.jsonl",
+                                        "refusals-00000009.jsonl",
+                                        "core",
+                                        "commands-00000002.jsonl.bak"};
     begin(8);
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         memory_disk_put(&play.disk, names[i], "\xff{{{\nnonsense\n\n{}\n", 18);
@@ -507,7 +516,8 @@ static size_t bytes_of(enum journal_chain_e chain, size_t *segments)
     for (size_t i = 0; i < MEMORY_FILES; i++) {
         enum journal_chain_e of;
         uint32_t number;
-        if (!play.disk.files[i].exists || !journal_file_parse(play.disk.files[i].name, &of, &number) || of != chain)
+        if (!play.disk.files[i].exists || !journal_file_parse(play.disk.files[i].name, &of, &number) ||
+            of != chain)
             continue;
         sum += play.disk.files[i].len;
         ++*segments;

@@ -2,6 +2,9 @@
  * failure, bounded stop. */
 #include "launcher_fixture.h"
 
+#include <poll.h>
+#include <sys/syscall.h>
+
 #include "proc.h"
 #include "restart.h"
 
@@ -146,17 +149,10 @@ static void the_brokers_death_restarts_nobody_else(void **state)
     assert_int_equal(t->ready_told, 1);
 }
 
-static bool is_gone(pid_t pid)
+/* Readable when the process has ended, whoever is to reap it. */
+static bool is_gone(int pidfd)
 {
-    char path[64], text[512] = "";
-    if (kill(pid, 0) != 0)
-        return true;
-    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof text - 1) : 0;
-    if (fd >= 0)
-        close(fd);
-    return n <= 0 || strstr(text, ") Z ") != NULL; /* a zombie: whoever inherits it has not looked yet */
+    return poll(&(struct pollfd){.fd = pidfd, .events = POLLIN}, 1, 0) == 1;
 }
 
 static void what_a_process_started_dies_with_it(void **state)
@@ -169,10 +165,12 @@ static void what_a_process_started_dies_with_it(void **state)
     const char *mark = strstr(troupe_log(t), "child ");
     assert_non_null(mark);
     pid_t grandchild = (pid_t)atoi(mark + strlen("child "));
-    assert_false(is_gone(grandchild));
+    int end = (int)syscall(SYS_pidfd_open, grandchild, 0);
+    assert_true(end >= 0 && !is_gone(end));
     troupe_touch(t, "go");
     kill(family_pid(t->family, "b"), SIGKILL);
-    UNTIL(t, is_gone(grandchild));
+    UNTIL_ON(t, end, is_gone(end));
+    close(end);
 }
 
 /* --- permanent failure ------------------------------------------------------------------------------------------ */

@@ -1,8 +1,9 @@
 /* launcher_fixture.h — a family of shell scripts on a clock that the test moves.
  *
  * Scripts are given as text to /bin/sh; they say READY, leave marks in a log file, and wait by reading a FIFO that nobody
- * writes, so that only a signal or the test ends them. The test waits for marks and states with a deadline in real time;
- * time limits of the family pass only when the test moves the clock.
+ * writes, so that only a signal or the test ends them. The test waits for marks and states in the family's own loop, which also
+ * wakes when a file of the directory changes (inotify) and at a deadline in real time (timerfd); time limits of the family pass
+ * only when the test moves the clock.
  */
 #pragma once
 
@@ -14,8 +15,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
-#include <time.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -43,6 +45,8 @@ struct troupe {
     struct loop *loop;
     struct family *family;
     int ready_told, stopped_told, exit_code;
+    int changes, alarm; /* descriptors that wake the loop: a file changed, a deadline has passed */
+    struct loop_fd *changes_watch, *alarm_watch;
 };
 
 static inline void troupe_ready(void *arg)
@@ -55,6 +59,33 @@ static inline void troupe_stopped(void *arg, int exit_code)
     struct troupe *t = arg;
     t->stopped_told++;
     t->exit_code = exit_code;
+}
+
+static inline void troupe_woken(void *arg, unsigned events)
+{
+    char rest[4096];
+    (void)events;
+    while (read(*(int *)arg, rest, sizeof rest) > 0)
+        continue;
+}
+
+static inline void troupe_listen(struct troupe *t)
+{
+    t->changes = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    t->alarm = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    assert_true(t->changes >= 0 && t->alarm >= 0);
+    assert_true(inotify_add_watch(t->changes, t->dir, IN_MODIFY | IN_CREATE | IN_DELETE) >= 0);
+    t->changes_watch = loop_fd_new(t->loop, t->changes, LOOP_READ, troupe_woken, &t->changes);
+    t->alarm_watch = loop_fd_new(t->loop, t->alarm, LOOP_READ, troupe_woken, &t->alarm);
+    assert_true(t->changes_watch != NULL && t->alarm_watch != NULL);
+}
+
+static inline void troupe_deafen(struct troupe *t)
+{
+    loop_fd_free(&t->changes_watch);
+    loop_fd_free(&t->alarm_watch);
+    close(t->changes);
+    close(t->alarm);
 }
 
 static inline int troupe_setup(void **state)
@@ -70,6 +101,7 @@ static inline int troupe_setup(void **state)
     close(open(path, O_CREAT | O_WRONLY, 0600));
     clock_manual_init(&t->clock, 1000 * NS_PER_S, 0);
     t->loop = loop_new(&t->clock.clock);
+    troupe_listen(t);
     const struct family_options options = {-1, READY_NS, STOP_NS, troupe_ready, troupe_stopped, t};
     t->family = family_new(t->loop, &options);
     assert_non_null(t->family);
@@ -109,16 +141,41 @@ static inline void troupe_touch(struct troupe *t, const char *name)
     close(open(path, O_CREAT | O_WRONLY, 0600));
 }
 
-/* Runs the loop until `cond` holds; the test fails if that takes DEADLINE_NS of real time. */
+static inline void troupe_deadline(const struct troupe *t, uint64_t ns)
+{
+    struct itimerspec at = {.it_value = {.tv_sec = (time_t)(ns / NS_PER_S)}};
+    assert_int_equal(timerfd_settime(t->alarm, 0, &at, NULL), 0);
+}
+
+/* Runs the loop until `cond` holds; the test fails if that takes DEADLINE_NS of real time. What makes it hold is something that the
+ * family does, or a change of a file in the directory. */
 #define UNTIL(t, cond)                                                                                       \
     do {                                                                                                     \
         uint64_t until_end = clock_mono_ns(clock_system()) + DEADLINE_NS;                                    \
+        troupe_deadline(t, DEADLINE_NS + NS_PER_S);                                                          \
+        loop_poll((t)->loop);                                                                                \
         while (!(cond)) {                                                                                    \
-            loop_poll((t)->loop);                                                                            \
+            loop_step((t)->loop);                                                                            \
             if (clock_mono_ns(clock_system()) > until_end)                                                   \
                 fail_msg("waited in vain for %s; log:\n%s", #cond, troupe_log(t));                           \
-            nanosleep(&(struct timespec){0, 200000}, NULL);                                                  \
         }                                                                                                    \
+        troupe_deadline(t, 0);                                                                               \
+    } while (0)
+
+/* The same for what only shows on a descriptor: a socket with an answer, a pidfd whose process has ended. */
+static inline void troupe_nudged(void *arg, unsigned events)
+{
+    (void)events;
+    loop_fd_set(*(struct loop_fd **)arg, 0); /* once is enough: whatever it was, `cond` is asked */
+}
+
+#define UNTIL_ON(t, fd, cond)                                                                                \
+    do {                                                                                                     \
+        struct loop_fd *until_watch = NULL;                                                                  \
+        until_watch = loop_fd_new((t)->loop, fd, LOOP_READ, troupe_nudged, &until_watch);                    \
+        assert_non_null(until_watch);                                                                        \
+        UNTIL(t, cond);                                                                                      \
+        loop_fd_free(&until_watch);                                                                          \
     } while (0)
 
 static inline void troupe_advance(struct troupe *t, uint64_t ns)
@@ -134,6 +191,7 @@ static inline int troupe_teardown(void **state)
     UNTIL(t, t->stopped_told > 0);
     assert_int_equal(t->stopped_told, 1);
     family_free(&t->family);
+    troupe_deafen(t);
     loop_free(&t->loop);
     static const char *const names[] = {"never", "log", "go", "go2", "conf.yaml"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {

@@ -138,7 +138,7 @@ static void connections_wait_for_the_next_worker(void **state)
     UNTIL(t, t->ready_told > 0);
     pid_t served = 0;
     int client = connected(port);
-    UNTIL(t, answered(client, &served));
+    UNTIL_ON(t, client, answered(client, &served));
     assert_int_equal(served, family_pid(t->family, "w"));
     close(client);
 
@@ -154,7 +154,7 @@ static void connections_wait_for_the_next_worker(void **state)
     troupe_advance(t, 100 * NS_PER_MS);
     for (size_t i = 0; i < ARRAY_LEN(waiting); i++) {
         pid_t by = 0;
-        UNTIL(t, answered(waiting[i], &by));
+        UNTIL_ON(t, waiting[i], answered(waiting[i], &by));
         assert_int_equal(by, family_pid(t->family, "w"));
         close(waiting[i]);
     }

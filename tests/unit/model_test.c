@@ -172,10 +172,13 @@ static void ids(void **state)
     assert_true(machine_id_valid(longest, MACHINE_ID_MAX));
     assert_false(machine_id_valid(longest, MACHINE_ID_MAX + 1));
     assert_false(machine_id_valid("", 0));
+    assert_false(machine_id_valid("..", 2));
+    assert_true(machine_id_valid("...", 3));
+    assert_true(machine_id_valid(".a", 2));
     for (unsigned c = 0; c < 256; c++) {
         char id = (char)c;
         bool expected = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                        (c != 0 && strchr("_.:-", (int)c) != NULL);
+                        (c != 0 && strchr("_:-", (int)c) != NULL);
         assert_int_equal(machine_id_valid(&id, 1), expected);
     }
 }

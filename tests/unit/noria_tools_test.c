@@ -108,6 +108,7 @@ static void a_summary(void **state)
     unsetenv("WEBSOCKET_PING_INTERVAL");
     assert_string_equal(said, "");
     shows("c.yaml is fine\n");
+    shows("  state directory    /var/lib/noria; journals of up to 64 MiB and 400 days per machine\n");
     shows("  workers            3, each with up to 500 connections\n");
     shows("  shared memory      ring 1 MiB, table for 8 machines up to 0.0 MiB\n");
     shows("  listeners          2\n");
@@ -139,13 +140,19 @@ static void problems_end_with_1(void **state)
     assert_non_null(strstr(said, "nowhere.yaml: cannot be opened: No such file or directory\n"));
 }
 
-static void with_runtime_dir(const char *path, const char *more)
+static void with_directories(const char *runtime, const char *state, const char *more)
 {
     char text[512];
     snprintf(text, sizeof text,
-             "runtime_dir: %s\nlisteners: [{name: a}]\nmachines: [{id: m, ip: 10.0.0.1}]\n%s", path, more);
+             "runtime_dir: %s\nstate_dir: %s\nlisteners: [{name: a}]\nmachines: [{id: m, ip: 10.0.0.1}]\n%s",
+             runtime, state, more);
     write_file("c.yaml", text);
     assert_int_equal(check("c.yaml"), 0);
+}
+
+static void with_runtime_dir(const char *path, const char *more)
+{
+    with_directories(path, directory, more);
 }
 
 static void what_the_host_says(void **state)
@@ -153,10 +160,10 @@ static void what_the_host_says(void **state)
     (void)state;
     char path[128];
     with_runtime_dir(directory, "");
-    assert_null(strstr(shown, "warning"));
+    assert_null(strstr(shown, "warning: runtime_dir"));
     snprintf(path, sizeof path, "%s/a/b/c", directory); /* would be made */
     with_runtime_dir(path, "");
-    assert_null(strstr(shown, "warning"));
+    assert_null(strstr(shown, "warning: runtime_dir"));
     snprintf(path, sizeof path, "%s/c.yaml/run", directory);
     with_runtime_dir(path, "");
     shows("c.yaml is no directory\n");
@@ -168,6 +175,33 @@ static void what_the_host_says(void **state)
     if (geteuid() != 0) {
         with_runtime_dir("/proc/none", "");
         shows("this user may not write /proc");
+    }
+}
+
+static void what_the_host_says_of_the_journals(void **state)
+{
+    (void)state;
+    char path[128];
+    snprintf(path, sizeof path, "%s/state/agents", directory); /* would be made */
+    with_directories(directory, path, "");
+    assert_null(strstr(shown, "may not write"));
+    assert_null(strstr(shown, "no directory"));
+    snprintf(path, sizeof path, "%s/c.yaml/state", directory);
+    with_directories(directory, path, "");
+    shows("warning: state_dir ");
+    shows("c.yaml is no directory\n");
+    assert_int_equal(mkdir(file("open"), 0700) | chmod(file("open"), 0777), 0);
+    with_directories(directory, file("open"), "");
+    shows("is writable by all, who could rewrite the audit trail\n");
+    with_directories(directory, "/dev/shm/noria-state", "");
+    shows("warning: state_dir /dev/shm/noria-state: is on a tmpfs: the journals do not survive a restart of "
+          "the "
+          "host or a power cut\n");
+    with_directories(directory, directory, "journal: {keep_mib: 1048576}\n");
+    shows("and the journals may take 1048576 MiB\n");
+    if (geteuid() != 0) {
+        with_directories(directory, "/proc/none", "");
+        shows("an agent that cannot note a command refuses it");
     }
 }
 
@@ -322,6 +356,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_summary, set_up, tear_down),
         cmocka_unit_test_setup_teardown(problems_end_with_1, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_the_host_says, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_the_host_says_of_the_journals, set_up, tear_down),
         cmocka_unit_test(the_table_has_every_byte),
         cmocka_unit_test(the_table_is_the_agents_decision),
         cmocka_unit_test(the_list_names_origin_and_use),

@@ -7,7 +7,7 @@ static struct wire_command send_within(struct play *play, int64_t deadline_ms)
 {
     struct wire_command c = a_command(play, 1, 7);
     c.deadline_ms = deadline_ms;
-    queue_command(play->queue, &c);
+    give(play, &c);
     return c;
 }
 
@@ -22,7 +22,7 @@ static void deadline_on_arrival(void **state)
     }
     struct wire_command c = a_command(play, 1, 7); /* the default, used up on the way */
     c.age_ms = DEADLINE_MS;
-    queue_command(play->queue, &c);
+    give(play, &c);
     expect_refusal(play, CODE_TIMEOUT, NULL);
     assert_int_equal(fake->exchanges, 1);
     end(play);
@@ -34,14 +34,14 @@ static void deadline_reaches_the_driver(void **state)
     struct play *play = begin_at_rest(3);
     send_within(play, 40);
     assert_int_equal(fake->request.send_by_ns, loop_now_ns(play->loop) + 40 * NS_PER_MS);
-    fake_fail(DRIVER_TIMEOUT, DRIVER_NOT_SENT); /* connecting took longer */
+    lose(play, DRIVER_TIMEOUT, DRIVER_NOT_SENT); /* connecting took longer */
     expect_refusal(play, CODE_TIMEOUT, NULL);
     fake->open = true;
     struct wire_command c = a_command(play, 1, 7);
     c.age_ms = 1000;
-    queue_command(play->queue, &c);
+    give(play, &c);
     assert_int_equal(fake->request.send_by_ns, loop_now_ns(play->loop) + (DEADLINE_MS - 1000) * NS_PER_MS);
-    fake_reply(RUNNING, 3);
+    reply(play, RUNNING, 3);
     end(play);
 }
 
@@ -51,7 +51,7 @@ static void endless_deadline_is_bounded(void **state)
     struct play *play = begin_at_rest(3);
     send_within(play, INT64_MAX);
     assert_int_equal(fake->request.send_by_ns, loop_now_ns(play->loop) + 24 * 3600 * NS_PER_S);
-    fake_reply(RUNNING, 3);
+    reply(play, RUNNING, 3);
     end(play);
 }
 
@@ -64,7 +64,7 @@ static void deadline_passes_while_waiting(void **state)
     assert_int_equal(play->count, 0);
     pass_ms(play, 1);
     expect_refusal(play, CODE_TIMEOUT, NULL);
-    fake_reply(AT_REST, 3);
+    reply(play, AT_REST, 3);
     assert_false(fake->busy); /* never sent late */
     end(play);
 }
@@ -76,7 +76,7 @@ static void deadline_and_turn_at_once(void **state)
     struct play *play = begin();
     send_within(play, 300);
     clock_manual_advance_ns(&play->clock, 300 * NS_PER_MS);
-    fake_reply(AT_REST, 3);
+    reply(play, AT_REST, 3);
     expect_refusal(play, CODE_TIMEOUT, NULL);
     assert_false(fake->busy);
     end(play);
@@ -92,7 +92,7 @@ static void waits_for_the_poll_in_flight(void **state)
     send(play, 1, 7);
     assert_int_equal(play->count, 0);
     assert_int_equal(fake->request.command, 0);
-    fake_reply(ALARM, 3); /* interlocks are checked on the newest reading */
+    reply(play, ALARM, 3); /* interlocks are checked on the newest reading */
     expect_refusal(play, CODE_INTERLOCK, "alarm");
     end(play);
 }
@@ -103,12 +103,12 @@ static void poll_in_flight_fails_then_another_helps(void **state)
     struct play *play = begin_at_rest(3);
     until_asked(play);
     send(play, 1, 7);
-    fake_fail(DRIVER_CLOSED, DRIVER_SENT);
+    lose(play, DRIVER_CLOSED, DRIVER_SENT);
     assert_true(fake->busy);
     assert_int_equal(fake->request.command, 0);
-    fake_reply(AT_REST, 3);
+    reply(play, AT_REST, 3);
     assert_int_equal(fake->request.command, 1);
-    fake_reply(RUNNING, 3);
+    reply(play, RUNNING, 3);
     expect_result(play, CODE_NONE, true);
     end(play);
 }
@@ -117,18 +117,18 @@ static void not_connected(void **state)
 {
     (void)state;
     struct play *play = begin();
-    fake_fail(DRIVER_REFUSED, DRIVER_NOT_SENT);
+    lose(play, DRIVER_REFUSED, DRIVER_NOT_SENT);
     send(play, 1, 7); /* tried a moment ago */
     expect_refusal(play, CODE_CONNECTION_ERROR, NULL);
     assert_false(fake->busy);
     until_asked(play);
-    fake_fail(DRIVER_REFUSED, DRIVER_NOT_SENT);
+    lose(play, DRIVER_REFUSED, DRIVER_NOT_SENT);
     pass_ms(play, MIN_MS);
     assert_false(fake->busy); /* in back-off */
     send(play, 1, 7);
     assert_true(fake->busy); /* one try for it */
     assert_int_equal(fake->request.command, 0);
-    fake_fail(DRIVER_REFUSED, DRIVER_NOT_SENT);
+    lose(play, DRIVER_REFUSED, DRIVER_NOT_SENT);
     expect_refusal(play, CODE_CONNECTION_ERROR, NULL);
     end(play);
 }
@@ -138,15 +138,15 @@ static void command_brings_the_connection_back(void **state)
     (void)state;
     struct play *play = begin();
     for (int i = 0; i < 4; i++) {
-        fake_fail(DRIVER_REFUSED, DRIVER_NOT_SENT);
+        lose(play, DRIVER_REFUSED, DRIVER_NOT_SENT);
         until_asked(play);
     }
-    fake_fail(DRIVER_REFUSED, DRIVER_NOT_SENT);
+    lose(play, DRIVER_REFUSED, DRIVER_NOT_SENT);
     pass_ms(play, MIN_MS);
     send(play, 1, 7);
-    fake_reply(AT_REST, 3);
+    reply(play, AT_REST, 3);
     assert_int_equal(fake->request.command, 1);
-    fake_reply(RUNNING, 3);
+    reply(play, RUNNING, 3);
     expect_result(play, CODE_NONE, true);
     end(play);
 }
@@ -159,9 +159,9 @@ static void no_command_as_first_on_a_connection(void **state)
     fake->open = false;
     send(play, 1, 7);
     assert_int_equal(fake->request.command, 0);
-    fake_reply(AT_REST, 3);
+    reply(play, AT_REST, 3);
     assert_int_equal(fake->request.command, 1);
-    fake_reply(RUNNING, 3);
+    reply(play, RUNNING, 3);
     end(play);
 }
 
@@ -173,11 +173,11 @@ static void not_sent_is_tried_three_times(void **state)
     for (int i = 0; i < 3; i++) {
         assert_int_equal(fake->request.command, 1);
         assert_int_equal(play->count, 0);
-        fake_fail(i % 2 ? DRIVER_CLOSED : DRIVER_REFUSED, DRIVER_NOT_SENT);
+        lose(play, i % 2 ? DRIVER_CLOSED : DRIVER_REFUSED, DRIVER_NOT_SENT);
         if (i == 2)
             break;
         assert_int_equal(fake->request.command, 0); /* each try after a new reading */
-        fake_reply(AT_REST, 3);
+        reply(play, AT_REST, 3);
     }
     expect_refusal(play, CODE_CONNECTION_ERROR, NULL);
     assert_int_equal(fake->written[1], 0);
@@ -189,8 +189,8 @@ static void not_sent_then_forbidden(void **state)
     (void)state;
     struct play *play = begin_at_rest(3);
     send(play, 1, 7);
-    fake_fail(DRIVER_CLOSED, DRIVER_NOT_SENT);
-    fake_reply(MANUAL, 3);
+    lose(play, DRIVER_CLOSED, DRIVER_NOT_SENT);
+    reply(play, MANUAL, 3);
     expect_refusal(play, CODE_INTERLOCK, "manual mode");
     end(play);
 }
@@ -215,7 +215,7 @@ static void lost_reply_at_target(void **state)
         EACH_LOSS(i)
         {
             struct play *play = begin_lost(losses[i].result, losses[i].sent);
-            fake_reply(AT_REST, 7);
+            reply(play, AT_REST, 7);
             assert_int_equal(play->count, 2);
             assert_int_equal(play->outcomes[0].code, CODE_NONE);
             assert_int_equal(play->outcomes[0].position, 7);
@@ -232,12 +232,12 @@ static void lost_reply_moving(void **state)
         EACH_LOSS(i)
         {
             struct play *play = begin_lost(losses[i].result, losses[i].sent);
-            fake_reply(RUNNING, 4);
+            reply(play, RUNNING, 4);
             expect_result(play, CODE_NONE, true);
             until_asked(play);
-            fake_reply(RUNNING, 6);
+            reply(play, RUNNING, 6);
             until_asked(play);
-            fake_reply(AT_REST, 7);
+            reply(play, AT_REST, 7);
             expect_completion(play, CODE_NONE, "", 7);
             assert_int_equal(fake->written[1], 1);
             end(play);
@@ -248,10 +248,10 @@ static void lost_reply_moving_elsewhere(void **state)
 {
     (void)state;
     struct play *play = begin_lost(DRIVER_TIMEOUT, DRIVER_SENT);
-    fake_reply(RUNNING, 2);
+    reply(play, RUNNING, 2);
     expect_result(play, CODE_NONE, true);
     until_asked(play);
-    fake_reply(AT_REST, 1);
+    reply(play, AT_REST, 1);
     expect_completion(play, CODE_INTERLOCK, "stopped elsewhere", 1);
     end(play);
 }
@@ -263,10 +263,10 @@ static void lost_reply_elsewhere(void **state)
         EACH_LOSS(i)
         {
             struct play *play = begin_lost(losses[i].result, losses[i].sent);
-            fake_reply(AT_REST, 3);
+            reply(play, AT_REST, 3);
             expect_result(play, CODE_OUTCOME_UNKNOWN, true);
             until_asked(play);
-            fake_reply(AT_REST, 7); /* too late to be told */
+            reply(play, AT_REST, 7); /* too late to be told */
             assert_int_equal(play->count, 1);
             assert_int_equal(fake->written[1], 1);
             end(play);
@@ -280,7 +280,7 @@ static void lost_reply_unreachable(void **state)
     uint64_t begun = loop_now_ns(play->loop);
     while (play->count == 0) {
         if (fake->busy)
-            fake_fail(DRIVER_REFUSED, DRIVER_NOT_SENT);
+            lose(play, DRIVER_REFUSED, DRIVER_NOT_SENT);
         pass_ms(play, 1);
         assert_true(loop_now_ns(play->loop) - begun < 2 * DEADLINE_MS * NS_PER_MS);
     }
@@ -293,12 +293,12 @@ static void lost_reply_reachable_again(void **state)
 {
     (void)state;
     struct play *play = begin_lost(DRIVER_CLOSED, DRIVER_SENT);
-    fake_fail(DRIVER_REFUSED, DRIVER_NOT_SENT);
+    lose(play, DRIVER_REFUSED, DRIVER_NOT_SENT);
     until_asked(play);
-    fake_fail(DRIVER_REFUSED, DRIVER_NOT_SENT);
+    lose(play, DRIVER_REFUSED, DRIVER_NOT_SENT);
     assert_int_equal(play->count, 0);
     until_asked(play);
-    fake_reply(AT_REST, 7);
+    reply(play, AT_REST, 7);
     assert_int_equal(play->count, 2);
     expect_completion(play, CODE_NONE, "", 7);
     end(play);
@@ -312,15 +312,15 @@ static void lost_reply_after_the_deadline(void **state)
         struct play *play = begin_at_rest(3);
         send_within(play, 100);
         pass_ms(play, 1000);
-        fake_fail(DRIVER_TIMEOUT, DRIVER_SENT);
+        lose(play, DRIVER_TIMEOUT, DRIVER_SENT);
         loop_poll(play->loop);
         loop_poll(play->loop);
         assert_int_equal(play->count, 0);
         assert_int_equal(fake->request.command, 0);
         if (found)
-            fake_reply(RUNNING, 4);
+            reply(play, RUNNING, 4);
         else
-            fake_fail(DRIVER_REFUSED, DRIVER_NOT_SENT);
+            lose(play, DRIVER_REFUSED, DRIVER_NOT_SENT);
         expect_result(play, found ? CODE_NONE : CODE_OUTCOME_UNKNOWN, true);
         end(play);
     }
@@ -332,7 +332,7 @@ static void deadline_during_the_look(void **state)
     struct play *play = begin_lost(DRIVER_TIMEOUT, DRIVER_SENT);
     pass_ms(play, DEADLINE_MS + 1);
     assert_int_equal(play->count, 0); /* the look is still in flight */
-    fake_reply(AT_REST, 7);
+    reply(play, AT_REST, 7);
     assert_int_equal(play->outcomes[0].code, CODE_NONE);
     assert_int_equal(play->count, 2);
     end(play);
@@ -343,14 +343,14 @@ static void lost_reply_of_other_commands(void **state)
     (void)state;
     struct play *play = begin_at_rest(3);
     send(play, 9, 1);
-    fake_fail(DRIVER_TIMEOUT, DRIVER_SENT);
+    lose(play, DRIVER_TIMEOUT, DRIVER_SENT);
     expect_result(play, CODE_OUTCOME_UNKNOWN, true); /* nothing to reconcile it by */
     until_asked(play);
-    fake_reply(AT_REST, 3);
+    reply(play, AT_REST, 3);
     send(play, 0, -1);
-    fake_fail(DRIVER_TIMEOUT, DRIVER_SENT);
+    lose(play, DRIVER_TIMEOUT, DRIVER_SENT);
     loop_poll(play->loop);
-    fake_reply(AT_REST, 3); /* a reading is what it asked for */
+    reply(play, AT_REST, 3); /* a reading is what it asked for */
     expect_result(play, CODE_NONE, true);
     assert_int_equal(play->count, 2);
     end(play);
@@ -365,7 +365,7 @@ static void move_times_out(void **state)
     uint64_t begun = loop_now_ns(play->loop);
     while (play->count == 1) {
         if (fake->busy)
-            fake_reply(RUNNING, 4);
+            reply(play, RUNNING, 4);
         pass_ms(play, 10);
         assert_true(loop_now_ns(play->loop) - begun <= MOVE_MS * NS_PER_MS);
     }
@@ -373,7 +373,7 @@ static void move_times_out(void **state)
     assert_int_equal(last(play)->elapsed_ms, MOVE_MS);
     send(play, 1, 8);
     if (fake->busy && fake->request.command == 0)
-        fake_reply(RUNNING, 4);
+        reply(play, RUNNING, 4);
     expect_result(play, CODE_BUSY, false); /* it still moves */
     end(play);
 }
@@ -383,10 +383,10 @@ static void move_is_never_begun(void **state)
     (void)state;
     struct play *play = begin_at_rest(3);
     send(play, 1, 99); /* no such position, says the PLC by doing nothing */
-    fake_reply(AT_REST, 3);
+    reply(play, AT_REST, 3);
     while (play->count == 1) {
         until_asked(play);
-        fake_reply(AT_REST, 3);
+        reply(play, AT_REST, 3);
     }
     expect_completion(play, CODE_TIMEOUT, "move timeout", 3);
     end(play);
@@ -395,11 +395,11 @@ static void move_is_never_begun(void **state)
 static void stopped_by(const char *profile, uint8_t rest, uint8_t running, uint8_t raw, const char *text)
 {
     struct play *play = begin_with(profile_builtin(profile), true, INTERVAL_MS);
-    fake_reply(rest, 3);
+    reply(play, rest, 3);
     send(play, 1, 7);
-    fake_reply(running, 3);
+    reply(play, running, 3);
     until_asked(play);
-    fake_reply(raw, 5);
+    reply(play, raw, 5);
     assert_int_equal(play->count, 2);
     expect_completion(play, CODE_INTERLOCK, text, 5);
     end(play);
@@ -423,10 +423,10 @@ static void manual_mode_alone_ends_no_move(void **state)
     (void)state;
     struct play *play = begin_moving();
     until_asked(play);
-    fake_reply(MANUAL | 1, 5);
+    reply(play, MANUAL | 1, 5);
     assert_int_equal(play->count, 1);
     until_asked(play);
-    fake_reply(MANUAL, 7);
+    reply(play, MANUAL, 7);
     expect_completion(play, CODE_NONE, "", 7);
     end(play);
 }
@@ -437,11 +437,11 @@ static void connection_lost_while_moving(void **state)
     struct play *play = begin_moving();
     for (int i = 0; i < 3; i++) {
         until_asked(play);
-        fake_fail(DRIVER_REFUSED, DRIVER_NOT_SENT);
+        lose(play, DRIVER_REFUSED, DRIVER_NOT_SENT);
     }
     assert_int_equal(play->count, 1);
     until_asked(play);
-    fake_reply(AT_REST, 7);
+    reply(play, AT_REST, 7);
     expect_completion(play, CODE_NONE, "", 7);
     assert_int_equal(fake->written[1], 1);
     end(play);

@@ -1,7 +1,11 @@
 /* queue_play.h — for the tests of the queue: it and its poller on a manual clock; the PLC is a fake driver, the broker a list
- * of outcomes.
+ * of outcomes, the journal a list of notes.
  *
- * What every play holds (checked by `end`): no command is answered twice, and none is written twice.
+ * Unless a test says `by_hand`, the journal settles at once and the reading that an admitted command waits for is like the one
+ * before, in this or that order; so that send() is followed by the command's bytes.
+ *
+ * What every play holds (checked by `end` and `check_asked`): no command is answered twice, none is written twice, and none
+ * was written whose intent was not settled.
  */
 #pragma once
 
@@ -29,7 +33,8 @@
 #define ALARM       222
 #define MANUAL      210
 #define DELTA_REST  0x14 /* delta-as: ready, remote, no emergency stop */
-#define OUTCOMES    2048
+#define OUTCOMES    4096
+#define NOTES       8192
 
 struct play {
     struct clock_manual clock;
@@ -42,8 +47,15 @@ struct play {
     size_t count, again; /* outcomes with a number of their own; reports under an old number */
     uint64_t next, acked;
     size_t room;
+    bool shrinks; /* with every outcome */
     uint64_t serial;
     bool twice_is_wrong;
+
+    struct journal_record notes[NOTES]; /* number n stands at n - 1 */
+    enum journal_safety_e safety[NOTES];
+    uint64_t noted, settled;
+    bool journal_full, by_hand, reading_first, rearm_automatic;
+    bool confirm; /* an intent was noted, and the reading that follows is still to come */
 };
 
 /* --- wiring -------------------------------------------------------------------------------------------------------- */
@@ -82,11 +94,24 @@ static inline uint64_t on_report(void *arg, const struct outcome *outcome, uint6
 static inline size_t on_room(void *arg)
 {
     struct play *play = arg;
-    return play->room;
+    return play->shrinks ? play->room - play->count : play->room;
+}
+
+static inline uint64_t on_note(void *arg, const struct journal_record *record, enum journal_safety_e safety)
+{
+    struct play *play = arg;
+    if (play->journal_full)
+        return 0;
+    assert_true(play->noted < NOTES);
+    play->notes[play->noted] = *record;
+    play->safety[play->noted] = safety;
+    play->confirm |= record->event == JOURNAL_INTENT;
+    play->reading_first ^= record->event == JOURNAL_INTENT;
+    return ++play->noted;
 }
 
 static const struct poller_events poller_events = {on_reading, on_connection, on_turn};
-static const struct queue_events queue_events = {on_report, on_room};
+static const struct queue_events queue_events = {on_report, on_room, on_note};
 
 static inline void new_queue(struct play *play, const struct profile *profile)
 {
@@ -98,6 +123,7 @@ static inline void new_queue(struct play *play, const struct profile *profile)
         .deadline_ns = DEADLINE_MS * NS_PER_MS,
         .stale_after_ns = STALE_MS * NS_PER_MS,
         .move_timeout_ns = MOVE_MS * NS_PER_MS,
+        .rearm_manual = !play->rearm_automatic,
         .events = &queue_events,
         .arg = play,
     };
@@ -135,8 +161,74 @@ static inline struct play *begin_with(const struct profile *profile, bool persis
     image_init(&play->image);
     new_poller(play, profile, persistent, interval_ms);
     new_queue(play, profile);
+    queue_journal_state(play->queue, true, NULL, loop_now_ns(play->loop));
     loop_poll(play->loop); /* the first poll is in flight */
     return play;
+}
+
+/* The journal has settled all that it took. */
+static inline void settle(struct play *play, bool ok)
+{
+    uint64_t upto = play->noted;
+    if (upto == play->settled)
+        return;
+    play->settled = upto;
+    queue_journal_settled(play->queue, upto, ok);
+}
+
+static inline void confirm(struct play *play)
+{
+    if (!play->confirm || !fake->busy || fake->request.command != 0)
+        return;
+    play->confirm = false;
+    fake_reply(play->image.now.raw_status, play->image.now.position);
+}
+
+static inline void smooth(struct play *play)
+{
+    if (play->by_hand)
+        return;
+    if (play->reading_first)
+        confirm(play);
+    settle(play, true);
+    confirm(play);
+    settle(play, true);
+}
+
+/* What the driver was asked, if it writes: its intent is durable. */
+static inline void check_asked(const struct play *play)
+{
+    if (!fake->busy || fake->request.command == 0)
+        return;
+    uint64_t n = play->noted;
+    while (n > 0 && play->notes[n - 1].event != JOURNAL_INTENT)
+        n--;
+    assert_true(n > 0 && n <= play->settled);
+    assert_int_equal(play->notes[n - 1].command, fake->request.command);
+    assert_int_equal(play->notes[n - 1].argument, fake->request.argument);
+    assert_int_equal(play->notes[n - 1].chain, JOURNAL_COMMANDS);
+    assert_int_equal(play->safety[n - 1], JOURNAL_DURABLE);
+}
+
+static inline void reply(struct play *play, uint8_t status, uint8_t position)
+{
+    check_asked(play);
+    fake_reply(status, position);
+    smooth(play);
+}
+
+static inline void lose(struct play *play, enum driver_result_e result, enum driver_sent_e sent)
+{
+    check_asked(play);
+    fake_fail(result, sent);
+    smooth(play);
+}
+
+static inline void give(struct play *play, const struct wire_command *command)
+{
+    queue_command(play->queue, command);
+    smooth(play);
+    check_asked(play);
 }
 
 static inline struct play *begin(void)
@@ -147,7 +239,7 @@ static inline struct play *begin(void)
 static inline struct play *begin_at_rest(uint8_t position)
 {
     struct play *play = begin();
-    fake_reply(AT_REST, position);
+    reply(play, AT_REST, position);
     return play;
 }
 
@@ -198,7 +290,7 @@ static inline struct wire_command a_command(struct play *play, uint64_t command,
 static inline struct wire_command send(struct play *play, uint64_t command, int64_t argument)
 {
     struct wire_command c = a_command(play, command, argument);
-    queue_command(play->queue, &c);
+    give(play, &c);
     return c;
 }
 
@@ -242,7 +334,7 @@ static inline struct play *begin_moving(void)
 {
     struct play *play = begin_at_rest(3);
     send(play, 1, 7);
-    fake_reply(RUNNING, 3);
+    reply(play, RUNNING, 3);
     expect_result(play, CODE_NONE, true);
     assert_int_equal(play->count, 1);
     return play;
@@ -254,7 +346,7 @@ static inline struct play *begin_lost(enum driver_result_e result, enum driver_s
     struct play *play = begin_at_rest(3);
     send(play, 1, 7);
     assert_int_equal(fake->request.command, 1);
-    fake_fail(result, sent);
+    lose(play, result, sent);
     assert_int_equal(play->count, 0);
     loop_poll(play->loop);
     assert_true(fake->busy);

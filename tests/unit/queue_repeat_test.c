@@ -9,14 +9,14 @@ static void again_while_under_way(void **state)
     struct play *play = begin();
     struct wire_command c = send(play, 1, 7);
     c.resent = true;
-    c.age_ms = 100000;              /* known is known, however old */
-    queue_command(play->queue, &c); /* waiting */
-    fake_reply(AT_REST, 3);
-    queue_command(play->queue, &c); /* written */
-    fake_fail(DRIVER_TIMEOUT, DRIVER_SENT);
-    queue_command(play->queue, &c); /* reconciling */
+    c.age_ms = 100000; /* known is known, however old */
+    give(play, &c);    /* waiting */
+    reply(play, AT_REST, 3);
+    give(play, &c); /* written */
+    lose(play, DRIVER_TIMEOUT, DRIVER_SENT);
+    give(play, &c); /* reconciling */
     loop_poll(play->loop);
-    fake_reply(RUNNING, 4);
+    reply(play, RUNNING, 4);
     assert_int_equal(play->count, 1);
     expect_result(play, CODE_NONE, true);
     assert_int_equal(queue_counts(play->queue)->repeated, 3);
@@ -29,17 +29,17 @@ static void again_when_answered(void **state)
     (void)state;
     struct play *play = begin_at_rest(3);
     struct wire_command c = send(play, 1, 7);
-    fake_reply(RUNNING, 3);
+    reply(play, RUNNING, 3);
     c.resent = true;
-    queue_command(play->queue, &c); /* not acknowledged: its old number */
+    give(play, &c); /* not acknowledged: its old number */
     assert_int_equal(play->count, 1);
     assert_int_equal(play->again, 1);
     play->acked = play->numbers[0];
     play->twice_is_wrong = false;
-    queue_command(play->queue, &c); /* acknowledged: a new one, the same content */
+    give(play, &c); /* acknowledged: a new one, the same content */
     assert_int_equal(play->count, 2);
     assert_memory_equal(&play->outcomes[0], &play->outcomes[1], sizeof play->outcomes[0]);
-    queue_command(play->queue, &c); /* not acknowledged, again */
+    give(play, &c); /* not acknowledged, again */
     assert_int_equal(play->count, 2);
     assert_int_equal(play->again, 2);
     assert_int_equal(fake->written[1], 1);
@@ -50,11 +50,11 @@ static void again_when_refused(void **state)
 {
     (void)state;
     struct play *play = begin();
-    fake_reply(ALARM, 3);
+    reply(play, ALARM, 3);
     struct wire_command c = send(play, 1, 7);
     until_asked(play);
-    fake_reply(AT_REST, 3);
-    queue_command(play->queue, &c); /* by now it would be allowed; the answer stays */
+    reply(play, AT_REST, 3);
+    give(play, &c); /* by now it would be allowed; the answer stays */
     assert_int_equal(play->again, 1);
     assert_int_equal(play->count, 1);
     assert_false(fake->busy);
@@ -66,14 +66,14 @@ static void another_key_is_another_command(void **state)
     (void)state;
     struct play *play = begin_at_rest(7);
     struct wire_command c = send(play, 1, 7);
-    fake_reply(AT_REST, 7);
+    reply(play, AT_REST, 7);
     struct wire_command others[3] = {c, c, c};
     others[0].session_worker++;
     others[1].session_serial++;
     others[2].command_serial++;
     for (int i = 0; i < 3; i++) {
-        queue_command(play->queue, &others[i]);
-        fake_reply(AT_REST, 7);
+        give(play, &others[i]);
+        reply(play, AT_REST, 7);
     }
     assert_int_equal(play->count, 8);
     assert_int_equal(queue_counts(play->queue)->repeated, 0);
@@ -86,26 +86,26 @@ static void resent_and_unknown(void **state)
     struct play *play = begin_at_rest(3);
     pass_ms(play, 100);
     if (fake->busy)
-        fake_reply(AT_REST, 3);
+        reply(play, AT_REST, 3);
     struct wire_command c = a_command(play, 1, 7);
     c.resent = true;
     c.age_ms = 100; /* as old as this agent: a predecessor may have had it */
-    queue_command(play->queue, &c);
+    give(play, &c);
     expect_result(play, CODE_OUTCOME_UNKNOWN, true);
     assert_false(fake->busy);
-    queue_command(play->queue, &c);
+    give(play, &c);
     assert_int_equal(play->again, 1);
     c = a_command(play, 0, -1);
     c.resent = true;
     c.age_ms = 100; /* reading twice does no harm */
-    queue_command(play->queue, &c);
-    fake_reply(AT_REST, 3);
+    give(play, &c);
+    reply(play, AT_REST, 3);
     expect_result(play, CODE_NONE, true);
     c = a_command(play, 1, 7);
     c.resent = true;
     c.age_ms = 99; /* it never reached anyone */
-    queue_command(play->queue, &c);
-    fake_reply(RUNNING, 3);
+    give(play, &c);
+    reply(play, RUNNING, 3);
     expect_result(play, CODE_NONE, true);
     end(play);
 }
@@ -114,18 +114,18 @@ static void forgotten_is_unknown(void **state)
 {
     (void)state;
     struct play *play = begin_with(profile_builtin("standard"), false, 2 * STALE_MS);
-    fake_reply(AT_REST, 7);
+    reply(play, AT_REST, 7);
     pass_ms(play, 1000);
     struct wire_command first = send(play, 1, 7);
-    fake_reply(AT_REST, 7);
+    reply(play, AT_REST, 7);
     pass_ms(play, 1000);
     for (int i = 0; i < QUEUE_REMEMBER; i++) {
         send(play, 9, -1);
-        fake_reply(AT_REST, 7);
+        reply(play, AT_REST, 7);
     }
     first.resent = true;
     first.age_ms = 1000;
-    queue_command(play->queue, &first);
+    give(play, &first);
     assert_int_equal(last(play)->key.serial, first.command_serial);
     assert_int_equal(last(play)->code, CODE_OUTCOME_UNKNOWN);
     play->twice_is_wrong = false;
@@ -140,15 +140,15 @@ static void a_flood_of_refusals_makes_no_move_forgotten(void **state)
     struct wire_command first = a_command(play, 1, 7);
     first.request_id = wire_text("0192f1c4-7e1d-7b3a-9c55-aabbccddeeff");
     first.scope = wire_text("u:");
-    queue_command(play->queue, &first);
-    fake_reply(AT_REST, 7);
+    give(play, &first);
+    reply(play, AT_REST, 7);
     for (int i = 0; i < QUEUE_REMEMBER; i++) {
         struct wire_command wrong = a_command(play, 1, -1);
-        queue_command(play->queue, &wrong);
+        give(play, &wrong);
         play->count -= i > 2;
     }
     first.command_serial = ++play->serial;
-    queue_command(play->queue, &first);
+    give(play, &first);
     assert_true(last(play)->repeat);
     assert_false(fake->busy);
     assert_int_equal(fake->written[1], 1);
@@ -200,7 +200,7 @@ static struct wire_command ask(struct play *play, uint64_t session, const char *
                                int64_t argument)
 {
     struct wire_command c = request_of(play, session, scope, command, argument);
-    queue_command(play->queue, &c);
+    give(play, &c);
     return c;
 }
 
@@ -236,18 +236,18 @@ static void another_session_waits_with_the_first(void **state)
     struct play *play = begin();
     ask(play, 1, "u:", 1, 7);
     ask(play, 2, "u:", 1, 7); /* waiting */
-    fake_reply(AT_REST, 3);
+    reply(play, AT_REST, 3);
     ask(play, 3, "u:", 1, 7); /* written */
-    fake_fail(DRIVER_TIMEOUT, DRIVER_SENT);
+    lose(play, DRIVER_TIMEOUT, DRIVER_SENT);
     ask(play, 4, "u:", 1, 7); /* reconciling */
     assert_int_equal(play->count, 0);
     loop_poll(play->loop);
-    fake_reply(RUNNING, 4);
+    reply(play, RUNNING, 4);
     assert_int_equal(play->count, 4);
     ask(play, 5, "u:", 1, 7); /* moving */
     assert_int_equal(play->count, 5);
     until_asked(play);
-    fake_reply(AT_REST, 7);
+    reply(play, AT_REST, 7);
     assert_int_equal(play->count, 10);
     ask(play, 6, "u:", 1, 7); /* over */
     assert_int_equal(play->count, 12);
@@ -268,7 +268,7 @@ static void the_same_session_may_ask_again(void **state)
     struct play *play = begin_at_rest(3);
     ask(play, 1, "c:1-1", 1, 7);
     ask(play, 1, "c:1-1", 1, 7);
-    fake_reply(RUNNING, 3);
+    reply(play, RUNNING, 3);
     assert_int_equal(play->count, 2);
     assert_false(told(play, 1, OUTCOME_RESULT, 0)->repeat);
     assert_true(told(play, 1, OUTCOME_RESULT, 1)->repeat);
@@ -281,10 +281,10 @@ static void refusals_are_answers_too(void **state)
 {
     (void)state;
     struct play *play = begin();
-    fake_reply(ALARM, 3);
+    reply(play, ALARM, 3);
     ask(play, 1, "p:wms", 1, 7);
     until_asked(play);
-    fake_reply(AT_REST, 3);
+    reply(play, AT_REST, 3);
     ask(play, 2, "p:wms", 1, 7); /* by now it would be allowed; the answer stays */
     same_answer(play, 1, 2, OUTCOME_RESULT);
     assert_int_equal(told(play, 2, OUTCOME_RESULT, 0)->code, CODE_INTERLOCK);
@@ -298,11 +298,11 @@ static void unknown_outcomes_stay_unknown(void **state)
 {
     (void)state;
     struct play *play = begin_lost(DRIVER_TIMEOUT, DRIVER_SENT); /* by another request */
-    fake_reply(RUNNING, 4);
+    reply(play, RUNNING, 4);
     until_asked(play);
-    fake_reply(AT_REST, 7);
+    reply(play, AT_REST, 7);
     ask(play, 1, "u:", 9, 1);
-    fake_fail(DRIVER_TIMEOUT, DRIVER_SENT);
+    lose(play, DRIVER_TIMEOUT, DRIVER_SENT);
     ask(play, 2, "u:", 9, 1);
     same_answer(play, 1, 2, OUTCOME_RESULT);
     assert_int_equal(told(play, 2, OUTCOME_RESULT, 0)->code, CODE_OUTCOME_UNKNOWN);
@@ -318,16 +318,16 @@ static void another_scope_is_another_request(void **state)
     const char *const scopes[] = {"u:", "p:wms", "p:wm", "c:1-1", ""};
     for (size_t i = 0; i < sizeof scopes / sizeof scopes[0]; i++) {
         ask(play, 1 + i, scopes[i], 1, 7);
-        fake_reply(AT_REST, 7);
+        reply(play, AT_REST, 7);
     }
     ask(play, 9, "", 1, 7); /* without a scope nothing is known by request */
-    fake_reply(AT_REST, 7);
+    reply(play, AT_REST, 7);
     assert_int_equal(fake->written[1], 6);
     assert_int_equal(queue_counts(play->queue)->repeated, 0);
     struct wire_command c = request_of(play, 10, "u:", 1, 7);
     c.request_id = wire_text("another");
-    queue_command(play->queue, &c);
-    fake_reply(AT_REST, 7);
+    give(play, &c);
+    reply(play, AT_REST, 7);
     assert_int_equal(fake->written[1], 7);
     end(play);
 }
@@ -349,12 +349,12 @@ static void another_command_by_the_same_request_is_refused(void **state)
     ask(play, 1, "u:", 1, 7);
     ask(play, 2, "u:", 1, 8); /* under way */
     expect_reused(play, 2);
-    fake_reply(RUNNING, 3);
+    reply(play, RUNNING, 3);
     ask(play, 3, "u:", 0, 7); /* answered */
     expect_reused(play, 3);
     struct wire_command c = ask(play, 4, "u:", 1, -1); /* malformed besides */
     expect_reused(play, 4);
-    queue_command(play->queue, &c); /* sent again: the same refusal, by its number */
+    give(play, &c); /* sent again: the same refusal, by its number */
     assert_int_equal(play->again, 1);
     ask(play, 5, "u:", 1, 7); /* the request's answer has stayed */
     same_answer(play, 1, 5, OUTCOME_RESULT);
@@ -374,12 +374,12 @@ static void too_many_askers_are_refused(void **state)
     const struct outcome *o = told(play, 100, OUTCOME_RESULT, 0);
     assert_int_equal(o->code, CODE_BUSY);
     assert_string_equal(o->text, "too many ask for this request");
-    fake_reply(RUNNING, 3);
+    reply(play, RUNNING, 3);
     assert_int_equal(play->count, 2 + ASKERS_MAX);
     ask(play, 101, "u:", 1, 7); /* no room to wait for the completion: the result alone */
     same_answer(play, 1, 101, OUTCOME_RESULT);
     until_asked(play);
-    fake_reply(AT_REST, 7);
+    reply(play, AT_REST, 7);
     assert_int_equal(play->count, 2 + ASKERS_MAX + 1 + 1 + ASKERS_MAX);
     assert_null(told(play, 101, OUTCOME_COMPLETION, 0));
     end(play);
@@ -394,15 +394,15 @@ static void an_askers_command_sent_again(void **state)
     struct wire_command c = ask(play, 2, "u:", 1, 7);
     c.resent = true;
     c.age_ms = 100000;
-    queue_command(play->queue, &c);
+    give(play, &c);
     assert_int_equal(play->count, 0);
-    fake_reply(RUNNING, 3);
+    reply(play, RUNNING, 3);
     assert_int_equal(play->count, 2);
-    queue_command(play->queue, &c);
+    give(play, &c);
     assert_int_equal(play->again, 1);
     play->acked = play->next - 1;
     play->twice_is_wrong = false;
-    queue_command(play->queue, &c); /* the answer was lost: under a new number, still for this one alone */
+    give(play, &c); /* the answer was lost: under a new number, still for this one alone */
     assert_int_equal(play->count, 3);
     assert_memory_equal(last(play), told(play, 2, OUTCOME_RESULT, 0), sizeof *last(play));
     assert_true(last(play)->repeat);
@@ -414,12 +414,12 @@ static void answered_also_while_stopping_busy_or_late(void **state)
     (void)state;
     struct play *play = begin_moving();
     struct wire_command c = request_of(play, 1, "u:", 1, 9);
-    queue_command(play->queue, &c);
+    give(play, &c);
     assert_int_equal(told(play, 1, OUTCOME_RESULT, 0)->code, CODE_BUSY);
     queue_stop(play->queue);
     c = request_of(play, 2, "u:", 1, 9);
     c.deadline_ms = 0;
-    queue_command(play->queue, &c);
+    give(play, &c);
     same_answer(play, 1, 2, OUTCOME_RESULT);
     end(play);
 }
@@ -430,9 +430,9 @@ static void requests_are_forgotten_by_age(void **state)
     (void)state;
     struct play *play = begin_with(profile_builtin("standard"), false, 3600 * 1000);
     uint64_t keep_ms = QUEUE_REMEMBER_NS / NS_PER_MS;
-    fake_reply(AT_REST, 3);
+    reply(play, AT_REST, 3);
     ask(play, 1, "u:", 0, -1);
-    fake_reply(AT_REST, 3);
+    reply(play, AT_REST, 3);
     pass_ms(play, keep_ms - 1);
     ask(play, 2, "u:", 0, -1);
     same_answer(play, 1, 2, OUTCOME_RESULT);
@@ -443,7 +443,7 @@ static void requests_are_forgotten_by_age(void **state)
     assert_false(fake->busy);
     ask(play, 4, "u:", 0, -1); /* new again */
     assert_true(fake->busy);
-    fake_reply(AT_REST, 3);
+    reply(play, AT_REST, 3);
     assert_false(told(play, 4, OUTCOME_RESULT, 0)->repeat);
     end(play);
 }

@@ -12,20 +12,20 @@ static void move_and_completion(void **state)
     assert_int_equal(fake->request.command, 1);
     assert_int_equal(fake->request.argument, 7);
     pass_ms(play, 5);
-    fake_reply(RUNNING, 3);
+    reply(play, RUNNING, 3);
     expect_result(play, CODE_NONE, true);
     assert_int_equal(last(play)->position, 3);
     assert_int_equal(last(play)->elapsed_ms, 5);
     assert_string_equal(last(play)->text, "");
     for (uint8_t position = 4; position < 7; position++) {
         until_asked(play);
-        fake_reply(RUNNING, position);
+        reply(play, RUNNING, position);
     }
     until_asked(play);
-    fake_reply(RUNNING, 7); /* at the target, not yet standing */
+    reply(play, RUNNING, 7); /* at the target, not yet standing */
     assert_int_equal(play->count, 1);
     until_asked(play);
-    fake_reply(AT_REST, 7);
+    reply(play, AT_REST, 7);
     assert_int_equal(play->count, 2);
     expect_completion(play, CODE_NONE, "", 7);
     assert_int_equal(last(play)->elapsed_ms, 5 * MOVING_MS);
@@ -39,7 +39,7 @@ static void already_there(void **state)
     (void)state;
     struct play *play = begin_at_rest(7);
     send(play, 1, 7);
-    fake_reply(AT_REST, 7);
+    reply(play, AT_REST, 7);
     assert_int_equal(play->count, 2);
     assert_int_equal(play->outcomes[0].kind, OUTCOME_RESULT);
     expect_completion(play, CODE_NONE, "", 7);
@@ -52,14 +52,14 @@ static void short_move_nobody_saw(void **state)
     (void)state;
     struct play *play = begin_at_rest(3);
     send(play, 1, 4);
-    fake_reply(AT_REST, 3);
+    reply(play, AT_REST, 3);
     assert_int_equal(play->count, 1);
     pass_ms(play, MOVING_MS); /* watched, it is polled as if it moved */
     assert_true(fake->busy);
-    fake_reply(AT_REST, 3); /* not begun: nothing to say yet */
+    reply(play, AT_REST, 3); /* not begun: nothing to say yet */
     assert_int_equal(play->count, 1);
     until_asked(play);
-    fake_reply(AT_REST, 4);
+    reply(play, AT_REST, 4);
     expect_completion(play, CODE_NONE, "", 4);
     end(play);
 }
@@ -71,12 +71,12 @@ static void status_command_reads(void **state)
     send(play, 0, 5); /* an argument that the PLC would take for a command is not written */
     assert_int_equal(fake->request.command, 0);
     assert_int_equal(fake->request.argument, DRIVER_NO_ARGUMENT);
-    fake_reply(ALARM, 3);
+    reply(play, ALARM, 3);
     expect_result(play, CODE_NONE, true);
     assert_int_equal(last(play)->position, 3);
     assert_int_equal(last(play)->argument, 5);
     send(play, 0, -1); /* interlocks do not concern it */
-    fake_reply(ALARM, 3);
+    reply(play, ALARM, 3);
     expect_result(play, CODE_NONE, true);
     assert_int_equal(play->count, 2);
     end(play);
@@ -87,7 +87,7 @@ static void status_command_while_moving(void **state)
     (void)state;
     struct play *play = begin_moving();
     send(play, 0, -1);
-    fake_reply(AT_REST, 7); /* the same reading ends the move; its completion comes first */
+    reply(play, AT_REST, 7); /* the same reading ends the move; its completion comes first */
     assert_int_equal(play->count, 3);
     assert_int_equal(play->outcomes[1].kind, OUTCOME_COMPLETION);
     expect_result(play, CODE_NONE, true);
@@ -101,14 +101,14 @@ static void other_codes_have_no_completion(void **state)
     send(play, 200, 9);
     assert_int_equal(fake->request.command, 200);
     assert_int_equal(fake->request.argument, 9);
-    fake_reply(RUNNING, 3);
+    reply(play, RUNNING, 3);
     expect_result(play, CODE_NONE, true);
     until_asked(play);
-    fake_reply(AT_REST, 9);
+    reply(play, AT_REST, 9);
     assert_int_equal(play->count, 1);
     send(play, 2, -1);
     assert_int_equal(fake->request.argument, DRIVER_NO_ARGUMENT);
-    fake_reply(AT_REST, 9);
+    reply(play, AT_REST, 9);
     assert_int_equal(play->count, 2);
     end(play);
 }
@@ -124,7 +124,7 @@ static void invalid_commands(void **state)
         int64_t argument;
         const char *text;
     } wrong[] = {
-        {256, -1, "command is not in 0..255"},       {UINT64_MAX, 0, "command is not in 0..255"},
+        {257, -1, "command is not in 0..255"},       {UINT64_MAX, 0, "command is not in 0..255"},
         {1, -2, "argument is not in 0..255"},        {1, 256, "argument is not in 0..255"},
         {0, INT64_MIN, "argument is not in 0..255"}, {3, INT64_MAX, "argument is not in 0..255"},
         {1, -1, "a move needs a position"},
@@ -140,7 +140,7 @@ static void invalid_commands(void **state)
 static void interlock(const char *profile, uint8_t raw, const char *text)
 {
     struct play *play = begin_with(profile_builtin(profile), true, INTERVAL_MS);
-    fake_reply(raw, 3);
+    reply(play, raw, 3);
     send(play, 1, 7);
     expect_refusal(play, CODE_INTERLOCK, text);
     send(play, 99, -1); /* an unknown code is treated as a move */
@@ -166,11 +166,11 @@ static void unknown_profile(void **state)
 {
     (void)state;
     struct play *play = begin_with(NULL, true, INTERVAL_MS);
-    fake_reply(AT_REST, 3);
+    reply(play, AT_REST, 3);
     send(play, 1, 7);
     expect_refusal(play, CODE_INTERLOCK, "unknown profile");
     send(play, 0, -1);
-    fake_reply(AT_REST, 3);
+    reply(play, AT_REST, 3);
     expect_result(play, CODE_NONE, true);
     end(play);
 }
@@ -184,7 +184,7 @@ static void profiles_disagree(void **state)
     expect_refusal(play, CODE_INTERLOCK, "unknown profile");
     queue_profile_agrees(play->queue, true);
     send(play, 1, 7);
-    fake_reply(RUNNING, 3);
+    reply(play, RUNNING, 3);
     expect_result(play, CODE_NONE, true);
     end(play);
 }
@@ -193,7 +193,7 @@ static void stale_state(void **state)
 {
     (void)state;
     struct play *play = begin_with(profile_builtin("standard"), true, 2 * STALE_MS);
-    fake_reply(AT_REST, 3);
+    reply(play, AT_REST, 3);
     pass_ms(play, STALE_MS + 1);
     send(play, 1, 7);
     expect_refusal(play, CODE_INTERLOCK, "stale state");
@@ -209,7 +209,7 @@ static void busy_with_another(void **state)
     expect_refusal(play, CODE_BUSY, NULL);
     send(play, 0, -1);
     expect_refusal(play, CODE_BUSY, NULL);
-    fake_reply(RUNNING, 3);
+    reply(play, RUNNING, 3);
     play->serial = 1;
     expect_result(play, CODE_NONE, true);
     play->serial = 10;
@@ -224,15 +224,15 @@ static void busy_until_completion(void **state)
     (void)state;
     struct play *play = begin_at_rest(3);
     send(play, 1, 7);
-    fake_reply(AT_REST, 3); /* taken, RUN not up yet */
+    reply(play, AT_REST, 3); /* taken, RUN not up yet */
     until_asked(play);
-    fake_reply(AT_REST, 3);
+    reply(play, AT_REST, 3);
     send(play, 1, 8);
     expect_result(play, CODE_BUSY, false);
     until_asked(play);
-    fake_reply(AT_REST, 7);
+    reply(play, AT_REST, 7);
     send(play, 1, 8);
-    fake_reply(RUNNING, 7);
+    reply(play, RUNNING, 7);
     expect_result(play, CODE_NONE, true);
     assert_int_equal(fake->written[1], 2);
     end(play);
@@ -242,13 +242,13 @@ static void busy_while_it_moves_by_itself(void **state)
 {
     (void)state;
     struct play *play = begin();
-    fake_reply(RUNNING, 3);
+    reply(play, RUNNING, 3);
     send(play, 1, 7);
     expect_refusal(play, CODE_BUSY, NULL);
     until_asked(play);
-    fake_reply(AT_REST, 4);
+    reply(play, AT_REST, 4);
     send(play, 1, 7);
-    fake_reply(RUNNING, 4);
+    reply(play, RUNNING, 4);
     expect_result(play, CODE_NONE, true);
     end(play);
 }
@@ -260,9 +260,9 @@ static void busy_while_one_waits(void **state)
     send(play, 1, 7);
     send(play, 1, 8);
     expect_refusal(play, CODE_BUSY, NULL);
-    fake_reply(AT_REST, 3);
+    reply(play, AT_REST, 3);
     assert_int_equal(fake->request.argument, 7);
-    fake_reply(RUNNING, 3);
+    reply(play, RUNNING, 3);
     assert_int_equal(play->count, 2);
     end(play);
 }
@@ -278,7 +278,7 @@ static void room_for_outcomes_runs_out(void **state)
     assert_false(fake->busy);
     play->room = QUEUE_ROOM;
     send(play, 1, 7);
-    fake_reply(RUNNING, 3);
+    reply(play, RUNNING, 3);
     expect_result(play, CODE_NONE, true);
     end(play);
 }
@@ -292,7 +292,7 @@ static void stop_refuses_what_waits(void **state)
     send(play, 1, 7);
     queue_stop(play->queue);
     expect_refusal(play, CODE_CONNECTION_ERROR, "The agent is stopping");
-    assert_true(queue_settled(play->queue));
+    assert_true(queue_idle(play->queue));
     send(play, 1, 7);
     expect_refusal(play, CODE_CONNECTION_ERROR, "The agent is stopping");
     end(play);
@@ -304,9 +304,9 @@ static void stop_lets_a_written_one_end(void **state)
     struct play *play = begin_at_rest(3);
     send(play, 1, 7);
     queue_stop(play->queue);
-    assert_false(queue_settled(play->queue));
-    fake_reply(RUNNING, 3);
-    assert_true(queue_settled(play->queue));
+    assert_false(queue_idle(play->queue));
+    reply(play, RUNNING, 3);
+    assert_true(queue_idle(play->queue));
     expect_result(play, CODE_NONE, true);
     end(play);
 }

@@ -243,6 +243,89 @@ static void the_log_holds_every_byte(void **state)
     end(p);
 }
 
+/* The text of the log from `mark` on ("rx=" or "tx="): what the lines with it hold, joined. */
+static void logged(struct play *p, const char *mark, char *bytes, size_t size)
+{
+    char text[8192] = "";
+    int fd = open(p->log_path, O_RDONLY);
+    assert_true(read(fd, text, sizeof text - 1) > 0);
+    close(fd);
+    size_t len = 0;
+    for (const char *at = text; (at = strstr(at, mark)) != NULL;)
+        for (at += strlen(mark); *at != '\n'; at++) {
+            assert_true(len < size - 1);
+            bytes[len++] = *at;
+        }
+    bytes[len] = '\0';
+}
+
+struct witness {
+    struct play *play;
+    unsigned changes;
+    char rx[64], tx[64]; /* what was logged when the machine began to move */
+};
+
+static void on_change(void *arg, struct sim_plc *plc)
+{
+    struct witness *witness = arg;
+    if (!plc->machine.moving || witness->changes++ > 0)
+        return;
+    logged(witness->play, " rx=", witness->rx, sizeof witness->rx);
+    logged(witness->play, " tx=", witness->tx, sizeof witness->tx);
+}
+
+static void a_request_is_logged_before_it_acts(void **state)
+{
+    (void)state;
+    struct play *p = begin(false);
+    struct witness witness = {.play = p};
+    sim_server_observe(p->server, on_change, &witness);
+    int c = connect_to(p, "m1");
+    put(c, "01");
+    wait_until(p, "counts m1", "rx_bytes=1");
+    put(c, "09");
+    expect(p, c, "db00");
+    assert_true(witness.changes > 0);
+    assert_string_equal(witness.rx, "0109");
+    assert_string_equal(witness.tx, "");
+    char tx[64];
+    logged(p, " tx=", tx, sizeof tx); /* the turn that sent a reply has logged it, too */
+    assert_string_equal(tx, "db00");
+    close(c);
+    sim_server_observe(p->server, NULL, NULL);
+    end(p);
+}
+
+/* Whatever the fault: what the log says was sent is what came. */
+static void the_log_says_what_came(void **state)
+{
+    (void)state;
+    static const char *const faults[][2] = {{"late 5", "da00"},
+                                            {"split 5", "da00"},
+                                            {"duplicated", "da00da00"},
+                                            {"garbage 0a0b0c", "0a0b0c"},
+                                            {"garbage 0d undone", "0d"}};
+    struct play *p = begin(false);
+    int c = connect_to(p, "m1");
+    char want[128] = "", have[128], line[80];
+    for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
+        snprintf(line, sizeof line, "fault m1 %s count 1", faults[i][0]);
+        expect_ok(p, line);
+        put(c, "00");
+        snprintf(line, sizeof line, "request.0=%zu", i + 1);
+        wait_until(p, "counts m1", line);
+        pass_ms(p, 5);
+        expect(p, c, faults[i][1]);
+        strcat(want, faults[i][1]);
+    }
+    logged(p, " tx=", have, sizeof have);
+    assert_string_equal(have, want);
+    logged(p, " rx=", have, sizeof have);
+    assert_string_equal(have, "0000000000");
+    close(c);
+    end(p);
+}
+
 static void the_log_is_bounded(void **state)
 {
     (void)state;
@@ -330,6 +413,8 @@ int main(void)
         cmocka_unit_test(a_client_that_leaves_while_held_frees_the_place),
         cmocka_unit_test(a_client_that_never_reads),
         cmocka_unit_test(the_log_holds_every_byte),
+        cmocka_unit_test(a_request_is_logged_before_it_acts),
+        cmocka_unit_test(the_log_says_what_came),
         cmocka_unit_test(the_log_is_bounded),
         cmocka_unit_test(bad_machines_are_refused),
         cmocka_unit_test(hundreds_of_machines),

@@ -12,7 +12,7 @@
 #include "lvt_layout.h"
 
 #define LVT_MAGIC        0x3154564c4152524eULL /* "NRRALVT1" */
-#define LVT_VERSION      1u
+#define LVT_VERSION      2u
 #define LVT_SLOTS_OFFSET 4096u
 #define LVT_SLOT_BYTES   2048u
 #define LVT_CAPACITY_MAX (1u << 20)
@@ -30,6 +30,8 @@ struct lvt_page {
     struct lvt_identity identity;
     _Alignas(64) _Atomic uint64_t retired; /* as in ring_page.h, at the same place */
     _Alignas(64) _Atomic uint64_t used;    /* lvt_used_encode() of the first slot that was never written */
+    _Alignas(
+        64) _Atomic uint64_t settled; /* ring_mark(): slots show every state whose record lies before it */
 };
 
 /* A slot's content as bytes; only those up to the end of the text are stored. */
@@ -60,11 +62,12 @@ struct lvt_slot {
 
 _Static_assert(sizeof(struct lvt_identity) == 64, "one line");
 _Static_assert(offsetof(struct lvt_page, retired) == 64, "fixed for all versions");
-_Static_assert(offsetof(struct lvt_page, used) == 128, "layout version 1");
+_Static_assert(offsetof(struct lvt_page, used) == 128, "layout version 2");
+_Static_assert(offsetof(struct lvt_page, settled) == 192, "layout version 2");
 _Static_assert(sizeof(struct lvt_page) <= LVT_SLOTS_OFFSET, "one page");
 _Static_assert(sizeof(struct lvt_body) % 8 == 0, "whole words");
 _Static_assert(offsetof(struct lvt_body, port) == 32 && offsetof(struct lvt_body, id) == 40,
-               "layout version 1");
+               "layout version 2");
 _Static_assert(sizeof(struct lvt_slot) <= LVT_SLOT_BYTES, "a body fits its slot");
 
 uint64_t lvt_identity_check(const struct lvt_identity *identity);

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Watches a mapping; the first call installs the handler. False: no room in the table (the mapping goes unwatched). */
+/* Watches a mapping; installs the handler where it is not. False: no room in the table (the mapping goes unwatched). */
 bool shm_guard_add(void *at, uint64_t len, bool writable);
 void shm_guard_remove(const void *at); /* before munmap() */
 bool shm_guard_cut(const void *at);

@@ -9,6 +9,7 @@
 #include "log.h"
 #include "lvt_page.h"
 #include "must.h"
+#include "ring_page.h"
 #include "ring_reader_map.h"
 #include "shm_file.h"
 
@@ -27,15 +28,16 @@ static enum err_e identity_judge(const char *path, const struct lvt_page *page, 
         return ERR_MALFORMED;
     if (shm_retired(page->retired))
         return ERR_NOT_FOUND;
-    if (identity->version != LVT_VERSION) {
+    /* A version that does not agree with the header's check is damage, and may be healed. */
+    if (identity->version != LVT_VERSION && identity->check == lvt_identity_check(identity)) {
         log_error("shm-version", "path=%s version=%llu expected=%u", path,
                   (unsigned long long)identity->version, LVT_VERSION);
         return ERR_VERSION;
     }
-    bool sound = identity->check == lvt_identity_check(identity) && identity->capacity > 0 &&
-                 identity->capacity <= LVT_CAPACITY_MAX && identity->ring_id <= UINT32_MAX &&
-                 identity->size_bytes == lvt_file_bytes(identity->capacity) &&
-                 file_size >= identity->size_bytes;
+    bool sound =
+        identity->version == LVT_VERSION && identity->check == lvt_identity_check(identity) &&
+        identity->capacity > 0 && identity->capacity <= LVT_CAPACITY_MAX && identity->ring_id <= UINT32_MAX &&
+        identity->size_bytes == lvt_file_bytes(identity->capacity) && file_size >= identity->size_bytes;
     return sound ? ERR_OK : ERR_MALFORMED;
 }
 
@@ -112,6 +114,11 @@ uint32_t lvt_reader_capacity(const struct lvt_reader *reader)
 uint32_t lvt_reader_used(const struct lvt_reader *reader)
 {
     return lvt_used_get(reader->map.page, &reader->map.identity);
+}
+
+bool lvt_reader_settled(const struct lvt_reader *reader, uint64_t *position)
+{
+    return ring_unmark(atomic_load_explicit(&reader->map.page->settled, memory_order_acquire), position);
 }
 
 enum lvt_status_e lvt_reader_get(const struct lvt_reader *reader, uint32_t slot, struct lvt_machine *machine)

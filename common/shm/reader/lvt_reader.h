@@ -1,6 +1,7 @@
 /* lvt_reader.h — reading the last-value table (start of a worker, lapped worker, tools). See common/shm/SHM.md. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "errcode.h"
@@ -25,4 +26,7 @@ uint32_t lvt_reader_ring_id(const struct lvt_reader *reader);
 uint32_t lvt_reader_capacity(const struct lvt_reader *reader);
 /* Slots at and above this number were never used. */
 uint32_t lvt_reader_used(const struct lvt_reader *reader);
+/* The ring position up to which every state stands in its slot. Who seeds from the table and then reads the ring begins there, not at the
+ * head; look at it before the slots. False: damaged just now. */
+bool lvt_reader_settled(const struct lvt_reader *reader, uint64_t *position);
 enum lvt_status_e lvt_reader_get(const struct lvt_reader *reader, uint32_t slot, struct lvt_machine *machine);

@@ -45,13 +45,14 @@ static enum err_e identity_judge(const char *path, const struct ring_page *page,
         return ERR_MALFORMED;
     if (shm_retired(page->retired))
         return ERR_NOT_FOUND;
-    if (identity->version != RING_VERSION) {
+    /* A version that does not agree with the header's check is damage, and may be healed. */
+    if (identity->version != RING_VERSION && identity->check == ring_identity_check(identity)) {
         log_error("shm-version", "path=%s version=%llu expected=%u", path,
                   (unsigned long long)identity->version, RING_VERSION);
         return ERR_VERSION;
     }
-    bool sound = identity->check == ring_identity_check(identity) && ring_size_valid(identity->size_bytes) &&
-                 identity->id != 0 && identity->id <= UINT32_MAX &&
+    bool sound = identity->version == RING_VERSION && identity->check == ring_identity_check(identity) &&
+                 ring_size_valid(identity->size_bytes) && identity->id != 0 && identity->id <= UINT32_MAX &&
                  file_size >= ring_file_bytes(identity->size_bytes);
     return sound ? ERR_OK : ERR_MALFORMED;
 }

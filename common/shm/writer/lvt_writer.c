@@ -14,6 +14,7 @@
 #include "log.h"
 #include "lvt_page.h"
 #include "must.h"
+#include "ring_page.h"
 #include "ring_writer_map.h"
 #include "shm_file.h"
 
@@ -25,6 +26,7 @@ struct lvt_writer {
     int fd; /* holds the lock */
     struct lvt_map map;
     uint32_t used;
+    uint64_t settled;
     bool full; /* no room at the last attempt: said once, until there is room again */
 };
 
@@ -48,6 +50,13 @@ static void used_store(struct lvt_writer *w, uint32_t used)
 {
     w->used = used;
     atomic_store_explicit(&w->map.page->used, lvt_used_encode(used), memory_order_release);
+}
+
+void lvt_writer_settle(struct lvt_writer *writer, uint64_t position)
+{
+    MUST_MAGIC(writer, MAGIC);
+    writer->settled = position;
+    atomic_store_explicit(&writer->map.page->settled, ring_mark(position), memory_order_release);
 }
 
 /* --- attaching ----------------------------------------------------------------------------------------------------- */
@@ -116,6 +125,8 @@ static const char *attach(struct lvt_writer *w, int fd, uint64_t file_size, uint
         return "cannot be mapped";
     w->map.identity = page.identity;
     w->fd = fd;
+    if (!ring_unmark(page.settled, &w->settled))
+        w->settled = 0;
     used_store(w, used);
     slots_repair(w);
     return NULL;
@@ -146,6 +157,7 @@ static void page_init(struct lvt_writer *w, uint32_t capacity, uint32_t ring_id)
     identity.check = lvt_identity_check(&identity);
     w->map.identity = w->map.page->identity = identity;
     used_store(w, 0);
+    lvt_writer_settle(w, 0);
 }
 
 /* As ring_writer.c: the new table is complete before the old one is retired, retired before it loses its name. */
@@ -303,6 +315,10 @@ enum err_e lvt_writer_scrub(struct lvt_writer *writer, uint32_t *healed)
     *healed = 0;
     if (atomic_load_explicit(&page->used, memory_order_relaxed) != lvt_used_encode(writer->used)) {
         used_store(writer, writer->used);
+        ++*healed;
+    }
+    if (atomic_load_explicit(&page->settled, memory_order_relaxed) != ring_mark(writer->settled)) {
+        lvt_writer_settle(writer, writer->settled);
         ++*healed;
     }
     if (atomic_load_explicit(&page->retired, memory_order_relaxed) != 0) {

@@ -25,6 +25,9 @@ uint32_t lvt_writer_capacity(const struct lvt_writer *writer);
 /* Writes a slot. machine->info.id is a valid id; machine->text_len <= MACHINE_TEXT_MAX. ERR_FULL (logged): the slot is
  * used for the first time and the file system has no page for it; the slot stays empty. */
 enum err_e lvt_writer_put(struct lvt_writer *writer, uint32_t slot, const struct lvt_machine *machine);
+/* Says that the slots show every state whose record lies before `position` (of the ring). A record is public before its slot is put; who begins to
+ * read in between, at the head, would get the state from neither (tests/proof/publish.pml), so readers begin here. */
+void lvt_writer_settle(struct lvt_writer *writer, uint64_t position);
 /* Frees a slot: readers get LVT_EMPTY. */
 void lvt_writer_clear(struct lvt_writer *writer, uint32_t slot);
 /* The machine of a slot in use is leaving: from now on readers get LVT_EMPTY, while the writer, or one after it, can still

@@ -227,6 +227,11 @@ uint32_t ring_writer_id(const struct ring_writer *writer)
     return (uint32_t)writer->map.identity.id;
 }
 
+uint64_t ring_writer_head(const struct ring_writer *writer)
+{
+    return writer->head;
+}
+
 uint64_t ring_writer_next(const struct ring_writer *writer)
 {
     return writer->next;

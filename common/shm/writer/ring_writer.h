@@ -40,6 +40,7 @@ enum err_e ring_writer_open(const char *path, uint64_t size_bytes, struct ring_w
 void ring_writer_close(struct ring_writer **writer); /* the file stays */
 
 uint32_t ring_writer_id(const struct ring_writer *writer);   /* RING of RING-N */
+uint64_t ring_writer_head(const struct ring_writer *writer); /* end of what is published */
 uint64_t ring_writer_next(const struct ring_writer *writer); /* position of the next record to be appended */
 uint64_t ring_writer_tail(const struct ring_writer *writer); /* oldest record that is still whole */
 

@@ -23,6 +23,7 @@
 
 #include "carousel_bytes.h"
 #include "carousel_driver.h"
+#include "fault_point.h"
 #include "log.h"
 #include "must.h"
 
@@ -135,6 +136,8 @@ static void send_more(struct driver *driver)
     if (n > 0)
         driver->written += (size_t)n;
     bool whole = driver->written == driver->length;
+    if (whole && driver->request.command != 0)
+        FAULT_POINT(AGENT_WRITTEN);
     driver->state = whole ? AWAITING : SENDING;
     watch(driver, whole ? LOOP_READ : LOOP_READ | LOOP_WRITE);
     if (whole)

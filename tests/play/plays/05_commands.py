@@ -199,7 +199,7 @@ async def busy_in_flight(s):
 
 @play("interlocks refuse, name the condition, and write nothing", "asan")
 async def interlocks(s):
-    s.machine("m1", profile="delta-as")
+    s.machine("m1", profile="delta-as", rearm="automatic")  # the latch is 28_rearm's
     s.machine("m2")
     sim = await s.house(workers=["w1"])
     c1 = await s.client("c1")

@@ -10,8 +10,8 @@ from collections import Counter
 from dataclasses import dataclass
 
 from stagecraft.registry import play
-from stagecraft.replied import Asked, exchanges, one_answer, only_true_values, written_as_told
-from stagecraft.scripts import AT_REST
+from stagecraft.replied import Asked, Replied, take_answers
+from stagecraft.scripts import AT_REST, MOVING
 
 BYSTANDER = "bystander"
 FIRST, TARGET, TURNED, LAST = 3, 9, 12, 18  # of each machine's own positions
@@ -37,9 +37,9 @@ GONE, UNREADABLE = ("disconnected", "stale", "error"), ("error",)
 FAULTS = [
     Fault("late_but_in_time", ("late", 40), (), "success", "success, failed", "replies within the limit are waited for"),
     Fault("split", ("split", 30), (), "success", "success, failed", "a reply in two pieces is one reply"),
-    Fault("late", ("late", 400), GONE, "success", "OUTCOME_UNKNOWN",
+    Fault("late", ("late", 700), GONE, "success", "OUTCOME_UNKNOWN",
           "a reply after the limit is never taken for the next one's"),
-    Fault("split_late", ("split", 400), GONE, "success", "OUTCOME_UNKNOWN", "half a reply, and the rest after the limit"),
+    Fault("split_late", ("split", 700), GONE, "success", "OUTCOME_UNKNOWN", "half a reply, and the rest after the limit"),
     Fault("missing", ("missing",), GONE, "success", "OUTCOME_UNKNOWN", "no reply at all"),
     Fault("duplicated", ("duplicated",), GONE, "success", "OUTCOME_UNKNOWN",
           "every reply twice: the second is never taken for an answer"),
@@ -82,9 +82,8 @@ class Endurance:
         return await self.client.hear("command_completed", request_id=request_id, success=success, within=8)
 
     def answer(self, request_id):
-        move = next(m for m in self.moves if m.request_id == request_id)
-        move.answer = one_answer(self.client, request_id)
-        return move.answer
+        take_answers(self.client, self.moves)
+        return next(m.answer for m in self.moves if m.request_id == request_id)
 
     async def polls(self, fault):
         """Every poll is spoilt until the machine has been shown so; meanwhile nothing can be moved."""
@@ -125,15 +124,16 @@ class Endurance:
         assert self.answer(request_id) == "success"
         await self.client.sees(self.machine, connection_status="connected", position=self.base + LAST, raw_status=AT_REST)
 
-    def check(self):
-        written_as_told(self.sim.truth, self.machine, self.moves)
-        assert only_true_values(self.sim.truth, self.machine, self.client) >= 2
-        connections = Counter(e.conn for e in exchanges(self.sim.truth, self.machine))
+    def check(self, replied):
+        replied.written_as_told(self.machine, self.moves)
+        replied.told_for_a_reason(self.machine, self.moves, AT_REST ^ MOVING)
+        assert replied.only_true_values(self.machine, self.client) >= 2
+        connections = Counter(e.conn for e in replied.exchanges(self.machine))
         assert self.machine.startswith("persistent") or max(connections.values()) == 1, connections
 
 
 async def endure(s, fault):
-    s.set("machine_defaults", stale_after_ms=600, reply_timeout_ms=150, move_timeout_ms=1500)
+    s.set("machine_defaults", stale_after_ms=600, reply_timeout_ms=300, move_timeout_ms=1500)
     s.set("simulator", positions=256, ms_per_position=5)
     for connection, on in CASES:
         s.machine(f"{connection}.{on}", connection=connection)
@@ -151,8 +151,9 @@ async def endure(s, fault):
         await machine.recover()
 
     await asyncio.gather(*(one(machine) for machine in machines))
+    replied = Replied(sim.truth)
     for machine in machines:
-        machine.check()
+        machine.check(replied)
     await sim.place(BYSTANDER, 251)  # a marker behind everything that could have been noticed
     await other.sees(BYSTANDER, position=251)
     assert len(other.states(BYSTANDER, since)) == 1, "another machine noticed"

@@ -173,14 +173,14 @@ async def demonstration(s, launcher):
 @play("the demonstration as it is shipped", "namespace")
 async def demo(s):
     argv = [BIN / "noria", "up", "-c", DEPLOY / "conf/demo.yaml"]
-    launcher = s.cast_argv("up", argv, env={"NORIA_RUNTIME_DIR": str(s.runtime)})
+    launcher = s.cast_argv("up", argv, env={"NORIA_RUNTIME_DIR": str(s.runtime), "NORIA_STATE_DIR": str(s.state)})
     await launcher.start(within=15)
     await demonstration(s, launcher)
 
 
 @play("deploy/run builds and starts it; Ctrl-C leaves nothing", "namespace", "deploy", within=900)
 async def deploy_run(s):
-    launcher = s.cast_argv("up", [DEPLOY / "run"], env={"NORIA_RUNTIME_DIR": str(s.runtime)})
+    launcher = s.cast_argv("up", [DEPLOY / "run"], env={"NORIA_RUNTIME_DIR": str(s.runtime), "NORIA_STATE_DIR": str(s.state)})
     await launcher.start(within=840)
     await launcher.logs("8765")
     await demonstration(s, launcher)

@@ -115,7 +115,7 @@ async def bare_seed(s):
     path.write_text(json.dumps(SEED))
     s.port = 8765
     s.adopt_simulator()
-    await s.cast_argv("up", [BIN / "noria", "up", "-c", path], env={"NORIA_RUNTIME_DIR": str(s.runtime)}).start(within=20)
+    await s.cast_argv("up", [BIN / "noria", "up", "-c", path], env={"NORIA_RUNTIME_DIR": str(s.runtime), "NORIA_STATE_DIR": str(s.state)}).start(within=20)
     c1 = await s.client("c1", welcome=False)
     welcome = await c1.next("welcome")
     assert [(m["id"], m["ip"], m["port"], m["type"]) for m in welcome["machines"]] == [

@@ -155,7 +155,7 @@ async def survives(s):
     rearmed = journal(s, "m1", "rearmed")
     assert [(r["who"], r["from"]) for r in rearmed] == [
         (pwd.getpwuid(os.getuid()).pw_name, f"noria rearm, uid {os.getuid()}")], rearmed
-    assert len(journal(s, "m1", "latched")) == 1
+    assert journal(s, "m1", "latched")
 
 
 @play("noria rearm: each machine's own answer, and 1 if not all are rearmed", "asan")

@@ -8,32 +8,31 @@ import random
 import uuid
 
 from stagecraft import disk
+from stagecraft.httpclient import http_listener, post
 from stagecraft.registry import play
 from stagecraft.wait import limit, now, until
 
 
-async def house(s, *machines, swallow=False):
+async def house(s):
     s.set("machine_defaults", command_deadline_ms=10000, reply_timeout_ms=5000)
-    s.gate, s.synced = disk.Gate(s.dir / "gate"), s.dir / "synced"
-    s.env.update(disk.environment(s.synced, swallow, s.gate))
-    return await s.house(*(machines or ["m1"]))
+    s.env.update(disk.environment(s.dir))
+    return await s.house("m1")
 
 
-async def power_cut(s, machine="m1", variant="cut"):
-    """The agent is dead; it comes back to what the disk has."""
-    disk.cut(s.state / "agents" / machine, s.synced, variant, random.Random(1))
-    s.gate.open()
-    await s.actor(f"a.{machine}").start()
+async def warm(s):
+    """One move, so that the journal is there and whole."""
+    c1 = await s.client("c1")
+    await c1.move("m1", 3, request_id="warm")
+    await c1.hear("command_completed", request_id="warm")
+    return c1
 
 
 @play("nothing is written before the disk has it; states go on while it hangs")
 async def not_before(s):
     sim = await house(s)
-    c1, c2 = await s.client("c1"), await s.client("c2")
+    c1, c2 = await warm(s), await s.client("c2")
     await c2.subscribe()
-    await c1.move("m1", 3, request_id="warm")
-    await c1.hear("command_completed", request_id="warm")
-    s.gate.shut()
+    disk.hangs(s.dir)
     await c1.move("m1", 7, request_id="r")
     await c1.ping()
     await sim.truth.polled_again("m1", 10)
@@ -41,7 +40,7 @@ async def not_before(s):
     await sim.place("m1", 5)
     await c2.sees("m1", position=5)
     assert not c1.heard("command_result", request_id="r")
-    s.gate.open()
+    disk.hangs(s.dir, False)
     await c1.hear("command_completed", request_id="r", success=True, position=7)
     assert sim.truth.moves("m1") == [3, 7]
 
@@ -49,19 +48,17 @@ async def not_before(s):
 @play("nobody is told before the disk has it: the reply is there, the answer waits")
 async def not_told_before(s):
     sim = await house(s)
-    c1 = await s.client("c1")
-    await c1.move("m1", 3, request_id="warm")
-    await c1.hear("command_completed", request_id="warm")
+    c1 = await warm(s)
     await sim.hold("m1", 1)
     await c1.move("m1", 7, request_id="r")
     await sim.held("m1")
-    s.gate.shut()
+    disk.hangs(s.dir)
     await sim.release("m1")
     await sim.wait("m1", "position 7")
     await sim.truth.polled_again("m1", 5)
     await c1.ping()
     assert not c1.heard(request_id="r"), "told while the disk hung"
-    s.gate.open()
+    disk.hangs(s.dir, False)
     await c1.hear("command_result", request_id="r", success=True)
     await c1.hear("command_completed", request_id="r", success=True, position=7)
 
@@ -70,12 +67,12 @@ async def not_told_before(s):
 async def deadline(s):
     sim = await house(s)
     c1 = await s.client("c1")
-    s.gate.shut()
+    disk.hangs(s.dir)
     begin = now()
     await c1.move("m1", 7, request_id="r", deadline_ms=300)
     await until("the deadline to be over", lambda: now() > begin + 0.4)
     await sim.truth.polled_again("m1", 3)
-    s.gate.open()
+    disk.hangs(s.dir, False)
     await c1.hear("error", request_id="r", code="TIMEOUT", within=limit(10))
     await sim.truth.polled_again("m1", 3)
     assert sim.truth.moves("m1") == []
@@ -86,13 +83,13 @@ async def interlock(s):
     sim = await house(s)
     c1, c2 = await s.client("c1"), await s.client("c2")
     await c2.subscribe()
-    s.gate.shut()
+    disk.hangs(s.dir)
     await c1.move("m1", 7, request_id="r")
     await c1.ping()
     await sim.truth.polled_again("m1", 3)
     await sim.condition("m1", "alarm", True)
     await c2.hear_state("m1", raw_status=lambda raw: raw != 218)
-    s.gate.open()
+    disk.hangs(s.dir, False)
     refused = await c1.hear("error", request_id="r", code="INTERLOCK")
     assert "alarm" in refused["error"], refused.text
     await sim.truth.polled_again("m1", 3)
@@ -105,13 +102,13 @@ async def busy(s):
     await sim.by_hand("m1")
     c1, c2 = await s.client("c1"), await s.client("c2")
     await c2.subscribe()
-    s.gate.shut()
+    disk.hangs(s.dir)
     await c1.move("m1", 7, request_id="r")
     await c1.ping()
     await sim.truth.polled_again("m1", 3)
     reader, writer = await other_hand(sim, "m1", 12)
     await c2.hear_state("m1", raw_status=219, within=10)
-    s.gate.open()
+    disk.hangs(s.dir, False)
     await c1.hear("error", request_id="r", code="BUSY")
     writer.close()
     assert sim.truth.moves("m1") == [12]
@@ -128,17 +125,19 @@ async def other_hand(sim, machine, position):
     return reader, writer
 
 
-async def cut_between_write_and_reply(s, variant, swallow=False):
+async def cut_between_write_and_reply(s, variant, lies=False):
     """Written once, the power goes before the reply; the client repeats its request on another connection."""
-    sim = await house(s, swallow=swallow)
-    c1, request = await s.client("c1"), str(uuid.UUID(int=7))
+    sim = await house(s)
+    c1, request = await warm(s), str(uuid.UUID(int=7))
+    disk.lies(s.dir, lies)
     await sim.hold("m1", 1)
     await c1.move("m1", 7, request_id=request)
     await sim.held("m1")
     await sim.wait("m1", "position 7")
     await s.actor("a.m1").kill()
     await sim.release("m1")
-    await power_cut(s, variant=variant)
+    disk.cut(s.state / "agents/m1", s.dir, variant, random.Random(1))
+    await s.actor("a.m1").start()
     c2 = await s.client("c2")
     await c2.move("m1", 7, request_id=request)
     return sim, [await c.hear(request_id=request, within=15, test=lambda f: f.type in ("command_result", "error"))
@@ -148,7 +147,7 @@ async def cut_between_write_and_reply(s, variant, swallow=False):
 def power_goes(variant):
     async def act(s):
         sim, answers = await cut_between_write_and_reply(s, variant)
-        assert sim.truth.moves("m1") == [7], f"written {len(sim.truth.moves('m1'))} times"
+        assert sim.truth.moves("m1") == [3, 7], f"written {sim.truth.moves('m1')}"
         assert [a.type for a in answers] == ["command_result"] * 2, [a.text for a in answers]
 
     act.__name__ = f"power_goes_{variant}"
@@ -159,7 +158,57 @@ for name in disk.VARIANTS:
     power_goes(name)
 
 
+@play("an emergency stop leaves its latch over the power's going; who rearms is remembered, too")
+async def latch(s):
+    s.machine("m1", profile="delta-as")
+    port = http_listener(s)
+    sim, c1 = await house(s), await s.client("c1")
+    await moves_to(c1, 3)
+    await sim.condition("m1", "estop", True)
+    await c1.subscribe("m1")
+    await c1.sees("m1", status={"PARADA_EMERGENCIA": "Parada de emergencia presionada y activa"})
+    await refused(c1, "emergency stop")
+    await sim.condition("m1", "estop", False)
+    await gone_and_back(s)
+    await refused(c1, "emergency stop: not rearmed")
+    (await post(port, "/v1/machines/m1/rearm", "", within=10)).envelope(200, machine="m1")
+    await gone_and_back(s)
+    await moves_to(c1, 5)
+    assert sim.truth.moves("m1") == [3, 5]
+
+
+async def gone_and_back(s):
+    await s.actor("a.m1").kill()
+    disk.cut(s.state / "agents/m1", s.dir, "cut", random.Random(1))
+    await s.actor("a.m1").start()
+
+
+async def moves_to(client, position):
+    await until("a move to be taken", lambda: try_move(client, position), within=10)
+
+
+async def try_move(client, position):
+    request = str(uuid.uuid4())
+    await client.move("m1", position, request_id=request)
+    answer = await client.hear(request_id=request, test=lambda f: f.type in ("command_result", "error"))
+    if answer.type == "error":
+        return False
+    return await client.hear("command_completed", request_id=request, success=True)
+
+
+async def refused(client, text):
+    """… for this reason, as soon as the agent is there again and has read."""
+    async def look():
+        request = str(uuid.uuid4())
+        await client.move("m1", 9, request_id=request)
+        answer = await client.hear(request_id=request, test=lambda f: f.type in ("command_result", "error"))
+        assert answer.type == "error" and answer["code"] in ("INTERLOCK", "CONNECTION_ERROR"), answer.text
+        return answer["code"] == "INTERLOCK" and answer["error"] == text
+
+    await until(f"a move to be refused: {text}", look, within=10)
+
+
 @play("the same on a disk that lies (its syncs do nothing): a second write, and it is seen")
 async def the_test_can_fail(s):
-    sim, _ = await cut_between_write_and_reply(s, "cut", swallow=True)
-    assert sim.truth.moves("m1") == [7, 7], "the library does not take away what was not synced"
+    sim, _ = await cut_between_write_and_reply(s, "cut", lies=True)
+    assert sim.truth.moves("m1") == [3, 7, 7], "the library does not take away what was not synced"

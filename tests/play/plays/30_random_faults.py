@@ -8,8 +8,8 @@ cleared, and each machine must be well again in bounded time: connected, shown w
   1. whatever the observer was shown of a machine was replied by that machine's PLC, as the whole and only reply to its request,
      and in that order (stagecraft/replied.py): no garbage, no half, no late reply, nothing older after something newer;
   2. no request was sent on a connection that still owed a reply;
-  3. every move was answered once; success was written, a refusal was not, nothing was written twice, and what was reported
-     done was replied by the PLC;
+  3. every move was answered once; success was written and has a reply or a reading to show for it, a refusal was not written,
+     what is unknown had its reply lost, nothing was written twice, and what was reported done was replied by the PLC;
   4. the metronome was shown connected all the time, or stale, and nothing else.
 
 `--seed N` repeats a run's dice (processes keep their own time, so that it is the same plan, not the same run), `--seconds N`
@@ -21,7 +21,7 @@ import random
 from collections import Counter
 
 from stagecraft.registry import play
-from stagecraft.replied import Asked, exchanges, one_answer, only_true_values, shown, written_as_told
+from stagecraft.replied import Asked, Replied, shown, take_answers
 from stagecraft.wait import now
 
 MACHINES = {"m1": {}, "m2": {}, "m3": {"profile": "delta-as"}, "m4": {"connection": "per_request"},
@@ -29,6 +29,7 @@ MACHINES = {"m1": {}, "m2": {}, "m3": {"profile": "delta-as"}, "m4": {"connectio
 METRONOME = "metronome"
 OWN = 40  # positions of each machine: the n-th has OWN·n to OWN·n + OWN - 1; garbage is made of bytes above all of them
 CONDITIONS = {"": ("alarm", "manual"), "delta-as": ("alarm", "manual", "estop", "drive_fault", "positioning_error")}
+MOVING_BIT = {"": 1, "delta-as": 2}
 LOG_LIMIT = 60 << 20  # plc-sim begins a new file at 64 MiB
 SECONDS = float(os.environ.get("NORIA_PLAY_SECONDS", "15"))
 ROUND_S = 3.0
@@ -132,12 +133,12 @@ class Mover:
         await self.client.hear("command_completed", request_id=request_id, success=True, position=target, within=8)
         await observer.sees(self.machine, connection_status="connected", position=target, within=8)
 
-    def check(self, truth):
+    def check(self, replied):
         """Rule 3. Returns how often each answer was given."""
-        for move in self.moves:
-            move.answer = one_answer(self.client, move.request_id)
-        written_as_told(truth, self.machine, self.moves)
-        positions = {e.reply[1] for e in exchanges(truth, self.machine) if e.reply}
+        take_answers(self.client, self.moves)
+        replied.written_as_told(self.machine, self.moves)
+        replied.told_for_a_reason(self.machine, self.moves, MOVING_BIT[MACHINES[self.machine].get("profile", "")])
+        positions = {position for _, position in replied.replies(self.machine)}
         for frame in self.client.heard("command_completed", success=True):
             assert frame["command"]["argument"] == frame["position"] in positions, frame.text
         return Counter(move.answer for move in self.moves)
@@ -202,10 +203,10 @@ async def random_run(s, seed):
 def check(s, movers, observer):
     truth = s.simulator.truth
     assert truth.path.stat().st_size < LOG_LIMIT, "too long a run: plc-sim's log would begin a new file"
-    answers, values = Counter(), 0
+    replied, answers, values = Replied(truth), Counter(), 0
     for mover in movers:
-        answers += mover.check(truth)
-        values += only_true_values(truth, mover.machine, observer)
+        answers += mover.check(replied)
+        values += replied.only_true_values(mover.machine, observer)
     check_metronome(observer)
     return answers, values
 

@@ -20,19 +20,32 @@ VARIANTS = ("cut", "prefix", "garbage", "hole", "kept")
 LIBRARY = BIN / "powercut.so"
 
 
-def environment(log, swallow=False, gate=None):
-    """For an agent that is to be cut."""
+def environment(directory):
+    """For an agent whose disk it is to be; `directory` is for what this file and the library tell each other."""
     assert LIBRARY.exists(), f"{LIBRARY} is not built"
-    more = {"POWERCUT_SWALLOW": "1"} if swallow else {}
-    if gate:
-        more["POWERCUT_GATE"] = str(gate.path)
-    return {"LD_PRELOAD": str(LIBRARY), "POWERCUT_LOG": str(log), **more}
+    return {"LD_PRELOAD": str(LIBRARY), "POWERCUT_LOG": f"{directory}/synced", "POWERCUT_GATE": f"{directory}/hangs",
+            "POWERCUT_LIES": f"{directory}/lies"}
 
 
-def confirmed(log):
+def hangs(directory, yes=True):
+    """No sync returns, until it does not hang any more."""
+    _mark(directory, "hangs", yes)
+
+
+def lies(directory, yes=True):
+    """Syncs succeed and do nothing."""
+    _mark(directory, "lies", yes)
+
+
+def _mark(directory, name, yes):
+    path = Path(directory) / name
+    path.touch() if yes else path.unlink(missing_ok=True)
+
+
+def confirmed(directory):
     """({path: bytes}, names): what the disk holds."""
-    sizes, names = {}, set()
-    for line in Path(log).read_text().splitlines() if Path(log).exists() else []:
+    sizes, names, log = {}, set(), Path(directory) / "synced"
+    for line in log.read_text().splitlines() if log.exists() else []:
         kind, rest = line.split(" ", 1)
         if kind == "file":
             size, path = rest.split(" ", 1)
@@ -42,11 +55,11 @@ def confirmed(log):
     return sizes, names
 
 
-def cut(directory, log, variant, dice):
+def cut(journal, directory, variant, dice):
     """The power goes. Returns how many bytes were taken away, or spoilt."""
-    sizes, names = confirmed(log)
+    sizes, names = confirmed(directory)
     lost = 0
-    for path in sorted(Path(directory).glob("*.jsonl")):
+    for path in sorted(Path(journal).glob("*.jsonl")):
         path = path.resolve()
         size = path.stat().st_size
         keep = min(sizes.get(str(path), 0), size)
@@ -75,15 +88,3 @@ def spoil(path, keep, size, variant, dice):
             file.truncate(size)
         os.fsync(file.fileno())
 
-
-class Gate:
-    """While it is shut no sync returns. For environment(gate=…)."""
-
-    def __init__(self, path):
-        self.path = Path(path)
-
-    def shut(self):
-        self.path.touch()
-
-    def open(self):
-        self.path.unlink(missing_ok=True)

@@ -81,7 +81,7 @@ def _parse(text):
     if len(words) < 4 or not words[1].startswith("machine="):
         return None
     what, _, value = words[3].partition("=")
-    return Line(int(words[0]), words[1][8:], int(words[2][5:]), what, value)
+    return Line(int(words[0]), words[1][8:], int(words[2][5:]), what, value or " ".join(words[4:]))
 
 
 def _requests(line, waiting):

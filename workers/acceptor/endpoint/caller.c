@@ -27,7 +27,8 @@ enum err_e caller_send(struct endpoint_host *host, struct caller *caller,
     host->counts.commands++;
     FAULT_POINT(WORKER_COMMAND_PENDING);
     entry->taken = host->send_up(host->arg, entry, false) == ERR_OK;
-    FAULT_POINT(WORKER_COMMAND_SENT);
+    if (entry->taken)
+        FAULT_POINT(WORKER_COMMAND_SENT);
     return ERR_OK;
 }
 

@@ -28,6 +28,15 @@ static enum err_e seed(struct tail *tail, uint64_t since, enum ring_status_e why
     return err;
 }
 
+/* To where the table is complete: a record that was made public a moment ago may not stand in its slot yet, and would be seen in neither by
+ * who seeds from the table and reads on from the head. Never back to what was read (before `after`). */
+static void stand_settled(struct ring_reader *ring, const struct lvt_reader *lvt, uint64_t after)
+{
+    uint64_t settled;
+    if (lvt_reader_settled(lvt, &settled) && settled > after && settled < ring_reader_position(ring))
+        (void)ring_reader_seek(ring, settled);
+}
+
 static enum err_e open_both(struct tail *tail, uint32_t ring_id)
 {
     struct ring_reader *ring = NULL;
@@ -37,6 +46,8 @@ static enum err_e open_both(struct tail *tail, uint32_t ring_id)
         err = lvt_reader_open(tail->lvt_path, &lvt);
     if (err == ERR_OK && (ring_reader_id(ring) != ring_id || lvt_reader_ring_id(lvt) != ring_id))
         err = ERR_MISMATCH;
+    if (err == ERR_OK)
+        stand_settled(ring, lvt, 0);
     if (err == ERR_OK)
         err = history_attach(tail->history, tail->ring_path, ring_id, ring_reader_position(ring));
     if (err != ERR_OK) {
@@ -145,9 +156,11 @@ static void lost(struct tail *tail, uint64_t since, enum ring_status_e why)
         tail->counts.corrupt++;
     else
         tail->counts.lapped++;
+    stand_settled(tail->ring, tail->lvt, since);
     set_position(tail);
     history_missed(tail->history, tail->outbox->position);
     (void)seed(tail, since, why);
+    tail->seed_again |= why == RING_CORRUPT; /* the slot of the lost record may be on its way */
 }
 
 bool tail_drain(struct tail *tail, unsigned budget)
@@ -178,13 +191,15 @@ bool tail_drain(struct tail *tail, unsigned budget)
     return true;
 }
 
-void tail_tick(struct tail *tail)
+bool tail_tick(struct tail *tail)
 {
     if (tail->ring == NULL || tail->behind_gone)
-        return;
+        return false;
     tail->counts.damaged_words = ring_reader_damaged(tail->ring);
-    if (tail->seed_again)
-        (void)seed(tail, UINT64_MAX, RING_MORE);
+    if (!tail->seed_again)
+        return false;
+    (void)seed(tail, UINT64_MAX, RING_MORE);
+    return true;
 }
 
 bool tail_has_more(const struct tail *tail)

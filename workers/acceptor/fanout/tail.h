@@ -57,7 +57,7 @@ void tail_close(struct tail *tail);
 
 /* Handles up to `budget` records; true: there are more. */
 bool tail_drain(struct tail *tail, unsigned budget);
-/* Ten times a second or so. */
-void tail_tick(struct tail *tail);
+/* Ten times a second or so. True: the table was read again, and clients may be owed what it said. */
+bool tail_tick(struct tail *tail);
 /* True if the ring holds something that tail_drain() has not handled (for going to sleep). */
 bool tail_has_more(const struct tail *tail);

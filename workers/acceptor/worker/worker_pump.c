@@ -134,10 +134,12 @@ void worker_ear_close(struct worker *w)
 /* A bell is lost if a broker dies between publishing and ringing; then this finds the records. */
 void worker_pump_tick(struct worker *w)
 {
-    tail_tick(&w->host.tail);
-    if (!tail_has_more(&w->host.tail))
+    bool seeded = tail_tick(&w->host.tail);
+    if (tail_has_more(&w->host.tail)) {
+        if (w->asleep && !listen_to_bell(w))
+            w->bells_lost++;
+    } else if (!seeded) {
         return;
-    if (w->asleep && !listen_to_bell(w))
-        w->bells_lost++;
+    }
     pump(w);
 }
