@@ -36,6 +36,7 @@ struct broker {
     struct loop *loop;
     const struct conf *conf;
     uint64_t gen;           /* incarnation of this process, in every message */
+    uint64_t boot;          /* wire_boot() */
     uint64_t hold_until_ns; /* BROKER_HOLD_NS after READY */
     struct stats stats;
     struct segment *segment;

@@ -141,6 +141,7 @@ static enum err_e open_all(struct broker *broker)
     bool continued = false, table_continued = false;
     broker->clock = clock_system();
     broker->gen = entropy_u64();
+    broker->boot = wire_boot();
     publisher_init(&broker->publisher, broker->clock, &broker->stats);
     enum err_e err = make_dirs(broker->conf);
     if (err == ERR_OK)

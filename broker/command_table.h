@@ -54,7 +54,7 @@ struct command_ask {
     uint64_t deadline_ns, give_up_ns;
     uint64_t agent_incarnation;   /* HANDED: to which process */
     uint64_t received_ns, age_ms; /* when it came, and how old it was then */
-    uint64_t source_ns;
+    uint64_t source_ns, boot;     /* as in wire.h */
     struct command_ask *next_free;
 };
 

@@ -123,7 +123,8 @@ static struct wire_message entry_message(const struct command_entry *entry, uint
                                             .deadline_ms = command_table_left_ms(ask, now_ns),
                                             .age_ms = ask->age_ms + (now_ns - ask->received_ns) / NS_PER_MS,
                                             .resent = ask->resent,
-                                            .source_ns = ask->source_ns};
+                                            .source_ns = ask->source_ns,
+                                            .boot = ask->boot};
     return message;
 }
 
@@ -226,6 +227,7 @@ static void fill_ask(struct command_ask *ask, const struct wire_command *command
     ask->received_ns = now_ns;
     ask->age_ms = command->age_ms;
     ask->source_ns = command->source_ns;
+    ask->boot = command->boot;
     ask->deadline_ns = now_ns + (uint64_t)left_ms(command, conf) * NS_PER_MS;
     ask->give_up_ns = ask->deadline_ns + (COMMAND_GRACE_MS + (uint64_t)conf->reply_timeout_ms) * NS_PER_MS;
 }
@@ -279,12 +281,15 @@ static bool well_formed(const struct wire_command *command)
 
 void commands_receive(struct broker *broker, struct peer *peer, const struct wire_message *message)
 {
-    const struct wire_command *command = &message->command;
+    struct wire_command arrived = message->command;
+    const struct wire_command *command = &arrived;
     struct command_key key = {command->session_worker, command->session_serial, command->command_serial};
     if (!answerable(peer, command)) {
         drop(broker, peer, command);
         return;
     }
+    if (broker->boot != 0 && arrived.boot == broker->boot)
+        wire_command_arrived(&arrived, broker_now_ns(broker));
     if (command_table_find(&broker->commands, &key) != NULL) {
         broker_count(broker, BROKER_COMMANDS_REPEATED);
         return;

@@ -114,9 +114,10 @@ static bool sync_chains(struct journal *journal, unsigned chains, uint64_t *sync
     return true;
 }
 
-static bool write_batch(struct journal *journal, size_t first, size_t count, uint64_t *sync_us)
+/* `durable`: chains that are to be synced in any case. */
+static bool write_batch(struct journal *journal, size_t first, size_t count, unsigned durable,
+                        uint64_t *sync_us)
 {
-    unsigned durable = 0;
     for (size_t i = 0; i < count; i++) {
         const struct slot *slot = &journal->slots[(first + i) % JOURNAL_ROOM];
         if (!journal_store_put(journal->store, &slot->record))
@@ -141,8 +142,10 @@ static void do_batch(struct journal *journal)
 {
     size_t first = journal->first, count = journal->count < BATCH_MAX ? journal->count : BATCH_MAX;
     uint64_t sync_us = journal->news.counts.sync_us;
+    unsigned durable = journal->sync_wanted ? ~0u : 0; /* or a flood would keep it waiting for ever */
+    journal->sync_wanted = false;
     pthread_mutex_unlock(&journal->mutex);
-    bool fine = write_batch(journal, first, count, &sync_us);
+    bool fine = write_batch(journal, first, count, durable, &sync_us);
     pthread_mutex_lock(&journal->mutex);
     journal->news.counts.sync_us = sync_us;
     if (fine) {
@@ -274,12 +277,12 @@ static void hear_down(struct journal *journal, const struct news *news)
     pthread_mutex_lock(&journal->mutex);
     journal->first = journal->count = 0;
     pthread_mutex_unlock(&journal->mutex);
+    if (!same)
+        journal->config.events->state(journal->config.arg, false, journal->why);
     if (journal->appended > journal->settled) {
         journal->settled = journal->appended;
         journal->config.events->settled(journal->config.arg, journal->settled, false);
     }
-    if (!same)
-        journal->config.events->state(journal->config.arg, false, journal->why);
 }
 
 static void on_bell(void *arg, unsigned events)

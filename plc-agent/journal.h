@@ -47,8 +47,8 @@ struct journal_events {
     /* Every record up to the one that append() numbered `upto` is as safe as it was asked to be; ok = false: it is not
      * known to be, and will not be. From the loop, never from within append(). */
     void (*settled)(void *arg, uint64_t upto, bool ok);
-    /* It is up (for the first time, or again) or down; `why` is a text for people while it is down. From the loop. Before
-     * the first `up`, `replay` was called for what is remembered: per chain in the order of the records, commands before
+    /* It is up (for the first time, or again) or down; `why` is a text for people while it is down, "DIRECTORY: …"; again
+     * when that changes. Down is said before what it lost settles. From the loop. Before the first `up`, `replay` was called for what is remembered: per chain in the order of the records, commands before
      * refusals; the last JOURNAL_REMEMBER_NS, at most JOURNAL_REMEMBER of each chain, and what is still open (an INTENT without
      * RESULT, a move's RESULT without COMPLETION) however old. Each chain begins with a SEGMENT (its `latched`: how the latch
      * stood before the records that follow). Times of an earlier boot are shifted by the wall clock to this boot's
@@ -69,12 +69,12 @@ struct journal_config {
 };
 
 struct journal_counts {
-    uint64_t records, failures, sync_us; /* sync_us: the last fdatasync */
+    uint64_t records, failures, sync_us; /* failures: also of trying again; sync_us: the last sync */
 };
 
 /* Starts the thread, which opens the directory; `state` tells how that went. ERR_MEMORY, ERR_SYSTEM (no thread). */
 enum err_e journal_new(const struct journal_config *config, struct journal **journal);
-/* Lets the thread finish what it has, at most a second; what a hung disk holds longer is left to the process's end. */
+/* Not from an event of the journal's. Lets the thread finish what it has, at most a second; what a hung disk holds longer is left to the process's end. */
 void journal_free(struct journal **journal);
 
 /* Notes the record (n, wall_ms and mono_ns are filled in; START and SEGMENT are the journal's own); it is copied. Returns

@@ -32,7 +32,7 @@ bool journal_chain_fail(struct journal_chain *chain, const char *what, uint32_t 
     char name[JOURNAL_NAME_MAX] = "the directory";
     if (number > 0)
         journal_file_name(chain->chain, number, name);
-    snprintf(chain->why, sizeof chain->why, "cannot %s %s: %s", what, name, strerror(error));
+    snprintf(chain->why, sizeof chain->why, "%s: cannot %s %s", strerror(error), what, name);
     return false;
 }
 

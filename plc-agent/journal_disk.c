@@ -13,10 +13,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "proc.h"
 
 #define LOCK_FILE "lock"
-#define BOOT_ID   "/proc/sys/kernel/random/boot_id"
 
 static void close_fd(int *fd)
 {
@@ -91,14 +91,7 @@ static int real_enter(void *arg, const char *directory)
 static void real_boot(void *arg, char boot[JOURNAL_BOOT_MAX + 1])
 {
     (void)arg;
-    ssize_t len = 0;
-    int fd = open(BOOT_ID, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        len = read(fd, boot, JOURNAL_BOOT_MAX);
-        close(fd);
-    }
-    boot[len > 0 ? len : 0] = '\0';
-    boot[strcspn(boot, "\n")] = '\0';
+    clock_boot_id(boot);
 }
 
 static int real_create(void *arg, const char *name)

@@ -126,6 +126,14 @@ static uint64_t report(struct queue *queue, struct outcome outcome)
     return queue->config.events->report(queue->config.arg, &outcome, 0);
 }
 
+/* The move's end was noted, and the agent died before it was noted for this one, who had asked besides. */
+static void complete_repeat(struct queue *queue, const struct recent_entry *entry)
+{
+    struct outcome completion = recent_completion(entry);
+    struct evidence evidence = {.arrived_ns = entry->arrived_ns};
+    queue_complete(queue, &completion, &evidence, JOURNAL_REFUSALS);
+}
+
 static void report_untold(struct queue *queue)
 {
     uint64_t results = 0;
@@ -140,6 +148,8 @@ static void report_untold(struct queue *queue)
         }
         if (entry->end.n > told)
             report(queue, recent_completion(entry));
+        else if (entry->n != 0 && entry->end.known && entry->end.n == 0)
+            complete_repeat(queue, entry);
     }
     queue->counts.recovered += results;
     log_info("journal-replayed", "remembered=%zu reported=%" PRIu64 " in_doubt=%d moving=%d latched=%d",

@@ -1,5 +1,7 @@
 #include "clock.h"
 
+#include <unistd.h>
+#include <fcntl.h>
 #include <string.h>
 #include <time.h>
 
@@ -58,6 +60,18 @@ static void put_digits(char *out, int width, uint64_t value)
         out[width] = (char)('0' + value % 10);
         value /= 10;
     }
+}
+
+void clock_boot_id(char boot[CLOCK_BOOT_MAX + 1])
+{
+    ssize_t len = 0;
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        len = read(fd, boot, CLOCK_BOOT_MAX);
+        close(fd);
+    }
+    boot[len > 0 ? len : 0] = '\0';
+    boot[strcspn(boot, "\n")] = '\0';
 }
 
 void clock_iso8601(uint64_t wall_ms, char out[CLOCK_ISO_LEN + 1])

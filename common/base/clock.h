@@ -31,6 +31,11 @@ static inline uint64_t clock_wall_ms(const struct clock *clock)
 /* The machine's clocks. */
 const struct clock *clock_system(void);
 
+/* The kernel's name for this boot of this host (/proc/sys/kernel/random/boot_id): monotonic times of two processes can be
+ * compared if theirs is the same. Empty if there is none to be had. */
+#define CLOCK_BOOT_MAX 36
+void clock_boot_id(char boot[CLOCK_BOOT_MAX + 1]);
+
 /* A clock that stands still until told otherwise. */
 struct clock_manual {
     struct clock clock; /* pass &manual.clock on */

@@ -17,6 +17,7 @@ struct link {
     struct zsocket z;
     enum link_state_e state;
     uint64_t broker_gen;
+    uint64_t boot;         /* whose monotonic time we have; 0: a test's */
     uint64_t heard_ns;     /* last message from this broker */
     uint64_t hello_ns;     /* last HELLO sent */
     uint64_t heartbeat_ns; /* next heartbeat due */
@@ -53,6 +54,7 @@ enum err_e link_open(const struct link_config *config, struct link **link)
     if (l == NULL)
         return ERR_MEMORY;
     l->config = *config;
+    l->boot = config->clock == clock_system() ? wire_boot() : 0;
     enum err_e err = zsocket_open(&l->z, ZMQ_DEALER);
     if (err != ERR_OK) {
         free(l);
@@ -120,6 +122,8 @@ enum err_e link_send(struct link *link, struct wire_message *message)
     if (link->state != LINK_UP)
         return ERR_CLOSED;
     message->broker_gen = link->broker_gen;
+    if (message->type == WIRE_COMMAND)
+        message->command.boot = link->boot;
     enum err_e err = send_message(link, message);
     if (!link->serving)
         zsocket_leave(&link->z);
@@ -180,7 +184,7 @@ static void on_refused(struct link *link, const struct wire_message *message)
     link->config.events->refused(link->config.arg, reason);
 }
 
-static void dispatch(struct link *link, const struct wire_message *message)
+static void dispatch(struct link *link, struct wire_message *message)
 {
     link->heard_ns = now_ns(link);
     switch (message->type) {
@@ -197,6 +201,8 @@ static void dispatch(struct link *link, const struct wire_message *message)
     case WIRE_HEARTBEAT:
         return;
     default:
+        if (message->type == WIRE_COMMAND && link->boot != 0 && message->command.boot == link->boot)
+            wire_command_arrived(&message->command, link->heard_ns);
         if (link->state == LINK_UP && message->broker_gen == link->broker_gen)
             link->config.events->message(link->config.arg, message);
         else

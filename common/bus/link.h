@@ -64,7 +64,7 @@ uint64_t link_broker_gen(const struct link *link); /* of the last HELLO_OK; 0 be
 bool link_service(struct link *link, unsigned budget); /* true: there is more, call again without waiting */
 uint64_t link_due_ns(const struct link *link);         /* monotonic time of the next link_service() */
 
-/* Fills in broker_gen and sends. ERR_CLOSED: not UP. ERR_FULL: high-water mark; dropped. May be called from events. */
+/* Fills in broker_gen (and a COMMAND's boot) and sends. ERR_CLOSED: not UP. ERR_FULL: high-water mark; dropped. May be called from events. */
 enum err_e link_send(struct link *link, struct wire_message *message);
 
 struct link_counts {

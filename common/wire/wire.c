@@ -7,6 +7,8 @@
 #include <msgpack.h>
 
 #include "must.h"
+#include "hash.h"
+#include "clock.h"
 
 enum field_kind_e { FIELD_U64, FIELD_I64, FIELD_FLAG, FIELD_TEXT, FIELD_BLOB };
 
@@ -91,6 +93,27 @@ void wire_text_copy(struct wire_text text, char *out, size_t cap)
     if (len > 0)
         memcpy(out, text.at, len);
     out[len] = '\0';
+}
+
+uint64_t wire_boot(void)
+{
+    char boot[CLOCK_BOOT_MAX + 1];
+    clock_boot_id(boot);
+    return boot[0] != '\0' ? hash_bytes(boot, strlen(boot), 0) : 0;
+}
+
+void wire_command_arrived(struct wire_command *command, uint64_t now_ns)
+{
+    if (command->source_ns == 0 || now_ns <= command->source_ns)
+        return;
+    uint64_t age_ms = (now_ns - command->source_ns) / NS_PER_MS;
+    if (age_ms <= command->age_ms)
+        return;
+    uint64_t way_ms = age_ms - command->age_ms;
+    command->age_ms = age_ms;
+    if (command->deadline_ms >= 0)
+        command->deadline_ms =
+            way_ms < (uint64_t)command->deadline_ms ? command->deadline_ms - (int64_t)way_ms : 0;
 }
 
 bool wire_text_equals(struct wire_text text, const char *other)

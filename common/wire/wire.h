@@ -41,7 +41,8 @@ struct wire_text {
 /* Field lists: U64(name) I64(name) FLAG(name) TEXT(name, max bytes) BLOB(name, max bytes). */
 
 /* A peer introduces itself. Workers name the slot they held (UINT32_MAX: none), agents their machine and the hash of
- * the profile they decode it with. */
+ * the profile they decode it with. These six fields are the same in every version, so that another one can be refused by
+ * name; what a later version wants to know of a peer goes elsewhere. */
 #define WIRE_HELLO_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                        \
     U64(version)                                                                                             \
     U64(role) /* enum wire_role_e */                                                                         \
@@ -91,6 +92,7 @@ struct wire_text {
  * request_id from whatever session is the same request. `who`: the principal, empty if nobody authenticated; `from`: where
  * the client is ("127.0.0.1:43210", a tool: "noria rearm, uid 0"); both for the audit only. `age_ms`: since the worker accepted
  * it from the client. `command`: 0..255, or COMMAND_REARM (command.h).
+ * `source_ns`: when that was, on the CLOCK_MONOTONIC of `boot` (wire_boot(); link_send() fills it in).
  * `resent`: it was sent before, to a broker or agent that is gone, and may have been carried out. */
 #define WIRE_COMMAND_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                      \
     U64(session_worker)                                                                                      \
@@ -107,7 +109,8 @@ struct wire_text {
     I64(deadline_ms) /* left; -1: the machine's default */                                                   \
     U64(age_ms)                                                                                              \
     FLAG(resent)                                                                                             \
-    U64(source_ns)
+    U64(source_ns)                                                                                           \
+    U64(boot)
 
 /* What became of a command (enum outcome_kind_e). Numbered by the agent per incarnation, kept and sent again after
  * each HELLO_OK until acknowledged. `code` CODE_NONE is success. `sent`: the PLC was written to. `repeat`: the same
@@ -182,6 +185,14 @@ static inline struct wire_text wire_text(const char *text)
 /* Copies a text into a NUL-terminated buffer of `cap` bytes; longer ones are cut (decoders have bounded them). */
 void wire_text_copy(struct wire_text text, char *out, size_t cap);
 bool wire_text_equals(struct wire_text text, const char *other);
+
+/* Tells hosts and their boots apart; two equal ones, other than 0, have one CLOCK_MONOTONIC. 0: unknown. */
+uint64_t wire_boot(void);
+
+/* A COMMAND tells its age and the time that is left as of when it was sent. Where the receiver has the CLOCK_MONOTONIC of its
+ * `boot`, this adds what it spent on its way, also in the socket of a process that stood still: so a deadline holds
+ * wherever the time goes. Nothing without a source_ns. */
+void wire_command_arrived(struct wire_command *command, uint64_t now_ns);
 
 const char *wire_type_name(enum wire_type_e type); /* "HELLO"; "?" for none */
 

@@ -6,8 +6,8 @@
  * poll before, so that what lies above it is lag. The agents' own gauge `poll_lag_us` was rejected: it holds the last value
  * only, and knows nothing of what happens behind the agent's call of send().
  *
- * A and B stand in the other order in every second pair. What a PLC's fault costs the simulator, which is one process for
- * all, is in the figure, too.
+ * A and B stand in the other order in every second pair. The first case is a control, in which B is as well as A: what its
+ * ratios stray, the others' may. What a PLC's fault costs the simulator, one process for all, is in the figure, too.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,12 +25,16 @@
 #define FLAP_MS      100u
 #define PAIRS_MAX    100u
 #define MACHINES_MAX 256u
+#define CONTROL      0 /* nothing is wrong in B either: how far a ratio strays by itself */
 
 static const struct {
     const char *name, *fault; /* NULL: comes and goes */
 } kinds[] = {
-    {"dead", "refused"},   {"half-open", "half-open"},
-    {"late", "late 3000"}, {"garbage", "garbage 0102030405060708"},
+    [CONTROL] = {"well (control)", ""},
+    {"dead", "refused"},
+    {"half-open", "half-open"},
+    {"late", "late 3000"},
+    {"garbage", "garbage 0102030405060708"},
     {"flapping", NULL},
 };
 
@@ -96,7 +100,7 @@ static enum err_e run_phase(struct lag *l, size_t kind, uint32_t machine, bool b
     enum err_e err = ERR_OK;
     *polls = (struct phase_polls){.bad_index = machine};
     sim_link_polls(&l->rig, l->machines, &l->offset, NULL, NULL);
-    if (!bad) {
+    if (!bad || kind == CONTROL) {
         bench_sleep_ms(l->phase_ms);
     } else if (kinds[kind].fault == NULL) {
         err = flap(l, machine);
@@ -137,7 +141,8 @@ static bool check_pair(struct lag *l, size_t kind, enum err_e err, const struct 
     report_check(report, err == ERR_OK, "%s: the simulator did not do it", kinds[kind].name);
     report_check(report, well->lag.count > 0 && ill->lag.count > 0, "%s: nobody was polled",
                  kinds[kind].name);
-    report_check(report, ill->bad < share,
+    bool spared = kind == CONTROL || l->bench->options.smoke; /* smoke's phases are too short to say */
+    report_check(report, spared || ill->bad < share,
                  "%s: the bad machine was polled %" PRIu64 " times, the others %" PRIu64, kinds[kind].name,
                  ill->bad, share);
     return err == ERR_OK && well->lag.count > 0 && ill->lag.count > 0;
@@ -178,8 +183,8 @@ void scenario_poll_lag(struct bench *bench)
     static struct lag l;
     l = (struct lag){.bench = bench,
                      .machines = bench_or(bench->options.machines, bench, 20, 5),
-                     .pairs = bench_or(bench->options.pairs, bench, 10, 1),
-                     .phase_ms = bench_or(bench->options.duration_ms, bench, 2000, 300)};
+                     .pairs = bench_or(bench->options.pairs, bench, 20, 1),
+                     .phase_ms = bench_or(bench->options.duration_ms, bench, 1000, 300)};
     struct rig_config config = bench_rig(bench);
     config.machines = l.machines;
     config.agents = true;

@@ -116,6 +116,8 @@ void sim_link_polls(const struct rig *rig, uint32_t machines, long *offset, sim_
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return;
+    fseek(file, 0, SEEK_END);
+    *offset = *offset <= ftell(file) ? *offset : 0; /* the simulator has begun a new file */
     fseek(file, *offset, SEEK_SET);
     while (fgets(text, sizeof text, file) != NULL) {
         *offset = ftell(file);

@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """checker: holds four stories of the same run against each other, and names every contradiction.
 
-    tests/fault/checker.py DIR          DIR/record.jsonl, DIR/sim.log, DIR/state/agents/… ; exit 1 if anything is found
+    tests/fault/checker.py DIR          DIR/record.jsonl, DIR/r/sim.log, DIR/state/agents/… ; exit 1 if anything is found
 
-    what clients asked and heard   record.py
+    what clients asked and heard   record.py, put in order by story.py
     what the agents noted          journal_files.py: the journals' files, chains verified
     what the PLCs were sent        stagecraft/truth.py: plc-sim's log of every byte
     what was killed and when       record.py
@@ -29,7 +29,6 @@ None of the four is believed; they must agree. The rules, each a function below;
     latch                while the latch is set nothing is written
 """
 import bisect
-import functools
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -40,178 +39,13 @@ sys.dont_write_bytecode = True
 
 from journal_files import read_journals  # noqa: E402
 from record import read_record  # noqa: E402
-from stagecraft.truth import TruthLog, timed_requests  # noqa: E402
 from stagecraft.wait import limit  # noqa: E402
+from story import MS, Bytes, Story  # noqa: E402
 
 NOT_SENT = {"TIMEOUT", "BUSY", "INTERLOCK", "CONNECTION_ERROR", "INVALID_COMMAND", "MACHINE_NOT_FOUND", "RATE_LIMITED",
             "INTERNAL_ERROR", "OVERLOADED"}
 UNKNOWN = "OUTCOME_UNKNOWN"
-MS = 1_000_000
 SLACK_NS = int(limit(0.5) * 1e9)  # between a client's clock and its worker's, a write and its line in the simulator's log
-REPLY_NS = int(limit(1.0) * 1e9)  # from a write to its reply, where the simulator has no fault
-
-
-class Ask:
-    def __init__(self, event):
-        self.at, self.conn, self.command = event["at"], event["conn"], event["command"]
-        self.argument, self.deadline_ms = event.get("argument"), event["deadline_ms"]
-        self.answer = None  # the event
-
-
-class Request:
-    """One scope, machine and request_id; however often and from wherever it was asked."""
-
-    def __init__(self, key, ask):
-        self.scope, self.machine, self.request_id = key
-        self.command, self.argument = ask.command, ask.argument
-        self.asks, self.writes, self.notes = [], [], []
-
-    def __str__(self):
-        return f"{self.machine} {self.request_id} ({self.command} {self.argument})"
-
-    @property
-    def bytes(self):
-        return bytes([self.command] if self.argument is None else [self.command, self.argument])
-
-    @property
-    def asked_at(self):
-        return self.asks[0].at
-
-    def codes(self):
-        return {ask.answer["code"] for ask in self.asks if ask.answer}
-
-
-class Conn:
-    def __init__(self, event):
-        self.name, self.worker, self.opened = event["conn"], event.get("worker"), event["at"]
-        self.closed = None
-        self.asks, self.answers, self.completions = defaultdict(list), defaultdict(list), defaultdict(list)
-
-
-class Story:
-    """What the record says, put in order."""
-
-    def __init__(self, events):
-        self.conns, self.requests, self.downs = {}, {}, []
-        self.stalls, self.ended, self.struck_at = [], False, float("inf")
-        self._open_downs, self._by_conn = {}, {}
-        self.cuts = defaultdict(list)
-        self.observed = {"answer": defaultdict(list), "completion": defaultdict(list)}
-        for event in events:
-            if event["what"] == "struck":
-                self.struck_at = event["at"]
-                break
-            getattr(self, "_" + event["what"], lambda event: None)(event)
-        last = events[-1]["at"] if events else 0
-        self.downs += [(begin, last, victim) for victim, begin in self._open_downs.items()]
-        for conn in self.conns.values():
-            conn.pair = [self._pair(conn, key) for key in conn.asks]
-
-    def _open(self, event):
-        self.conns[event["conn"]] = Conn(event)
-
-    def _ask(self, event):
-        ask = Ask(event)
-        key = (event["scope"], event["machine"], event["request_id"])
-        request = self.requests.setdefault(key, Request(key, ask))
-        request.asks.append(ask)
-        place = (event["machine"], event["request_id"])
-        self.conns[event["conn"]].asks[place].append(ask)
-        self._by_conn[(event["conn"], *place)] = request
-
-    def _heard(self, event):
-        place = (event["machine"], event["request_id"])
-        if event["conn"] == "observer":
-            self.observed[event["kind"]][place].append(event)
-            return
-        conn = self.conns[event["conn"]]
-        (conn.answers if event["kind"] == "answer" else conn.completions)[place].append(event)
-
-    def _closed(self, event):
-        self.conns[event["conn"]].closed = event
-
-    def _down(self, event):
-        self._open_downs.setdefault(event["victim"], event["at"])
-
-    def _up(self, event):
-        begin = self._open_downs.pop(event["victim"], None)
-        if begin is not None:
-            self.downs.append((begin, event["at"], event["victim"]))
-
-    def _cut(self, event):
-        self.cuts[event["victim"][2:]].append(event["at"])
-
-    def _stall(self, event):
-        self.stalls.append((event["at"] - event["ns"], event["at"]))
-
-    def _end(self, event):
-        self.ended = True
-
-    def _pair(self, conn, place):
-        for ask, answer in zip(conn.asks[place], conn.answers[place]):
-            ask.answer = answer
-
-    def request(self, conn, place):
-        return self._by_conn.get((conn.name, *place))
-
-    def was_down(self, begin, end, machine):
-        """Anything that a command of this machine passes, within the time."""
-        return any(a <= end and b >= begin and (v[0] in "bw" or v == f"a.{machine}") for a, b, v in self.downs)
-
-    def forgotten(self, machine, at):
-        """A power cut took what the agent's disk had not confirmed by then: refusals, readings, and who repeated a request."""
-        return any(cut >= at for cut in self.cuts[machine])
-
-    def down_ns(self, begin, end):
-        """How long something stood still in this time: deadlines do not count what a stopped process has not read yet."""
-        still = [(a, b) for a, b, _ in self.downs] + self.stalls
-        return sum(max(0, min(b, end) - max(a, begin)) for a, b in still)
-
-
-class Bytes:
-    """What the simulated PLCs were sent and said."""
-
-    def __init__(self, path):
-        self.lines = defaultdict(list)
-        for line in TruthLog(path).lines():
-            self.lines[line.machine].append(line)
-        self.writes = {m: [(t, r) for t, r in timed_requests(lines) if r[0] != 0] for m, lines in self.lines.items()}
-        self.replies = {m: self._replies(lines) for m, lines in self.lines.items()}
-
-    @functools.cached_property
-    def said_at(self):
-        """{machine: {(raw, position): numbers of the replies that said so, rising}}"""
-        found = {}
-        for machine, replies in self.replies.items():
-            words = found.setdefault(machine, defaultdict(list))
-            for number, (_, raw, position) in enumerate(replies):
-                words[raw, position].append(number)
-        return found
-
-    @staticmethod
-    def _replies(lines):
-        """[(ns, raw, position)]"""
-        found, half = [], {}
-        for line in lines:
-            if line.what == "tx":
-                data = half.pop(line.conn, b"") + bytes.fromhex(line.value)
-                while len(data) >= 2:
-                    found.append((line.at_ns, data[0], data[1]))
-                    data = data[2:]
-                if data:
-                    half[line.conn] = data
-        return found
-
-    def said(self, machine, begin, end, test):
-        """True if the machine said something between the two times (and at the last word before) that fits."""
-        replies = self.replies.get(machine, [])
-        first = max(0, bisect.bisect_left(replies, (begin,)) - 1)
-        for at, raw, position in replies[first:]:
-            if at > end:
-                return False
-            if test(raw, position):
-                return True
-        return False
 
 
 def check(events, sim_log, state_dir=None, watchers=None):
@@ -266,8 +100,14 @@ def answered_once(story, _, find):
 
 def same_answer(story, _, find):
     for request in story.requests.values():
-        if not _agree(request.codes()):
+        codes = {"CONNECTION_ERROR" if is_brokers(ask.answer) else ask.answer["code"] for ask in request.asks if ask.answer}
+        if not _agree(codes):
             find("same-answer", f"{request} was answered {sorted(map(str, request.codes()))}")
+
+
+def is_brokers(answer):
+    """A broker refuses what an agent that hangs would find when it wakes."""
+    return answer["code"] == "INTERLOCK" and answer.get("text") == "stale state"
 
 
 def _agree(codes):
@@ -282,7 +122,7 @@ def written(story, _, find):
             find("written-once", f"{request} was written {len(request.writes)} times, at {request.writes}")
         for at in request.writes:
             asks = [ask for ask in request.asks if ask.at <= at]
-            late = all(at > ask.at + ask.deadline_ms * MS + SLACK_NS + story.down_ns(ask.at, at) for ask in asks)
+            late = all(at > ask.at + ask.deadline_ms * MS + SLACK_NS + story.unread_ns(ask, at) for ask in asks)
             if late:
                 over = min(at - ask.at - ask.deadline_ms * MS for ask in asks) / MS
                 find("written-in-time", f"{request} was written {over:.0f} ms after its deadline")
@@ -349,6 +189,9 @@ def published(story, truth, find):
     ids = {(r.machine, r.request_id): r for r in story.requests.values()}
     for kind, rule in (("answer", "result"), ("completion", "completion")):
         for place, events in story.observed[kind].items():
+            request = ids.get(place)
+            if request and request.command == 0 and story.forgotten(request.machine, events[0]["at"]):
+                continue
             if len(events) > 1:
                 find("published-once", f"the observer heard {len(events)} {rule}s of {place}: "
                                        f"{[e.get('code', e.get('success')) for e in events]}")
@@ -401,8 +244,8 @@ def check_journals(story, truth, journals, find):
         for complaint in journal.complaints:
             find("chain", complaint)
         notes = Notes(machine, journal, find)
-        intent_first(story, notes, truth.writes.get(machine, []), find)
-        settled(notes, find)
+        intent_first(notes, truth.writes.get(machine, []), find)
+        settled(notes, story.ended, find)
         journal_true(notes, truth, find)
         latch(journal, find)
         told(journal, find)
@@ -439,7 +282,7 @@ def note_bytes(note):
     return bytes([note["command"]] + ([argument] if argument is not None and argument >= 0 else []))
 
 
-def intent_first(story, notes, writes, find):
+def intent_first(notes, writes, find):
     """Each write belongs to the last INTENT before it, and is the only one of that INTENT."""
     stamps = [note["mono_ns"] for note in notes.order]
     if stamps != sorted(stamps):
@@ -458,15 +301,16 @@ def intent_first(story, notes, writes, find):
         if len(note["writes"]) > 1:
             find("written-once", f"{note['place']}: written {len(note['writes'])} times")
         for at in note["writes"]:
-            over = at - note["arrived_mono_ns"] - note["deadline_ms"] * MS - story.down_ns(note["arrived_mono_ns"], at)
+            over = at - note["arrived_mono_ns"] - note["deadline_ms"] * MS
             if over > SLACK_NS:
                 find("written-in-time", f"{note['place']}: written {over / MS:.0f} ms after its deadline")
 
 
-def settled(notes, find):
+def settled(notes, ended, find):
+    """What is still under way when a run is struck has no end yet."""
     for key, note in notes.intents.items():
         own = [r for r in notes.results[key] if not r.get("repeat")]
-        if len(own) != 1:
+        if len(own) > 1 or ended and not own:
             find("settled", f"{note['place']}: an INTENT with {len(own)} RESULTs")
     for key, results in notes.results.items():
         own = [r for r in results if not r.get("repeat")]
@@ -476,7 +320,7 @@ def settled(notes, find):
             if result.get("sent") and result["command"] != 0 and key not in notes.intents:
                 find("settled", f"{result['place']}: sent, and there is no INTENT")
             done = [c for c in notes.completions[key] if not c.get("repeat")]
-            wants = result["command"] == 1 and result_code(result) is None
+            wants = ended and result["command"] == 1 and result_code(result) is None
             if wants and len(done) != 1 or len(done) > 1:
                 find("settled", f"{result['place']}: a move with {len(done)} COMPLETIONs")
 
@@ -525,7 +369,7 @@ def told_as_noted(story, notes, find):
             if code is None and not any(result_code(n) is None for n in before):
                 find("told-as-noted", f"{request}: success was told to {ask.conn}, the journal had "
                                       f"{[(result_code(n), n['place']) for n in before]}")
-            if code in NOT_SENT and any(result_code(n) is None and n["mono_ns"] >= ask.at for n in before) \
+            if code in NOT_SENT and not is_brokers(ask.answer) and any(result_code(n) is None and n["mono_ns"] >= ask.at for n in before) \
                     and not any(result_code(n) == code for n in before) and code not in ("TIMEOUT", "CONNECTION_ERROR", "BUSY"):
                 find("told-as-noted", f"{request}: {code} was told to {ask.conn}, and a success was noted")
 
@@ -560,7 +404,7 @@ def main(argv):
         return 2
     where = Path(argv[1])
     state = where / "state"
-    findings = check(read_record(where / "record.jsonl"), where / "sim.log", state if state.is_dir() else None)
+    findings = check(read_record(where / "record.jsonl"), where / "r/sim.log", state if state.is_dir() else None)
     print("\n".join(findings + [f"{len(findings)} contradictions"]))
     return 1 if findings else 0
 

@@ -5,7 +5,7 @@ dies, sometimes at once and sometimes after they know the answer; "conn" drivers
 connection of its own. Targets of one machine do not repeat within 256 commands, so that a byte in the simulator's log says which
 request it belongs to.
 """
-import asyncio
+import json
 import uuid
 
 from websockets import WebSocketException
@@ -13,8 +13,6 @@ from websockets import WebSocketException
 from stagecraft.client import Client, Gone
 from stagecraft.httpclient import exchange, head
 from stagecraft.wait import Late, limit, next_look, now, until
-
-import json
 
 POSITIONS = 256
 STRIDE = 37  # coprime to POSITIONS, and a short way

@@ -18,7 +18,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
 word=${1:-}
 work=$(mktemp -d "${TMPDIR:-/tmp}/noria-mutants-XXXXXX") || exit 1
-trap 'rm -rf "$work"' EXIT
+[ -w /dev/shm ] && memory=/dev/shm || memory=$work
+NORIA_TEST_SHM=$(mktemp -d "$memory/nm.XXXXXX") || exit 1 # mutants crash, and leave their files
+export NORIA_TEST_SHM
+trap 'rm -rf "$work" "$NORIA_TEST_SHM"' EXIT
 trap 'exit 1' INT TERM
 passed=0
 failed=0

@@ -246,6 +246,24 @@ static void a_request_that_was_handed_over_is_not_new_by_another_key(void **stat
     assert_true(agent.last.resent && agent.last.age_ms >= 5000);
 }
 
+/* It lay in a socket for three seconds, because somebody stood still: they are gone from its deadline. */
+static void the_way_of_a_command_counts_against_its_deadline(void **state)
+{
+    struct stage *stage = *state;
+    static struct end agent, worker;
+    agent_open(stage, &agent, "m1", "standard", 100);
+    worker_open(stage, &worker, 900, UINT32_MAX);
+    struct wire_message message = command_message(&worker, 1, 20000);
+    message.command.source_ns = clock_mono_ns(clock_system()) - 3 * NS_PER_S;
+    assert_int_equal(link_send(worker.link, &message), ERR_OK);
+    wait_for(stage, &agent.commands, 1);
+    assert_true(agent.last.age_ms >= 3000 && agent.last.deadline_ms <= 17000 && agent.last.deadline_ms > 0);
+    message.command.command_serial = 2;
+    message.command.deadline_ms = 2500;
+    assert_int_equal(link_send(worker.link, &message), ERR_OK);
+    wait_refusal(stage, 0, 2, "Deadline passed before the command was sent", "TIMEOUT");
+}
+
 static void senseless_outcomes_are_acknowledged_and_not_shown(void **state)
 {
     struct stage *stage = *state;
@@ -278,6 +296,7 @@ int main(void)
         PLAY(a_silent_agent_means_outcome_unknown_and_a_late_result_is_not_the_callers),
         PLAY(a_repeated_answer_reaches_its_asker_alone),
         PLAY(a_request_that_was_handed_over_is_not_new_by_another_key),
+        PLAY(the_way_of_a_command_counts_against_its_deadline),
         PLAY(senseless_outcomes_are_acknowledged_and_not_shown),
     };
     signal(SIGPIPE, SIG_IGN);

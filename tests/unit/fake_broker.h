@@ -103,8 +103,8 @@ static inline void broker_on_message(void *arg, const struct bus_identity *from,
     struct fake_broker *b = arg;
     (void)connection;
     b->agent = *from;
-    if (message->type != WIRE_HELLO)
-        assert_int_equal(message->broker_gen, b->gen);
+    if (message->type != WIRE_HELLO && message->broker_gen != b->gen)
+        return; /* for a broker that is dead: it is said again after the HELLO */
     switch (message->type) {
     case WIRE_HELLO:
         broker_on_hello(b, message);

@@ -117,6 +117,43 @@ static void a_lapped_worker_shows_snapshots(void **state)
         assert_int_equal(heard.state[i], stage->machines[i].state.read_wall_ms);
 }
 
+/* The broker stands between its store of the head and its put of the slot (tests/proof/publish.pml). */
+static void publish_without_slot(struct stage *stage, unsigned slot, unsigned reading)
+{
+    struct lvt_machine before = stage->machines[slot];
+    lvt_writer_settle(stage->lvt, ring_writer_head(stage->ring));
+    publish_state(stage, slot, reading, 0);
+    assert_int_equal(lvt_writer_put(stage->lvt, slot, &before), ERR_OK);
+}
+
+static void a_state_without_its_slot_is_not_lost_to_a_lapped_worker(void **state)
+{
+    struct stage *stage = *state;
+    struct socket *s = arrive(stage, 0, PLENTY);
+    subscribe(stage, s, TOPIC_STATE, NULL);
+    for (unsigned i = 0; i < 1200; i++)
+        publish_state(stage, 0, i + 2, 1000);
+    publish_without_slot(stage, 2, 9);
+    pump(stage);
+    assert_int_equal(stage->tail.counts.lapped, 1);
+    assert_int_equal(listen_to(s).state[0], 1201);
+    assert_int_equal(listen_to(s).state[2], 9);
+    assert_false(listen_to(s).backwards);
+}
+
+static void a_state_without_its_slot_is_not_lost_to_a_new_worker(void **state)
+{
+    struct stage *stage = *state;
+    publish_without_slot(stage, 2, 9);
+    mirror_fini(&stage->mirror);
+    tail_close(&stage->tail);
+    assert_int_equal(tail_attach(&stage->tail, ring_writer_id(stage->ring)), ERR_OK);
+    struct socket *s = arrive(stage, 0, PLENTY);
+    subscribe(stage, s, TOPIC_STATE, NULL);
+    pump(stage);
+    assert_int_equal(listen_to(s).state[2], 9);
+}
+
 /* --- machines that come ------------------------------------------------------------------------------------------------ */
 
 /* As the broker does: the table first or the state first, then the event. */
@@ -212,6 +249,8 @@ int main(void)
         PLAY(skipped_frames_are_skipped_for_the_origin_alone),
         PLAY(a_slow_state_client_gets_the_newest_states_and_no_backlog),
         PLAY(a_lapped_worker_shows_snapshots),
+        PLAY(a_state_without_its_slot_is_not_lost_to_a_lapped_worker),
+        PLAY(a_state_without_its_slot_is_not_lost_to_a_new_worker),
         PLAY(a_new_machine_is_in_the_mirror_before_its_event_goes_out),
         PLAY(a_state_that_ran_ahead_of_the_table_is_owed_when_the_machine_is_announced),
         PLAY(refused_memory_makes_clients_lag_and_loses_nothing),

@@ -315,7 +315,7 @@ static void a_failing_disk_is_down_and_comes_back(void **state)
     WAIT(play.downs == 1);
     assert_int_equal(play.failed, lost);
     assert_int_equal(play.settled, kept);
-    assert_string_equal(play.why, "/j: cannot write commands-00000001.jsonl: Input/output error");
+    assert_string_equal(play.why, "/j: Input/output error: cannot write commands-00000001.jsonl");
     assert_int_equal(journal_room(play.journal), 0);
     assert_int_equal(append(JOURNAL_INTENT, JOURNAL_COMMANDS, 3, JOURNAL_DURABLE), 0);
     clock_manual_advance_ns(&play.clock, JOURNAL_RETRY_NS);

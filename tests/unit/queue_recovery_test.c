@@ -387,6 +387,38 @@ static void watchers_are_found_again(void **state)
     end(play);
 }
 
+/* The end was noted for the first asker, and then the agent died: the other one is told all the same, once. */
+static void a_repeat_that_missed_the_end(void **state)
+{
+    (void)state;
+    struct play *play = begin_unread();
+    replay_event(play, JOURNAL_RESULT, 3);
+    replay_event(play, JOURNAL_COMPLETION, 4);
+    replay_told(play, 4);
+    struct journal_record repeat = note(play, JOURNAL_RESULT, 1);
+    repeat.chain = JOURNAL_REFUSALS;
+    repeat.repeat = true;
+    for (uint64_t serial = 5; serial <= 6; serial++) {
+        repeat.serial = serial;
+        replay(play, &repeat);
+    }
+    struct journal_record end_ = note(play, JOURNAL_COMPLETION, 2);
+    end_.chain = JOURNAL_REFUSALS;
+    end_.repeat = true;
+    end_.serial = 5;
+    replay(play, &end_);
+    struct journal_record told_ = {.event = JOURNAL_TOLD, .chain = JOURNAL_REFUSALS, .n = 3, .upto = 2};
+    replay(play, &told_);
+    read_it(play);
+    assert_int_equal(play->count, 1);
+    assert_non_null(told(play, 6, OUTCOME_COMPLETION));
+    assert_true(play->outcomes[0].repeat);
+    assert_int_equal(play->outcomes[0].position, 7);
+    assert_int_equal(play->notes[play->noted - 1].event, JOURNAL_COMPLETION);
+    assert_int_equal(play->notes[play->noted - 1].serial, 6);
+    end(play);
+}
+
 /* --- memory ---------------------------------------------------------------------------------------------------------------- */
 
 static void the_horizon_moves_back(void **state)
@@ -540,6 +572,7 @@ int main(void)
         cmocka_unit_test(move_timeout_counts_from_the_write),
         cmocka_unit_test(readings_before_the_journal_end_a_move),
         cmocka_unit_test(watchers_are_found_again),
+        cmocka_unit_test(a_repeat_that_missed_the_end),
         cmocka_unit_test(the_horizon_moves_back),
         cmocka_unit_test(old_notes_are_forgotten),
         cmocka_unit_test(more_than_fits),

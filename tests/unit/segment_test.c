@@ -54,9 +54,11 @@ static void the_next_incarnation_takes_the_name(void **state)
     assert_int_equal(segment_view_open(place->ring, &new_view), ERR_OK);
     assert_true(segment_view_page(old_view)->incarnation == 1);
     assert_true(segment_view_page(new_view)->incarnation == 2);
+    assert_false(segment_stands(old));
     segment_close(&old, true); /* the name is the successor's by now, and stays */
     assert_int_equal(stat(place->ring, &status), 0);
     assert_int_equal(status.st_mode & 07777, 0640);
+    assert_true(segment_stands(new));
     segment_close(&new, false);
     assert_int_equal(access(place->ring, F_OK), 0);
     segment_view_close(&old_view);

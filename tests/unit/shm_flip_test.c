@@ -3,7 +3,7 @@
  * a right one, read a record twice, or miss one without being told; what is refused is counted; and when the flipping ends, everything
  * is read again without an error. Now and then the writer is killed, and a successor attaches to what the flips have left.
  *
- *     NORIA_FLIPS=100000 NORIA_SEED=7 shm_flip_test      both may be left out: 40,000 flips, a seed that is printed
+ *     NORIA_FLIPS=100000 NORIA_SEED=7 shm_flip_test      both may be left out: 20,000 flips, a seed that is printed
  */
 #include "shm_fixture.h"
 
@@ -450,7 +450,7 @@ static void await_calm(const struct play *play, const pid_t *players)
 static void bits_flip_while_others_read(void **state)
 {
     struct play play = {.place = *state};
-    uint64_t flips = number("NORIA_FLIPS", 40000), seed = number("NORIA_SEED", entropy_u64() >> 32);
+    uint64_t flips = number("NORIA_FLIPS", 20000), seed = number("NORIA_SEED", entropy_u64() >> 32);
     struct files files;
     pid_t players[2];
     print_message("NORIA_FLIPS=%llu NORIA_SEED=%llu\n", (unsigned long long)flips, (unsigned long long)seed);

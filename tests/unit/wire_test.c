@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "clock.h"
 #include "must.h"
 #include "wire.h"
 
@@ -168,6 +169,33 @@ static void random_damage_never_reads_outside(void **state)
     }
 }
 
+static void a_commands_way_counts_against_its_deadline(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t source_ms, now_ms, age_ms;
+        int64_t deadline_ms;
+        uint64_t want_age_ms;
+        int64_t want_deadline_ms;
+    } cases[] = {
+        {1000, 1000, 0, 500, 0, 500},     /* no time at all */
+        {1000, 1300, 100, 500, 300, 300}, /* 200 of it on the way */
+        {1000, 9000, 100, 500, 8000, 0},  /* over: never below 0 */
+        {1000, 9000, 100, -1, 8000, -1},  /* the machine's default: its age counts there */
+        {1000, 1050, 100, 500, 100, 500}, /* it says that it is older */
+        {1000, 900, 0, 500, 0, 500},      /* another clock after all */
+        {0, 9000, 100, 500, 100, 500},    /* nobody says when it began */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct wire_command command = {.source_ns = cases[i].source_ms * NS_PER_MS,
+                                       .age_ms = cases[i].age_ms,
+                                       .deadline_ms = cases[i].deadline_ms};
+        wire_command_arrived(&command, cases[i].now_ms * NS_PER_MS);
+        assert_int_equal(command.age_ms, cases[i].want_age_ms);
+        assert_int_equal(command.deadline_ms, cases[i].want_deadline_ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +204,7 @@ int main(void)
         cmocka_unit_test(a_small_buffer_or_long_text_encodes_to_nothing),
         cmocka_unit_test(containers_and_huge_counts_are_refused_without_allocation),
         cmocka_unit_test(random_damage_never_reads_outside),
+        cmocka_unit_test(a_commands_way_counts_against_its_deadline),
     };
     return cmocka_run_group_tests_name("wire", tests, NULL, NULL);
 }

@@ -86,6 +86,11 @@ struct segment_page *segment_page(struct segment *segment)
     return segment->page;
 }
 
+bool segment_stands(const struct segment *segment)
+{
+    return shm_file_stands(segment->path, segment->fd);
+}
+
 void segment_close(struct segment **segment, bool unlink_file)
 {
     struct segment *dead = *segment;

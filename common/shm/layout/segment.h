@@ -32,6 +32,8 @@ enum err_e segment_create(const char *path, const char *role, const char *id, ui
                           const struct stats_def *defs, size_t def_count, struct segment **segment,
                           struct stats *stats);
 struct segment_page *segment_page(struct segment *segment);
+/* False: the name stands for another file by now; whoever opens it does not see this one. */
+bool segment_stands(const struct segment *segment);
 void segment_close(struct segment **segment, bool unlink_file);
 
 struct segment_view; /* a read-only mapping of another process's segment */

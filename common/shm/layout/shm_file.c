@@ -100,7 +100,7 @@ static enum err_e open_regular(const char *path, int flags, int *fd, uint64_t *s
     return ERR_SYSTEM;
 }
 
-static bool names_file(const char *path, int fd)
+bool shm_file_stands(const char *path, int fd)
 {
     struct stat by_name, by_fd;
     return lstat(path, &by_name) == 0 && fstat(fd, &by_fd) == 0 && by_name.st_dev == by_fd.st_dev &&
@@ -113,7 +113,7 @@ enum err_e shm_file_attach(const char *path, int *fd, uint64_t *size)
     if (err != ERR_OK)
         return err;
     err = lock(*fd, path);
-    if (err == ERR_OK && !names_file(path, *fd))
+    if (err == ERR_OK && !shm_file_stands(path, *fd))
         err = ERR_BUSY; /* replaced between open and lock, so somebody else is at it */
     if (err != ERR_OK)
         close(*fd);
@@ -187,6 +187,6 @@ bool shm_file_cut(const void *at)
 
 void shm_file_unlink(const char *path, int fd)
 {
-    if (names_file(path, fd))
+    if (shm_file_stands(path, fd))
         unlink(path);
 }

@@ -59,5 +59,7 @@ static inline bool shm_retired(uint64_t word)
     return __builtin_popcountll(word ^ SHM_RETIRED) <= 8;
 }
 
-/* Removes `path` if it still names the file behind `fd`. */
+/* True if `path` still names the file behind `fd`. */
+bool shm_file_stands(const char *path, int fd);
+/* Removes `path` if it does. */
 void shm_file_unlink(const char *path, int fd);

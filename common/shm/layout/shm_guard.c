@@ -1,5 +1,5 @@
 /* The fault is synchronous, so the handler may do what the access itself could: look at atomics and make system calls.
- * mmap() is a bare system call on Linux; systemd's journal has replaced pages this way since 2014 (src/basic/sigbus.c).
+ * mmap() is a bare system call on Linux; systemd's journal replaces pages this way, too (its src/basic/sigbus.c).
  *
  * A table of fixed size, not a list: the handler reads it while anybody may be changing it. An entry is claimed by its address and
  * believed with its length, which is stored last and cleared first.

@@ -41,10 +41,10 @@ class Weather:
     def __init__(self, s, dice):
         self.s, self.sim, self.dice, self.tally = s, s.simulator, dice, Counter()
 
-    async def beat(self, count):
-        """Waits until the metronome has been polled so many times more."""
-        polls = int((await self.sim.tell(f"counts {METRONOME}"))["request.0"])
-        await self.sim.wait(METRONOME, f"requests 0 {polls + count}", within=10)
+    async def beat(self, count, machine=METRONOME):
+        """Waits until the machine has been polled so many times more."""
+        polls = int((await self.sim.tell(f"counts {machine}")).get("request.0", 0))
+        await self.sim.wait(machine, f"requests 0 {polls + count}", within=10)
 
     def position(self, machine):
         return list(MACHINES).index(machine) * OWN + self.dice.randrange(OWN)
@@ -158,6 +158,7 @@ async def one_round(weather, movers, observer, seconds):
         await weather.clear()
         await asyncio.gather(*tasks)
         for machine in MACHINES:
+            await weather.beat(3, machine)  # the first may still be of before, the second is answered: "connected" is no old news
             await observer.sees(machine, connection_status="connected", within=8)
         await asyncio.gather(*(mover.recover(observer) for mover in movers))
     finally:

@@ -87,7 +87,10 @@ class Client:
 
     async def close(self):
         if self.socket is not None:
-            await self.socket.close()
+            try:
+                await self.socket.close()
+            except websockets.ConnectionClosed:
+                pass  # the server died while the two took leave
             await asyncio.wait_for(self._reader, limit(5))
 
     async def closed(self, within=5.0):

@@ -14,9 +14,11 @@
 
 /* --- the segment shm/worker.N ---------------------------------------------------------------------------------------------- */
 
+/* While a broker was away, another worker may have been given this slot by the next one, and be gone again: its file stands
+ * under the name then, and the broker would look into that for whether this worker sleeps. */
 static enum err_e take_slot(struct worker *w, uint32_t slot)
 {
-    if (w->segment != NULL && w->slot == slot)
+    if (w->segment != NULL && w->slot == slot && segment_stands(w->segment))
         return ERR_OK;
     char relative[32], path[CONF_PATH_MAX];
     snprintf(relative, sizeof relative, "shm/worker.%u", slot);
