@@ -14,7 +14,7 @@ from pathlib import Path
 
 # --- the table -----------------------------------------------------------------------------------------------------
 # folder → the folders whose headers its files may include (its own always). Lowest layer first; a folder that is not
-# listed may hold no C. This is the picture of HOUSE.md: processes meet only in wire and shm, agents never see shm,
+# listed may hold no C. In one picture: processes meet only in wire and shm, agents never see shm,
 # workers never see its writer, drivers see driver.h, base and model.
 
 SMALL = ["common/base", "common/model"]

@@ -1,5 +1,5 @@
 /* scenario_selftest.c — the bench against itself: what its generator and its bare sender do with each batch size. The
- * figures stand beside those of MEASURED.md ("bare epoll"), and show whether the generator is the bottleneck. */
+ * figures stand beside those of a prototype ("bare epoll"), and show whether the generator is the bottleneck. */
 #include <stdatomic.h>
 #include <stdio.h>
 

@@ -42,7 +42,7 @@ static void another_uid_is_refused(void **state)
 
 #define LAST UINT64_MAX
 
-/* A worker as ARCHITECTURE.md describes it, without its slow check: a lost wake-up leaves it asleep for good. */
+/* A worker without its slow check: a lost wake-up leaves it asleep for good. */
 static void worker_main(const struct stage *stage, uint32_t slot)
 {
     static struct segment *segment;

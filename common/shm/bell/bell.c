@@ -6,7 +6,7 @@
  * in silence (the worker came back), one of another incarnation is reported gone.
  *
  * Ringing looks at `sleeping` of every worker: up to a few dozen loads, no list to keep in step with. Rejected: one
- * eventfd per worker (a system call each: MEASURED.md, 8 against 1 per message at 8 workers).
+ * eventfd per worker (a system call each: 8 against 1 per message at 8 workers).
  */
 #include "bell.h"
 

@@ -1,6 +1,6 @@
 """frames.py: one message as a client heard it, and the rules that hold for every message of the carousel dialect.
 
-The rules are PROTOCOLS.md's "for all of them" and §1: compact UTF-8 JSON that is not ASCII-escaped, timestamps with
+The rules are the dialect's (workers/acceptor/dialects/carousel/README.md): compact UTF-8 JSON that is not ASCII-escaped, timestamps with
 milliseconds and Z, members in the source document's order with later additions behind them, `seq` last.
 """
 import json
