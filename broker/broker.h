@@ -48,6 +48,7 @@ struct broker {
     struct outcome_floors floors;
     bool segments_wanted; /* agents came that have no segment yet */
     uint32_t scrub_slot;  /* the next one to look at (scrub.h) */
+    uint32_t sweep_slot;  /* of a worker; the next one to look at (slot_sweep.h) */
     bool shm_lost;        /* ring or table was cut: a successor must make new ones */
     struct {
         uint64_t tick_ns;   /* of the last tick, or the start */

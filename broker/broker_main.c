@@ -21,6 +21,7 @@
 #include "must.h"
 #include "proc.h"
 #include "reattach.h"
+#include "slot_sweep.h"
 
 static const char usage[] =
     "usage: noria-broker -c FILE\n"
@@ -159,7 +160,8 @@ static enum err_e open_all(struct broker *broker)
 static void close_all(struct broker *broker)
 {
     char path[CONF_PATH_MAX];
-    if (broker->router != NULL) {
+    if (broker->router != NULL) { /* it was the broker here */
+        slot_sweep_all(broker);
         bus_router_close(&broker->router);
         conf_path(broker->conf, "bus/broker.sock", path);
         unlink(path);

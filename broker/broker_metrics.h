@@ -49,6 +49,7 @@
     X(MACHINE_EVENTS, machine_events, COUNTER) /* machine_added, machine_removed */                          \
     X(APPENDS_FAILED, appends_failed, COUNTER)                                                               \
     X(PUTS_FAILED, puts_failed, COUNTER)   /* last-value slots that could not be written */                  \
+    X(SLOTS_SWEPT, slots_swept, COUNTER)   /* files of killed workers, taken away */                         \
     X(HEALED_WORDS, healed_words, COUNTER) /* of ring and table headers, changed by nobody of us */          \
     X(HEALED_SLOTS, healed_slots, COUNTER) /* last-value slots, likewise */                                  \
     X(BELLS, bells, COUNTER)               /* somebody slept and was woken */                                \

@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "introduction.h"
 #include "scrub.h"
+#include "slot_sweep.h"
 
 static void refresh_due(struct broker *broker, uint64_t now_ns)
 {
@@ -46,6 +47,7 @@ void janitor_tick(void *arg)
         commands_tick(broker, now);
     }
     agent_metrics_tick(broker);
+    slot_sweep_tick(broker, now);
     show_gauges(broker);
     broker->shm_lost = !scrub_tick(broker);
     if (broker->shm_lost) {

@@ -1,7 +1,9 @@
 /* broker: who is let in, how peers leave, and what any of them may say. */
 #include "broker_stage.h"
 
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 #include <zmq.h>
 
 #include "log.h"
@@ -131,6 +133,25 @@ static void workers_lease_slots_and_get_theirs_back(void **state)
     worker_open(stage, &a, 4, 1); /* taken: the lowest free one */
     assert_int_equal(a.slot, 0);
     wait_counter(stage, "workers", 3);
+}
+
+/* Only the broker knows that nobody holds the slot any more. */
+static void what_a_killed_worker_left_is_taken_away(void **state)
+{
+    struct stage *stage = *state;
+    static struct end worker;
+    worker_open(stage, &worker, 1, UINT32_MAX);
+    for (int slot = 0; slot < 3; slot++) {
+        char name[32];
+        snprintf(name, sizeof name, "shm/worker.%d", slot);
+        int fd = open(in_dir(stage, name), O_WRONLY | O_CREAT | O_CLOEXEC, 0640);
+        assert_true(fd >= 0);
+        close(fd);
+    }
+    wait_counter(stage, "slots_swept", 2);
+    assert_int_equal(access(in_dir(stage, "shm/worker.1"), F_OK), -1);
+    assert_int_equal(access(in_dir(stage, "shm/worker.2"), F_OK), -1);
+    assert_int_equal(access(in_dir(stage, "shm/worker.0"), F_OK), 0); /* which somebody holds */
 }
 
 static void agents_metrics_are_shown_in_shared_memory(void **state)
@@ -308,6 +329,7 @@ int main(void)
         PLAY(any_message_from_any_peer_does_no_harm),
         PLAY(the_newer_of_two_agents_of_a_machine_stays),
         PLAY(workers_lease_slots_and_get_theirs_back),
+        PLAY(what_a_killed_worker_left_is_taken_away),
         PLAY(agents_metrics_are_shown_in_shared_memory),
     };
     signal(SIGPIPE, SIG_IGN);
