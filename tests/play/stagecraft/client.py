@@ -58,7 +58,8 @@ class Client:
 
     @property
     def connected(self):
-        return self.socket is not None and self.close_code is None
+        """The socket knows of its end before its reader has told why."""
+        return self.socket is not None and self.socket.open and self.close_code is None
 
     @property
     def local_port(self):
