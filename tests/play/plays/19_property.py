@@ -52,7 +52,7 @@ class Mover:
             except Unanswered:
                 raise
             except CONNECT_ERRORS:
-                continue
+                self.client = None  # whose reader may not have seen its end yet: `connected` would lie, and this loop spin
 
     async def move(self, target, deadline_ms):
         self.count += 1

@@ -58,8 +58,7 @@ class Client:
 
     @property
     def connected(self):
-        """The socket knows of its end before its reader has told why."""
-        return self.socket is not None and self.socket.open and self.close_code is None
+        return self.socket is not None and self.close_code is None
 
     @property
     def local_port(self):
