@@ -152,7 +152,7 @@ class House:
         while not self.stop.is_set():
             if subscriber.client is None or not subscriber.client.connected:
                 if subscriber.client is not None:
-                    subscriber.check_closing()
+                    await subscriber.check_closing()
                     await subscriber.leave()
                 await subscriber.come()
             elif subscriber.dice.random() < 0.1:

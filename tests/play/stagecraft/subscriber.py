@@ -18,7 +18,7 @@ from websockets import WebSocketException
 
 from .client import Gone
 from .stage import serves
-from .wait import Late, limit, now
+from .wait import Late, limit, now, until
 
 KEPT = ("command_result", "command_completed", "alarm")
 KINDS = {"status_updates": (), "command_results": KEPT[:2], "all_events": KEPT}
@@ -100,13 +100,18 @@ class Subscriber:
         client.keep_rules()
         self.past += client.frames[:keep]
 
-    def check_closing(self):
-        """The connection is closed, and nobody here did it."""
+    def worker_died(self):
+        return (self.worker is None or self.tally.deaths[self.worker] != self.deaths
+                or not self.s.actor(self.worker).alive)
+
+    async def check_closing(self):
+        """The connection is closed, and nobody here did it. A dying process's sockets end before its end can be seen."""
         code, reason = self.client.close_code, self.client.socket.close_reason
         if code == 1006:
-            died = (self.worker is None or self.tally.deaths[self.worker] != self.deaths
-                    or not self.s.actor(self.worker).alive)
-            assert died, f"{self.name}: closed with 1006, and {self.worker} lives; {self.log}"
+            try:
+                await until(f"the end of {self.worker}", self.worker_died, within=1)
+            except Late:
+                raise AssertionError(f"{self.name}: closed with 1006, and {self.worker} lives; {self.log}") from None
         else:
             assert code == 1013 and reason, f"{self.name}: closed with {code} {reason!r}"
         self.tally.closed[code] += 1
@@ -116,7 +121,7 @@ class Subscriber:
     async def act(self):
         if self.client is None or not self.client.connected:
             if self.client is not None:
-                self.check_closing()
+                await self.check_closing()
                 await self.leave()
             await self.come(small=self.dice.random() < 0.4)
             return
@@ -189,7 +194,7 @@ class Subscriber:
         while not (self.client and self.client.connected and self.knows(truth) and self.has_heard(markers)):
             if self.client is None or not self.client.connected:
                 if self.client is not None:
-                    self.check_closing()
+                    await self.check_closing()
                     await self.leave()
                 await self.come()
             try:
