@@ -22,8 +22,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 typedef int sync_f(int fd);
@@ -76,10 +76,17 @@ static bool is_there(const char *variable)
     return path != NULL && access(path, F_OK) == 0;
 }
 
+/* As long as the gate's file is there; removing it is an event. */
 static void wait_at_gate(void)
 {
-    while (is_there("POWERCUT_GATE"))
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+    char events[4096];
+    const char *path = getenv("POWERCUT_GATE");
+    int watch = path != NULL && is_there("POWERCUT_GATE") ? inotify_init1(IN_CLOEXEC) : -1;
+    while (watch >= 0 && inotify_add_watch(watch, path, IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF) >= 0 &&
+           is_there("POWERCUT_GATE") && read(watch, events, sizeof events) > 0)
+        ;
+    if (watch >= 0)
+        close(watch);
 }
 
 static int sync_as(const char *name, int fd)

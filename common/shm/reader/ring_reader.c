@@ -277,7 +277,7 @@ static enum ring_status_e resync(struct ring_reader *r, enum ring_status_e why, 
     return why;
 }
 
-/* Nothing to read: for now, or for good? */
+/* Nothing to read: is more to come, or is this ring given up? */
 static enum ring_status_e empty(const struct ring_reader *r)
 {
     bool gone = shm_retired(atomic_load_explicit(&r->map.page->retired, memory_order_acquire)) ||
