@@ -18,6 +18,11 @@
     X(MESSAGES_OUTCOME, messages_outcome, COUNTER)                                                           \
     X(MESSAGES_OUTCOME_ACK, messages_outcome_ack, COUNTER)                                                   \
     X(MESSAGES_GOODBYE, messages_goodbye, COUNTER)                                                           \
+    X(MESSAGES_PUBLISH, messages_publish, COUNTER)                                                           \
+    X(MESSAGES_SURVEY, messages_survey, COUNTER)                                                             \
+    X(MESSAGES_SURVEY_WORKERS, messages_survey_workers, COUNTER)                                             \
+    X(MESSAGES_SURVEY_ASK, messages_survey_ask, COUNTER)                                                     \
+    X(MESSAGES_SURVEY_ROWS, messages_survey_rows, COUNTER)                                                   \
     X(MALFORMED, malformed, COUNTER) /* bytes that are no message */                                         \
     X(INVALID, invalid, COUNTER)     /* a message whose fields make no sense, or from the wrong role */      \
     X(UNKNOWN_PEER, unknown_peer, COUNTER) /* from somebody who has not said HELLO */                        \

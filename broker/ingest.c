@@ -54,7 +54,7 @@ static void handle_heartbeat(struct broker *broker, struct peer *peer, const str
         agent_metrics_take(peer->machine, message->heartbeat.metrics);
         broker_refresh(broker, peer->machine, 0);
     }
-    struct wire_message answer = {.type = WIRE_HEARTBEAT, .heartbeat = {broker->gen, -1, wire_text("")}};
+    struct wire_message answer = {.type = WIRE_HEARTBEAT, .heartbeat = {broker->gen, 0, -1, wire_text("")}};
     broker_send(broker, &peer->identity, &answer);
 }
 

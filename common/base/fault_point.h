@@ -28,6 +28,11 @@
     X(BROKER_OUTCOME_APPENDED, "broker.outcome.appended", "an outcome is appended; the head is old")         \
     X(BROKER_OUTCOME_PUBLISHED, "broker.outcome.published", "an outcome is public; it is not acknowledged")  \
     X(BROKER_OUTCOME_ACKED, "broker.outcome.acked", "an outcome is public and acknowledged")                 \
+    X(BROKER_STREAM_RECEIVED, "broker.stream.received",                                                      \
+      "a stream message is received; nothing is in the ring")                                                \
+    X(BROKER_STREAM_APPENDED, "broker.stream.appended", "a stream message is appended; the head is old")     \
+    X(BROKER_STREAM_PUBLISHED, "broker.stream.published",                                                    \
+      "a stream message is public; the bell has not rung")                                                   \
     X(BROKER_ATTACHED, "broker.attached", "ring and table are read back; nobody is spoken to yet")           \
     X(AGENT_READING, "agent.reading", "a reading is in the image; the broker has not been told")             \
     X(AGENT_COMMAND_RECEIVED, "agent.command.received", "a command is received; nothing is noted")           \
@@ -46,6 +51,10 @@
     X(WORKER_COMMAND_PENDING, "worker.command.pending",                                                      \
       "a client's command waits; the broker has not been told")                                              \
     X(WORKER_COMMAND_SENT, "worker.command.sent", "a client's command has gone to the broker")               \
+    X(WORKER_PUBLISH_KEPT, "worker.publish.kept",                                                            \
+      "a client's stream message is kept; the broker has not been told")                                     \
+    X(WORKER_PUBLISH_SENT, "worker.publish.sent", "a client's stream message has gone to the broker")        \
+    X(WORKER_PUBLISH_SEEN, "worker.publish.seen", "a stream message of this worker is read in the ring")     \
     X(WORKER_RECORD_READ, "worker.record.read", "a record is read from the ring; no client has it")          \
     X(WORKER_ANSWER_HEARD, "worker.answer.heard",                                                            \
       "the answer of a command is read; its client does not have it")                                        \

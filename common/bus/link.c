@@ -199,6 +199,8 @@ static void dispatch(struct link *link, struct wire_message *message)
         on_refused(link, message);
         return;
     case WIRE_HEARTBEAT:
+        if (link->state == LINK_UP && link->config.events->broker_heartbeat != NULL)
+            link->config.events->broker_heartbeat(link->config.arg, &message->heartbeat);
         return;
     default:
         if (message->type == WIRE_COMMAND && link->boot != 0 && message->command.boot == link->boot)

@@ -40,7 +40,9 @@ struct link_events {
     void (*refused)(void *arg, const char *reason);
     /* Any other message; its texts are valid during the call. */
     void (*message)(void *arg, const struct wire_message *message);
-    /* Fills reading_age_ms and metrics (the bytes stay valid until the event returns); NULL: the default of an
+    void (*broker_heartbeat)(void *arg,
+                             const struct wire_heartbeat *heartbeat); /* it came; NULL: not wanted */
+    /* Fills reading_age_ms, channels and metrics (the bytes stay valid until the event returns); NULL: the default of an
      * empty heartbeat. */
     void (*heartbeat)(void *arg, struct wire_heartbeat *heartbeat);
 };

@@ -61,6 +61,16 @@ struct conf_machine {
     uint32_t sim_ms_per_position; /* 400 */
 };
 
+/* What a machine says, copied to streams: the JSON of the carousel dialect, without "seq". */
+enum conf_bridge_from_e { BRIDGE_STATES, BRIDGE_RESULTS, BRIDGE_EVENTS };
+
+struct conf_bridge {
+    enum conf_bridge_from_e from;
+    const char *stream;          /* id, 1 to 128 bytes */
+    const char *const *machines; /* ids, each configured; NULL, 0: all machines */
+    size_t machine_count;
+};
+
 struct conf_override { /* a variable of the environment that won over the file */
     const char *variable, *key, *value;
 };
@@ -92,6 +102,13 @@ struct conf {
     struct conf_token *tokens;
     size_t token_count;
     bool carousel_auto_subscribe;
+    bool streams_echo;             /* false: a sender does not get its own messages */
+    bool streams_errors;           /* true: a client is told what is wrong with its message */
+    bool streams_admin;            /* true: clients may ask for counts and connections */
+    uint32_t streams_max_streams;  /* 1000, of one connection */
+    uint32_t streams_max_channels; /* 100000: streams opened by all connections of all workers together */
+    struct conf_bridge *bridges;
+    size_t bridge_count; /* at most 16 streams for one machine and source */
     uint32_t
         simulator_base_port; /* 3201: simulated machine k listens on 127.0.0.1:base+k; machines, then machines_from */
     struct conf_listener *listeners;

@@ -7,14 +7,17 @@
  *     state/<machine>   state/#     a machine's state changed
  *     result/<machine>  result/#    command results and completions
  *     event/<machine>   event/#     it was added or removed; its alarms
+ *     stream/<id>                   a stream's messages; <id> is whatever clients agreed on
  */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "machine.h"
 
-#define TOPIC_MAX 80 /* bytes of a name */
+#define TOPIC_MAX     135u /* bytes of a name */
+#define STREAM_ID_MAX 128u /* bytes of a stream's id; at least one */
 
 enum topic_kind_e { TOPIC_STATE, TOPIC_RESULT, TOPIC_EVENT };
 
@@ -26,4 +29,8 @@ struct topic {
 
 /* The topic of a machine, or of all machines if `machine` is NULL. `machine` is a valid id. */
 void topic_make(struct topic *topic, enum topic_kind_e kind, const char *machine);
+/* The topic of a stream; 1 to STREAM_ID_MAX bytes of any value. */
+void topic_make_stream(struct topic *topic, const char *id, size_t len);
+/* The id within a stream's topic, *len its bytes; NULL: it is no stream's. */
+const char *topic_stream_id(const char *name, size_t name_len, size_t *len);
 uint64_t topic_hash(const char *name, size_t len);

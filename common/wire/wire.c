@@ -63,6 +63,21 @@ static const struct field outcome_ack_fields[] = {DESCRIBE(WIRE_OUTCOME_ACK_FIEL
 #define SELF wire_goodbye
 static const struct field goodbye_fields[] = {DESCRIBE(WIRE_GOODBYE_FIELDS)};
 #undef SELF
+#define SELF wire_publish
+static const struct field publish_fields[] = {DESCRIBE(WIRE_PUBLISH_FIELDS)};
+#undef SELF
+#define SELF wire_survey
+static const struct field survey_fields[] = {DESCRIBE(WIRE_SURVEY_FIELDS)};
+#undef SELF
+#define SELF wire_survey_workers
+static const struct field survey_workers_fields[] = {DESCRIBE(WIRE_SURVEY_WORKERS_FIELDS)};
+#undef SELF
+#define SELF wire_survey_ask
+static const struct field survey_ask_fields[] = {DESCRIBE(WIRE_SURVEY_ASK_FIELDS)};
+#undef SELF
+#define SELF wire_survey_rows
+static const struct field survey_rows_fields[] = {DESCRIBE(WIRE_SURVEY_ROWS_FIELDS)};
+#undef SELF
 
 static const struct message_def *message_def(unsigned type)
 {
@@ -114,6 +129,27 @@ void wire_command_arrived(struct wire_command *command, uint64_t now_ns)
     if (command->deadline_ms >= 0)
         command->deadline_ms =
             way_ms < (uint64_t)command->deadline_ms ? command->deadline_ms - (int64_t)way_ms : 0;
+}
+
+bool wire_topics_append(unsigned char *topics, size_t cap, size_t *len, const char *name, uint8_t name_len)
+{
+    if (name_len == 0 || *len + 1u + name_len > cap)
+        return false;
+    topics[(*len)++] = name_len;
+    memcpy(topics + *len, name, name_len);
+    *len += name_len;
+    return true;
+}
+
+bool wire_topics_next(struct wire_text *topics, struct wire_text *name)
+{
+    uint32_t len = topics->len > 0 ? (unsigned char)topics->at[0] : 0;
+    if (len == 0 || len > topics->len - 1 || len > WIRE_TOPIC_MAX)
+        return false;
+    *name = (struct wire_text){topics->at + 1, len};
+    topics->at += 1 + len;
+    topics->len -= 1 + len;
+    return true;
 }
 
 bool wire_text_equals(struct wire_text text, const char *other)

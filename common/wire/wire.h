@@ -17,8 +17,16 @@
 
 #include "errcode.h"
 
-#define WIRE_VERSION 3u    /* 3: who and from in COMMAND, tools; 2: scope in COMMAND, repeat in OUTCOME */
-#define WIRE_MAX     8192u /* bytes of the largest message */
+#define WIRE_VERSION                                                                                         \
+    4u /* 4: PUBLISH, surveys; 3: who and from in COMMAND, tools; 2: scope in COMMAND, repeat in OUTCOME */
+#define WIRE_MAX 335872u /* bytes of the largest message, PUBLISH; all others are far smaller (the table) */
+
+#define WIRE_PUBLISH_TOPICS_MAX  1000u          /* of one message */
+#define WIRE_PUBLISH_PAYLOAD_MAX (192u * 1024u) /* bytes; the frame and its topics fit a record of the ring */
+#define WIRE_TOPIC_MAX           135u           /* bytes of a name; TOPIC_MAX of topic.h */
+#define WIRE_TOPICS_BYTES_MAX    (WIRE_PUBLISH_TOPICS_MAX * (1 + WIRE_TOPIC_MAX))
+#define WIRE_SURVEY_ROWS_MAX     (16u * 1024u) /* bytes of rows in one answer */
+#define WIRE_WORKERS_MAX         64u
 
 struct wire_text {
     const char *at; /* not NUL-terminated */
@@ -36,7 +44,12 @@ struct wire_text {
     X(7, COMMAND, command, "worker or tool to broker to agent", 768, 1)                                      \
     X(8, OUTCOME, outcome, "agent to broker (to tool)", 768, 1)                                              \
     X(9, OUTCOME_ACK, outcome_ack, "broker to agent", 64, 1)                                                 \
-    X(10, GOODBYE, goodbye, "peer to broker", 64, 1)
+    X(10, GOODBYE, goodbye, "peer to broker", 64, 1)                                                         \
+    X(11, PUBLISH, publish, "worker to broker", WIRE_MAX, 4)                                                 \
+    X(12, SURVEY, survey, "worker to broker", 64, 4)                                                         \
+    X(13, SURVEY_WORKERS, survey_workers, "broker to worker", 640, 4)                                        \
+    X(14, SURVEY_ASK, survey_ask, "worker to broker to worker", 128, 4)                                      \
+    X(15, SURVEY_ROWS, survey_rows, "worker to broker to worker", 17408, 4)
 
 /* Field lists: U64(name) I64(name) FLAG(name) TEXT(name, max bytes) BLOB(name, max bytes). */
 
@@ -66,9 +79,11 @@ struct wire_text {
 #define WIRE_REFUSED_FIELDS(U64, I64, FLAG, TEXT, BLOB) TEXT(reason, 200)
 
 /* Once a second both ways. Agents: milliseconds since the last good reading (-1: never) and the values of
- * wire_metrics.h as little-endian 64-bit words. */
+ * wire_metrics.h as little-endian 64-bit words. `channels`: worker to broker, its open stream channels (a connection that has
+ * opened n streams has n); broker to worker, those of all other workers together; else 0. */
 #define WIRE_HEARTBEAT_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                    \
     U64(incarnation)                                                                                         \
+    U64(channels)                                                                                            \
     I64(reading_age_ms)                                                                                      \
     BLOB(metrics, 512)
 
@@ -143,6 +158,54 @@ struct wire_text {
 /* The peer stops on purpose. */
 #define WIRE_GOODBYE_FIELDS(U64, I64, FLAG, TEXT, BLOB) U64(incarnation)
 
+/* A client's message for everybody who is subscribed to one of `topics` (wire_topics_next()). The worker numbers them per
+ * incarnation, from 1, in the order in which clients sent them, keeps each until it has read it in the ring, and sends what
+ * it keeps again, in order, after each HELLO_OK. What is not above the last number that is in the ring was published before: it is
+ * dropped. `echo`: the sender, too, if it is subscribed. `source_ns`: CLOCK_MONOTONIC when the client's message was read. */
+#define WIRE_PUBLISH_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                      \
+    U64(publish_seq)                                                                                         \
+    U64(session_serial)                                                                                      \
+    U64(dialect) /* enum record_dialect_e */                                                                 \
+    FLAG(echo)                                                                                               \
+    U64(source_ns)                                                                                           \
+    BLOB(topics, WIRE_TOPICS_BYTES_MAX)                                                                      \
+    BLOB(payload, WIRE_PUBLISH_PAYLOAD_MAX)
+
+/* A survey asks every worker of the installation the same, and pulls the answers in pieces. First: who is there? */
+#define WIRE_SURVEY_FIELDS(U64, I64, FLAG, TEXT, BLOB) U64(query)
+
+/* The incarnations of all workers that are introduced, the asker among them, as little-endian 64-bit words. Not
+ * `complete`: one more process lives, or may live, that has clients and is not introduced (it stands still, or its HELLO is
+ * on its way). */
+#define WIRE_SURVEY_WORKERS_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                               \
+    U64(query)                                                                                               \
+    FLAG(complete)                                                                                           \
+    BLOB(workers, 8 * WIRE_WORKERS_MAX)
+
+/* The next rows, please, from the cursor on (all zero: from the beginning). The broker fills in the asker and hands it on to the worker
+ * `target`; if that is not introduced, it answers SURVEY_ROWS with `answered` false itself. */
+#define WIRE_SURVEY_ASK_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                   \
+    U64(query)                                                                                               \
+    U64(asker)                                                                                               \
+    U64(target)                                                                                              \
+    U64(dialect) /* enum record_dialect_e: whose question it is */                                           \
+    U64(question)                                                                                            \
+    U64(cursor_a)                                                                                            \
+    U64(cursor_b)                                                                                            \
+    U64(cursor_c)
+
+/* Whole rows of `target` in the dialect's own form, and the cursor behind them; `last`: there are no more. */
+#define WIRE_SURVEY_ROWS_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                  \
+    U64(query)                                                                                               \
+    U64(asker)                                                                                               \
+    U64(target)                                                                                              \
+    FLAG(answered)                                                                                           \
+    FLAG(last)                                                                                               \
+    U64(cursor_a)                                                                                            \
+    U64(cursor_b)                                                                                            \
+    U64(cursor_c)                                                                                            \
+    BLOB(rows, WIRE_SURVEY_ROWS_MAX)
+
 /* A tool is a program of the operator's that asks one thing and ends (noria rearm). It sends COMMANDs as a worker does, but
  * reads no ring: the broker sends it the OUTCOME. */
 enum wire_role_e { WIRE_WORKER = 1, WIRE_AGENT = 2, WIRE_TOOL = 3 };
@@ -185,6 +248,11 @@ static inline struct wire_text wire_text(const char *text)
 /* Copies a text into a NUL-terminated buffer of `cap` bytes; longer ones are cut (decoders have bounded them). */
 void wire_text_copy(struct wire_text text, char *out, size_t cap);
 bool wire_text_equals(struct wire_text text, const char *other);
+
+/* A PUBLISH's topics: for each a byte with the name's length (1 to WIRE_TOPIC_MAX) and the name. Appends one; false: no room. */
+bool wire_topics_append(unsigned char *topics, size_t cap, size_t *len, const char *name, uint8_t name_len);
+/* Takes the next one out of *topics, which moves on. False: the end, or (then topics->len is not 0) malformed. */
+bool wire_topics_next(struct wire_text *topics, struct wire_text *name);
 
 /* Tells hosts and their boots apart; two equal ones, other than 0, have one CLOCK_MONOTONIC. 0: unknown. */
 uint64_t wire_boot(void);

@@ -150,7 +150,7 @@ static void on_message(void *arg, const struct wire_message *message)
     (void)message;
 }
 
-static const struct link_events events = {on_hello, on_up, on_down, on_refused, on_message, NULL};
+static const struct link_events events = {on_hello, on_up, on_down, on_refused, on_message, NULL, NULL};
 
 static void agent_open(size_t i)
 {

@@ -81,7 +81,7 @@ static void worker_main(const struct stage *stage, uint32_t slot)
 
 static void publish(struct ring_writer *writer, uint64_t n)
 {
-    struct ring_entry entry = {.kind = RECORD_STREAM, .dialect = DIALECT_STREAMS, .source_ns = n};
+    struct ring_entry entry = {.kind = RECORD_EVENT, .dialect = DIALECT_STREAMS, .source_ns = n};
     assert_int_equal(ring_writer_append(writer, &entry), ERR_OK);
     ring_writer_publish(writer);
 }

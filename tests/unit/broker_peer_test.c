@@ -301,7 +301,8 @@ static void any_message_from_any_peer_does_no_harm(void **state)
         struct wire_message message = {.type = (enum wire_type_e)(1 + rand() % 10)};
         fill_any(&message);
         if (message.type == WIRE_GOODBYE || (message.type == WIRE_HELLO && rand() % 20 != 0))
-            message.type = WIRE_HEARTBEAT, message.heartbeat = (struct wire_heartbeat){55, 0, wire_text("")};
+            message.type = WIRE_HEARTBEAT,
+            message.heartbeat = (struct wire_heartbeat){55, 0, 0, wire_text("")};
         raw_say(raw, &message);
         while (i % 100 == 0 && zmq_recv(raw->socket, buffer, sizeof buffer, ZMQ_DONTWAIT) > 0)
             ;

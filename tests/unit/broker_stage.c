@@ -296,8 +296,8 @@ static void on_heartbeat(void *arg, struct wire_heartbeat *heartbeat)
         (struct wire_text){(const char *)metrics, end->role == WIRE_AGENT ? sizeof metrics : 0};
 }
 
-static const struct link_events link_events = {on_hello,   on_up,      on_down,
-                                               on_refused, on_message, on_heartbeat};
+static const struct link_events link_events = {on_hello,   on_up, on_down,     on_refused,
+                                               on_message, NULL,  on_heartbeat};
 
 void end_open(struct stage *stage, struct end *end)
 {

@@ -138,7 +138,8 @@ static void on_link_message(void *arg, const struct wire_message *message)
         end->last_serial = message->outcome_ack.outcome_seq;
 }
 
-static const struct link_events link_events = {on_hello, on_up, on_down, on_refused, on_link_message, NULL};
+static const struct link_events link_events = {on_hello,        on_up, on_down, on_refused,
+                                               on_link_message, NULL,  NULL};
 
 void end_open(struct end *end, const struct stage *stage, uint64_t incarnation, const struct clock *clock)
 {

@@ -182,7 +182,7 @@ static void the_edge_of_a_lap_is_exact(void **state)
     struct bench *b = bench_open(state, MIB);
     uint64_t begin = ring_writer_next(b->writer);
     script_make(&b->script, 5, 0);
-    b->script.entry.kind = RECORD_STREAM;
+    b->script.entry.kind = RECORD_EVENT;
     script_meta(&b->script, 5);
     script_topics(&b->script, 5, 0);
     script_frame(&b->script, 5, 1024 - sizeof(struct ring_record_header));
@@ -252,7 +252,7 @@ static void a_frame_cannot_pass_for_a_record(void **state)
     memcpy(words, &forged, sizeof forged);
     words[1] = ring_record_check(words, 128, ring_writer_id(b->writer));
     script_make(&b->script, 5, 0);
-    b->script.entry.kind = RECORD_STREAM;
+    b->script.entry.kind = RECORD_EVENT;
     script_meta(&b->script, 5);
     script_topics(&b->script, 5, 0);
     b->script.entry.frame = words;

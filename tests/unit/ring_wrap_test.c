@@ -49,7 +49,7 @@ static uint64_t publish_lines(struct bench *b, uint64_t n, uint32_t lines)
 {
     uint64_t position = ring_writer_next(b->writer);
     script_make(&b->script, n, 0);
-    b->script.entry.kind = RECORD_STREAM;
+    b->script.entry.kind = RECORD_EVENT;
     script_meta(&b->script, n);
     script_topics(&b->script, n, 0);
     script_frame(&b->script, n, (lines - 1) * RECORD_ALIGN);

@@ -3,8 +3,8 @@
  * beside each record and slot, and a reader that has received the record or slot reads it; if head or sequence were
  * stored or loaded relaxed, that would be a reported race.
  *
- * A block of counters (stats.h) is written and read along with them. The planted defects of tests/proof/defects are what this test
- * must find, under ThreadSanitizer or without it.
+ * A block of counters (stats.h) is written and read along with them. The planted defects of tests/proof/defects that are races
+ * (`by: race`) are what this test must find; those that it only might meet are shm_step_test's.
  *
  * Readers are built over the writer's own mapping, because the checker knows order only per address.
  */

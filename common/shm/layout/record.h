@@ -21,7 +21,7 @@
     X(COMPLETION, "completion") /* meta: struct record_outcome */                                            \
     X(REFUSAL, "refusal")       /* meta: struct record_outcome; to the origin only */                        \
     X(EVENT, "event")           /* no meta */                                                                \
-    X(STREAM, "stream")         /* no meta */                                                                \
+    X(STREAM, "stream")         /* meta: struct record_stream */                                             \
     X(MACHINE, "machine")       /* no meta: one was added or removed; the last-value table shows it already */
 
 enum record_kind_e {
@@ -62,4 +62,11 @@ struct record_outcome {
     uint32_t slot;                   /* UINT32_MAX: no such machine */
     uint32_t command_serial;         /* the worker's number of the command within its session */
     uint64_t agent_gen, outcome_seq; /* 0, 0: the broker's own refusal */
+};
+
+/* RECORD_STREAM: which message of the origin's worker it is. One on more topics than a record holds has further parts right behind the
+ * first, made visible with it: they name the other topics, and have no frame. */
+struct record_stream {
+    uint64_t publish_seq; /* runs per worker incarnation, from 1; 0: the broker's own */
+    uint32_t part, parts; /* part 0 has the frame */
 };

@@ -36,8 +36,9 @@ uint32_t ring_meta_bytes(enum record_kind_e kind)
     case RECORD_COMPLETION:
     case RECORD_REFUSAL:
         return sizeof(struct record_outcome);
-    case RECORD_EVENT:
     case RECORD_STREAM:
+        return sizeof(struct record_stream);
+    case RECORD_EVENT:
     case RECORD_MACHINE:
     case RECORD_KIND_COUNT:
         break;

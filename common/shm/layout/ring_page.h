@@ -16,7 +16,7 @@
 #include "record.h"
 
 #define RING_MAGIC       0x31474e495241524eULL /* "NRARING1" */
-#define RING_VERSION     2u
+#define RING_VERSION     3u
 #define RING_DATA_OFFSET 65536u
 #define RING_SIZE_MIN    (1ULL << 20)
 #define RING_SIZE_MAX    (1ULL << 32)
@@ -53,16 +53,17 @@ struct ring_record_header {
 
 _Static_assert(sizeof(struct ring_identity) == 64, "one line");
 _Static_assert(offsetof(struct ring_page, retired) == 64, "fixed for all versions");
-_Static_assert(offsetof(struct ring_page, head) == 128, "layout version 2");
-_Static_assert(offsetof(struct ring_page, reserve) == 192, "layout version 2");
-_Static_assert(offsetof(struct ring_page, tail) == 256, "layout version 2");
+_Static_assert(offsetof(struct ring_page, head) == 128, "layout version 3");
+_Static_assert(offsetof(struct ring_page, reserve) == 192, "layout version 3");
+_Static_assert(offsetof(struct ring_page, tail) == 256, "layout version 3");
 _Static_assert(sizeof(struct ring_page) <= 4096, "one page");
 _Static_assert(sizeof(struct ring_record_header) == RECORD_ALIGN, "one line");
-_Static_assert(offsetof(struct ring_record_header, length) == 16, "layout version 2");
-_Static_assert(offsetof(struct ring_record_header, frame_len) == 24, "layout version 2");
-_Static_assert(offsetof(struct ring_record_header, origin_worker) == 32, "layout version 2");
-_Static_assert(sizeof(struct record_state) == 48 && sizeof(struct record_outcome) == 24,
-               "meta, layout version 2");
+_Static_assert(offsetof(struct ring_record_header, length) == 16, "layout version 3");
+_Static_assert(offsetof(struct ring_record_header, frame_len) == 24, "layout version 3");
+_Static_assert(offsetof(struct ring_record_header, origin_worker) == 32, "layout version 3");
+_Static_assert(sizeof(struct record_state) == 48 && sizeof(struct record_outcome) == 24 &&
+                   sizeof(struct record_stream) == 16,
+               "meta, layout version 3");
 _Static_assert(RECORD_MAX % RECORD_ALIGN == 0 && RECORD_MAX * 2 < RING_SIZE_MIN,
                "records fit a ring of least size");
 

@@ -8,6 +8,8 @@
  *     subscribe   a set of topics; frames of the ring that name one of them then go to the connection without the
  *                 dialect being asked
  *     send up     a command, to the broker; its answers come back through the ring, already encoded
+ *     publish     a message, to everybody in the installation who is subscribed to one of its topics
+ *     survey      ask all workers what they know of their connections
  *     close       with an RFC 6455 code
  *
  * One thread; everything here may be called from every dialect function, and nothing blocks. A dialect's state lives
@@ -20,12 +22,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bytes.h"
 #include "command.h"
 #include "errcode.h"
 #include "machine.h"
 #include "topic.h"
 
-struct endpoint;      /* a dialect at work in this process */
+struct endpoint;      /* a dialect at work at one listener of this process */
 struct endpoint_conn; /* a connection to it */
 struct mirror_machine;
 
@@ -45,10 +48,23 @@ struct endpoint_command {
     int64_t deadline_ms;                 /* -1: the machine's default */
 };
 
+struct endpoint_cursor {
+    uint64_t a, b, c;
+};
+
+#define ENDPOINT_ROW_MAX 1024u /* bytes of one row of a survey */
+
 struct endpoint_dialect {
     const char *name;
     unsigned record_dialect; /* enum record_dialect_e of the frames its connections understand */
     size_t conn_bytes;       /* its state per connection */
+    size_t shared_bytes;     /* its state per process, whatever the number of listeners: endpoint_shared() */
+
+    /* Once per process, before anything else, with endpoint_shared() zeroed; not ERR_OK: the worker does not start. And once at the end,
+     * after the last connection. NULL: nothing to do. */
+    enum err_e (*start)(struct endpoint *endpoint);
+    void (*stop)(struct endpoint *endpoint);
+    void (*tick)(struct endpoint *endpoint); /* a few times a second; NULL: not wanted */
 
     /* False refuses the upgrade with 404. May be called before any connection exists. */
     bool (*path_served)(const char *path, size_t len);
@@ -66,12 +82,22 @@ struct endpoint_dialect {
     /* The worker itself must answer a command: no broker took it, or none answered in time. */
     void (*on_command_failed)(struct endpoint_conn *conn, const struct endpoint_command *command,
                               enum command_code_e code);
+
+    /* Another worker, or this one, surveys: appends rows about this process's connections, whole ones, as many as fit (at
+     * least one: ENDPOINT_ROW_MAX bytes are free); *cursor, all zero at the beginning, moves on behind them. True: that were the
+     * last. Connections may come, go and change between two calls: what was there all the time is told exactly once. NULL: nobody
+     * surveys this dialect. */
+    bool (*survey_rows)(struct endpoint *endpoint, unsigned question, struct endpoint_cursor *cursor,
+                        struct out *rows);
 };
 
 /* --- connections ------------------------------------------------------------------------------------------------- */
 
 void *endpoint_state(struct endpoint_conn *conn); /* conn_bytes */
 struct endpoint *endpoint_of(struct endpoint_conn *conn);
+void *
+endpoint_shared(const struct endpoint *endpoint); /* shared_bytes, the same for all listeners of a dialect */
+uint64_t endpoint_serial(const struct endpoint_conn *conn);       /* from 1, never reused in this process */
 const char *endpoint_principal(const struct endpoint_conn *conn); /* as in struct endpoint_request */
 
 /* One text message to this connection. The payload is copied. Bounded: a connection that does not read its replies is
@@ -131,6 +157,49 @@ void endpoint_close(struct endpoint_conn *conn, unsigned code, const char *reaso
 /* Sends a command up. ERR_OK: it is answered exactly once, through the ring or by on_command_failed.
  * ERR_FULL: too many commands of this connection or worker wait for an answer; nothing was sent. */
 enum err_e endpoint_send_command(struct endpoint_conn *conn, const struct endpoint_command *command);
+
+/* --- publishing and surveys -------------------------------------------------------------------------------------- */
+
+#define ENDPOINT_PUBLISH_MAX (192u * 1024u) /* bytes of a payload */
+
+/* The payload, as one text frame, goes to every other connection of this dialect, at whatever worker, that is subscribed to one
+ * of the topics to which this one is subscribed now: to each once, in order per sender. `echo`: to this one, too. It is not lost,
+ * nor sent twice, when the broker dies. A connection that publishes faster than the broker takes it is not read for a while
+ * (backpressure).
+ *
+ * ERR_NOT_FOUND: subscribed to nothing. ERR_TOO_LARGE: the payload, or more than 1,000 topics. ERR_FULL: the broker is away or behind, and
+ * what may wait for it has reached its bound. Nothing is sent then. */
+enum err_e endpoint_publish(struct endpoint_conn *conn, const char *payload, size_t len, bool echo);
+
+/* The message at hand counts as `messages` more against the client's rate (websocket.max_messages_per_s), because of what it
+ * costs. */
+void endpoint_charge(struct endpoint_conn *conn, unsigned messages);
+
+/* Where its peer is, "127.0.0.1:43210", "[::1]:43210", or "unknown"; asks the kernel. */
+#define ENDPOINT_PEER_MAX 64u
+void endpoint_peer(const struct endpoint_conn *conn, char peer[ENDPOINT_PEER_MAX]);
+/* False while its socket is full. */
+bool endpoint_is_writable(const struct endpoint_conn *conn);
+
+struct endpoint_survey_events {
+    /* The next rows of one worker; the rows of different workers come interleaved. */
+    void (*rows)(void *arg, const char *rows, size_t len);
+    /* Once, and the end. ERR_OK: every worker of the installation told all its rows. Else the rows are worth nothing:
+     * ERR_TIMEOUT: somebody did not answer in time; ERR_CLOSED: the broker, or a worker, went away meanwhile. `silent`: how many
+     * workers did not tell everything, of `workers` (0: unknown). */
+    void (*done)(void *arg, enum err_e err, unsigned silent, unsigned workers);
+};
+
+#define ENDPOINT_SURVEY_MS 2000u /* the time that a survey may take */
+
+/* Asks the same dialect in all workers, this one among them, `question`. One survey at a time and dialect: ERR_BUSY. Not from within its
+ * events. */
+enum err_e endpoint_survey(struct endpoint *endpoint, unsigned question,
+                           const struct endpoint_survey_events *events, void *arg);
+
+/* Stream channels of all other workers, as the broker told at most a few seconds ago; and what this one has. */
+uint64_t endpoint_channels_elsewhere(const struct endpoint *endpoint);
+void endpoint_set_channels(struct endpoint *endpoint, uint64_t channels);
 
 /* --- what the worker knows --------------------------------------------------------------------------------------- */
 
