@@ -8,8 +8,8 @@
 #
 #     # test: shm_thread_test
 #     # by: race       ThreadSanitizer reports a data race (words are atomics: TSan sees only what became plain or lost its order)
-#     # by: failure    the test fails, without any sanitizer: a weakened order that x86 shows, within the test's bounded number of
-#                      records; a race of threads may be missed once, so it has three tries
+#     # by: failure    the test fails, without any sanitizer: a weakened order that x86 shows, a check that is not there. Only tests
+#                      that meet it in every run are named, whatever the machine's load: one try
 #
 # The sources as they are must pass the same tests in both builds. A patch that does not apply, or does not compile, is a failure: it is
 # to be brought up to date. Writes only to a temporary directory. Exit status 0 only if everything was as expected.
@@ -30,7 +30,6 @@ parts="base model stats shm/layout shm/writer shm/reader"
 flags="-std=gnu17 -g -D_GNU_SOURCE -DNORIA_VERSION=\"mutant\" -fno-strict-aliasing -pthread"
 for part in $parts; do flags="$flags -Icommon/$part"; done
 declare -A build=([race]="-O1 -fsanitize=thread -fno-omit-frame-pointer" [failure]="-O2")
-declare -A tries=([race]=1 [failure]=3)
 export TSAN_OPTIONS=halt_on_error=1
 
 compile() { # TREE KIND FILE: one object beside the source, if there is none yet
@@ -51,11 +50,12 @@ link() { # TREE KIND TEST
     compile "$1" "$2" "tests/unit/$3.c" &&
         (cd "$1/$2" && ${CC:-cc} ${build[$2]} -pthread -o "$3" "tests_unit_$3.c.o" common_*.o -lcmocka)
 }
-run() { # TREE KIND TEST: passes, fails, or races
+run() { # TREE KIND TEST: passes, fails, races, or hangs, which proves nothing
     (ulimit -c 0; cd "$1/$2" && timeout 120 "./$3" >"$3.log" 2>&1)
     local status=$?
     if grep -q 'ThreadSanitizer: data race' "$1/$2/$3.log"; then echo race
     elif [ $status = 0 ]; then echo passes
+    elif [ $status = 124 ]; then echo hangs
     else echo failure; fi
 }
 say() { # GOT WANTED NAME TEST
@@ -74,7 +74,7 @@ mkdir -p "$sound/tests/unit" "$sound/common"
 for part in $parts; do
     mkdir -p "$sound/common/$part" && cp "$root"/common/$part/*.[ch] "$sound/common/$part/"
 done
-cp "$root"/tests/unit/{shm,ring,lvt}_*.[ch] "$sound/tests/unit/"
+cp "$root"/tests/unit/{shm,ring,lvt,stats}_*.[ch] "$sound/tests/unit/"
 mapfile -t patches < <(ls "$here"/defects/*"$word"*.patch)
 for kind in race failure; do
     tests=$(grep -l "^# by: $kind" "${patches[@]}" | xargs -r sed -n 's/^# test: //p' | sort -u)
@@ -102,10 +102,7 @@ mutate() { # PATCH
     if (cd "$tree" && patch -p1 -s -f --no-backup-if-mismatch -F0 <"$1") >"$tree/log" 2>&1; then
         got="no build"
         if objects "$tree" "$kind" >>"$tree/log" 2>&1 && link "$tree" "$kind" "$test" >>"$tree/log" 2>&1; then
-            for _ in $(seq "${tries[$kind]}"); do
-                got=$(run "$tree" "$kind" "$test")
-                [ "$got" = passes ] || break
-            done
+            got=$(run "$tree" "$kind" "$test")
         fi
     fi
     say "$got" "$kind" "$name" "$test"

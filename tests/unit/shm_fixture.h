@@ -134,6 +134,7 @@ struct script {
     union {
         struct record_state state;
         struct record_outcome outcome;
+        struct record_stream stream;
     } meta;
     unsigned char frame[SCRIPT_FRAME_MAX];
 };
@@ -173,6 +174,10 @@ static inline void script_meta(struct script *script, uint64_t n)
     case RECORD_REFUSAL:
         script->meta.outcome = (struct record_outcome){.command_serial = (uint32_t)n, .outcome_seq = n};
         script->entry.meta_len = sizeof script->meta.outcome;
+        break;
+    case RECORD_STREAM:
+        script->meta.stream = (struct record_stream){.publish_seq = n, .parts = 1};
+        script->entry.meta_len = sizeof script->meta.stream;
         break;
     default:
         script->entry.meta_len = 0;

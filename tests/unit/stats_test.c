@@ -208,6 +208,33 @@ static void descriptors_that_make_no_sense(void **state)
     free(block);
 }
 
+/* Not even the owner believes a descriptor that points out of the values: it is put right, and nothing else is touched. */
+static void the_owner_restores_a_descriptor_that_points_outside(void **state)
+{
+    (void)state;
+    struct stats stats;
+    const size_t words = stats_size(defs, METRICS) / 8, first = 4 + METRICS * 8, beyond = 4;
+    uint64_t *block = malloc((words + beyond) * 8);
+    assert_non_null(block);
+    for (size_t metric = 0; metric < METRICS; metric++) {
+        const size_t at = 4 + metric * 8 + 7, values = metric == LATENCY ? STATS_BUCKETS + 2 : 1;
+        const uint64_t wrong[] = {0, 4, first - 1, words - values + 1, words, words + 1};
+        for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+            memset(block, 0xee, (words + beyond) * 8);
+            stats_init(&stats, block, defs, METRICS);
+            uint64_t right = block[at], descriptors = hash_bytes(block, first * 8, 0);
+            stats_set(&stats, metric, 40);
+            block[at] = wrong[i];
+            stats_add(&stats, metric, 2);
+            assert_true(stats_get(&stats, metric) == 42 && block[right] == 42);
+            assert_true(block[at] == right && hash_bytes(block, first * 8, 0) == descriptors);
+            for (size_t word = words; word < words + beyond; word++)
+                assert_true(block[word] == 0xeeeeeeeeeeeeeeee);
+        }
+    }
+    free(block);
+}
+
 /* Single bits and whole words, everywhere: numbers may be wrong, nothing else (ASan watches the edges). */
 static void garbage_in_a_block(void **state)
 {
@@ -235,9 +262,13 @@ static void garbage_in_a_block(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_block_describes_itself),   cmocka_unit_test(an_empty_table_is_a_block),
-        cmocka_unit_test(quantiles_of_single_values), cmocka_unit_test(quantiles_of_a_spread),
-        cmocka_unit_test(headers_that_make_no_sense), cmocka_unit_test(descriptors_that_make_no_sense),
+        cmocka_unit_test(a_block_describes_itself),
+        cmocka_unit_test(an_empty_table_is_a_block),
+        cmocka_unit_test(quantiles_of_single_values),
+        cmocka_unit_test(quantiles_of_a_spread),
+        cmocka_unit_test(headers_that_make_no_sense),
+        cmocka_unit_test(descriptors_that_make_no_sense),
+        cmocka_unit_test(the_owner_restores_a_descriptor_that_points_outside),
         cmocka_unit_test(garbage_in_a_block),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
