@@ -1,0 +1,33 @@
+/* schema_json.h — JSON text to jansson's tree, as Pydantic reads it. Pure; one pass, linear, bounded memory.
+ *
+ * RFC 8259 to the letter, in UTF-8. What the RFC leaves open:
+ *
+ *     a member twice           the last one wins, at the place of the first (json.loads, Pydantic)
+ *     levels                   200 arrays and objects within each other (jiter's limit; "recursion limit exceeded")
+ *     values in all            `max_values`: a value takes 3 bytes of text and up to 250 of memory
+ *     integers                 exact in 64 bits; beyond, the nearest double (so it is still known to be no fraction)
+ *     beyond a double (1e400)  ±SCHEMA_JSON_HUGE, the largest double, which schemas take for "not finite"
+ *     4,300 characters         the longest number ("number out of range")
+ *     NaN, Infinity            refused, though jiter takes them: no JSON, and nothing here could show them
+ *     \ud800 alone             refused: no character
+ *
+ * Errors have jiter's texts (pydantic/jiter, errors.rs and parse.rs), which are serde_json's: "EOF while parsing a list at line 1
+ * column 1". Promised are the texts and, except for invalid UTF-8, where jiter counts otherwise, lines and columns (in bytes).
+ *
+ * Rejected: json_loadb(), which refuses the whole message for one large number and says neither text nor column so, and costs twice
+ * as much per byte; jansson's tree stays, because everything that reads a message here knows it.
+ */
+#pragma once
+
+#include <float.h>
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#define SCHEMA_JSON_DEPTH   200u
+#define SCHEMA_JSON_NUMBER  4300u
+#define SCHEMA_JSON_HUGE    DBL_MAX
+#define SCHEMA_JSON_WHY_MAX 96
+
+/* The tree (json_decref() it), or NULL and why[], "expected value at line 1 column 1"; an empty why: no memory. */
+json_t *schema_json_load(const char *text, size_t len, size_t max_values, char why[SCHEMA_JSON_WHY_MAX]);
