@@ -6,6 +6,15 @@ bool broker_may_log(struct broker *broker, struct log_limit *limit, uint32_t *su
     return log_limit_ok(limit, broker_now_ns(broker), 10 * NS_PER_S, 1, suppressed);
 }
 
+void broker_invalid(struct broker *broker, const struct wire_message *message, const char *why)
+{
+    uint32_t suppressed;
+    broker_count(broker, BROKER_INVALID);
+    if (broker_may_log(broker, &broker->logs.invalid, &suppressed))
+        log_warn("message-invalid", "type=%s reason=\"%s\" (suppressed=%u)", wire_type_name(message->type),
+                 why, suppressed);
+}
+
 enum err_e broker_send(struct broker *broker, const struct bus_identity *to, struct wire_message *message)
 {
     uint32_t suppressed;

@@ -2,10 +2,11 @@
  * globals.
  *
  *                   bus                                                         shared memory
- *     workers ──HELLO, COMMAND──▶ ┌────────┐  ┌─────────────┐  ┌─────────┐
- *                                 │ ingest │─▶│ commands C4 │─▶│ publish │──▶ ring ──▶ LVT ──▶ bell
+ *     workers ──HELLO, COMMAND,─▶ ┌────────┐  ┌─────────────┐  ┌─────────┐
+ *               PUBLISH           │ ingest │─▶│ commands C4 │─▶│ publish │──▶ ring ──▶ LVT ──▶ bell
  *     agents ──HELLO, STATE,────▶ │   D6   │─▶│ outcomes R2 │─▶│   D7    │
- *              OUTCOME            └────────┘─▶│ registry    │─▶└─────────┘
+ *              OUTCOME            │        │─▶│ registry    │─▶│         │
+ *     workers ◀──SURVEY_*──────── └────────┘─▶│ streams     │─▶└─────────┘
  *            ◀──COMMAND, ACK───────────────── └─────────────┘ ◀── janitor (time: stale, silent, deadlines)
  */
 #pragma once
@@ -13,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bridges.h"
 #include "broker_metrics.h"
 #include "bus.h"
 #include "clock.h"
@@ -20,16 +22,18 @@
 #include "conf.h"
 #include "log.h"
 #include "loop.h"
-#include "outcome_floor.h"
+#include "frames_streams.h"
 #include "peers.h"
 #include "publish.h"
 #include "registry.h"
+#include "seq_floor.h"
 #include "segment.h"
 
-#define BROKER_COMMANDS_MAX  16384u         /* live */
-#define BROKER_ANSWERED_MAX  16384u         /* keys that had their answer, of each sort (command_table.h) */
-#define BROKER_HOLD_NS       (1 * NS_PER_S) /* after READY: how long an agent may take to come back unseen */
-#define BROKER_INGEST_BUDGET 256u           /* messages per round */
+#define BROKER_COMMANDS_MAX   16384u         /* live */
+#define BROKER_ANSWERED_MAX   16384u         /* keys that had their answer, of each sort (command_table.h) */
+#define BROKER_HOLD_NS        (1 * NS_PER_S) /* after READY: how long an agent may take to come back unseen */
+#define BROKER_PUBLISHERS_MAX 1024u          /* incarnations of workers whose last number is kept */
+#define BROKER_INGEST_BUDGET  256u           /* messages per round */
 
 struct broker {
     const struct clock *clock;
@@ -43,19 +47,26 @@ struct broker {
     struct bus_router *router;
     struct publisher publisher;
     struct registry registry;
+    struct bridges bridges;
     struct peers peers;
     struct command_table commands;
-    struct outcome_floors floors;
-    bool segments_wanted; /* agents came that have no segment yet */
-    uint32_t scrub_slot;  /* the next one to look at (scrub.h) */
-    uint32_t sweep_slot;  /* of a worker; the next one to look at (slot_sweep.h) */
-    bool shm_lost;        /* ring or table was cut: a successor must make new ones */
+    struct seq_floors floors; /* of agents' outcomes */
+    struct {
+        struct seq_floors floors;                     /* of workers' stream messages */
+        struct topic topics[WIRE_PUBLISH_TOPICS_MAX]; /* of the message at hand, and its frame */
+        unsigned char frame[FRAMES_STREAMS_BYTES(WIRE_PUBLISH_PAYLOAD_MAX)];
+    } streams;
+    uint64_t all_introduced_until_ns; /* survey.c */
+    bool segments_wanted;             /* agents came that have no segment yet */
+    uint32_t scrub_slot;              /* the next one to look at (scrub.h) */
+    uint32_t sweep_slot;              /* of a worker; the next one to look at (slot_sweep.h) */
+    bool shm_lost;                    /* ring or table was cut: a successor must make new ones */
     struct {
         uint64_t tick_ns;   /* of the last tick, or the start */
         uint64_t excuse_ns; /* nobody is judged before: the broker itself was late */
     } janitor;
     struct {
-        struct log_limit malformed, invalid, stranger, full, refused, command, outcome, healed;
+        struct log_limit malformed, invalid, stranger, full, refused, command, outcome, stream, healed;
     } logs;
 };
 
@@ -71,6 +82,9 @@ static inline void broker_count(struct broker *broker, enum broker_metric_e metr
 
 /* True at most once in 10 s per limit; *suppressed as in log_limit_ok(). */
 bool broker_may_log(struct broker *broker, struct log_limit *limit, uint32_t *suppressed);
+
+/* A message that makes no sense, or is not this peer's to say: counted, logged within a budget; its sender is not told. */
+void broker_invalid(struct broker *broker, const struct wire_message *message, const char *why);
 
 /* Fills in broker_gen and sends. ERR_FULL and ERR_NOT_FOUND are counted here; the message is dropped then. */
 enum err_e broker_send(struct broker *broker, const struct bus_identity *to, struct wire_message *message);

@@ -90,10 +90,15 @@ static enum err_e make_tables(struct broker *broker)
     size_t floors = broker->conf->machine_count * 4 + 256;
     enum err_e err = registry_init(&broker->registry, broker->conf);
     if (err == ERR_OK)
+        err = bridges_init(&broker->bridges, broker->conf, &broker->registry);
+    broker->publisher.bridges = &broker->bridges;
+    if (err == ERR_OK)
         err = peers_init(&broker->peers, broker->gen);
     if (err == ERR_OK)
         err = command_table_init(&broker->commands, BROKER_COMMANDS_MAX, BROKER_ANSWERED_MAX, broker->gen);
-    return err == ERR_OK ? outcome_floors_init(&broker->floors, floors) : err;
+    if (err == ERR_OK)
+        err = seq_floors_init(&broker->streams.floors, BROKER_PUBLISHERS_MAX);
+    return err == ERR_OK ? seq_floors_init(&broker->floors, floors) : err;
 }
 
 static enum err_e take_up(struct broker *broker, bool continued, bool table_continued)
@@ -104,6 +109,7 @@ static enum err_e take_up(struct broker *broker, bool continued, bool table_cont
                            .registry = &broker->registry,
                            .publisher = &broker->publisher,
                            .floors = &broker->floors,
+                           .stream_floors = &broker->streams.floors,
                            .commands = &broker->commands,
                            .stats = &broker->stats,
                            .ring_continued = continued,
@@ -170,9 +176,11 @@ static void close_all(struct broker *broker)
         segment_close(&broker->registry.machines[i].segment, true);
     publisher_fini(&broker->publisher);
     segment_close(&broker->segment, true);
-    outcome_floors_fini(&broker->floors);
+    seq_floors_fini(&broker->floors);
+    seq_floors_fini(&broker->streams.floors);
     command_table_fini(&broker->commands);
     peers_fini(&broker->peers);
+    bridges_fini(&broker->bridges);
     registry_fini(&broker->registry);
 }
 

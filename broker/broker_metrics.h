@@ -39,6 +39,12 @@
     X(GOODBYES, goodbyes, COUNTER)                                                                           \
     X(SEND_FULL, send_full, COUNTER)       /* a peer does not read: message dropped */                       \
     X(SEND_NO_PEER, send_no_peer, COUNTER) /* a peer's connection was gone already */                        \
+    X(SURVEYS, surveys, COUNTER)                                                                             \
+    X(SURVEYS_INCOMPLETE, surveys_incomplete, COUNTER) /* a worker lives and is not introduced */            \
+    X(SURVEY_ASKS, survey_asks, COUNTER)               /* passed on */                                       \
+    X(SURVEY_ROWS, survey_rows, COUNTER)               /* passed on */                                       \
+    X(SURVEY_UNANSWERED, survey_unanswered, COUNTER)   /* asked of a worker that is gone or does not read */ \
+    X(SURVEY_ROWS_LOST, survey_rows_lost, COUNTER)     /* … for such a one */                              \
     X(WORKERS, workers, GAUGE)                                                                               \
     X(AGENTS, agents, GAUGE)                                                                                 \
     X(TOOLS, tools, GAUGE)                                                                                   \
@@ -51,7 +57,12 @@
     X(STALE, stale, COUNTER)                       /* machines that turned stale */                          \
     X(DISCONNECTED, disconnected, COUNTER)         /* machines that turned disconnected */                   \
     X(ALARM_EVENTS, alarm_events, COUNTER)                                                                   \
-    X(MACHINE_EVENTS, machine_events, COUNTER) /* machine_added, machine_removed */                          \
+    X(MACHINE_EVENTS, machine_events, COUNTER)   /* machine_added, machine_removed */                        \
+    X(BRIDGED, bridged, COUNTER)                 /* copies of what machines said, for streams */             \
+    X(STREAM_MESSAGES, stream_messages, COUNTER) /* of clients, made public */                               \
+    X(STREAM_PARTS, stream_parts, COUNTER)       /* records that they took */                                \
+    X(STREAM_REPEATS, stream_repeats, COUNTER)   /* public already: dropped */                               \
+    X(STREAM_GAPS, stream_gaps, COUNTER)         /* a worker's numbers jumped: one before made no sense */   \
     X(APPENDS_FAILED, appends_failed, COUNTER)                                                               \
     X(PUTS_FAILED, puts_failed, COUNTER)   /* last-value slots that could not be written */                  \
     X(SLOTS_SWEPT, slots_swept, COUNTER)   /* files of killed workers, taken away */                         \

@@ -8,19 +8,11 @@
 #include "introduction.h"
 #include "must.h"
 #include "outcomes.h"
+#include "streams.h"
+#include "survey.h"
 #include "broker_text.h"
 
 /* --- what only touches peer and registry -------------------------------------------------------------------------- */
-
-static bool invalid(struct broker *broker, const struct wire_message *message, const char *why)
-{
-    uint32_t suppressed;
-    broker_count(broker, BROKER_INVALID);
-    if (broker_may_log(broker, &broker->logs.invalid, &suppressed))
-        log_warn("message-invalid", "type=%s reason=\"%s\" (suppressed=%u)", wire_type_name(message->type),
-                 why, suppressed);
-    return false;
-}
 
 static bool state_sane(const struct wire_state *state, const struct machine *machine)
 {
@@ -34,7 +26,7 @@ static void handle_state(struct broker *broker, struct peer *peer, const struct 
     const struct wire_state *state = &message->state;
     struct machine *machine = peer->machine;
     if (!state_sane(state, machine)) {
-        invalid(broker, message, "fields");
+        broker_invalid(broker, message, "fields");
         return;
     }
     if (!registry_report(machine, state, broker_now_ns(broker))) {
@@ -54,7 +46,13 @@ static void handle_heartbeat(struct broker *broker, struct peer *peer, const str
         agent_metrics_take(peer->machine, message->heartbeat.metrics);
         broker_refresh(broker, peer->machine, 0);
     }
-    struct wire_message answer = {.type = WIRE_HEARTBEAT, .heartbeat = {broker->gen, 0, -1, wire_text("")}};
+    struct wire_message answer = {
+        .type = WIRE_HEARTBEAT,
+        .heartbeat = {.incarnation = broker->gen, .reading_age_ms = -1, .metrics = wire_text("")}};
+    if (peer->role == WIRE_WORKER) {
+        peer->channels = message->heartbeat.channels;
+        answer.heartbeat.channels = peers_channels_elsewhere(&broker->peers, peer);
+    }
     broker_send(broker, &peer->identity, &answer);
 }
 
@@ -79,6 +77,10 @@ static const struct handler {
     [WIRE_STATE] = {FROM(WIRE_AGENT), handle_state},
     [WIRE_OUTCOME] = {FROM(WIRE_AGENT), outcomes_receive},
     [WIRE_COMMAND] = {FROM(WIRE_WORKER) | FROM(WIRE_TOOL), commands_receive},
+    [WIRE_PUBLISH] = {FROM(WIRE_WORKER), streams_receive},
+    [WIRE_SURVEY] = {FROM(WIRE_WORKER), survey_begin},
+    [WIRE_SURVEY_ASK] = {FROM(WIRE_WORKER), survey_ask},
+    [WIRE_SURVEY_ROWS] = {FROM(WIRE_WORKER), survey_rows},
 };
 
 static bool texts_clean(const struct wire_message *message)
@@ -102,11 +104,11 @@ static void dispatch(struct broker *broker, struct peer *peer, const struct wire
 {
     const struct handler *handler = message->type < ARRAY_LEN(handlers) ? &handlers[message->type] : NULL;
     if (handler == NULL || (handler->roles & FROM(peer->role)) == 0)
-        invalid(broker, message, "not for a peer of this role to say");
+        broker_invalid(broker, message, "not for a peer of this role to say");
     else if (peer->role == WIRE_AGENT && peer->machine == NULL)
-        invalid(broker, message, "an agent without a machine");
+        broker_invalid(broker, message, "an agent without a machine");
     else if (!texts_clean(message))
-        invalid(broker, message, "text is not UTF-8");
+        broker_invalid(broker, message, "text is not UTF-8");
     else
         handler->handle(broker, peer, message);
 }

@@ -7,6 +7,8 @@
 
 #include "commands.h"
 #include "must.h"
+#include "slot_file.h"
+#include "survey.h"
 
 static void refuse(struct broker *broker, const struct bus_identity *to, const char *who, const char *reason)
 {
@@ -51,6 +53,8 @@ void introduction_end(struct broker *broker, struct peer *peer, enum log_level_e
         log_write(level, "worker-lost", "slot=%u reason=\"%s\"", peer->slot, why);
     else if (peer->role == WIRE_TOOL)
         log_write(LOG_DEBUG, "tool-gone", "reason=\"%s\"", why);
+    if (peer->role == WIRE_WORKER)
+        survey_look_again(broker);
     peers_remove(&broker->peers, peer);
     if (machine != NULL)
         broker_refresh(broker, machine, 0);
@@ -96,8 +100,10 @@ static void hello_worker(struct broker *broker, const struct bus_identity *from,
     struct peer *peer = find_or_add(broker, from, connection, hello);
     if (peer == NULL)
         return;
+    survey_look_again(broker);
     bool known = peer->slot != PEERS_NO_SLOT;
-    if (peers_lease(&broker->peers, peer, hello->slot) == PEERS_NO_SLOT) {
+    uint64_t others = known ? 0 : slot_files_of_others(broker, hello->incarnation);
+    if (peers_lease(&broker->peers, peer, hello->slot, others) == PEERS_NO_SLOT) {
         refuse(broker, from, "worker", "all worker slots are taken");
         peers_remove(&broker->peers, peer);
         return;

@@ -202,7 +202,7 @@ static void make_public(struct broker *broker, const struct peer *agent, const s
     if (outcome.tool != NULL)
         outcomes_tell_tool(broker, outcome.tool, wire);
     FAULT_POINT(BROKER_OUTCOME_PUBLISHED);
-    outcome_floors_raise(&broker->floors, wire->agent_gen, wire->outcome_seq);
+    seq_floors_raise(&broker->floors, wire->agent_gen, wire->outcome_seq);
     acknowledge(broker, agent, wire);
     FAULT_POINT(BROKER_OUTCOME_ACKED);
 }
@@ -215,7 +215,7 @@ void outcomes_receive(struct broker *broker, struct peer *agent, const struct wi
         drop(broker, agent, wire);
         return;
     }
-    uint64_t floor = outcome_floors_get(&broker->floors, wire->agent_gen);
+    uint64_t floor = seq_floors_get(&broker->floors, wire->agent_gen);
     if (wire->outcome_seq <= floor) {
         broker_count(broker, BROKER_OUTCOMES_REPEATED);
         acknowledge(broker, agent, wire);

@@ -122,12 +122,23 @@ void peers_remove(struct peers *peers, struct peer *peer)
     list_append(&peers->free, &peer->by_heard);
 }
 
-static bool is_worker(const struct peers *peers, uint64_t incarnation)
+struct peer *peers_worker(const struct peers *peers, uint64_t incarnation)
 {
     for (size_t slot = 0; slot < PEERS_WORKERS; slot++)
         if (peers->by_slot[slot] != NULL && peers->by_slot[slot]->incarnation == incarnation)
-            return true;
-    return false;
+            return peers->by_slot[slot];
+    return NULL;
+}
+
+uint64_t peers_channels_elsewhere(const struct peers *peers, const struct peer *worker)
+{
+    uint64_t sum = 0;
+    for (size_t slot = 0; slot < PEERS_WORKERS; slot++) {
+        const struct peer *other = peers->by_slot[slot];
+        if (other != NULL && other != worker && __builtin_add_overflow(sum, other->channels, &sum))
+            return UINT64_MAX;
+    }
+    return sum;
 }
 
 /* A few at most, and mostly none. */
@@ -136,7 +147,7 @@ struct peer *peers_tool(const struct peers *peers, uint64_t incarnation)
     LIST_FOREACH (node, &peers->tools) {
         struct peer *tool = LIST_ENTRY(node, struct peer, at_role);
         if (tool->incarnation == incarnation)
-            return is_worker(peers, incarnation) ? NULL : tool;
+            return peers_worker(peers, incarnation) != NULL ? NULL : tool;
     }
     return NULL;
 }
@@ -156,21 +167,26 @@ struct peer *peers_silent(const struct peers *peers, uint64_t now_ns)
     return now_ns - peer->heard_ns > PEERS_SILENCE_MS * NS_PER_MS ? peer : NULL;
 }
 
-static uint32_t free_slot(const struct peers *peers, uint64_t wanted)
+static bool is_free(const struct peers *peers, uint64_t slot, uint64_t others)
 {
-    if (wanted < PEERS_WORKERS && peers->by_slot[wanted] == NULL)
+    return slot < PEERS_WORKERS && peers->by_slot[slot] == NULL && (others >> slot & 1) == 0;
+}
+
+static uint32_t free_slot(const struct peers *peers, uint64_t wanted, uint64_t others)
+{
+    if (is_free(peers, wanted, others))
         return (uint32_t)wanted;
     for (uint32_t slot = 0; slot < PEERS_WORKERS; slot++)
-        if (peers->by_slot[slot] == NULL)
+        if (is_free(peers, slot, others))
             return slot;
     return PEERS_NO_SLOT;
 }
 
-uint32_t peers_lease(struct peers *peers, struct peer *worker, uint64_t wanted)
+uint32_t peers_lease(struct peers *peers, struct peer *worker, uint64_t wanted, uint64_t others)
 {
     MUST(worker->role == WIRE_WORKER);
     if (worker->slot == PEERS_NO_SLOT) {
-        worker->slot = free_slot(peers, wanted);
+        worker->slot = free_slot(peers, wanted, others);
         if (worker->slot != PEERS_NO_SLOT)
             peers->by_slot[worker->slot] = worker;
     }

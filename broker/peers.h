@@ -31,6 +31,7 @@ struct peer {
     enum wire_role_e role;
     uint64_t incarnation;
     uint32_t slot;           /* workers */
+    uint64_t channels;       /* workers: open stream channels, as they said last */
     struct machine *machine; /* agents */
     uint64_t heard_ns;
     struct list_node by_heard; /* longest silent first; or the free list */
@@ -69,13 +70,18 @@ struct peer *peers_at_connection(const struct peers *peers, int connection); /* 
  * One that calls itself as a worker does is none: agents know workers' incarnations, and must not get their answers so. */
 struct peer *peers_tool(const struct peers *peers, uint64_t incarnation);
 
+/* The worker of this incarnation; NULL: none is introduced. */
+struct peer *peers_worker(const struct peers *peers, uint64_t incarnation);
+/* Channels of all workers but this one. */
+uint64_t peers_channels_elsewhere(const struct peers *peers, const struct peer *worker);
+
 void peers_heard(struct peers *peers, struct peer *peer, uint64_t now_ns);
 struct peer *peers_silent(const struct peers *peers,
                           uint64_t now_ns); /* one that is silent for too long, or NULL */
 
 /* Leases the slot that is wanted if it is free, else the lowest free one. PEERS_NO_SLOT: all are taken. A worker that
- * has a slot keeps it. */
-uint32_t peers_lease(struct peers *peers, struct peer *worker, uint64_t wanted);
+ * has a slot keeps it. Bit N of `others`: slot N is not free, whoever is introduced (slot_file.h). */
+uint32_t peers_lease(struct peers *peers, struct peer *worker, uint64_t wanted, uint64_t others);
 
 /* True if a RE_HELLO may be sent to the identity now (once per 100 ms). */
 bool peers_may_re_hello(struct peers *peers, const struct bus_identity *identity, uint64_t now_ns);

@@ -29,7 +29,9 @@ void publisher_fini(struct publisher *publisher)
 
 static enum err_e append(struct publisher *publisher, const struct ring_entry *entry)
 {
-    enum err_e err = entry->frame_len == 0 ? ERR_TOO_LARGE : ring_writer_append(publisher->ring, entry);
+    bool unframed =
+        entry->frame_len == 0 && entry->kind != RECORD_STREAM; /* of which further parts have none */
+    enum err_e err = unframed ? ERR_TOO_LARGE : ring_writer_append(publisher->ring, entry);
     uint32_t suppressed;
     if (err == ERR_OK)
         return ERR_OK;
@@ -38,6 +40,24 @@ static enum err_e append(struct publisher *publisher, const struct ring_entry *e
         log_error("append-failed", "kind=%d bytes=%u: %s (suppressed=%u)", (int)entry->kind, entry->frame_len,
                   err_text(err), suppressed);
     return err;
+}
+
+/* What was just appended, to streams. It stays appended if its copy does not fit, which append() has counted and logged then:
+ * the machine's own clients do not pay for a bridge. Commands come in no dialect but the carousel's. */
+static void bridge(struct publisher *publisher, const struct bridge_set *to, const struct ring_entry *entry)
+{
+    if (to == NULL)
+        return;
+    MUST(entry->dialect == DIALECT_CAROUSEL);
+    struct frame_bytes frame = {entry->frame, entry->frame_len};
+    struct stream_message message = {.dialect = DIALECT_STREAMS,
+                                     .origin_mode = ORIGIN_NONE,
+                                     .source_ns = entry->source_ns,
+                                     .topics = to->streams,
+                                     .topic_count = to->count,
+                                     .frame = frames_carousel_without_seq(publisher->memory, frame)};
+    if (publish_stream(publisher, &message) == ERR_OK)
+        stats_add(publisher->stats, BROKER_BRIDGED, 1);
 }
 
 static struct frames_seq next_seq(const struct publisher *publisher)
@@ -123,7 +143,10 @@ static enum err_e append_state(struct publisher *publisher, const struct machine
                                .frame = frame.at,
                                .frame_len = (uint32_t)frame.len};
     FAULT_POINT(BROKER_ENCODED);
-    return append(publisher, &entry);
+    enum err_e err = append(publisher, &entry);
+    if (err == ERR_OK)
+        bridge(publisher, machine->bridged[BRIDGE_STATES], &entry);
+    return err;
 }
 
 static void append_alarm(struct publisher *publisher, const struct machine *machine, const char *condition,
@@ -143,8 +166,10 @@ static void append_alarm(struct publisher *publisher, const struct machine *mach
                                .topic_count = ARRAY_LEN(topics),
                                .frame = frame.at,
                                .frame_len = (uint32_t)frame.len};
-    if (append(publisher, &entry) == ERR_OK)
-        stats_add(publisher->stats, BROKER_ALARM_EVENTS, 1);
+    if (append(publisher, &entry) != ERR_OK)
+        return;
+    stats_add(publisher->stats, BROKER_ALARM_EVENTS, 1);
+    bridge(publisher, machine->bridged[BRIDGE_EVENTS], &entry);
 }
 
 /* The conditions whose coming and going is an event of its own. A machine never read before had none of them. */
@@ -230,8 +255,39 @@ enum err_e publish_machine_event(struct publisher *publisher, const struct machi
                                .frame = frame.at,
                                .frame_len = (uint32_t)frame.len};
     enum err_e err = append(publisher, &entry);
-    if (err == ERR_OK)
-        stats_add(publisher->stats, BROKER_MACHINE_EVENTS, 1);
+    if (err != ERR_OK)
+        return err;
+    stats_add(publisher->stats, BROKER_MACHINE_EVENTS, 1);
+    if (publisher->bridges != NULL)
+        bridge(publisher, bridges_of(publisher->bridges, info->id, BRIDGE_EVENTS), &entry);
+    return ERR_OK;
+}
+
+/* --- stream messages --------------------------------------------------------------------------------------------- */
+
+enum err_e publish_stream(struct publisher *publisher, const struct stream_message *message)
+{
+    struct record_stream meta = {.publish_seq = message->publish_seq,
+                                 .parts = publish_stream_parts(message->topic_count)};
+    struct ring_entry entry = {.kind = RECORD_STREAM,
+                               .dialect = message->dialect,
+                               .origin_mode = message->origin_mode,
+                               .origin = message->origin,
+                               .wall_ms = clock_wall_ms(publisher->clock),
+                               .source_ns = message->source_ns,
+                               .meta = &meta,
+                               .meta_len = sizeof meta,
+                               .frame = message->frame.at,
+                               .frame_len = (uint32_t)message->frame.len};
+    enum err_e err = ERR_OK;
+    MUST(message->topic_count > 0 && message->frame.len > 0);
+    for (uint32_t done = 0; meta.part < meta.parts && err == ERR_OK; meta.part++, done += entry.topic_count) {
+        uint32_t left = message->topic_count - done;
+        entry.topics = message->topics + done;
+        entry.topic_count = left < RECORD_TOPICS_MAX ? left : RECORD_TOPICS_MAX;
+        err = append(publisher, &entry);
+        entry.frame_len = 0;
+    }
     return err;
 }
 
@@ -279,5 +335,8 @@ enum err_e publish_fate(struct publisher *publisher, const struct fate_record *r
                                .meta_len = sizeof meta,
                                .frame = frame.at,
                                .frame_len = (uint32_t)frame.len};
-    return append(publisher, &entry);
+    enum err_e err = append(publisher, &entry);
+    if (err == ERR_OK && with_topics)
+        bridge(publisher, record->machine->bridged[BRIDGE_RESULTS], &entry);
+    return err;
 }

@@ -1,8 +1,9 @@
 /* publish.h — from a fact to every worker (Hop: D7).
  *
- * The only writer of ring and last-value table. Order of a state: append its record (and, behind it, the alarm events
- * that it causes), publish the head once, put the last-value slot, and note that the bell is due; publish_bell() rings
- * once for everything since. Killed between any two of these, the next broker finds what is missing (reattach.h).
+ * The only writer of ring and last-value table. Order of a state: append its record and, behind it, the alarm events that it
+ * causes (each with its copy for streams right behind it, if a bridge wants one), publish the head once, put the last-value
+ * slot, and note that the bell is due; publish_bell() rings once for everything since. Killed between any two of these, the
+ * next broker finds what is missing (reattach.h).
  */
 #pragma once
 
@@ -10,6 +11,7 @@
 #include <stdint.h>
 
 #include "bell.h"
+#include "bridges.h"
 #include "clock.h"
 #include "dialect_frames.h"
 #include "log.h"
@@ -24,6 +26,7 @@ struct publisher {
     struct ring_writer *ring;
     struct lvt_writer *lvt;
     struct bell *bell;
+    const struct bridges *bridges; /* of machines that are gone; NULL: none */
     uint32_t ring_id;
     bool bell_due;
     struct topic all_states, all_results, all_events;
@@ -50,6 +53,27 @@ enum err_e publish_machine_event(struct publisher *publisher, const struct machi
 void publish_put_slot(struct publisher *publisher, uint32_t slot, const struct lvt_machine *content);
 /* The slot as it should stand now. */
 void publish_fill_slot(const struct machine *machine, struct lvt_machine *slot);
+
+struct stream_message {
+    enum record_dialect_e dialect;
+    enum record_origin_e origin_mode;
+    struct session_id origin; /* with ORIGIN_NONE, too: its worker looks for its numbers in the ring */
+    uint64_t publish_seq;     /* 0: the broker's own */
+    uint64_t source_ns;
+    const struct topic *topics;
+    uint32_t topic_count; /* 1 to WIRE_PUBLISH_TOPICS_MAX */
+    struct frame_bytes frame;
+};
+
+/* Appends one record, or, if it has more than RECORD_TOPICS_MAX topics, its parts; publish_flush() makes them visible together. All
+ * of them fit, if nothing else is appended and not flushed, and the payload has at most WIRE_PUBLISH_PAYLOAD_MAX bytes. */
+enum err_e publish_stream(struct publisher *publisher, const struct stream_message *message);
+
+/* How many records it takes. */
+static inline uint32_t publish_stream_parts(uint32_t topic_count)
+{
+    return (topic_count + RECORD_TOPICS_MAX - 1) / RECORD_TOPICS_MAX;
+}
 
 enum fate_kind_e { FATE_RESULT, FATE_COMPLETION, FATE_REFUSAL };
 

@@ -118,7 +118,7 @@ static void take_outcome(struct reattach *reattach, const struct ring_record *re
         return;
     memcpy(&meta, record->meta, sizeof meta);
     if (meta.agent_gen != 0)
-        outcome_floors_raise(reattach->floors, meta.agent_gen, meta.outcome_seq);
+        seq_floors_raise(reattach->floors, meta.agent_gen, meta.outcome_seq);
     struct command_key key = {record->origin.worker, record->origin.serial, meta.command_serial};
     bool is_public = record->kind == RECORD_COMPLETION ||
                      (record->kind == RECORD_RESULT && record->origin_mode != ORIGIN_ONLY);
@@ -129,12 +129,25 @@ static void take_outcome(struct reattach *reattach, const struct ring_record *re
     entry->agent_told |= meta.agent_gen != 0;
 }
 
+/* Its parts became visible together: the first one's head is all of it. */
+static void take_stream(struct reattach *reattach, const struct ring_record *record)
+{
+    struct record_stream meta;
+    if (record->meta_len != sizeof meta || record->origin.worker == 0)
+        return;
+    memcpy(&meta, record->meta, sizeof meta);
+    if (meta.publish_seq != 0)
+        seq_floors_raise(reattach->stream_floors, record->origin.worker, meta.publish_seq);
+}
+
 static void take_record(struct work *work, const struct ring_record *record)
 {
     if (record->kind == RECORD_STATE)
         take_state(work, record);
     else if (record->kind == RECORD_MACHINE)
         take_machine_event(work, record);
+    else if (record->kind == RECORD_STREAM)
+        take_stream(work->job, record);
     else if (record->kind == RECORD_RESULT || record->kind == RECORD_COMPLETION ||
              record->kind == RECORD_REFUSAL)
         take_outcome(work->job, record);

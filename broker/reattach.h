@@ -2,7 +2,7 @@
  * to).
  *
  * What a dead broker left is read in one pass over the ring, oldest record first: per machine the state that clients
- * saw last, per agent incarnation the last outcome published, which commands had their answer, and who came or went. Then,
+ * saw last, per agent incarnation the last outcome published, per worker incarnation its last stream message, which commands had their answer, and who came or went. Then,
  * in this order:
  *
  *     1. machines in the table that are not configured any more, or otherwise described (name, ip, port, type), are
@@ -17,7 +17,7 @@
 #pragma once
 
 #include "command_table.h"
-#include "outcome_floor.h"
+#include "seq_floor.h"
 #include "publish.h"
 #include "registry.h"
 
@@ -25,7 +25,7 @@ struct reattach {
     const char *ring_path;
     struct registry *registry;
     struct publisher *publisher;
-    struct outcome_floors *floors;
+    struct seq_floors *floors, *stream_floors; /* of outcomes; of stream messages */
     struct command_table *commands;
     struct stats *stats;
     bool ring_continued;  /* the ring has records of a broker before this one */

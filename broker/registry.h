@@ -34,6 +34,7 @@
 #define REGISTRY_NO_SLOT UINT32_MAX
 
 struct peer;
+struct bridge_set;
 
 struct machine {
     const struct conf_machine *conf;
@@ -41,6 +42,7 @@ struct machine {
     uint64_t profile_hash;
     uint64_t stale_ns;
     struct topic state_topic, result_topic, event_topic;
+    struct bridge_set *bridged[CONF_BRIDGE_SOURCES]; /* streams that get them, too (bridges.h); NULL: none */
 
     struct peer *agent; /* NULL: none attached. Owned by peers.h */
     bool awaited;       /* no agent has attached since the broker's start */

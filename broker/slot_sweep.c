@@ -1,16 +1,17 @@
 /* See slot_sweep.h. */
 #include "slot_sweep.h"
 
-#include <stdio.h>
 #include <unistd.h>
+
+#include "slot_file.h"
 
 static void sweep(struct broker *broker, uint32_t slot)
 {
-    char name[32], path[CONF_PATH_MAX];
-    if (broker->peers.by_slot[slot] != NULL)
+    char path[CONF_PATH_MAX];
+    uint64_t holder;
+    if (broker->peers.by_slot[slot] != NULL || slot_file_held(broker, slot, &holder))
         return;
-    snprintf(name, sizeof name, "shm/worker.%u", slot);
-    conf_path(broker->conf, name, path);
+    slot_file_path(broker, slot, path);
     if (unlink(path) == 0)
         broker_count(broker, BROKER_SLOTS_SWEPT);
 }

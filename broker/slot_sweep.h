@@ -1,8 +1,8 @@
 /* slot_sweep.h — a worker that is killed leaves shm/worker.N behind; nobody but the broker knows that slot N is free (Hop: D7).
  *
- * What stands there is taken away once the slot has no holder, some slots per tick, and all of them when the broker stops.
- * Not before BROKER_HOLD_NS after its start: until then workers of the broker before it may not have come back. One that stood
- * still for longer finds its file gone when it is given its slot again, and makes it anew (segment.h).
+ * What stands there is taken away once the slot is leased to nobody and no living process holds the file (slot_file.h), some slots per
+ * tick, and all of them when the broker stops. Not before BROKER_HOLD_NS after its start: there is no hurry. A worker that
+ * stands still, for however long, keeps its file and with it its slot.
  */
 #pragma once
 

@@ -6,6 +6,9 @@
  *   - The end of a connection comes before a HELLO by its successor, which may have the same descriptor: before a HELLO is
  *     delivered, so are all ends that have happened.
  *
+ * Messages are encoded into a buffer of the router's (and of the link's): on the stack, with a probe per page as we build, the room for
+ * the largest PUBLISH costs every send 1.0 µs; encoding a small one takes 0.02.
+ *
  * Rejected: ZMQ_ROUTER_NOTIFY (draft API, not in Debian's build) and waiting for heartbeats (seconds instead of
  * milliseconds). */
 #include "bus.h"
@@ -29,6 +32,7 @@ struct bus_router {
     bool carried;       /* ends were put off by a round already */
     size_t ended_count; /* ends not delivered yet */
     int ended[ENDED_MAX];
+    unsigned char buffer[WIRE_DOWN_MAX]; /* of the message being sent */
 };
 
 static bool set_router_options(void *socket)
@@ -47,7 +51,7 @@ enum err_e bus_router_open(const char *endpoint, const struct bus_router_events 
         return ERR_MEMORY;
     r->events = events;
     r->arg = arg;
-    enum err_e err = zsocket_open(&r->z, ZMQ_ROUTER);
+    enum err_e err = zsocket_open(&r->z, ZMQ_ROUTER, WIRE_MAX);
     if (err != ERR_OK) {
         free(r);
         return err;
@@ -96,18 +100,33 @@ static void collect_ends(struct bus_router *router)
     }
 }
 
-static void deliver(struct bus_router *router, const struct bus_identity *from, zmq_msg_t *body, bool whole)
+/* False: it is malformed, which was told. */
+static bool deliver(struct bus_router *router, const struct bus_identity *from, zmq_msg_t *body, bool whole)
 {
     struct wire_message message;
     if (!whole || wire_decode(zmq_msg_data(body), zmq_msg_size(body), &message) != ERR_OK) {
         router->events->malformed(router->arg, from, zmq_msg_size(body));
-        return;
+        return false;
     }
     if (message.type == WIRE_HELLO) {
         collect_ends(router);
         deliver_ends(router);
     }
     router->events->message(router->arg, from, zmq_msg_get(body, ZMQ_SRCFD), &message);
+    return true;
+}
+
+/* What a link gathered: a message in each part, and behind them an empty one (link.c); or a single message. What stands behind a
+ * malformed one is not looked at. */
+static void deliver_parts(struct bus_router *router, const struct bus_identity *from, zmq_msg_t *part)
+{
+    bool good = true;
+    for (unsigned count = 0; good && zmq_msg_more(part); count++) {
+        if (zmq_msg_recv(part, router->z.socket, ZMQ_DONTWAIT) < 0)
+            return;
+        bool end = count > 0 && zmq_msg_size(part) == 0 && !zmq_msg_more(part);
+        good = end || deliver(router, from, part, count < BUS_GATHER_MAX);
+    }
 }
 
 static bool receive_one(struct bus_router *router)
@@ -122,12 +141,11 @@ static bool receive_one(struct bus_router *router)
     size_t len = zmq_msg_size(&part);
     from.len = (uint8_t)(len <= BUS_IDENTITY_MAX ? len : BUS_IDENTITY_MAX);
     memcpy(from.bytes, zmq_msg_data(&part), from.len);
-    bool whole = len <= BUS_IDENTITY_MAX && zmq_msg_more(&part);
-    if (zmq_msg_more(&part) && zmq_msg_recv(&part, router->z.socket, ZMQ_DONTWAIT) < 0)
-        whole = false;
-    if (zsocket_drop_rest(&router->z, &part))
-        whole = false;
-    deliver(router, &from, &part, whole);
+    if (len <= BUS_IDENTITY_MAX && zmq_msg_more(&part))
+        deliver_parts(router, &from, &part);
+    else
+        deliver(router, &from, &part, false);
+    zsocket_drop_rest(&router->z, &part);
     zmq_msg_close(&part);
     return true;
 }
@@ -137,9 +155,8 @@ bool bus_router_service(struct bus_router *router, unsigned budget)
     router->serving = true;
     zsocket_begin(&router->z);
     collect_ends(router);
-    for (; budget > 0 && zsocket_readable(&router->z); budget--)
-        if (!receive_one(router))
-            break;
+    while (budget > 0 && receive_one(router)) /* asking ZMQ_EVENTS before each would cost a poll(2) each */
+        budget--;
     if (router->carried || !zsocket_readable(&router->z))
         deliver_ends(router);
     else
@@ -158,10 +175,9 @@ static enum err_e send_parts(void *socket, const struct bus_identity *to, const 
 enum err_e bus_router_send(struct bus_router *router, const struct bus_identity *to,
                            const struct wire_message *message)
 {
-    unsigned char buffer[WIRE_MAX];
-    size_t len = wire_encode(message, buffer, sizeof buffer);
+    size_t len = wire_encode(message, router->buffer, sizeof router->buffer);
     MUST(len > 0);
-    enum err_e err = send_parts(router->z.socket, to, buffer, len);
+    enum err_e err = send_parts(router->z.socket, to, router->buffer, len);
     if (!router->serving)
         zsocket_leave(&router->z);
     return err;

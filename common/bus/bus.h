@@ -4,6 +4,13 @@
  * that an identity never means two processes. When the connection under a peer ends, `closed` tells so at once: the
  * end of its socket is the event, not a missing heartbeat.
  *
+ * What bounds memory: BUS_HIGH_WATER messages per peer and direction, each of at most WIRE_MAX bytes up and WIRE_DOWN_MAX
+ * down (ZMQ_MAXMSGSIZE: whoever sends more is hung up on). Of the large ones few can wait. PUBLISH: a worker sends nothing that it does
+ * not keep itself, 4 MiB at most, until it reads it in the ring. SURVEY_ROWS: the asker draws them one by one. All others stay below
+ * 1 KiB: 4 MiB per peer, and of a worker what its pending commands take (what a link gathers counts as one, BUS_GATHER_MAX
+ * messages at most). The count alone would bound a peer that is none of ours to gigabytes; what keeps such a one out is the mode of
+ * the socket's directory.
+ *
  * Nothing blocks. Loop-agnostic: poll bus_router_fd() for reading and call bus_router_service(); nothing else is
  * needed. The descriptor is level-triggered: readable as long as there is something to do.
  */
@@ -18,6 +25,8 @@
 
 #define BUS_IDENTITY_MAX 32
 #define BUS_HIGH_WATER   4096 /* messages queued per peer and direction; beyond it sends answer ERR_FULL */
+
+#define BUS_GATHER_MAX 64 /* messages that a link hands over as one */
 
 struct bus_router;
 

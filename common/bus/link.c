@@ -24,6 +24,8 @@ struct link {
     uint64_t served_ns;    /* last link_service() */
     struct link_counts counts;
     bool serving;
+    unsigned gathered;              /* messages taken since the last link_flush() */
+    unsigned char buffer[WIRE_MAX]; /* of the message being sent; only a publisher touches all of its pages */
 };
 
 static uint64_t now_ns(const struct link *link)
@@ -55,7 +57,7 @@ enum err_e link_open(const struct link_config *config, struct link **link)
         return ERR_MEMORY;
     l->config = *config;
     l->boot = config->clock == clock_system() ? wire_boot() : 0;
-    enum err_e err = zsocket_open(&l->z, ZMQ_DEALER);
+    enum err_e err = zsocket_open(&l->z, ZMQ_DEALER, WIRE_DOWN_MAX);
     if (err != ERR_OK) {
         free(l);
         return err;
@@ -79,6 +81,7 @@ void link_close(struct link **link)
     struct wire_message bye = {.type = WIRE_GOODBYE, .goodbye = {l->config.incarnation}};
     if (l->state == LINK_UP)
         link_send(l, &bye);
+    link_flush(l);
     zsocket_close(&l->z, 100);
     free(l);
     *link = NULL;
@@ -106,15 +109,26 @@ const struct link_counts *link_counts(const struct link *link)
 
 static enum err_e send_message(struct link *link, const struct wire_message *message)
 {
-    unsigned char buffer[WIRE_MAX];
-    size_t len = wire_encode(message, buffer, sizeof buffer);
+    size_t len = wire_encode(message, link->buffer, sizeof link->buffer);
     MUST(len > 0);
-    if (zmq_send(link->z.socket, buffer, len, ZMQ_DONTWAIT) < 0) {
+    int more = link->config.gathers ? ZMQ_SNDMORE : 0;
+    if (zmq_send(link->z.socket, link->buffer, len, ZMQ_DONTWAIT | more) < 0) {
         link->counts.full++;
         return ERR_FULL;
     }
     link->counts.sent++;
+    link->gathered += link->config.gathers;
+    if (link->gathered == BUS_GATHER_MAX)
+        link_flush(link);
     return ERR_OK;
+}
+
+/* Also where the connection ended meanwhile: the end of the message is what makes ZeroMQ take another. */
+void link_flush(struct link *link)
+{
+    if (link->gathered > 0)
+        zmq_send(link->z.socket, "", 0, ZMQ_DONTWAIT);
+    link->gathered = 0;
 }
 
 enum err_e link_send(struct link *link, struct wire_message *message)
@@ -125,7 +139,7 @@ enum err_e link_send(struct link *link, struct wire_message *message)
     if (message->type == WIRE_COMMAND)
         message->command.boot = link->boot;
     enum err_e err = send_message(link, message);
-    if (!link->serving)
+    if (!link->serving && !link->config.gathers)
         zsocket_leave(&link->z);
     return err;
 }
@@ -301,14 +315,21 @@ bool link_service(struct link *link, unsigned budget)
 {
     link->serving = true;
     zsocket_begin(&link->z);
+    link_flush(link); /* what a dead connection gathered would swallow the HELLO */
     service_stall(link);
     service_events(link);
-    for (; budget > 0 && zsocket_readable(&link->z); budget--)
-        if (!receive_one(link))
-            break;
+    while (budget > 0 && receive_one(link))
+        budget--;
     service_timers(link);
+    link_flush(link);
     link->serving = false;
     return zsocket_leave(&link->z);
+}
+
+void link_look(struct link *link)
+{
+    link_flush(link);
+    zsocket_leave(&link->z);
 }
 
 uint64_t link_due_ns(const struct link *link)

@@ -54,6 +54,10 @@ struct link_config {
     const struct clock *clock;
     const struct link_events *events;
     void *arg;
+    /* What link_send() takes leaves at the next link_flush(), link_service() or link_look(), as one message of ZeroMQ's, whose I/O
+     * thread is woken once then; the owner calls one of the last two before it waits for link_fd(). False: each message
+     * leaves at once, and each send looks what has come, which is a poll(2). */
+    bool gathers;
 };
 
 enum err_e link_open(const struct link_config *config, struct link **link);
@@ -64,7 +68,10 @@ enum link_state_e link_state(const struct link *link);
 uint64_t link_broker_gen(const struct link *link); /* of the last HELLO_OK; 0 before */
 
 bool link_service(struct link *link, unsigned budget); /* true: there is more, call again without waiting */
-uint64_t link_due_ns(const struct link *link);         /* monotonic time of the next link_service() */
+void link_flush(struct link *link);
+/* link_flush(), and: a send may have taken away what makes link_fd() readable; makes it so again. */
+void link_look(struct link *link);
+uint64_t link_due_ns(const struct link *link); /* monotonic time of the next link_service() */
 
 /* Fills in broker_gen (and a COMMAND's boot) and sends. ERR_CLOSED: not UP. ERR_FULL: high-water mark; dropped. May be called from events. */
 enum err_e link_send(struct link *link, struct wire_message *message);

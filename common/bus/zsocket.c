@@ -17,9 +17,8 @@ static bool set_int(void *socket, int option, int value)
     return zmq_setsockopt(socket, option, &value, sizeof value) == 0;
 }
 
-static bool set_options(void *socket)
+static bool set_options(void *socket, int64_t max_bytes)
 {
-    int64_t max_bytes = WIRE_MAX;
     return set_int(socket, ZMQ_LINGER, 0) && set_int(socket, ZMQ_SNDHWM, BUS_HIGH_WATER) &&
            set_int(socket, ZMQ_RCVHWM, BUS_HIGH_WATER) &&
            zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max_bytes, sizeof max_bytes) == 0;
@@ -38,7 +37,7 @@ static bool poll_socket(struct zsocket *z, void *socket)
     return zmq_getsockopt(socket, ZMQ_FD, &fd, &size) == 0 && poll_descriptor(z, fd);
 }
 
-enum err_e zsocket_open(struct zsocket *z, int type)
+enum err_e zsocket_open(struct zsocket *z, int type, int64_t max_bytes)
 {
     *z = (struct zsocket){.poll_fd = epoll_create1(EPOLL_CLOEXEC),
                           .nudge_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
@@ -47,7 +46,7 @@ enum err_e zsocket_open(struct zsocket *z, int type)
         zmq_ctx_set(z->context, ZMQ_BLOCKY, 0);
         z->socket = zmq_socket(z->context, type);
     }
-    if (z->socket == NULL || !set_options(z->socket) || !poll_socket(z, z->socket)) {
+    if (z->socket == NULL || !set_options(z->socket, max_bytes) || !poll_socket(z, z->socket)) {
         log_error("bus-open", "cannot make a ZeroMQ socket: %s", zmq_strerror(errno));
         zsocket_close(z, 0);
         return ERR_SYSTEM;

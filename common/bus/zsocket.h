@@ -21,8 +21,9 @@ struct zsocket {
 
 enum zevent_e { ZEVENT_NONE, ZEVENT_OTHER, ZEVENT_UP, ZEVENT_CLOSED };
 
-/* Makes context and socket of `type` with the options both ends need; connect or bind is the caller's. */
-enum err_e zsocket_open(struct zsocket *z, int type);
+/* Makes context and socket of `type` with the options both ends need; connect or bind is the caller's. A peer that sends a
+ * message of more than `max_bytes` is hung up on. */
+enum err_e zsocket_open(struct zsocket *z, int type, int64_t max_bytes);
 /* Starts the monitor; before bind or connect, so that no event is missed. */
 enum err_e zsocket_watch(struct zsocket *z);
 void zsocket_close(struct zsocket *z, int linger_ms);
@@ -39,5 +40,5 @@ void zsocket_begin(struct zsocket *z);
 bool zsocket_leave(struct zsocket *z);
 
 /* Receives and drops the rest of a multipart message whose last received part is `part` (a zmq_msg_t). True if there
- * was any: nobody of ours sends such. */
+ * was any: nobody of ours sends more than was taken. */
 bool zsocket_drop_rest(struct zsocket *z, void *part);

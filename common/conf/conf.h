@@ -24,8 +24,8 @@
 
 struct conf_listener {
     const char *name;
-    const char *const
-        *dialects; /* "rest", "carousel"; at least one, no two the same. An upgrade goes to the first
+    const char *const *
+        dialects; /* "rest", "carousel", "streams"; at least one, no two the same. An upgrade goes to the first
                                     that serves its path */
     size_t dialect_count;
     const char *address; /* numeric IPv4 or IPv6 */
@@ -63,11 +63,14 @@ struct conf_machine {
 
 /* What a machine says, copied to streams: the JSON of the carousel dialect, without "seq". */
 enum conf_bridge_from_e { BRIDGE_STATES, BRIDGE_RESULTS, BRIDGE_EVENTS };
+#define CONF_BRIDGE_SOURCES 3u
+
+#define CONF_BRIDGE_STREAMS_MAX 16u /* of one machine and source */
 
 struct conf_bridge {
     enum conf_bridge_from_e from;
-    const char *stream;          /* id, 1 to 128 bytes */
-    const char *const *machines; /* ids, each configured; NULL, 0: all machines */
+    const char *stream;          /* id, 1 to STREAM_ID_MAX bytes of UTF-8 without control characters */
+    const char *const *machines; /* ids, each configured, none twice; NULL, 0: all machines */
     size_t machine_count;
 };
 
@@ -108,7 +111,7 @@ struct conf {
     uint32_t streams_max_streams;  /* 1000, of one connection */
     uint32_t streams_max_channels; /* 100000: streams opened by all connections of all workers together */
     struct conf_bridge *bridges;
-    size_t bridge_count; /* at most 16 streams for one machine and source */
+    size_t bridge_count; /* no two say the same of one machine */
     uint32_t
         simulator_base_port; /* 3201: simulated machine k listens on 127.0.0.1:base+k; machines, then machines_from */
     struct conf_listener *listeners;
@@ -139,6 +142,7 @@ enum err_e conf_load_text(const char *file, const char *text, size_t len, conf_r
 void conf_free(struct conf **conf);
 
 const struct conf_machine *conf_machine(const struct conf *conf, const char *id); /* NULL: none */
+const char *conf_bridge_source(enum conf_bridge_from_e from);                     /* "states", … */
 /* True if the only machine has `mode: single`: clients then hear of one machine, without its id. */
 bool conf_single_mode(const struct conf *conf);
 

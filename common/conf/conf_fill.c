@@ -29,9 +29,8 @@ void conf_places(struct conf_place list, size_t count, struct conf_place *places
     }
 }
 
-/* A list of words, each checked by `element`. */
-static enum err_e fill_words(struct conf_load *load, const struct conf_key *element, char **raw, size_t count,
-                             struct conf_place list, const char *const **words)
+enum err_e conf_fill_words(struct conf_load *load, const struct conf_key *element, char **raw, size_t count,
+                           struct conf_place list, const char *const **words)
 {
     const char **own = conf_own(load->owner, (count + 1) * sizeof *own);
     if (own == NULL)
@@ -55,8 +54,8 @@ static enum err_e fill_origins(struct conf_load *load)
     const struct raw_websocket *raw = &load->owner->raw->websocket;
     struct conf_place list = conf_child(conf_child(conf_root(load), "websocket"), "allowed_origins");
     conf->allowed_origin_count = raw->allowed_origins_count;
-    return fill_words(load, &conf_origin_key, raw->allowed_origins, raw->allowed_origins_count, list,
-                      &conf->allowed_origins);
+    return conf_fill_words(load, &conf_origin_key, raw->allowed_origins, raw->allowed_origins_count, list,
+                           &conf->allowed_origins);
 }
 
 /* --- listeners -------------------------------------------------------------------------------------------------- */
@@ -81,8 +80,8 @@ static enum err_e fill_dialects(struct conf_load *load, const struct raw_listene
         return ERR_OK;
     }
     listener->dialect_count = raw->dialects_count;
-    enum err_e err = fill_words(load, &conf_dialect_key, raw->dialects, raw->dialects_count,
-                                conf_child(place, "dialects"), &listener->dialects);
+    enum err_e err = conf_fill_words(load, &conf_dialect_key, raw->dialects, raw->dialects_count,
+                                     conf_child(place, "dialects"), &listener->dialects);
     if (err == ERR_OK)
         check_dialects(load, listener, place);
     return err;
@@ -249,6 +248,13 @@ static void end_warnings(struct conf_load *load)
 
 /* --- the whole -------------------------------------------------------------------------------------------------- */
 
+static enum err_e fill_machines_and_bridges(struct conf_load *load)
+{
+    size_t before = load->problems.count;
+    enum err_e err = conf_fill_machines(load);
+    return err == ERR_OK ? conf_fill_bridges(load, load->problems.count == before) : err;
+}
+
 enum err_e conf_fill(struct conf_load *load)
 {
     enum err_e err = fill_sections(load);
@@ -261,11 +267,12 @@ enum err_e conf_fill(struct conf_load *load)
     if (err == ERR_OK)
         err = conf_fill_profiles(load);
     if (err == ERR_OK)
-        err = conf_fill_machines(load);
+        err = fill_machines_and_bridges(load);
     if (err != ERR_OK || load->problems.count > 0)
         return err;
     look_at_listeners(load);
     look_at_machines(load);
+    conf_look_at_bridges(load);
     end_warnings(load);
     return ERR_OK;
 }

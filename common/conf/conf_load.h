@@ -55,6 +55,15 @@ enum err_e conf_fill_profiles(struct conf_load *load);
 /* All machines, those of machines_from too (conf_machines.c). ERR_MEMORY. */
 enum err_e conf_fill_machines(struct conf_load *load);
 
+/* A list of words, each checked by `element`. ERR_MEMORY. */
+enum err_e conf_fill_words(struct conf_load *load, const struct conf_key *element, char **raw, size_t count,
+                           struct conf_place list, const char *const **words);
+
+/* The bridges (conf_bridges.c). `machines_known`: nothing was wrong with the machines, so that names can be looked up.
+ * ERR_MEMORY. */
+enum err_e conf_fill_bridges(struct conf_load *load, bool machines_known);
+void conf_look_at_bridges(struct conf_load *load); /* warns if nobody can read them */
+
 /* Notes what is allowed and yet worth a look. Without memory it is not noted. */
 __attribute__((format(printf, 4, 5))) void conf_warn(struct conf_load *load, struct conf_place place,
                                                      const char *key, const char *fmt, ...);

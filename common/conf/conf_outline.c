@@ -192,10 +192,20 @@ static const char *hint_for(const char *problem, char at)
     return NULL;
 }
 
-/* Where it began, for what libyaml notices only at the end. */
-static uint32_t line_of(const yaml_parser_t *parser)
+static uint32_t line_at(const char *text, size_t len, size_t offset)
+{
+    uint32_t line = 1;
+    for (size_t i = 0; i < offset && i < len; i++)
+        line += text[i] == '\n';
+    return line;
+}
+
+/* Where it began, for what libyaml notices only at the end; for bytes that it cannot read it has an offset alone. */
+static uint32_t line_of(const yaml_parser_t *parser, const char *text, size_t len)
 {
     static const char *const whole[] = {"scanning a simple key", "scanning a quoted scalar"};
+    if (parser->error == YAML_READER_ERROR)
+        return line_at(text, len, parser->problem_offset);
     for (size_t i = 0; i < sizeof whole / sizeof *whole; i++)
         if (parser->context != NULL && strstr(parser->context, whole[i]) != NULL)
             return (uint32_t)parser->context_mark.line + 1;
@@ -207,7 +217,7 @@ static bool not_yaml(struct pass *pass, const yaml_parser_t *parser, const char 
     const char *problem = parser->problem != NULL ? parser->problem : "unreadable";
     size_t index = parser->problem_mark.index; /* in characters: exact where the text before is ASCII */
     const char *hint = hint_for(problem, index < len ? text[index] : '\0');
-    conf_problem(pass->problems, line_of(parser), "", "is not YAML: %s%s%s%s%s", problem,
+    conf_problem(pass->problems, line_of(parser, text, len), "", "is not YAML: %s%s%s%s%s", problem,
                  parser->context != NULL ? " " : "", parser->context != NULL ? parser->context : "",
                  hint != NULL ? "; " : "", hint != NULL ? hint : "");
     return false;

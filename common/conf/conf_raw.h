@@ -46,6 +46,9 @@ struct raw_auth {
 struct raw_carousel {
     CONF_CAROUSEL_KEYS(CONF_RAW_MEMBER)
 };
+struct raw_streams {
+    CONF_STREAMS_KEYS(CONF_RAW_MEMBER)
+};
 struct raw_simulator {
     CONF_SIMULATOR_KEYS(CONF_RAW_MEMBER)
 };
@@ -73,6 +76,11 @@ struct raw_profile {
     struct raw_bit *bits;
     uint32_t bits_count;
 };
+struct raw_bridge {
+    CONF_BRIDGE_KEYS(CONF_RAW_MEMBER)
+    char **machines;
+    uint32_t machines_count;
+};
 struct raw_root {
     CONF_ROOT_KEYS(CONF_RAW_MEMBER)
     struct raw_log log;
@@ -84,6 +92,7 @@ struct raw_root {
     struct raw_journal journal;
     struct raw_auth auth;
     struct raw_carousel carousel;
+    struct raw_streams streams;
     struct raw_simulator simulator;
     struct raw_tune machine_defaults;
     struct raw_listener *listeners;
@@ -92,11 +101,14 @@ struct raw_root {
     uint32_t profiles_count;
     struct raw_machine *machines;
     uint32_t machines_count;
+    struct raw_bridge *bridges;
+    uint32_t bridges_count;
 };
 
 extern const struct conf_section conf_root_section, conf_listener_section, conf_machine_section,
-    conf_token_section, conf_profile_section, conf_bit_section;
-extern const struct conf_key conf_origin_key, conf_dialect_key; /* one value of the lists of words */
+    conf_token_section, conf_profile_section, conf_bit_section, conf_bridge_section;
+extern const struct conf_key conf_origin_key, conf_dialect_key,
+    conf_bridge_machine_key; /* one value of the lists of words */
 
 /* Fills *root from a text whose shape was checked (conf_section_check_shape()). ERR_MEMORY, ERR_MALFORMED. */
 enum err_e conf_raw_load(const char *text, size_t len, struct raw_root **root);

@@ -25,9 +25,11 @@
 #define BIT_FIELD(key, ...)       TEXT_FIELD(struct raw_bit, key)
 #define BIT_VALUE_FIELD(key, ...) TEXT_FIELD(struct raw_bit_value, key)
 #define CAROUSEL_FIELD(key, ...)  TEXT_FIELD(struct raw_carousel, key)
+#define STREAMS_FIELD(key, ...)   TEXT_FIELD(struct raw_streams, key)
 #define SIMULATOR_FIELD(key, ...) TEXT_FIELD(struct raw_simulator, key)
 #define TUNE_FIELD(key, ...)      TEXT_FIELD(struct raw_tune, key)
 #define LISTENER_FIELD(key, ...)  TEXT_FIELD(struct raw_listener, key)
+#define BRIDGE_FIELD(key, ...)    TEXT_FIELD(struct raw_bridge, key)
 #define MACHINE_FIELD(key, ...)   TEXT_FIELD(struct raw_machine, key)
 
 #define LIST_FIELD(STRUCT, member, entry, most)                                                              \
@@ -57,6 +59,7 @@ static const cyaml_schema_value_t token_entry = {
 static const cyaml_schema_field_t auth_fields[] = {
     LIST_FIELD(struct raw_auth, tokens, &token_entry, CONF_TOKENS_MAX), CYAML_FIELD_END};
 static const cyaml_schema_field_t carousel_fields[] = {CONF_CAROUSEL_KEYS(CAROUSEL_FIELD) CYAML_FIELD_END};
+static const cyaml_schema_field_t streams_fields[] = {CONF_STREAMS_KEYS(STREAMS_FIELD) CYAML_FIELD_END};
 static const cyaml_schema_field_t simulator_fields[] = {CONF_SIMULATOR_KEYS(SIMULATOR_FIELD) CYAML_FIELD_END};
 static const cyaml_schema_field_t machine_defaults_fields[] = {CONF_TUNE_KEYS(TUNE_FIELD) CYAML_FIELD_END};
 static const cyaml_schema_field_t listener_fields[] = {
@@ -81,6 +84,13 @@ static const cyaml_schema_value_t profile_entry = {
 static const cyaml_schema_field_t machine_fields[] = {CONF_MACHINE_KEYS(MACHINE_FIELD)
                                                           CONF_TUNE_KEYS(MACHINE_FIELD) CYAML_FIELD_END};
 
+static const cyaml_schema_field_t bridge_fields[] = {
+    CONF_BRIDGE_KEYS(BRIDGE_FIELD) LIST_FIELD(struct raw_bridge, machines, &text_entry, CONF_MACHINES_MAX),
+    CYAML_FIELD_END,
+};
+
+static const cyaml_schema_value_t bridge_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_bridge, bridge_fields)};
 static const cyaml_schema_value_t listener_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_listener, listener_fields)};
 static const cyaml_schema_value_t machine_entry = {
@@ -96,11 +106,13 @@ static const cyaml_schema_field_t root_fields[] = {
     SECTION_FIELD(journal),
     SECTION_FIELD(auth),
     SECTION_FIELD(carousel),
+    SECTION_FIELD(streams),
     SECTION_FIELD(simulator),
     SECTION_FIELD(machine_defaults),
     LIST_FIELD(struct raw_root, listeners, &listener_entry, CONF_LISTENERS_MAX),
     LIST_FIELD(struct raw_root, profiles, &profile_entry, CONF_PROFILES_MAX),
     LIST_FIELD(struct raw_root, machines, &machine_entry, CONF_MACHINES_MAX),
+    LIST_FIELD(struct raw_root, bridges, &bridge_entry, CONF_BRIDGES_MAX),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t root_value = {
@@ -137,9 +149,11 @@ static const cyaml_schema_value_t root_value = {
 #define BIT_KEY(...)       KEY_OF(struct raw_bit, struct conf_bit, __VA_ARGS__)
 #define BIT_VALUE_KEY(...) KEY_OF(struct raw_bit_value, struct conf_bit_value, __VA_ARGS__)
 #define CAROUSEL_KEY(...)  KEY_OF(struct raw_carousel, struct conf_draft, __VA_ARGS__)
+#define STREAMS_KEY(...)   KEY_OF(struct raw_streams, struct conf_draft, __VA_ARGS__)
 #define SIMULATOR_KEY(...) KEY_OF(struct raw_simulator, struct conf_draft, __VA_ARGS__)
 #define TUNE_KEY(...)      KEY_OF(struct raw_tune, struct conf_machine, __VA_ARGS__)
 #define LISTENER_KEY(...)  KEY_OF(struct raw_listener, struct conf_listener, __VA_ARGS__)
+#define BRIDGE_KEY(...)    KEY_OF(struct raw_bridge, struct conf_bridge, __VA_ARGS__)
 #define MACHINE_KEY(...)   KEY_OF(struct raw_machine, struct conf_machine, __VA_ARGS__)
 #define MACHINE_TUNE_KEY(key, type, low, high, default_, ...)                                                \
     MACHINE_KEY(key, type, low, high, "=machine_defaults." #key, __VA_ARGS__)
@@ -157,6 +171,7 @@ static const struct conf_key slow_clients_keys[] = {CONF_SLOW_CLIENTS_KEYS(SLOW_
 static const struct conf_key journal_keys[] = {CONF_JOURNAL_KEYS(JOURNAL_KEY)};
 static const struct conf_key token_keys[] = {CONF_TOKEN_KEYS(TOKEN_KEY)};
 static const struct conf_key carousel_keys[] = {CONF_CAROUSEL_KEYS(CAROUSEL_KEY)};
+static const struct conf_key streams_keys[] = {CONF_STREAMS_KEYS(STREAMS_KEY)};
 static const struct conf_key simulator_keys[] = {CONF_SIMULATOR_KEYS(SIMULATOR_KEY)};
 static const struct conf_key tune_keys[] = {CONF_TUNE_KEYS(TUNE_KEY)};
 static const struct conf_key bit_value_keys[] = {CONF_BIT_VALUE_KEYS(BIT_VALUE_KEY)};
@@ -167,6 +182,8 @@ const struct conf_key conf_origin_key = {
     .type = CONF_ORIGIN, .min = 1, .max = 255, .size = sizeof(char *), .store = CONF_STORE_POINTER};
 const struct conf_key conf_dialect_key = {
     .type = CONF_CHOICE_TEXT, .form = CONF_DIALECTS, .size = sizeof(char *), .store = CONF_STORE_POINTER};
+const struct conf_key conf_bridge_machine_key = {
+    .type = CONF_ID, .min = 1, .max = MACHINE_ID_MAX, .size = sizeof(char *), .store = CONF_STORE_POINTER};
 
 #define LIST_OF(STRUCT, member, section_, least, most, text_)                                                \
     {                                                                                                        \
@@ -195,17 +212,25 @@ static const struct conf_key listener_keys[] = {
                  "What is spoken on it; a WebSocket goes to the first that serves its path"),
 };
 
+static const struct conf_key bridge_keys[] = {
+    CONF_BRIDGE_KEYS(BRIDGE_KEY)
+        WORDS_OF(struct raw_bridge, machines, &conf_bridge_machine_key, 1, CONF_MACHINES_MAX, "=all of them",
+                 "Ids of the machines, also of machines_from"),
+};
+
 static const struct conf_section log_section = SECTION_OF(log), ring_section = SECTION_OF(ring),
                                  workers_section = SECTION_OF(workers),
                                  websocket_section = SECTION_OF(websocket), rest_section = SECTION_OF(rest),
                                  slow_clients_section = SECTION_OF(slow_clients),
                                  journal_section = SECTION_OF(journal),
                                  carousel_section = SECTION_OF(carousel),
+                                 streams_section = SECTION_OF(streams),
                                  simulator_section = SECTION_OF(simulator), tune_section = SECTION_OF(tune),
                                  bit_value_section = SECTION_OF(bit_value);
 const struct conf_section conf_listener_section = SECTION_OF(listener);
 const struct conf_section conf_machine_section = SECTION_OF(machine);
 const struct conf_section conf_token_section = SECTION_OF(token);
+const struct conf_section conf_bridge_section = SECTION_OF(bridge);
 
 static const struct conf_key auth_keys[] = {
     LIST_OF(struct raw_auth, tokens, &conf_token_section, 0, CONF_TOKENS_MAX,
@@ -247,6 +272,7 @@ static const struct conf_key root_keys[] = {
         "`noria audit` shows and verifies it."),
     SUBSECTION(auth, &auth_section, 0, "Who may connect."),
     SUBSECTION(carousel, &carousel_section, 0, "The carousel dialect."),
+    SUBSECTION(streams, &streams_section, 0, "The streams dialect."),
     SUBSECTION(simulator, &simulator_section, 0, "Machines with `simulator: true`."),
     SUBSECTION(machine_defaults, &tune_section, offsetof(struct conf_draft, machine),
                "What holds for every machine that does not say otherwise, also for those of machines_from."),
@@ -256,6 +282,11 @@ static const struct conf_key root_keys[] = {
             "one's table."),
     SUBLIST(machines, &conf_machine_section, CONF_MACHINES_MAX,
             "The machines. The keys of machine_defaults may stand here too, for one machine."),
+    SUBLIST(
+        bridges, &conf_bridge_section, CONF_BRIDGES_MAX,
+        "What machines say, copied to streams: the JSON of the carousel dialect without `seq`. A machine's "
+        "states (results, events) go to at most 16 streams; whoever has opened several of them gets each "
+        "message once."),
 };
 const struct conf_section conf_root_section = SECTION_OF(root);
 

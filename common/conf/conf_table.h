@@ -13,6 +13,8 @@
  */
 #pragma once
 
+#include "topic.h"
+
 #define CONF_ROOT_KEYS(K)                                                                                    \
     K(runtime_dir, PATH, 1, 80, "/run/noria", "", false, conf.runtime_dir,                                   \
       "Directory of sockets and shared memory (bus/, shm/); best on a tmpfs. NORIA_RUNTIME_DIR overrides")   \
@@ -81,6 +83,19 @@
     K(auto_subscribe, BOOL, 0, 0, "false", "", false, conf.carousel_auto_subscribe,                          \
       "Subscribes every client of the carousel dialect to the status of all machines, as older servers did")
 
+#define CONF_STREAMS_KEYS(K)                                                                                 \
+    K(echo, BOOL, 0, 0, "false", "", false, conf.streams_echo,                                               \
+      "Whether a sender gets its own messages, too")                                                         \
+    K(errors, BOOL, 0, 0, "true", "", false, conf.streams_errors,                                            \
+      "Whether a client is told what is wrong with a message of its own; questions of `admin` are always "   \
+      "answered")                                                                                            \
+    K(admin, BOOL, 0, 0, "true", "", false, conf.streams_admin,                                              \
+      "Whether clients may ask for counts and connections (`getnumchannels()`, `getchannelinfo()`)")         \
+    K(max_streams, UINT, 1, 1000, "1000", "streams", false, conf.streams_max_streams,                        \
+      "Streams that one connection may have open")                                                           \
+    K(max_channels, UINT, 1, 1000000, "100000", "channels", false, conf.streams_max_channels,                \
+      "Channels of all workers together; a channel is one connection with one stream open")
+
 #define CONF_SIMULATOR_KEYS(K)                                                                               \
     K(base_port, PORT, 1, 65535, "3201", "", false, conf.simulator_base_port,                                \
       "The k-th machine with `simulator: true` listens on 127.0.0.1, this port + k, in the order of the "    \
@@ -143,7 +158,7 @@
       "`Sec-WebSocket-Protocol: bearer, TOKEN`)")
 
 /* What may stand in a listener's list `dialects`. */
-#define CONF_DIALECTS "rest|carousel"
+#define CONF_DIALECTS "rest|carousel|streams"
 
 /* A profile, a bit of it, and what one value of the bit says. */
 #define CONF_PROFILE_KEYS(K)                                                                                 \
@@ -159,6 +174,13 @@
     K(meaning, CHOICE, 0, 0, "none", CONF_MEANINGS, false, meaning,                                          \
       "What Noria understands by it: interlocks, completion of moves and alarms go by meanings alone")
 
+/* A bridge; its list `machines` stands beside. The sources are enum conf_bridge_from_e. */
+#define CONF_BRIDGE_KEYS(K)                                                                                  \
+    K(from, CHOICE, 0, 0, NULL, "states|results|events", false, from,                                        \
+      "What is copied: `states` (`status_broadcast`), `results` (`command_result`, `command_completed`) or " \
+      "`events` (`machine_added`, `machine_removed`, `alarm`)")                                              \
+    K(stream, TEXT, 1, STREAM_ID_MAX, NULL, "", false, stream, "The stream's id, as its readers open it")
+
 #define CONF_MEANING(name, text) "|" text
 #define CONF_MEANINGS            (&(MEANING_TABLE(CONF_MEANING))[1]) /* "none|ready|…" */
 
@@ -168,3 +190,4 @@
 #define CONF_TOKENS_MAX    1024
 #define CONF_PROFILES_MAX  64
 #define CONF_ORIGINS_MAX   64
+#define CONF_BRIDGES_MAX   16384

@@ -1,5 +1,8 @@
 #include "frames_carousel.h"
 
+#include <string.h>
+
+#include "must.h"
 #include "ws_frame.h"
 
 /* The payload is written behind room for the header. */
@@ -169,4 +172,21 @@ struct frame_bytes frames_carousel_machine(void *memory, size_t cap, bool added,
     machine_info_json(info, &out);
     put_end(&out, wall_ms, seq);
     return end(&out);
+}
+
+/* From the frame's end: its last two bytes are "}, and between the value's quotes stands none. */
+struct frame_bytes frames_carousel_without_seq(void *memory, struct frame_bytes frame)
+{
+    static const char member[] = ",\"seq\":\"";
+    unsigned char *payload = (unsigned char *)memory + WS_HEADER_MAX;
+    size_t len = frame.len - (size_t)(payload - frame.at), name = sizeof member - 1;
+    const unsigned char *quote = memrchr(payload, '"', len - 2);
+    MUST(frame.at <= payload && quote != NULL && (size_t)(quote - payload) >= name);
+    const unsigned char *at = quote + 1 - name;
+    MUST(memcmp(at, member, name) == 0);
+    len = (size_t)(at - payload) + 1;
+    payload[len - 1] = '}';
+    frame.at = ws_frame_prepend(payload, len, WS_TEXT);
+    frame.len = len + ws_frame_header_len(len);
+    return frame;
 }

@@ -14,13 +14,9 @@
 #include "bytes.h"
 #include "command.h"
 #include "machine.h"
+#include "ws_frame.h"
 
 #define FRAMES_CAROUSEL_MAX 4096u
-
-struct frame_bytes {
-    const unsigned char *at;
-    size_t len;
-};
 
 struct frames_seq { /* the record that will carry the frame */
     uint32_t ring_id;
@@ -63,3 +59,7 @@ struct frame_bytes frames_carousel_alarm(void *memory, size_t cap, const char *m
 struct frame_bytes frames_carousel_machine(void *memory, size_t cap, bool added,
                                            const struct machine_info *info, uint64_t wall_ms,
                                            struct frames_seq seq);
+
+/* The same message without its last member, "seq", for readers who know no ring. `frame` is what one of the encoders above wrote to
+ * `memory`, which holds the new frame then, and the old one no longer. */
+struct frame_bytes frames_carousel_without_seq(void *memory, struct frame_bytes frame);

@@ -10,6 +10,12 @@
 
 #define WS_HEADER_MAX 10u
 
+/* What an encoder made: a whole frame in memory of the caller's. */
+struct frame_bytes {
+    const unsigned char *at;
+    size_t len;
+};
+
 enum ws_opcode_e { WS_TEXT = 1, WS_BINARY = 2, WS_CLOSE = 8, WS_PING = 9, WS_PONG = 10 };
 
 /* Writes the header of a payload of `len` bytes so that it ends right before `payload` (which has WS_HEADER_MAX

@@ -133,7 +133,7 @@ void wire_command_arrived(struct wire_command *command, uint64_t now_ns)
 
 bool wire_topics_append(unsigned char *topics, size_t cap, size_t *len, const char *name, uint8_t name_len)
 {
-    if (name_len == 0 || *len + 1u + name_len > cap)
+    if (name_len == 0 || name_len > WIRE_TOPIC_MAX || *len + 1u + name_len > cap)
         return false;
     topics[(*len)++] = name_len;
     memcpy(topics + *len, name, name_len);

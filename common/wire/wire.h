@@ -19,7 +19,8 @@
 
 #define WIRE_VERSION                                                                                         \
     4u /* 4: PUBLISH, surveys; 3: who and from in COMMAND, tools; 2: scope in COMMAND, repeat in OUTCOME */
-#define WIRE_MAX 335872u /* bytes of the largest message, PUBLISH; all others are far smaller (the table) */
+#define WIRE_MAX      335872u /* bytes of the largest message, PUBLISH; all others are far smaller (the table) */
+#define WIRE_DOWN_MAX 17408u /* … that a broker sends: SURVEY_ROWS */
 
 #define WIRE_PUBLISH_TOPICS_MAX  1000u          /* of one message */
 #define WIRE_PUBLISH_PAYLOAD_MAX (192u * 1024u) /* bytes; the frame and its topics fit a record of the ring */
@@ -49,7 +50,7 @@ struct wire_text {
     X(12, SURVEY, survey, "worker to broker", 64, 4)                                                         \
     X(13, SURVEY_WORKERS, survey_workers, "broker to worker", 640, 4)                                        \
     X(14, SURVEY_ASK, survey_ask, "worker to broker to worker", 128, 4)                                      \
-    X(15, SURVEY_ROWS, survey_rows, "worker to broker to worker", 17408, 4)
+    X(15, SURVEY_ROWS, survey_rows, "worker to broker to worker", WIRE_DOWN_MAX, 4)
 
 /* Field lists: U64(name) I64(name) FLAG(name) TEXT(name, max bytes) BLOB(name, max bytes). */
 
@@ -249,7 +250,7 @@ static inline struct wire_text wire_text(const char *text)
 void wire_text_copy(struct wire_text text, char *out, size_t cap);
 bool wire_text_equals(struct wire_text text, const char *other);
 
-/* A PUBLISH's topics: for each a byte with the name's length (1 to WIRE_TOPIC_MAX) and the name. Appends one; false: no room. */
+/* A PUBLISH's topics: for each a byte with the name's length (1 to WIRE_TOPIC_MAX) and the name. Appends one; false: no room, or no such name. */
 bool wire_topics_append(unsigned char *topics, size_t cap, size_t *len, const char *name, uint8_t name_len);
 /* Takes the next one out of *topics, which moves on. False: the end, or (then topics->len is not 0) malformed. */
 bool wire_topics_next(struct wire_text *topics, struct wire_text *name);

@@ -22,6 +22,7 @@
 
 #define DESCRIPTORS_BESIDE 128 /* of a worker, beside its connections: gate, shared memory, bus, logs */
 #define DIRECTORY_MAX      256 /* state_dir has at most 200 bytes */
+#define NAMES_SHOWN        4   /* machines of one bridge */
 #define MIB                (1024.0 * 1024.0)
 
 struct report {
@@ -117,6 +118,26 @@ static void show_machines(const struct report *r)
     fputc('\n', r->out);
     for (size_t i = 0; i < conf->machine_count; i++)
         show_machine(r, &conf->machines[i]);
+}
+
+static void show_bridge(const struct report *r, const struct conf_bridge *bridge)
+{
+    fprintf(r->out, "    %s of ", conf_bridge_source(bridge->from));
+    if (bridge->machine_count == 0)
+        fputs("all machines", r->out);
+    for (size_t i = 0; i < bridge->machine_count && i < NAMES_SHOWN; i++)
+        fprintf(r->out, "%s%s", i > 0 ? ", " : "", bridge->machines[i]);
+    if (bridge->machine_count > NAMES_SHOWN)
+        fprintf(r->out, " and %zu more", bridge->machine_count - NAMES_SHOWN);
+    fprintf(r->out, " to stream \"%s\"\n", bridge->stream);
+}
+
+static void show_bridges(const struct report *r)
+{
+    if (r->conf->bridge_count > 0)
+        fprintf(r->out, "  bridges            %zu\n", r->conf->bridge_count);
+    for (size_t i = 0; i < r->conf->bridge_count; i++)
+        show_bridge(r, &r->conf->bridges[i]);
 }
 
 static void show_rest(const struct report *r)
@@ -254,6 +275,7 @@ int check_config(const char *file, FILE *out, FILE *err)
     show_process(&report);
     show_listeners(&report);
     show_machines(&report);
+    show_bridges(&report);
     show_rest(&report);
     show_warnings(&report);
     conf_free(&conf);

@@ -8,8 +8,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "log.h"
 #include "must.h"
+#include "topic.h"
 
 static const char *const program_names[UP_PROGRAMS] = {
     [FAMILY_SIM] = "plc-sim",
@@ -141,23 +143,36 @@ static void announce_listener(const struct up_plan *plan, size_t listener)
     }
 }
 
-/* The first listener without a token that has a dialect of this kind; listener_count: none. */
-static size_t open_listener(const struct conf *conf, bool http)
+/* Does whoever connects to its plain URL get this dialect? Of several WebSocket dialects it is the first. */
+static bool offers(const struct conf_listener *l, const char *dialect)
 {
-    for (size_t i = 0; i < conf->listener_count; i++)
-        for (size_t k = 0; !conf->listeners[i].auth_required && k < conf->listeners[i].dialect_count; k++)
-            if (is_http(conf->listeners[i].dialects[k]) == http)
-                return i;
-    return conf->listener_count;
+    for (size_t i = 0; i < l->dialect_count; i++) {
+        if (strcmp(l->dialects[i], dialect) == 0)
+            return true;
+        if (!is_http(l->dialects[i]) && !is_http(dialect))
+            return false;
+    }
+    return false;
 }
 
-static void announce_websocket(const struct up_plan *plan, const char *machine)
+/* The URL of the first listener without a token that offers it; false: there is none. */
+static bool open_url(const struct up_plan *plan, const char *dialect, char url[96])
+{
+    const struct conf *conf = plan->conf;
+    for (size_t i = 0; i < conf->listener_count; i++) {
+        if (conf->listeners[i].auth_required || !offers(&conf->listeners[i], dialect))
+            continue;
+        url_of(plan, is_http(dialect) ? "http" : "ws", i, url);
+        return true;
+    }
+    return false;
+}
+
+static void announce_carousel(const struct up_plan *plan, const char *machine)
 {
     char url[96];
-    size_t listener = open_listener(plan->conf, false);
-    if (listener == plan->conf->listener_count)
+    if (!open_url(plan, "carousel", url))
         return;
-    url_of(plan, "ws", listener, url);
     printf("  try       python3 -m websockets %s   (Debian: python3-websockets), then type\n"
            "            {\"type\":\"subscribe\"}\n",
            url);
@@ -166,13 +181,25 @@ static void announce_websocket(const struct up_plan *plan, const char *machine)
                machine);
 }
 
+/* With the stream of the first bridge, if there is one. */
+static void announce_streams(const struct up_plan *plan)
+{
+    const struct conf *conf = plan->conf;
+    const char *stream = conf->bridge_count > 0 ? conf->bridges[0].stream : "any name";
+    char url[96], quoted[6 * STREAM_ID_MAX + 2];
+    struct out out = out_init(quoted, sizeof quoted);
+    if (!open_url(plan, "streams", url))
+        return;
+    out_json_string(&out, stream, strlen(stream));
+    printf("  try       python3 -m websockets %s   then type {\"ws_op\":\"open\",\"ws_stream_ids\":[%.*s]}\n",
+           url, (int)out.len, out.at);
+}
+
 static void announce_http(const struct up_plan *plan, const char *machine)
 {
     char url[96];
-    size_t listener = open_listener(plan->conf, true);
-    if (listener == plan->conf->listener_count || machine == NULL)
+    if (machine == NULL || !open_url(plan, "rest", url))
         return;
-    url_of(plan, "http", listener, url);
     printf(
         "  try       curl %s/v1/machines/%s/status\n"
         "            curl %s/v1/machines/%s/move -H 'Content-Type: application/json' -d '{\"position\":7}'\n",
@@ -200,7 +227,8 @@ void up_plan_announce(const struct up_plan *plan)
         announce_listener(plan, i);
     announce_machines(conf);
     const char *machine = conf->machine_count > 0 ? conf->machines[0].info.id : NULL;
-    announce_websocket(plan, machine);
+    announce_carousel(plan, machine);
+    announce_streams(plan);
     announce_http(plan, machine);
     printf("noria: ready\n");
     fflush(stdout);

@@ -48,16 +48,19 @@ LAYERS = {
     "workers/acceptor/http": ["common/base", "workers/acceptor/wheel", "workers/acceptor/gate"],
     "workers/acceptor/ws": ["common/base", "common/frames", "workers/acceptor/wheel", "workers/acceptor/gate"],
     "workers/acceptor/fanout": [*SMALL, "common/stats", "common/frames", *READS_SHM],
+    "workers/acceptor/endpoint/schema": ["common/base"],
     "workers/acceptor/endpoint": [*SMALL, "common/stats", "common/conf", "common/frames", "common/wire", "workers/acceptor/fanout"],
     "workers/acceptor/dialects/command": SMALL,
     "workers/acceptor/dialects/carousel": [*SMALL, "common/conf", "common/frames", "common/wire", "common/shm/layout",
                                            "workers/acceptor/fanout", "workers/acceptor/endpoint",
                                            "workers/acceptor/dialects/command"],
+    "workers/acceptor/dialects/streams": [*SMALL, "common/conf", "common/shm/layout", "workers/acceptor/endpoint"],
     "workers/acceptor/rest": [*SMALL, "common/conf", "common/frames", "common/shm/layout", "common/shm/reader",
                               "workers/acceptor/fanout", "workers/acceptor/endpoint", "workers/acceptor/http",
                               "workers/acceptor/dialects/command"],
     "workers/acceptor/worker": [*PROCESS, "common/frames", *READS_SHM, *WORKER_PARTS, "workers/acceptor/http",
-                                "workers/acceptor/rest", "workers/acceptor/dialects/carousel"],
+                                "workers/acceptor/rest", "workers/acceptor/dialects/carousel",
+                                "workers/acceptor/dialects/streams"],
     "deploy/noria": [*SMALL, "common/stats", "common/conf", "common/journal", "common/loop", "common/proc", "common/shm/layout",
                      "common/shm/reader", "common/wire", "common/bus"],
 }
@@ -68,6 +71,9 @@ ONLY = {
     ("workers/acceptor/dialects/carousel", "common/conf"): {"conf.h"},
     ("workers/acceptor/dialects/carousel", "workers/acceptor/fanout"): {"mirror.h"},
     ("workers/acceptor/dialects/carousel", "common/shm/layout"): {"record.h"},
+    ("workers/acceptor/dialects/streams", "common/conf"): {"conf.h"},
+    ("workers/acceptor/dialects/streams", "common/shm/layout"): {"record.h"},
+    ("workers/acceptor/dialects/streams", "workers/acceptor/endpoint"): {"endpoint.h"},
     # HTTP sees requests, not the gate
     ("workers/acceptor/http", "workers/acceptor/gate"): {"gate_head.h", "gate_peer.h"},
     # REST is a caller of commands and asks what dialects ask
@@ -96,7 +102,7 @@ THIRD_PARTY = {
     "openssl/": ["common/journal", "workers/acceptor/access", "deploy/noria"],
     "yaml.h": ["common/conf"],
     "jansson": ["common/conf", "common/journal", "workers/acceptor/dialects/carousel", "workers/acceptor/dialects/command",
-                "workers/acceptor/rest"],
+                "workers/acceptor/endpoint/schema", "workers/acceptor/rest"],
     "sys/mman.h": ["common/shm/layout"],
 }
 SYSTEM = re.compile(r"^(arpa/|linux/|net/|netinet/|sys/|bits/|[a-z0-9_]+\.h$)")

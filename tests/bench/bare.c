@@ -299,6 +299,8 @@ static enum err_e bare_init(struct bare *bare, const struct bare_options *option
     if (bare->conns == NULL || bare->log == NULL || bare->epoll_fd < 0 ||
         epoll_ctl(bare->epoll_fd, EPOLL_CTL_ADD, options->listen_fd, &event) != 0)
         return ERR_SYSTEM;
+    if (options->stream_bytes != 0)
+        return bare_frames_init_stream(&bare->frames, options->stream_bytes);
     return bare_frames_init(&bare->frames, options->machines, options->payload);
 }
 

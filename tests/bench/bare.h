@@ -18,6 +18,7 @@ struct bare_options {
     int listen_fd;
     uint32_t machines;
     const struct payload *payload;
+    uint32_t stream_bytes;      /* not 0: stream messages of that size instead of states */
     uint32_t send_buffer_bytes; /* SO_SNDBUF, as the worker's */
     struct source_table *table;
     int core; /* -1: any */

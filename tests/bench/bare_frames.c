@@ -10,13 +10,16 @@
 #include "frames_carousel.h"
 #include "must.h"
 #include "rig.h"
+#include "stream_text.h"
+#include "ws_frame.h"
 
-#define SEQ_FIRST 1000000000ULL
-#define POSITIONS 156u
-#define RAWS      128u
+#define SEQ_FIRST  1000000000ULL
+#define MEMORY_MAX (STREAM_TEXT_MAX > FRAMES_CAROUSEL_MAX ? STREAM_TEXT_MAX : FRAMES_CAROUSEL_MAX)
+#define POSITIONS  156u
+#define RAWS       128u
 
 struct bare_template {
-    unsigned char memory[FRAMES_CAROUSEL_MAX];
+    unsigned char memory[WS_HEADER_MAX + MEMORY_MAX];
     unsigned char *frame;
     size_t len;
     unsigned char *position, *raw, *seq; /* first digit of each, within memory */
@@ -60,6 +63,21 @@ enum err_e bare_frames_init(struct bare_frames *frames, uint32_t machines, const
     return ERR_OK;
 }
 
+enum err_e bare_frames_init_stream(struct bare_frames *frames, uint32_t stream_bytes)
+{
+    *frames = (struct bare_frames){.machines = 1, .stream_bytes = stream_bytes};
+    frames->templates = calloc(1, sizeof *frames->templates);
+    if (frames->templates == NULL)
+        return ERR_MEMORY;
+    struct bare_template *t = frames->templates;
+    char text[STREAM_TEXT_MAX];
+    stream_text_make(text, stream_bytes);
+    memcpy(t->memory + WS_HEADER_MAX, text, stream_bytes);
+    t->frame = ws_frame_prepend(t->memory + WS_HEADER_MAX, stream_bytes, WS_TEXT);
+    t->len = ws_frame_header_len(stream_bytes) + stream_bytes;
+    return ERR_OK;
+}
+
 void bare_frames_fini(struct bare_frames *frames)
 {
     free(frames->templates);
@@ -74,9 +92,21 @@ static void overwrite(unsigned char *at, unsigned digits, uint64_t value)
     }
 }
 
+static size_t next_stream(struct bare_frames *frames, uint64_t now_ns, const unsigned char **frame)
+{
+    struct bare_template *t = frames->templates;
+    char *end = (char *)t->frame + t->len;
+    stream_text_digits(end - STREAM_TEXT_TIME_BACK, now_ns);
+    stream_text_digits(end - STREAM_TEXT_NUMBER_BACK, ++frames->count);
+    *frame = t->frame;
+    return t->len;
+}
+
 size_t bare_frames_next(struct bare_frames *frames, struct source_table *table, uint64_t now_ns,
                         const unsigned char **frame)
 {
+    if (frames->stream_bytes != 0)
+        return next_stream(frames, now_ns, frame);
     uint32_t machine = (uint32_t)(frames->count % frames->machines);
     struct bare_template *t = &frames->templates[machine];
     uint64_t position = 100 + t->number % POSITIONS, raw = 100 + t->number / POSITIONS % RAWS;

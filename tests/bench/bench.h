@@ -13,6 +13,7 @@
 struct bench_options {
     uint32_t duration_ms, clients, machines, workers, pairs, never_read, samples;
     uint32_t rate, window;
+    uint32_t bytes;  /* of a stream message */
     bool rate_given; /* --rate 0 is as fast as possible */
     const struct payload *payload;
     bool smoke, pin, keep;
@@ -35,6 +36,7 @@ void scenario_slow(struct bench *bench);
 void scenario_sets(struct bench *bench);
 void scenario_machines(struct bench *bench);
 void scenario_poll_lag(struct bench *bench);
+void scenario_streams(struct bench *bench);
 void scenario_selftest(struct bench *bench);
 
 static inline uint32_t bench_or(uint32_t given, const struct bench *bench, uint32_t full, uint32_t smoke)

@@ -12,6 +12,7 @@
 #include "log.h"
 #include "must.h"
 #include "proc.h"
+#include "stream_text.h"
 
 static const struct {
     const char *name;
@@ -19,6 +20,7 @@ static const struct {
     const char *text;
 } scenarios[] = {
     {"fanout", scenario_fanout, "deliveries per worker CPU-second beside the bare sender; gaps, latency"},
+    {"streams", scenario_streams, "one sender, one stream: as fanout, and CPU per message on its way to it"},
     {"latency", scenario_latency, "PLC answer to the first and last client, idle system"},
     {"command", scenario_command, "command round trips, simulator answering at once"},
     {"idle", scenario_idle, "memory per idle connection, CPU with pings"},
@@ -39,7 +41,8 @@ static const char help[] =
     "  --duration MS     of each measured phase\n"
     "  --clients N       connections\n"
     "  --rate N          messages per second; 0: as fast as the clients receive\n"
-    "  --window N        messages on their way with --rate 0 (256)\n"
+    "  --window N        messages on their way with --rate 0 (256; streams: at any rate, 128 KiB)\n"
+    "  --bytes N         of a stream message (streams; 64 to 4096, 150)\n"
     "  --payload NAME    small, standard or large (standard)\n"
     "  --machines N      machines of the configuration\n"
     "  --workers N       worker processes\n"
@@ -82,6 +85,7 @@ static const struct number_option numbers[] = {
     NUMBER("clients", clients, FLEET_MAX *GEN_CLIENTS_MAX),
     NUMBER("rate", rate, 10000000),
     NUMBER("window", window, 65536),
+    NUMBER("bytes", bytes, STREAM_TEXT_MAX),
     NUMBER("machines", machines, 4096),
     NUMBER("workers", workers, RIG_WORKERS_MAX),
     NUMBER("pairs", pairs, 100),
@@ -107,6 +111,8 @@ static bool set_number(struct bench_options *options, size_t index, const char *
     }
     uint32_t number = (uint32_t)value;
     memcpy((char *)options + numbers[index].offset, &number, sizeof number);
+    if (options->bytes != 0 && options->bytes < STREAM_TEXT_MIN)
+        options->bytes = STREAM_TEXT_MIN;
     options->rate_given =
         options->rate_given || numbers[index].offset == offsetof(struct bench_options, rate);
     return true;

@@ -86,6 +86,47 @@ bool fan_source_stop(struct fan_source *source)
     return clean;
 }
 
+/* --- the sender of stream messages ------------------------------------------------------------------------------------ */
+
+static int sender_body(void *arg)
+{
+    const struct fan_sender *sender = arg;
+    return stream_sender_run(&sender->options, sender->shared);
+}
+
+enum err_e fan_sender_start(struct fan_sender *sender, const struct stream_sender_options *options,
+                            const struct fleet *fleet, int core)
+{
+    *sender = (struct fan_sender){.shared = share(sizeof *sender->shared), .options = *options};
+    if (sender->shared == NULL)
+        return ERR_MEMORY;
+    sender->shared->gen = fleet->shared[0];
+    enum err_e err = child_fork("bench-sender", core, sender_body, sender, &sender->child);
+    uint64_t deadline = clock_mono_ns(clock_system()) + UP_MS * NS_PER_MS;
+    while (err == ERR_OK && atomic_load(&sender->shared->open) == 0) {
+        if (clock_mono_ns(clock_system()) >= deadline || !child_alive(&sender->child))
+            err = ERR_TIMEOUT;
+        else
+            bench_sleep_ms(2);
+    }
+    return err;
+}
+
+void fan_sender_set(struct fan_sender *sender, enum stream_sender_command_e command)
+{
+    if (sender->shared != NULL)
+        atomic_store(&sender->shared->command, command);
+}
+
+bool fan_sender_stop(struct fan_sender *sender)
+{
+    fan_sender_set(sender, STREAM_SENDER_STOP);
+    bool clean = sender->child.name[0] == '\0' || child_wait(&sender->child, STOP_MS);
+    unshare(sender->shared, sizeof *sender->shared);
+    sender->shared = NULL;
+    return clean;
+}
+
 /* --- the bare sender -------------------------------------------------------------------------------------------------- */
 
 static int bare_body(void *arg)
@@ -103,6 +144,7 @@ static enum err_e start_clients(struct fan_bare *bare, const struct bench *bench
     options.dialogue = GEN_BARE;
     options.first_address = 100;
     options.table = bare->table;
+    options.frames = bare->options.stream_bytes != 0 ? REF_STREAM : REF_STATES;
     enum err_e err = fleet_start(&bare->fleet, &options);
     if (err != ERR_OK)
         return err;
@@ -111,8 +153,8 @@ static enum err_e start_clients(struct fan_bare *bare, const struct bench *bench
     return err == ERR_OK ? fleet_wait_live(&bare->fleet, LIVE_MS) : err;
 }
 
-enum err_e fan_bare_start(struct fan_bare *bare, const struct bench *bench, uint32_t machines,
-                          uint32_t clients)
+static enum err_e start_bare(struct fan_bare *bare, const struct bench *bench, uint32_t machines,
+                             uint32_t stream_bytes, uint32_t clients)
 {
     uint16_t port = 0;
     *bare = (struct fan_bare){.shared = share(sizeof *bare->shared), .table = source_table_new(machines)};
@@ -125,12 +167,25 @@ enum err_e fan_bare_start(struct fan_bare *bare, const struct bench *bench, uint
     bare->options = (struct bare_options){.listen_fd = fd,
                                           .machines = machines,
                                           .payload = bench->options.payload,
+                                          .stream_bytes = stream_bytes,
                                           .send_buffer_bytes = SEND_BUFFER,
                                           .table = bare->table};
     atomic_store(&bare->shared->batch, 1);
     enum err_e err = start_clients(bare, bench, port, clients);
     close(fd);
     return err;
+}
+
+enum err_e fan_bare_start(struct fan_bare *bare, const struct bench *bench, uint32_t machines,
+                          uint32_t clients)
+{
+    return start_bare(bare, bench, machines, 0, clients);
+}
+
+enum err_e fan_bare_start_stream(struct fan_bare *bare, const struct bench *bench, uint32_t bytes,
+                                 uint32_t clients)
+{
+    return start_bare(bare, bench, 1, bytes, clients);
 }
 
 void fan_bare_set(struct fan_bare *bare, enum bare_command_e command)

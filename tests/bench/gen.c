@@ -37,7 +37,7 @@ static enum err_e gen_init(struct gen *gen, const struct gen_options *options, s
     gen->buffer_size = FRAME_LIMIT + 1024 * 1024;
     gen->buffer = malloc(gen->buffer_size);
     gen->conns = calloc(options->clients, sizeof *gen->conns);
-    enum err_e err = ref_log_init(&gen->refs, options->table);
+    enum err_e err = ref_log_init(&gen->refs, options->frames, options->table);
     if (gen->epoll_fd < 0)
         return ERR_SYSTEM;
     return gen->buffer == NULL || gen->conns == NULL ? ERR_MEMORY : err;

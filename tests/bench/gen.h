@@ -5,8 +5,8 @@
  *
  * Counters only grow, so that a phase of a measurement is the difference of two looks, and nothing is ever reset while
  * it runs. A client connects from 127.0.0.2, .3, … in turn (28,232 ports per pair of addresses), says its handshake
- * with a fixed key, sends one text after `welcome` (the subscription), reads the confirmation and the snapshot, and is
- * live from then on. Live clients count frames (frame_counter.h), gaps and latency (ref_log.h), and answer pings. Some
+ * with a fixed key, sends one text after `welcome` (the subscription), reads the confirmation and the snapshot (or does
+ * what else its `dialogue` says), and is live from then on. Live clients count frames (frame_counter.h), gaps and latency (ref_log.h), and answer pings. Some
  * of them (`never_read`) stop reading once they are live.
  *
  * Raw sockets and no library, because a client library would be what is measured: at 20 million deliveries per second
@@ -19,15 +19,17 @@
 
 #include "bench_hist.h"
 #include "errcode.h"
+#include "ref_log.h"
 #include "source_table.h"
 
 #define GEN_CLIENTS_MAX 18000u /* of one process: 20,000 descriptors are all it may hold */
 #define GEN_EVENTS_MAX  4096u
 
 enum gen_dialogue_e {
-    GEN_BARE,     /* live after the 101 */
-    GEN_WELCOME,  /* live after `welcome` */
-    GEN_SUBSCRIBE /* … after `welcome`, own text, confirmation and snapshot */
+    GEN_BARE,      /* live after the 101 */
+    GEN_WELCOME,   /* live after `welcome` */
+    GEN_SUBSCRIBE, /* … after `welcome`, own text, confirmation and snapshot */
+    GEN_OPEN       /* … after own text, which nobody confirms, and the pong for a ping behind it */
 };
 
 enum gen_command_e {
@@ -45,7 +47,8 @@ struct gen_options {
     uint32_t per_address;   /* clients from one source address; 0: 5000 */
     uint32_t burst;         /* handshakes under way at a time while connecting */
     enum gen_dialogue_e dialogue;
-    const char *text; /* of GEN_SUBSCRIBE: a JSON object */
+    const char *text; /* of GEN_SUBSCRIBE and GEN_OPEN: a JSON object */
+    enum ref_text_e frames;
     uint32_t
         sets_of; /* each client asks for its own 1 to 50 of that many machines (gen_text.h), and counts only
                        * deliveries and disorder: the common order says nothing then; 0: all ask for the same */

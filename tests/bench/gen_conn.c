@@ -274,6 +274,13 @@ static void place(struct gen *gen, struct conn *conn, const struct frame *frame)
 
 /* --- bytes ---------------------------------------------------------------------------------------------------------- */
 
+/* Nobody confirms it; but the pong for a ping behind it comes after it was taken. */
+static bool open_and_ping(struct gen *gen, struct conn *conn)
+{
+    conn->state = CONN_PONG;
+    return subscribe(gen, conn) && send_frame(conn, 9, "open", 4);
+}
+
 /* Everything but a text frame to a live client; false: the connection is to end. */
 static bool other_frame(struct gen *gen, struct conn *conn, const struct frame *frame)
 {
@@ -283,6 +290,8 @@ static bool other_frame(struct gen *gen, struct conn *conn, const struct frame *
     }
     if (frame->opcode == 8)
         return false;
+    if (frame->opcode == 10 && conn->state == CONN_PONG)
+        go_live(gen, conn);
     if (frame->opcode == 1 && frame->fin)
         dialogue(gen, conn, frame);
     return true;
@@ -354,6 +363,8 @@ static bool take_answer(struct gen *gen, struct conn *conn, const unsigned char 
     conn->state = CONN_WELCOME;
     if (gen->options->dialogue == GEN_BARE)
         go_live(gen, conn);
+    else if (gen->options->dialogue == GEN_OPEN && !open_and_ping(gen, conn))
+        return false;
     return take_frames(gen, conn, data + head, len - (size_t)head);
 }
 

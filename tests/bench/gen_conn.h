@@ -15,6 +15,7 @@ enum conn_state_e {
     CONN_WELCOME,
     CONN_CONFIRM,
     CONN_SNAPSHOT,
+    CONN_PONG,
     CONN_LIVE,
     CONN_DEAF /* live, but never reads */
 };

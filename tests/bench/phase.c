@@ -30,6 +30,8 @@ static void look(const struct subject *subject, struct phase *phase)
 {
     *phase = (struct phase){.gen_cpu_ns = fleet_cpu_ns(subject->fleet),
                             .machine_busy_ns = procfs_machine_busy_ns()};
+    if (subject->source != NULL)
+        phase->source_cpu_ns = procfs_cpu_ns(subject->source->pid);
     if (subject->rig != NULL) {
         const struct rig *rig = subject->rig;
         phase->writes = worker_counter(rig, "outbox_writes");
@@ -62,6 +64,7 @@ void phase_end(const struct subject *subject, struct phase *phase)
     phase->cpu_ns -= before.cpu_ns;
     phase->broker_cpu_ns -= before.broker_cpu_ns;
     phase->gen_cpu_ns -= before.gen_cpu_ns;
+    phase->source_cpu_ns -= before.source_cpu_ns;
     phase->machine_busy_ns -= before.machine_busy_ns;
     phase->writes -= before.writes;
     phase->write_bytes -= before.write_bytes;
@@ -98,7 +101,7 @@ double phase_frames_per_write(const struct phase *phase)
 
 double phase_other_cpu(const struct phase *phase)
 {
-    double ours = (double)(phase->cpu_ns + phase->broker_cpu_ns + phase->gen_cpu_ns);
+    double ours = (double)(phase->cpu_ns + phase->broker_cpu_ns + phase->gen_cpu_ns + phase->source_cpu_ns);
     double other = ratio((double)phase->machine_busy_ns - ours, phase->seconds * 1e9);
     return other > 0 ? other : 0;
 }

@@ -14,6 +14,7 @@ struct subject {
     struct rig *rig;           /* NULL: the bare sender */
     struct child *bare_child;
     struct bare_shared *bare;
+    const struct child *source; /* who makes the messages, or NULL */
 };
 
 struct phase {
@@ -21,7 +22,7 @@ struct phase {
     struct fleet_counts counts;
     uint64_t cpu_ns;        /* of the workers, or of the bare sender */
     uint64_t broker_cpu_ns; /* of a rig */
-    uint64_t gen_cpu_ns;
+    uint64_t gen_cpu_ns, source_cpu_ns;
     uint64_t machine_busy_ns;     /* of everything on this machine */
     uint64_t writes, write_bytes; /* by the sender's own counters */
     uint64_t lags;                /* times a worker gave up a client's backlog, or was lapped; phase_lags() */
@@ -39,5 +40,5 @@ double phase_deliveries_per_second(const struct phase *phase);
 double phase_deliveries_per_cpu_second(const struct phase *phase);
 double phase_frame_bytes(const struct phase *phase);
 double phase_frames_per_write(const struct phase *phase);
-/* CPU seconds per second that neither the subject, the broker nor the generators used: the machine's noise. */
+/* CPU seconds per second that neither the subject, the broker, the source nor the generators used: the machine's noise. */
 double phase_other_cpu(const struct phase *phase);

@@ -8,10 +8,11 @@
 #include <stdlib.h>
 
 #include "must.h"
+#include "stream_text.h"
 
-enum err_e ref_log_init(struct ref_log *log, const struct source_table *table)
+enum err_e ref_log_init(struct ref_log *log, enum ref_text_e text, const struct source_table *table)
 {
-    *log = (struct ref_log){.table = table};
+    *log = (struct ref_log){.text = text, .table = table};
     log->refs = calloc(REF_CAP, sizeof *log->refs);
     return log->refs != NULL ? ERR_OK : ERR_MEMORY;
 }
@@ -80,6 +81,7 @@ static bool is_state(const unsigned char *payload, size_t len)
 bool ref_parse(const unsigned char *payload, size_t len, struct ref_state *state)
 {
     uint64_t position = 0, raw = 0;
+    *state = (struct ref_state){0};
     struct text text = {(const char *)payload, len};
     if (!is_state(payload, len) || !parse_seq(payload, len, &state->seq))
         return false;
@@ -94,6 +96,12 @@ bool ref_parse(const unsigned char *payload, size_t len, struct ref_state *state
     state->position = (uint8_t)position;
     state->raw = (uint8_t)raw;
     return state->machine < REF_MACHINES;
+}
+
+bool ref_parse_stream(const unsigned char *payload, size_t len, struct ref_state *state)
+{
+    *state = (struct ref_state){0};
+    return stream_text_read(payload, len, &state->source_ns, &state->seq);
 }
 
 static bool several_machines(const unsigned char *payload, size_t len)
@@ -123,6 +131,15 @@ static uint64_t lower_bound(const struct ref_log *log, uint64_t wanted)
     return low;
 }
 
+/* Entries are new in rising order, so a number that is passed over was received by nobody. */
+static void expect(struct ref_log *log, uint32_t machine, uint64_t number)
+{
+    uint64_t *next = &log->next[machine];
+    if (*next != 0 && number > *next)
+        log->lost += number - *next;
+    *next = number + 1;
+}
+
 static void look_up_source(struct ref_log *log, struct ref *ref)
 {
     if (log->table == NULL || ref->machine >= log->table->machines)
@@ -130,11 +147,7 @@ static void look_up_source(struct ref_log *log, struct ref *ref)
     size_t pair = (size_t)ref->position << 8 | ref->raw;
     const struct source_entry *entry = &log->table->entries[(size_t)ref->machine * SOURCE_PAIRS + pair];
     ref->source_ns = atomic_load_explicit(&entry->sent_ns, memory_order_acquire);
-    uint64_t number = atomic_load_explicit(&entry->number, memory_order_relaxed);
-    uint64_t *next = &log->next[ref->machine];
-    if (*next != 0 && number > *next)
-        log->lost += number - *next;
-    *next = number + 1;
+    expect(log, ref->machine, atomic_load_explicit(&entry->number, memory_order_relaxed));
 }
 
 static struct ref *append(struct ref_log *log, const struct ref_state *state, const unsigned char *payload,
@@ -142,12 +155,16 @@ static struct ref *append(struct ref_log *log, const struct ref_state *state, co
 {
     struct ref *ref = &log->refs[log->head++ % REF_CAP];
     *ref = (struct ref){.seq = state->seq,
+                        .source_ns = state->source_ns,
                         .len = (uint32_t)len,
                         .machine = state->machine,
                         .raw = state->raw,
                         .position = state->position};
     memcpy(ref->tail, payload + len - REF_TAIL, REF_TAIL);
-    look_up_source(log, ref);
+    if (log->text == REF_STREAM)
+        expect(log, 0, state->seq);
+    else
+        look_up_source(log, ref);
     return ref;
 }
 
@@ -195,15 +212,17 @@ struct ref_place ref_log_place(struct ref_log *log, struct ref_cursor *cursor, c
                                size_t len)
 {
     struct ref_state state;
-    if (!ref_parse(payload, len, &state))
+    bool stream = log->text == REF_STREAM;
+    if (!(stream ? ref_parse_stream : ref_parse)(payload, len, &state))
         return (struct ref_place){.kind = REF_OTHER};
     uint64_t covered = cover(log, cursor);
     uint64_t forgotten =
         cursor->index != REF_NOWHERE && cursor->index < oldest(log) ? oldest(log) - cursor->index : 0;
     if (forgotten > 0)
         cursor->index = oldest(log);
-    struct ref_place place = several_machines(payload, len) ? place_snapshot(log, cursor, state.seq)
-                                                            : place_state(log, cursor, &state, payload, len);
+    struct ref_place place = !stream && several_machines(payload, len)
+                                 ? place_snapshot(log, cursor, state.seq)
+                                 : place_state(log, cursor, &state, payload, len);
     place.skipped += forgotten;
     place.covered += covered;
     return place;

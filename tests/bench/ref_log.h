@@ -6,6 +6,8 @@
  * connection misses is a gap; one that nobody ever got is found by the running number that the source noted for its
  * (machine, position, raw_status) in source_table.h. That is exact over millions of deliveries per second without parsing JSON.
  *
+ * Stream messages (stream_text.h) carry both in their own text: its last 16 bytes are the running number, which is the order, too.
+ *
  * Rejected: parsing `seq` of every frame (10 ns each is half of the generator's budget), and comparing totals only (a
  * frame delivered twice hides one that was lost).
  */
@@ -32,9 +34,14 @@ struct ref_cursor {
 };
 #define REF_CURSOR_START ((struct ref_cursor){REF_NOWHERE, 0})
 
+enum ref_text_e {
+    REF_STATES, /* frames of the carousel dialect */
+    REF_STREAM  /* messages of one sender */
+};
+
 struct ref {
     unsigned char tail[REF_TAIL];
-    uint64_t seq;       /* N of RING-N */
+    uint64_t seq;       /* N of RING-N; a stream message's number */
     uint64_t source_ns; /* 0: unknown */
     uint32_t len, seen;
     uint32_t machine;
@@ -42,6 +49,7 @@ struct ref {
 };
 
 struct ref_log {
+    enum ref_text_e text;
     struct ref *refs;
     uint64_t head;                    /* number of frames appended; the next one's index */
     const struct source_table *table; /* NULL: unknown when and what was sent */
@@ -54,7 +62,7 @@ enum ref_kind_e {
     REF_KNOWN,    /* where it must be, or behind `skipped` others */
     REF_SNAPSHOT, /* several machines: the connection goes on behind it */
     REF_OLD,      /* at or before the cursor: a repetition or out of order */
-    REF_OTHER     /* no state frame */
+    REF_OTHER     /* neither state frame nor stream message */
 };
 
 struct ref_place {
@@ -64,7 +72,8 @@ struct ref_place {
     uint64_t covered; /* frames that a snapshot gave instead */
 };
 
-enum err_e ref_log_init(struct ref_log *log, const struct source_table *table); /* ERR_MEMORY */
+enum err_e ref_log_init(struct ref_log *log, enum ref_text_e text,
+                        const struct source_table *table); /* ERR_MEMORY */
 void ref_log_fini(struct ref_log *log);
 
 /* The fast path: the frame is the one that must follow; the cursor moves on. NULL: ask ref_log_place(). */
@@ -85,10 +94,11 @@ static inline struct ref *ref_log_follow(struct ref_log *log, struct ref_cursor 
 struct ref_place ref_log_place(struct ref_log *log, struct ref_cursor *cursor, const unsigned char *payload,
                                size_t len);
 
-/* What a state frame of one machine says; false if it is none. */
+/* What a state frame of one machine says, or a stream message; false if it is none. */
 struct ref_state {
-    uint64_t seq;
-    uint32_t machine; /* digits at the end of its id */
+    uint64_t seq, source_ns; /* source_ns: of a stream message */
+    uint32_t machine;        /* digits at the end of its id */
     uint8_t raw, position;
 };
 bool ref_parse(const unsigned char *payload, size_t len, struct ref_state *state);
+bool ref_parse_stream(const unsigned char *payload, size_t len, struct ref_state *state);

@@ -20,6 +20,7 @@ struct rig_config rig_config_default(const char *bin_dir)
     return (struct rig_config){.bin_dir = bin_dir,
                                .machines = 8,
                                .payload = payload_find("standard"),
+                               .dialect = "carousel",
                                .workers = 1,
                                .poll_ms = 250,
                                .poll_moving_ms = 50,
@@ -76,7 +77,7 @@ static enum err_e start(struct rig *rig, const char *program, const char *name, 
                               .core = core,
                               .listen_fds = listen_fd,
                               .listen_count = listen_fd != NULL ? 1 : 0,
-                              .listen_name = "carousel"};
+                              .listen_name = rig->config.dialect};
     return child_exec(&p, child);
 }
 

@@ -22,12 +22,14 @@ struct rig_config {
     const char *bin_dir;
     uint32_t machines;
     const struct payload *payload;
+    const char *dialect; /* of the one listener, which has its name: "carousel" or "streams" */
     uint32_t workers;
     bool agents;         /* plc-sim and an agent per machine; else the bench's source plays the agents */
     bool state_on_tmpfs; /* where fdatasync costs nothing */
     uint32_t poll_ms, poll_moving_ms, sim_ms_per_position;
     uint32_t backoff_max_ms; /* 0: the configuration's default */
     uint32_t ping_interval_ms, ping_timeout_ms;
+    bool any_rate;               /* clients may send as many messages as they like */
     int worker_core, other_core; /* -1: any */
     bool keep;                   /* leave the directory */
 };

@@ -44,8 +44,8 @@ static void write_settings(FILE *file, const struct rig *rig)
     fprintf(file, "max_machines: %u\n", config->machines < 4096 ? 4096 : config->machines);
     fprintf(file, "log: {level: warn}\n");
     fprintf(file, "workers: {count: %u}\n", config->workers);
-    fprintf(file, "websocket: {ping_interval_ms: %u, ping_timeout_ms: %u}\n", config->ping_interval_ms,
-            config->ping_timeout_ms);
+    fprintf(file, "websocket: {ping_interval_ms: %u, ping_timeout_ms: %u%s}\n", config->ping_interval_ms,
+            config->ping_timeout_ms, config->any_rate ? ", max_messages_per_s: 0" : "");
     fprintf(file, "simulator: {base_port: %u, ms_per_position: %u}\n", rig->sim_port,
             config->sim_ms_per_position);
     fprintf(file, "machine_defaults: {profile: %s, poll_interval_ms: %u, poll_moving_ms: %u",
@@ -54,8 +54,8 @@ static void write_settings(FILE *file, const struct rig *rig)
         fprintf(file, ", backoff_min_ms: %u, backoff_max_ms: %u", config->backoff_max_ms / 2,
                 config->backoff_max_ms);
     fprintf(file, "}\n");
-    fprintf(file, "listeners:\n  - {name: carousel, dialects: [carousel], address: 127.0.0.1, port: %u}\n",
-            rig->port);
+    fprintf(file, "listeners:\n  - {name: %s, dialects: [%s], address: 127.0.0.1, port: %u}\n",
+            config->dialect, config->dialect, rig->port);
 }
 
 enum err_e rig_conf_write(const struct rig *rig)

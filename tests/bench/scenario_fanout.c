@@ -11,12 +11,11 @@
 
 #include "bench.h"
 #include "fan_setup.h"
+#include "pairs.h"
 
-#define MACHINES  8u
-#define PAIRS_MAX 100u
-#define SETTLE_MS 300u
-#define LIVE_MS   60000u
-#define WINDOW    256u
+#define MACHINES 8u
+#define LIVE_MS  60000u
+#define WINDOW   256u
 
 struct sides {
     struct bench *bench;
@@ -24,13 +23,6 @@ struct sides {
     struct fleet fleet;
     struct fan_source source;
     struct fan_bare bare;
-};
-
-struct pair_figures {
-    double deliveries[PAIRS_MAX], per_cpu[PAIRS_MAX], bare_per_cpu[PAIRS_MAX], bare_deliveries[PAIRS_MAX];
-    double ratio[PAIRS_MAX], batch[PAIRS_MAX], broker_cpu[PAIRS_MAX], worker_cpu[PAIRS_MAX],
-        gen_cpu[PAIRS_MAX];
-    double other_cpu[PAIRS_MAX], bytes[PAIRS_MAX];
 };
 
 static uint32_t duration(const struct bench *bench)
@@ -45,35 +37,19 @@ static uint32_t window(const struct bench *bench)
 
 static void run_system(struct sides *s, uint32_t rate, struct phase *phase)
 {
-    struct subject subject = {&s->fleet, &s->rig, NULL, NULL};
+    struct subject subject = {.fleet = &s->fleet, .rig = &s->rig, .source = &s->source.child};
     uint64_t lags = phase_lags(&s->rig);
     atomic_store(&s->source.shared->rate, rate);
     atomic_store(&s->source.shared->window, window(s->bench));
     fan_source_set(&s->source, SOURCE_RUN);
-    bench_sleep_ms(SETTLE_MS);
+    bench_sleep_ms(PAIRS_SETTLE_MS);
     phase_begin(&subject, phase);
     bench_sleep_ms(duration(s->bench));
     phase_end(&subject, phase);
     fan_source_set(&s->source, SOURCE_PAUSE);
     fan_drain(&s->fleet);
-    bench_sleep_ms(SETTLE_MS);
+    bench_sleep_ms(PAIRS_SETTLE_MS);
     phase->lags = phase_lags(&s->rig) - lags;
-}
-
-static void run_bare(struct sides *s, uint32_t rate, double batch, struct phase *phase)
-{
-    struct subject subject = {&s->bare.fleet, NULL, &s->bare.child, s->bare.shared};
-    uint64_t frames = batch < 1 ? 1 : (uint64_t)(batch + 0.5);
-    atomic_store(&s->bare.shared->batch, frames);
-    atomic_store(&s->bare.shared->rate, rate);
-    atomic_store(&s->bare.shared->window, frames * 3 > window(s->bench) ? frames * 3 : window(s->bench));
-    fan_bare_set(&s->bare, BARE_RUN);
-    bench_sleep_ms(SETTLE_MS);
-    phase_begin(&subject, phase);
-    bench_sleep_ms(duration(s->bench));
-    phase_end(&subject, phase);
-    fan_bare_set(&s->bare, BARE_PAUSE);
-    fan_drain(&s->bare.fleet);
 }
 
 /* A client whose backlog was given up gets the newest state of each machine, in frames that no other client gets: then
@@ -88,57 +64,9 @@ static void check_phase(struct report *report, const char *name, const char *sid
     report_check(report, c->closed == 0, "%s: %s closed %" PRIu64 " connections", name, side, c->closed);
 }
 
-static void note(struct pair_figures *f, uint32_t i, const struct phase *system, const struct phase *bare)
-{
-    double per_cpu = phase_deliveries_per_cpu_second(system),
-           bare_per_cpu = phase_deliveries_per_cpu_second(bare);
-    f->deliveries[i] = phase_deliveries_per_second(system);
-    f->bare_deliveries[i] = phase_deliveries_per_second(bare);
-    f->per_cpu[i] = per_cpu;
-    f->bare_per_cpu[i] = bare_per_cpu;
-    f->ratio[i] = bare_per_cpu > 0 ? per_cpu / bare_per_cpu : 0;
-    f->batch[i] = phase_frames_per_write(system);
-    f->worker_cpu[i] = (double)system->cpu_ns / 1e9 / system->seconds;
-    f->broker_cpu[i] = (double)system->broker_cpu_ns / 1e9 / system->seconds;
-    f->gen_cpu[i] = (double)system->gen_cpu_ns / 1e9 / system->seconds;
-    f->other_cpu[i] = phase_other_cpu(system);
-    f->bytes[i] = (double)system->counts.bytes / system->seconds;
-}
-
-static void report_pairs(struct report *report, const char *name, struct pair_figures *f, uint32_t pairs)
-{
-    report_value(report, name, "deliveries/s", bench_median(f->deliveries, pairs), "1/s");
-    report_value(report, name, "bytes/s", bench_median(f->bytes, pairs), "B/s");
-    report_value(report, name, "deliveries per worker CPU-second", bench_median(f->per_cpu, pairs), "1/s");
-    report_value(report, name, "bare: deliveries per CPU-second", bench_median(f->bare_per_cpu, pairs),
-                 "1/s");
-    report_value(report, name, "ratio to bare sender", bench_median(f->ratio, pairs), "");
-    report_value(report, name, "ratio: lowest pair", f->ratio[0], ""); /* the median sorted them */
-    report_value(report, name, "ratio: highest pair", f->ratio[pairs - 1], "");
-    report_value(report, name, "frames per write", bench_median(f->batch, pairs), "frames");
-    report_value(report, name, "worker CPU", bench_median(f->worker_cpu, pairs), "cores");
-    report_value(report, name, "broker CPU", bench_median(f->broker_cpu, pairs), "cores");
-    report_value(report, name, "generator CPU", bench_median(f->gen_cpu, pairs), "cores");
-    report_value(report, name, "other CPU", bench_median(f->other_cpu, pairs), "cores");
-}
-
-static void report_latency(struct report *report, const char *name, const struct hist *latency,
-                           const struct hist *last, const struct hist *bare)
-{
-    report_value(report, name, "latency p50", (double)hist_quantile(latency, 0.5) / 1e6, "ms");
-    report_value(report, name, "latency p99", (double)hist_quantile(latency, 0.99) / 1e6, "ms");
-    report_value(report, name, "latency highest", (double)hist_quantile(latency, 1) / 1e6, "ms");
-    report_value(report, name, "latency of the last client p50", (double)hist_quantile(last, 0.5) / 1e6,
-                 "ms");
-    report_value(report, name, "latency of the last client p99", (double)hist_quantile(last, 0.99) / 1e6,
-                 "ms");
-    report_value(report, name, "bare: latency p50", (double)hist_quantile(bare, 0.5) / 1e6, "ms");
-    report_value(report, name, "bare: latency p99", (double)hist_quantile(bare, 0.99) / 1e6, "ms");
-}
-
 static void measure(struct sides *s, uint32_t clients, uint32_t rate)
 {
-    static struct pair_figures figures;
+    static struct pairs figures;
     static struct phase system, bare;
     static struct hist latency, last, bare_latency;
     struct report *report = &s->bench->report;
@@ -152,10 +80,11 @@ static void measure(struct sides *s, uint32_t clients, uint32_t rate)
              s->bench->options.payload->name, rate);
     for (uint32_t i = 0; i < pairs; i++) {
         run_system(s, rate, &system);
-        run_bare(s, rate, phase_frames_per_write(&system), &bare);
+        struct pairs_bare run = {rate, phase_frames_per_write(&system), window(s->bench), duration(s->bench)};
+        pairs_run_bare(&s->bare, &run, &bare);
         check_phase(report, name, "the worker", &system);
         check_phase(report, name, "the bare sender", &bare);
-        note(&figures, i, &system, &bare);
+        pairs_note(&figures, i, &system, &bare);
         hist_merge(&latency, &system.latency);
         hist_merge(&last, &system.last);
         hist_merge(&bare_latency, &bare.latency);
@@ -163,8 +92,11 @@ static void measure(struct sides *s, uint32_t clients, uint32_t rate)
         conflated += system.lags > 0 ? system.counts.conflated + system.counts.gaps : 0;
         lags += system.lags;
     }
-    report_pairs(report, name, &figures, pairs);
-    report_latency(report, name, &latency, &last, &bare_latency);
+    pairs_report(report, name, &figures, pairs);
+    pairs_report_latency(report, name, "latency", &latency);
+    report_value(report, name, "latency highest", (double)hist_quantile(&latency, 1) / 1e6, "ms");
+    pairs_report_latency(report, name, "latency of the last client", &last);
+    pairs_report_latency(report, name, "bare: latency", &bare_latency);
     report_value(report, name, "frame", frame_bytes, "bytes");
     report_value(report, name, "backlogs given up", (double)lags, "");
     report_value(report, name, "conflated deliveries", (double)conflated, "");

@@ -166,7 +166,7 @@ static void run_bare(struct latency *l, uint32_t samples)
     enum err_e err = fan_bare_start(&bare, l->bench, 1, l->clients);
     report_check(report, err == ERR_OK, "the bare sender did not start");
     if (err == ERR_OK) {
-        struct subject subject = {&bare.fleet, NULL, &bare.child, bare.shared};
+        struct subject subject = {.fleet = &bare.fleet, .bare_child = &bare.child, .bare = bare.shared};
         atomic_store(&bare.shared->rate, BARE_RATE);
         phase_begin(&subject, &phase);
         fan_bare_set(&bare, BARE_RUN);

@@ -1,17 +1,20 @@
 /* scenario_selftest.c — the bench against itself: what its generator and its bare sender do with each batch size. The
- * figures stand beside those of a prototype ("bare epoll"), and show whether the generator is the bottleneck. */
+ * figures stand beside those of a prototype ("bare epoll"), and show whether the generator is the bottleneck. And what the sender of
+ * stream messages does into a server that throws them away. */
 #include <stdatomic.h>
 #include <stdio.h>
 
 #include "bench.h"
+#include "clock.h"
 #include "fan_setup.h"
+#include "procfs.h"
 
 #define MACHINES 8u
 #define LATE_MS  200
 
 static void measure(struct bench *bench, struct fan_bare *bare, uint32_t clients, uint32_t batch)
 {
-    struct subject subject = {&bare->fleet, NULL, &bare->child, bare->shared};
+    struct subject subject = {.fleet = &bare->fleet, .bare_child = &bare->child, .bare = bare->shared};
     struct phase phase;
     char name[64];
     atomic_store(&bare->shared->batch, batch);
@@ -39,6 +42,27 @@ static void measure(struct bench *bench, struct fan_bare *bare, uint32_t clients
                  c->disorder, c->malformed, c->others);
 }
 
+static void measure_sender(struct bench *bench, struct fan_bare *bare, uint32_t bytes)
+{
+    struct fan_sender sender;
+    struct stream_sender_options options = {.port = bare->fleet.options[0].port, .open = "{}", .len = bytes};
+    char name[64];
+    snprintf(name, sizeof name, "stream sender; %u bytes", bytes);
+    enum err_e err = fan_sender_start(&sender, &options, &bare->fleet, bench_gen(bench).core);
+    if (err == ERR_OK) {
+        uint64_t begun = clock_mono_ns(clock_system()), cpu = procfs_cpu_ns(sender.child.pid);
+        fan_sender_set(&sender, STREAM_SENDER_RUN);
+        bench_sleep_ms(bench_or(bench->options.duration_ms, bench, 2000, 300));
+        double sent = (double)atomic_load(&sender.shared->sent);
+        double seconds = (double)(clock_mono_ns(clock_system()) - begun) / 1e9;
+        report_value(&bench->report, name, "messages/s", sent / seconds, "1/s");
+        report_value(&bench->report, name, "sender CPU per message",
+                     (double)(procfs_cpu_ns(sender.child.pid) - cpu) / 1e3 / sent, "us");
+        report_check(&bench->report, sent > 0, "%s: nothing was sent", name);
+    }
+    report_check(&bench->report, fan_sender_stop(&sender) && err == ERR_OK, "%s did not run", name);
+}
+
 static void with_clients(struct bench *bench, uint32_t clients)
 {
     static const uint32_t batches[] = {1, 8, 32, 160};
@@ -47,6 +71,10 @@ static void with_clients(struct bench *bench, uint32_t clients)
     report_check(&bench->report, err == ERR_OK, "%u clients did not connect", clients);
     for (unsigned i = 0; err == ERR_OK && i < 4; i++)
         measure(bench, &bare, clients, batches[i]);
+    if (err == ERR_OK && clients <= 1000) {
+        measure_sender(bench, &bare, 150);
+        measure_sender(bench, &bare, 1024);
+    }
     report_check(&bench->report, fan_bare_stop(&bare), "the bench's own processes did not end cleanly");
 }
 

@@ -59,7 +59,7 @@ static uint64_t subscribers_of_all(const struct sets *s)
 static void at_rate(struct sets *s, struct fleet *fleet, uint32_t rate)
 {
     static struct phase phase;
-    struct subject subject = {fleet, &s->rig, NULL, NULL};
+    struct subject subject = {.fleet = fleet, .rig = &s->rig};
     struct report *report = &s->bench->report;
     char metric[64];
     atomic_store(&s->source.shared->rate, rate);

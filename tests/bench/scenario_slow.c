@@ -46,7 +46,7 @@ static enum err_e start_others(struct slow *s, bool never_read, struct fleet *fl
 static void run_phase(struct slow *s, bool never_read, struct slow_phase *p)
 {
     static struct fleet others;
-    struct subject subject = {&s->readers, &s->rig, NULL, NULL};
+    struct subject subject = {.fleet = &s->readers, .rig = &s->rig};
     struct procfs_memory memory;
     uint64_t lags = phase_lags(&s->rig);
     p->ok = start_others(s, never_read, &others) == ERR_OK;

@@ -2,7 +2,8 @@
 
 Simulator, broker, workers w1 w2 (victims) and w3 (nobody kills it: the observer lives there), four machines that are driven, a
 metronome that turns all the time, and a quiet machine that is turned once per death of the broker, a moment before it: a last state
-that is lost shows there, because nothing comes after it. Each machine has its agent. Each worker has ports of its own beside the shared one, so that a client chooses who serves it.
+that is lost shows there, because nothing comes after it. Each machine has its agent. Chatters (chatter.py) talk over streams meanwhile.
+Each worker has ports of its own beside the shared one, so that a client chooses who serves it.
 
 A plan is a list of steps; lanes carry them out side by side, never two on one victim:
 
@@ -22,12 +23,13 @@ from collections import Counter
 from pathlib import Path
 
 from stagecraft import disk
-from stagecraft.stage import BIN, Stage
+from stagecraft.stage import Stage
 from stagecraft.subscriber import Subscriber, Tally, check_once
 from stagecraft.wait import LOOK_EVERY_S, Late, limit, next_look, now, until
 
 import checker
 from autopsy import autopsy
+from chatter import Chat
 from load import ANSWER_S, PRINCIPAL, POSITIONS, STRIDE, TOKEN, Asker, Driver, Metronome, Wanted
 from record import Recorder
 
@@ -37,6 +39,9 @@ EVERY_MACHINE = [*MACHINES, METRONOME, QUIET]
 DRIVERS = [("conn", "m1"), ("uuid", "m1"), ("token", "m2"), ("uuid", "m2"), ("rest", "m3"), ("token", "m3"), ("conn", "m4"),
            ("rest", "m4")]
 WORKERS = ["w1", "w2", "w3"]
+DOORS = {"carousel": {"dialects": ["carousel"]}, "token": {"dialects": ["carousel"], "auth": "token"}, "rest": {"dialects": ["rest"]},
+         "streams": {"dialects": ["streams"]}}
+CHATTERS = 6
 VICTIMS = ["b1", "w1", "w2", *(f"a.{m}" for m in MACHINES)]
 SUBSCRIBERS = [("all_events", None), ("status_updates", ["m1", "m2"]), ("command_results", None), ("all_events", ["m3"])]
 POINT_S = 30.0   # by then a point is reached, or the plan is wrong
@@ -77,8 +82,8 @@ class House:
         self.dice = random.Random(seed)
         self.record = Recorder(self.stage.dir / "record.jsonl")
         self.stop, self.tally = asyncio.Event(), Tally()
-        self.ports, self.workers = {}, WORKERS
-        self.observer, self.quiet, self.stalled = None, 0, 0.0
+        self.workers = WORKERS
+        self.observer, self.chat, self.quiet, self.stalled = None, None, 0, 0.0
         self.lost = []  # bytes that each power cut took
         self.done, self.silences = Counter(), []  # kinds of deaths; seconds without current states after a broker's death
         self.locks = {victim: asyncio.Lock() for victim in VICTIMS}
@@ -99,7 +104,7 @@ class House:
         self.sim = await s.sim()
         await s.broker()
         for worker in WORKERS:
-            await s.cast_argv(worker, self._worker_argv(worker)).start()
+            await s.cast_with_doors(worker, **DOORS).start()
         for machine in EVERY_MACHINE:
             await s.cast(f"a.{machine}", "plc-agent", "-m", machine, env=self.agent_env).start()
         self.observer = await self.client_on("w3", "observer", conn="observer")
@@ -107,19 +112,8 @@ class House:
         for machine in EVERY_MACHINE:
             await self.observer.sees(machine, connection_status="connected", within=10)
 
-    def _worker_argv(self, worker):
-        s, shared = self.stage, list(self.stage.listeners)
-        own = {name: s.ports.take() for name in ("carousel", "token", "rest")}
-        self.ports[worker] = own
-        s.listeners = shared + [
-            {"name": f"{name}-{worker}", "dialects": ["rest" if name == "rest" else "carousel"], "address": "127.0.0.1",
-             "port": port, **({"auth": "token"} if name == "token" else {})} for name, port in own.items()]
-        path = s.write_conf(s.dir / f"{worker}.yaml")
-        s.listeners = shared
-        return [BIN / "noria-worker", "-c", path]
-
     async def client_on(self, worker, name, **more):
-        url = f"ws://127.0.0.1:{self.ports[worker]['carousel']}/"
+        url = f"ws://127.0.0.1:{self.stage.actor(worker).doors['carousel']}/"
         client = await Asker(self, name, worker, url, **more).connect()
         self.stage.clients[name] = client
         return client
@@ -142,8 +136,11 @@ class House:
         self.drivers = [Driver(self, kind, machine, draw()) for kind, machine in DRIVERS]
         self.subscribers = [Subscriber(self.stage, self.tally, f"s{n}", kind, machines, draw())
                             for n, (kind, machines) in enumerate(SUBSCRIBERS)]
+        self.chat = Chat(self, CHATTERS, draw)
+        await self.chat.begin()
         self.stalls = Stalls(self.record)
         runs = [self.stalls.run(self.stop), self.metronome.run(), *(driver.run() for driver in self.drivers),
+                *(chatter.run() for chatter in self.chat.chatters),
                 *(self._subscribe(subscriber) for subscriber in self.subscribers)]
         self._tasks = [asyncio.ensure_future(run) for run in runs]
 
@@ -341,6 +338,7 @@ class House:
         await asyncio.gather(*self._tasks)
         for driver in self.drivers:
             await driver.finish()
+        await self.chat.finish()
         markers = {machine: await self._marker(machine) for machine in EVERY_MACHINE}
         truth = {}
         for machine in EVERY_MACHINE:
@@ -394,6 +392,9 @@ class House:
         complaints = await self._end_tasks()
         for subscriber in getattr(self, "subscribers", []):
             await subscriber.leave()
+        if self.chat is not None:
+            await self.chat.leave()
+            complaints += [f"streams: {c}" for c in self.chat.complaints]
         keep, self.stage.keep = self.stage.keep, True
         complaints += await self.stage.strike(failed=failed)
         self.record.close()

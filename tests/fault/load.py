@@ -10,7 +10,8 @@ import uuid
 
 from websockets import WebSocketException
 
-from stagecraft.client import Client, Gone
+from stagecraft.client import Client
+from stagecraft.connection import Gone
 from stagecraft.httpclient import exchange, head
 from stagecraft.wait import Late, limit, next_look, now, until
 
@@ -167,7 +168,7 @@ class Driver:
             await asker.leave()
         while True:
             worker = self.dice.choice([w for w in self.house.workers if w != other_than])
-            port = self.house.ports[worker]["token" if self.kind == "token" else "carousel"]
+            port = self.house.stage.actor(worker).doors["token" if self.kind == "token" else "carousel"]
             path = f"/?token={TOKEN}" if self.kind == "token" else "/"
             try:
                 return await Asker(self.house, self.name, worker, f"ws://127.0.0.1:{port}{path}").connect()
@@ -208,7 +209,7 @@ class Driver:
         record.note("open", conn=conn, worker=worker, client=self.name)
         record.note("ask", conn=conn, **wanted.members(conn))
         try:
-            answer = await exchange(self.house.ports[worker]["rest"], data, within=self.house.answer_s)
+            answer = await exchange(self.house.stage.actor(worker).doors["rest"], data, within=self.house.answer_s)
         except (OSError, EOFError, AssertionError) as error:
             if isinstance(error, Late):
                 raise AssertionError(f"{self.name}: {wanted.id}: {error}") from None

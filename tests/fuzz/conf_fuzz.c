@@ -7,6 +7,7 @@
 #include "bytes.h"
 #include "conf.h"
 #include "must.h"
+#include "topic.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -49,6 +50,43 @@ static void check_profile(const struct profile *profile)
     }
 }
 
+static bool reaches(const struct conf_bridge *bridge, const char *machine)
+{
+    bool named = bridge->machine_count == 0;
+    for (size_t i = 0; i < bridge->machine_count && !named; i++)
+        named = strcmp(bridge->machines[i], machine) == 0;
+    return named;
+}
+
+/* The streams of one machine and source fit a record, and none stands there twice. */
+static void check_reach(const struct conf *conf, enum conf_bridge_from_e from, const char *machine)
+{
+    const char *streams[CONF_BRIDGE_STREAMS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < conf->bridge_count; i++) {
+        if (conf->bridges[i].from != from || !reaches(&conf->bridges[i], machine))
+            continue;
+        for (size_t k = 0; k < count; k++)
+            MUST(strcmp(streams[k], conf->bridges[i].stream) != 0);
+        MUST(count < CONF_BRIDGE_STREAMS_MAX);
+        streams[count++] = conf->bridges[i].stream;
+    }
+}
+
+static void check_bridges(const struct conf *conf)
+{
+    for (size_t i = 0; i < conf->bridge_count; i++) {
+        const struct conf_bridge *bridge = &conf->bridges[i];
+        MUST(bridge->stream[0] != '\0' && strlen(bridge->stream) <= STREAM_ID_MAX);
+        MUST((bridge->machines == NULL) == (bridge->machine_count == 0));
+        for (size_t k = 0; k < bridge->machine_count; k++)
+            MUST(conf_machine(conf, bridge->machines[k]) != NULL);
+    }
+    for (size_t i = 0; i < conf->machine_count && i < 64; i++)
+        for (unsigned from = 0; from < CONF_BRIDGE_SOURCES; from++)
+            check_reach(conf, from, conf->machines[i].info.id);
+}
+
 static void check(const struct conf *conf)
 {
     MUST(conf->runtime_dir != NULL && strlen(conf->runtime_dir) <= 80);
@@ -62,6 +100,9 @@ static void check(const struct conf *conf)
     }
     for (size_t i = 0; i < conf->machine_count; i++)
         check_machine(conf, &conf->machines[i]);
+    check_bridges(conf);
+    MUST(conf->streams_max_streams >= 1 && conf->streams_max_streams <= 1000);
+    MUST(conf->streams_max_channels >= 1 && conf->streams_max_channels <= 1000000);
     for (size_t i = 0; i < conf->profile_count; i++)
         check_profile(&conf->profiles[i]);
     for (size_t i = 0; i < conf->warning_count; i++)

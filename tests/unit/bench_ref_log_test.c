@@ -1,4 +1,5 @@
-/* bench_ref_log_test.c — the common order of state frames: what counts as a gap, a snapshot, a repetition, a loss. */
+/* bench_ref_log_test.c — the common order of state frames, and of stream messages: what counts as a gap, a snapshot, a
+ * repetition, a loss. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -11,6 +12,7 @@
 #include <cmocka.h>
 
 #include "ref_log.h"
+#include "stream_text.h"
 
 struct text {
     unsigned char bytes[1024];
@@ -52,7 +54,7 @@ static int set_up(void **state)
     struct fixture *f = calloc(1, sizeof *f);
     f->table = source_table_new(4);
     assert_non_null(f->table);
-    assert_int_equal(ref_log_init(&f->log, f->table), ERR_OK);
+    assert_int_equal(ref_log_init(&f->log, REF_STATES, f->table), ERR_OK);
     *state = f;
     return 0;
 }
@@ -64,6 +66,16 @@ static int tear_down(void **state)
     source_table_free(&f->table);
     free(f);
     return 0;
+}
+
+static struct text stream_message(size_t len, uint64_t sent_ns, uint64_t number)
+{
+    struct text text = {.len = len};
+    char *end = (char *)text.bytes + len;
+    stream_text_make((char *)text.bytes, len);
+    stream_text_digits(end - STREAM_TEXT_TIME_BACK, sent_ns);
+    stream_text_digits(end - STREAM_TEXT_NUMBER_BACK, number);
+    return text;
 }
 
 /* Follows, or is placed: as the generator does. */
@@ -209,9 +221,74 @@ static void a_connection_far_behind_is_gapped(void **state)
     assert_int_equal(place.skipped, REF_CAP + 8);
 }
 
+/* --- messages of a stream --------------------------------------------------------------------------------------------- */
+
+static int set_up_stream(void **state)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    assert_int_equal(ref_log_init(&f->log, REF_STREAM, NULL), ERR_OK);
+    *state = f;
+    return 0;
+}
+
+static void a_message_says_when_it_was_sent(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t ns, number;
+    struct text text = stream_message(150, 0x123456789abcdef0, UINT64_MAX);
+    assert_true(stream_text_read(text.bytes, text.len, &ns, &number));
+    assert_true(ns == 0x123456789abcdef0 && number == UINT64_MAX);
+    text.bytes[text.len - 1] = 'g';
+    assert_false(stream_text_read(text.bytes, text.len, &ns, &number));
+    struct ref_cursor a = REF_CURSOR_START;
+    struct ref_place place = take(f, &a, stream_message(STREAM_TEXT_MIN, 77, 1));
+    assert_int_equal(place.kind, REF_NEW);
+    assert_int_equal(place.ref->source_ns, 77);
+    assert_int_equal(take(f, &a, state_frame(0, 1, 218, 1000)).kind, REF_OTHER);
+}
+
+static void messages_in_step(void **state)
+{
+    struct fixture *f = *state;
+    struct ref_cursor a = REF_CURSOR_START, b = REF_CURSOR_START;
+    for (uint64_t i = 1; i <= 300; i++) {
+        struct text text = stream_message(150, 1000 + i, i);
+        assert_int_equal(take(f, &a, text).kind, REF_NEW);
+        struct ref_place place = take(f, &b, text);
+        assert_int_equal(place.kind, REF_KNOWN);
+        assert_int_equal(place.skipped, 0);
+        assert_int_equal(place.ref->source_ns, 1000 + i);
+    }
+    assert_int_equal(f->log.lost, 0);
+}
+
+static void a_missing_message_is_a_gap_or_lost(void **state)
+{
+    struct fixture *f = *state;
+    struct ref_cursor a = REF_CURSOR_START, b = REF_CURSOR_START;
+    for (uint64_t i = 1; i <= 10; i++)
+        take(f, &a, stream_message(150, i, i));
+    take(f, &b, stream_message(150, 1, 1));
+    assert_int_equal(take(f, &b, stream_message(150, 5, 5)).skipped, 3);
+    assert_int_equal(take(f, &a, stream_message(150, 13, 13)).kind, REF_NEW);
+    assert_int_equal(f->log.lost, 2); /* 11 and 12 reached nobody */
+}
+
+static void a_repeated_message_is_out_of_order(void **state)
+{
+    struct fixture *f = *state;
+    struct ref_cursor a = REF_CURSOR_START;
+    take(f, &a, stream_message(150, 1, 1));
+    take(f, &a, stream_message(150, 2, 2));
+    assert_int_equal(take(f, &a, stream_message(150, 2, 2)).kind, REF_OLD);
+    assert_int_equal(take(f, &a, stream_message(150, 1, 1)).kind, REF_OLD);
+    assert_int_equal(take(f, &a, stream_message(150, 3, 3)).kind, REF_NEW);
+}
+
 int main(void)
 {
-#define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
+#define STREAM(f) cmocka_unit_test_setup_teardown(f, set_up_stream, tear_down)
+#define TEST(f)   cmocka_unit_test_setup_teardown(f, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(the_text_is_read),
         TEST(two_connections_in_step),
@@ -222,6 +299,10 @@ int main(void)
         TEST(a_gap_behind_a_snapshot_is_a_gap),
         TEST(a_message_that_nobody_got_is_lost),
         TEST(a_connection_far_behind_is_gapped),
+        STREAM(a_message_says_when_it_was_sent),
+        STREAM(messages_in_step),
+        STREAM(a_missing_message_is_a_gap_or_lost),
+        STREAM(a_repeated_message_is_out_of_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

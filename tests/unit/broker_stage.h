@@ -30,13 +30,18 @@
 struct seen_record { /* what the ring said, kept */
     uint64_t position;
     enum record_kind_e kind;
+    uint8_t dialect;
     enum record_origin_e origin_mode;
     struct session_id origin;
+    uint64_t source_ns;
     uint32_t topic_count;
     char topics[2][TOPIC_MAX + 1];
     struct record_state state;
     struct record_outcome outcome;
-    char frame[1600]; /* the payload, NUL-terminated */
+    struct record_stream stream;
+    uint64_t topics_hash; /* the sum of all topics' */
+    uint32_t frame_len;
+    char frame[1600]; /* the payload, NUL-terminated; of a stream message its beginning */
     char text[1300];  /* of a state */
 };
 
@@ -55,6 +60,13 @@ struct end { /* an agent, a worker or a tool */
     uint64_t outcomes; /* a tool's answers */
     struct wire_outcome last_outcome;
     char last_text[201];
+    uint64_t rolls, asks, rows; /* a worker's surveys: who is there, what it is asked, what it is told */
+    struct wire_survey_workers last_roll;
+    uint64_t workers[WIRE_WORKERS_MAX];
+    struct wire_survey_ask last_ask;
+    struct wire_survey_rows last_rows;
+    char last_rows_text[64];
+    uint64_t channels, beats, channels_elsewhere;
     uint64_t serials[1024]; /* of the commands, in order */
 };
 

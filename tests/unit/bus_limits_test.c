@@ -54,6 +54,44 @@ static void a_broker_that_does_not_read_is_told_by_err_full(void **state)
     link_close(&end.link);
 }
 
+/* What is large passes whole in the direction it has, and only so. */
+static void the_largest_messages_pass(void **state)
+{
+    struct stage *stage = *state;
+    struct end end;
+    static char bytes[WIRE_TOPICS_BYTES_MAX > WIRE_PUBLISH_PAYLOAD_MAX ? WIRE_TOPICS_BYTES_MAX
+                                                                       : WIRE_PUBLISH_PAYLOAD_MAX];
+    memset(bytes, 'x', sizeof bytes);
+    broker_open(stage, 11);
+    end_open(&end, stage, 1001, clock_system());
+    run_one(stage, &end, &end.ups, 1);
+    struct wire_message up = {.type = WIRE_PUBLISH};
+    up.publish = (struct wire_publish){.publish_seq = UINT64_MAX,
+                                       .session_serial = UINT64_MAX,
+                                       .dialect = UINT64_MAX,
+                                       .source_ns = UINT64_MAX,
+                                       .topics = {bytes, WIRE_TOPICS_BYTES_MAX},
+                                       .payload = {bytes, WIRE_PUBLISH_PAYLOAD_MAX}};
+    struct wire_message down = {.type = WIRE_SURVEY_ROWS, .broker_gen = stage->gen};
+    down.survey_rows = (struct wire_survey_rows){.query = UINT64_MAX,
+                                                 .asker = UINT64_MAX,
+                                                 .target = UINT64_MAX,
+                                                 .cursor_a = UINT64_MAX,
+                                                 .cursor_b = UINT64_MAX,
+                                                 .cursor_c = UINT64_MAX,
+                                                 .rows = {bytes, WIRE_SURVEY_ROWS_MAX}};
+    for (uint64_t n = 1; n <= 20; n++) {
+        assert_int_equal(link_send(end.link, &up), ERR_OK);
+        assert_int_equal(bus_router_send(stage->router, &stage->peers[0].identity, &down), ERR_OK);
+        run_one(stage, &end, &stage->publishes, n);
+        run_one(stage, &end, &end.messages, n);
+    }
+    assert_true(stage->last_publish_bytes == WIRE_TOPICS_BYTES_MAX + WIRE_PUBLISH_PAYLOAD_MAX);
+    assert_int_equal(end.downs, 0);
+    assert_int_equal(stage->closed + stage->malformed, 0);
+    link_close(&end.link);
+}
+
 /* ZMQ_FD alone would fall silent here: its edge is swallowed by the budget and by own sends. */
 static void descriptors_stay_readable_while_there_is_something_to_do(void **state)
 {
@@ -193,6 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PLAY(a_peer_that_does_not_read_costs_a_bounded_queue),
         PLAY(a_broker_that_does_not_read_is_told_by_err_full),
+        PLAY(the_largest_messages_pass),
         PLAY(descriptors_stay_readable_while_there_is_something_to_do),
         PLAY(an_idle_descriptor_is_not_readable),
         PLAY(time_makes_a_link_ask_again_beat_and_give_up),

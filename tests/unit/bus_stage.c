@@ -49,6 +49,9 @@ static void on_message(void *arg, const struct bus_identity *from, int connectio
         stage->commands++;
         stage->said_after_end += peer == NULL || peer->connection < 0;
         stage->last_serial = message->command.command_serial;
+    } else if (message->type == WIRE_PUBLISH) {
+        stage->publishes++;
+        stage->last_publish_bytes = message->publish.topics.len + message->publish.payload.len;
     } else if (message->type == WIRE_GOODBYE) {
         stage->goodbyes++;
     } else if (message->type == WIRE_HEARTBEAT) {
@@ -148,7 +151,8 @@ void end_open(struct end *end, const struct stage *stage, uint64_t incarnation, 
                                  .incarnation = incarnation,
                                  .clock = clock,
                                  .events = &link_events,
-                                 .arg = end};
+                                 .arg = end,
+                                 .gathers = stage->gathers};
     *end = (struct end){0};
     assert_int_equal(link_open(&config, &end->link), ERR_OK);
 }

@@ -31,10 +31,12 @@ struct stage {
     struct bus_router *router;
     uint64_t gen;
     bool mute, refuse; /* how HELLO is answered */
+    bool gathers;      /* links do */
     struct seen_peer peers[PEERS];
     size_t peer_count;
     uint64_t hellos, commands, goodbyes, heartbeats, malformed, closed, other_gen, commands_of_dead;
     uint64_t last_serial, said_after_end;
+    uint64_t publishes, last_publish_bytes;
 };
 
 struct end {

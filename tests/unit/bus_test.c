@@ -42,6 +42,74 @@ static void a_link_says_hello_and_messages_go_both_ways(void **state)
     assert_int_equal(stage->goodbyes, 1);
 }
 
+static void what_is_gathered_leaves_together_and_in_order(void **state)
+{
+    struct stage *stage = *state;
+    struct end end, other;
+    struct end *ends[] = {&end, &other};
+    stage->gathers = true;
+    broker_open(stage, 11);
+    end_open(&end, stage, 1001, clock_system());
+    end_open(&other, stage, 1002, clock_system());
+    run_until(stage, ends, 2, &end.ups, 1);
+    run_until(stage, ends, 2, &other.ups, 1);
+
+    struct wire_message message = command(1);
+    assert_int_equal(link_send(end.link, &message), ERR_OK);
+    message = command(7);
+    assert_int_equal(link_send(other.link, &message), ERR_OK);
+    link_flush(other.link); /* the marker: what `end` said before has not left */
+    run_until(stage, NULL, 0, &stage->commands, 1);
+    assert_int_equal(stage->last_serial, 7);
+    for (uint64_t serial = 2; serial <= 3 * BUS_GATHER_MAX; serial++) { /* full ones leave by themselves */
+        message = command(serial);
+        assert_int_equal(link_send(end.link, &message), ERR_OK);
+        run_until(stage, NULL, 0, &stage->commands, 1 + serial / BUS_GATHER_MAX * BUS_GATHER_MAX);
+        assert_int_equal(stage->commands, 1 + serial / BUS_GATHER_MAX * BUS_GATHER_MAX);
+    }
+    message = command(500);
+    assert_int_equal(link_send(end.link, &message), ERR_OK);
+    link_look(end.link);
+    run_until(stage, NULL, 0, &stage->commands, 2 + 3 * BUS_GATHER_MAX);
+    assert_int_equal(stage->last_serial, 500);
+    assert_int_equal(stage->malformed, 0);
+    assert_int_equal(stage->said_after_end, 0);
+    link_close(&end.link); /* its GOODBYE, too */
+    link_close(&other.link);
+    run_until(stage, NULL, 0, &stage->goodbyes, 2);
+}
+
+/* … and what a link gathered for one broker is nothing to the next one, nor in the way of its HELLO. */
+static void what_is_gathered_when_the_broker_dies_is_gone(void **state)
+{
+    struct stage *stage = *state;
+    struct end end;
+    stage->gathers = true;
+    broker_open(stage, 11);
+    end_open(&end, stage, 1001, clock_system());
+    run_one(stage, &end, &end.ups, 1);
+    struct wire_message message = command(1);
+    assert_int_equal(link_send(end.link, &message), ERR_OK);
+    bus_router_close(&stage->router);
+    for (struct pollfd watch = {link_fd(end.link), POLLIN, 0}; poll(&watch, 1, 1000) == 0;)
+        ; /* its end is known, and not looked at */
+    message = command(2);
+    link_send(end.link, &message);
+    run_one(stage, &end, &end.downs, 1);
+
+    broker_open(stage, 12);
+    uint64_t start_ms = real_ms();
+    run_one(stage, &end, &end.ups, 2);
+    assert_true(real_ms() - start_ms < 900);
+    message = command(3);
+    assert_int_equal(link_send(end.link, &message), ERR_OK);
+    link_flush(end.link);
+    run_until(stage, NULL, 0, &stage->commands, 1);
+    assert_int_equal(stage->last_serial, 3);
+    assert_int_equal(stage->malformed, 0);
+    link_close(&end.link);
+}
+
 static void a_link_may_be_there_before_its_broker(void **state)
 {
     struct stage *stage = *state;
@@ -164,16 +232,19 @@ static void garbage_is_counted_and_hurts_nobody(void **state)
         zmq_send(raw, noise, (size_t)rand() % sizeof noise, 0);
     }
     zmq_send(raw, "", 0, 0);
-    for (int part = 0; part < 20;
-         part++) /* one message of many parts, of which the last would be well-formed */
-        zmq_send(raw, "\x93\x03\x00\x00", 4, part < 19 ? ZMQ_SNDMORE : 0);
+    for (int part = 0; part < 20; part++) /* nothing behind a malformed part is looked at */
+        zmq_send(raw, part == 0 ? "\xc1" : "\x93\x03\x00\x00", part == 0 ? 1 : 4,
+                 part < 19 ? ZMQ_SNDMORE : 0);
+    for (int part = 0; part < 100; part++) /* nor more than a link gathers */
+        zmq_send(raw, "\x93\x03\x00\x00", 4, part < 99 ? ZMQ_SNDMORE : 0);
     struct wire_message hello = {.type = WIRE_HELLO, .hello = {.version = 1, .machine = wire_text("")}};
     size_t len = wire_encode(&hello, noise, sizeof noise);
     zmq_send(raw, "", 0, ZMQ_SNDMORE); /* as a REQ socket would */
     zmq_send(raw, noise, len, 0);
-    sent += 3;
+    sent += 4;
     run_one(stage, &end, &stage->malformed, sent);
     assert_int_equal(stage->hellos, 1);
+    assert_int_equal(stage->other_gen, BUS_GATHER_MAX);
 
     struct wire_message message = command(1); /* and the link has noticed nothing */
     assert_int_equal(link_send(end.link, &message), ERR_OK);
@@ -371,6 +442,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         PLAY(a_link_says_hello_and_messages_go_both_ways),
+        PLAY(what_is_gathered_leaves_together_and_in_order),
+        PLAY(what_is_gathered_when_the_broker_dies_is_gone),
         PLAY(a_link_may_be_there_before_its_broker),
         PLAY(a_new_broker_gets_a_new_hello_and_nothing_that_was_meant_for_the_old_one),
         PLAY(what_a_dead_broker_said_last_is_not_heard),

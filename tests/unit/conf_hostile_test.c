@@ -89,7 +89,8 @@ static void damaged_files_do_no_harm(void **state)
     static const char good[] =
         "runtime_dir: /tmp/x\nlog: {level: debug}\nwebsocket:\n  allowed_origins: [\"http://a\"]\n"
         "listeners:\n  - {name: a, port: 9001}\nmachines:\n  - id: \"m\\x31\"\n    ip: 1.1.1.1\n"
-        "    simulator: true\n  - {id: m2, ip: 1.1.1.2, poll_moving_ms: 20}\n";
+        "    simulator: true\n  - {id: m2, ip: 1.1.1.2, poll_moving_ms: 20}\n"
+        "bridges:\n  - {from: states, stream: h, machines: [m1]}\n";
     static const char marks[] = "{}[]:,-?&*!|>'\"%@`#\n \t\\\0\xff~0";
     unsigned seed = 20261122;
     for (int round = 0; round < 3000; round++) {

@@ -151,6 +151,44 @@ static const struct {
      "3: profiles[0].bits: a mapping found, expected a list of 1 to 8 entries, each beginning with "
      "\"- \"\n"},
     {"carousel: {auto_subscribe: 1}\n", "1: carousel.auto_subscribe: 1 is not true or false\n"},
+    {"bridges:\n"
+     "  - {from: status, to: hall}\n",
+     "2: bridges[0].to: is an unknown key\n"
+     "2: bridges[0].from: status is not one of states, results, events; did you mean states?\n"
+     "2: bridges[0]: the key stream is missing, expected a text of 1 to 128 bytes without control "
+     "characters\n"},
+    {"bridges:\n"
+     "  states: hall\n",
+     "1: bridges: a mapping found, expected a list of at most 16384 entries, each beginning with \"- \"\n"},
+    {"bridge:\n"
+     "  - {from: states, stream: hall}\n",
+     "1: bridge: is an unknown key, did you mean bridges?\n"},
+    {"machines:\n"
+     "  - {id: carousel_1, ip: 10.0.0.1}\n"
+     "  - {id: carousel_2, ip: 10.0.0.2}\n"
+     "bridges:\n"
+     "  - from: states\n"
+     "    streams: [hall, wms]\n"
+     "    machines: [carousel1]\n",
+     "6: bridges[0].streams: is an unknown key, did you mean stream?\n"
+     "5: bridges[0]: the key stream is missing, expected a text of 1 to 128 bytes without control "
+     "characters\n"},
+    {"machines:\n"
+     "  - {id: carousel_1, ip: 10.0.0.1}\n"
+     "  - {id: carousel_2, ip: 10.0.0.2}\n"
+     "bridges:\n"
+     "  - from: states\n"
+     "    stream: hall\n"
+     "    machines:\n"
+     "      - carousel1\n",
+     "8: bridges[0].machines[0]: there is no machine carousel1, did you mean carousel_1?\n"},
+    {"listeners:\n"
+     "  - {name: a, dialects: [stream]}\n"
+     "stream: {echo: true}\n"
+     "max_channels: 5\n",
+     "3: stream: is an unknown key, did you mean streams?\n"
+     "4: max_channels: is an unknown key here, did you mean streams.max_channels?\n"
+     "2: listeners[0].dialects[0]: stream is not one of rest, carousel, streams; did you mean streams?\n"},
     {"%YAML 1.2\n"
      "---\n"
      "log: {level: info}\n",

@@ -46,10 +46,13 @@ static void it_lists_what_matters(void **state)
     static const char *const expected[] = {
         "| `size_mib` | a power of two (1 to 4096 MiB) | `64` | no |",
         "| `machines_from` | a file name of at most 4000 bytes | none | no |",
-        "| `dialects` | a list of 1 to 8 values, each one of rest, carousel | `[carousel]` | no |",
+        "| `dialects` | a list of 1 to 8 values, each one of rest, carousel, streams | `[carousel]` | no |",
         "| `auth` | one of none, token | `none` | no |",
         "| `max_body_bytes` | a number (128 to 1048576 bytes) | `65536` | no |",
         "| `soft_kib` | a number (16 to 65536 KiB) | `256` | no |",
+        "| `max_channels` | a number (1 to 1000000 channels) | `100000` | no |",
+        "## bridges[]",
+        "| `stream` | a text of 1 to 128 bytes without control characters | required | no |",
         "## auth.tokens[]",
         "| `sha256` | a SHA-256 (64 hexadecimal digits) | required | no |",
         "## profiles[].bits[].zero",
@@ -77,8 +80,8 @@ static bool lacks_only_another_file(void)
  * begins with `{` and names plc_machines, a file of machines. */
 static void check_block(const char *file, unsigned line, const char *block)
 {
-    static const char *const marks[] = {
-        "\nlisteners:", "\nmachines:", "\nprofiles:", "\nauth:", "\nmachine_defaults:"};
+    static const char *const marks[] = {"\nlisteners:", "\nmachines:", "\nprofiles:",        "\nauth:",
+                                        "\nbridges:",   "\nstreams:",  "\nmachine_defaults:"};
     bool json = block[1] == '{' && strstr(block, "\"plc_machines\"") != NULL, yaml = false;
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
         yaml |= strstr(block, marks[i]) != NULL;
@@ -146,6 +149,7 @@ static void the_demonstration_is_accepted(void **state)
     char *text = read_whole(NORIA_TREE "/deploy/conf/demo.yaml");
     struct conf *conf = conf_good("demo.yaml", text);
     assert_int_equal(conf->machine_count, 2);
+    assert_int_equal(conf->bridge_count, 2);
     assert_int_equal(conf->warning_count, 0);
     conf_free(&conf);
 }

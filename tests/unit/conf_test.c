@@ -24,6 +24,12 @@ static void defaults_are_those_of_the_table(void **state)
     assert_int_equal(conf->handshake_timeout_ms, 5000);
     assert_int_equal(conf->allowed_origin_count, 0);
     assert_false(conf->carousel_auto_subscribe);
+    assert_false(conf->streams_echo);
+    assert_true(conf->streams_errors);
+    assert_true(conf->streams_admin);
+    assert_int_equal(conf->streams_max_streams, 1000);
+    assert_int_equal(conf->streams_max_channels, 100000);
+    assert_int_equal(conf->bridge_count, 0);
     assert_int_equal(conf->simulator_base_port, 3201);
     assert_int_equal(conf->listener_count, 0);
     assert_int_equal(conf->machine_count, 1);
@@ -70,6 +76,7 @@ static const char every_key[] =
     "  handshake_timeout_ms: 300\n"
     "  allowed_origins: [\"https://a.example:8443\", null]\n"
     "carousel: {auto_subscribe: yes}\n"
+    "streams: {echo: on, errors: off, admin: no, max_streams: 7, max_channels: 1000000}\n"
     "simulator: {base_port: 4000, positions: 99, ms_per_position: 5}\n"
     "machine_defaults: {poll_interval_ms: 100, mode: single, profile: delta-as}\n"
     "listeners:\n"
@@ -106,6 +113,11 @@ static void every_key_is_read(void **state)
     assert_string_equal(conf->allowed_origins[0], "https://a.example:8443");
     assert_string_equal(conf->allowed_origins[1], "null");
     assert_true(conf->carousel_auto_subscribe);
+    assert_true(conf->streams_echo);
+    assert_false(conf->streams_errors);
+    assert_false(conf->streams_admin);
+    assert_int_equal(conf->streams_max_streams, 7);
+    assert_int_equal(conf->streams_max_channels, 1000000);
     assert_int_equal(conf->listener_count, 2);
     assert_string_equal(conf->listeners[0].address, "0.0.0.0");
     assert_int_equal(conf->listeners[0].port, 9001);

@@ -75,8 +75,19 @@ static void tell_gap(void *arg, struct client *client)
 static void on_origin(void *arg, const struct ring_record *record)
 {
     struct stage *stage = arg;
+    struct client *client = &stage->sockets[record->origin.serial].client;
     if (stage->on_origin != NULL)
         stage->on_origin(stage, (unsigned)record->origin.serial, record);
+    else if (record->origin_mode == ORIGIN_NOT && client->magic == CLIENT_MAGIC &&
+             audience_got_record(&stage->audiences, client))
+        outbox_skip(&stage->outbox, client, record->frame_len);
+}
+
+static void on_published(void *arg, uint64_t publish_seq)
+{
+    struct stage *stage = arg;
+    if (publish_seq > stage->published)
+        stage->published = publish_seq;
 }
 
 static void on_lost(void *arg, uint64_t since, enum ring_status_e why)
@@ -87,7 +98,7 @@ static void on_lost(void *arg, uint64_t since, enum ring_status_e why)
         struct client *client = &stage->sockets[i].client;
         if (client->magic != CLIENT_MAGIC || client->audience == NULL)
             continue;
-        if (why != RING_MORE && client->audience->lossless)
+        if (why != RING_MORE && client->audience->lossless && !client->audience->passing)
             tell_gap(stage, client);
         if (why != RING_MORE || client->audience->states)
             outbox_conflate(&stage->outbox, client, since, why == RING_GONE);
@@ -166,11 +177,45 @@ unsigned publish_number(struct stage *stage, enum record_kind_e kind, unsigned s
     return stage->numbers;
 }
 
+static void stream_topic(struct topic *topic, unsigned stream)
+{
+    char id[16];
+    topic_make_stream(topic, id, (size_t)snprintf(id, sizeof id, "s%u", stream));
+}
+
+unsigned publish_message(struct stage *stage, unsigned sender, bool echo, const unsigned *streams,
+                         unsigned count, size_t pad)
+{
+    static unsigned char frame[256 * 1024];
+    struct topic topics[RECORD_TOPICS_MAX];
+    char text[64];
+    int n = snprintf(text, sizeof text, "M%u=%u;", sender, ++stage->messages);
+    uint32_t len = make_frame(frame, text, (size_t)n, pad);
+    struct record_stream meta = {.publish_seq = stage->messages,
+                                 .parts = (count + RECORD_TOPICS_MAX - 1) / RECORD_TOPICS_MAX};
+    for (; meta.part < meta.parts; meta.part++) {
+        struct ring_entry entry = {.kind = RECORD_STREAM,
+                                   .dialect = DIALECT_STREAMS,
+                                   .origin_mode = echo ? ORIGIN_NONE : ORIGIN_NOT,
+                                   .origin = {sender == NO_SENDER ? WORKER + 1 : WORKER, sender},
+                                   .topics = topics,
+                                   .meta = &meta,
+                                   .meta_len = sizeof meta,
+                                   .frame = frame,
+                                   .frame_len = meta.part == 0 ? len : 0};
+        for (; entry.topic_count < RECORD_TOPICS_MAX && count > 0; count--)
+            stream_topic(&topics[entry.topic_count++], *streams++);
+        assert_int_equal(ring_writer_append(stage->ring, &entry), ERR_OK);
+    }
+    ring_writer_publish(stage->ring);
+    return stage->messages;
+}
+
 /* --- setting up ------------------------------------------------------------------------------------------------------- */
 
 static const struct outbox_sink sink = {sink_writev, sink_can_write, sink_close};
 static const struct outbox_dialect dialect = {write_states, tell_gap};
-static const struct tail_events events = {on_origin, on_lost};
+static const struct tail_events events = {on_origin, on_lost, on_published};
 
 static void wire_up(struct stage *stage)
 {
@@ -281,6 +326,20 @@ enum err_e drop_topic(struct stage *stage, struct socket *s, enum topic_kind_e k
     return outbox_move(&stage->outbox, &s->client, set, count);
 }
 
+enum err_e open_stream(struct stage *stage, struct socket *s, unsigned stream)
+{
+    static struct topic set[2 * AUDIENCE_TOPICS_MAX];
+    struct topic topic;
+    stream_topic(&topic, stream);
+    uint32_t count = audience_union(&s->client, &topic, 1, set);
+    return outbox_move(&stage->outbox, &s->client, set, count);
+}
+
+enum err_e close_streams(struct stage *stage, struct socket *s)
+{
+    return outbox_move(&stage->outbox, &s->client, NULL, 0);
+}
+
 void send_snapshot(struct stage *stage, struct socket *s, uint64_t since, uint64_t position)
 {
     const struct mirror_machine *machines[MACHINES];
@@ -311,10 +370,11 @@ void reply(struct stage *stage, struct socket *s, const char *text)
 
 void pump(struct stage *stage)
 {
-    while (tail_drain(&stage->tail, 1000))
-        ;
-    while (outbox_slice(&stage->outbox, NS_PER_S))
-        ;
+    bool more = true;
+    while (more) { /* as the worker's pump */
+        more = audiences_pressed(&stage->audiences) || tail_drain(&stage->tail, 1000);
+        more |= outbox_slice(&stage->outbox, NS_PER_S);
+    }
 }
 
 void give_room(struct stage *stage, struct socket *s, size_t room)
@@ -333,8 +393,8 @@ static void hear_items(const char *at, const char *end, heard_f *item, void *arg
         char kind = *at++;
         unsigned slot = 0;
         uint64_t value = 0;
-        assert_non_null(strchr("SREPG#", kind));
-        if (kind == 'S' || kind == 'R' || kind == 'E')
+        assert_non_null(strchr("SREMPG#", kind));
+        if (strchr("SREM", kind) != NULL)
             for (; *at != '='; at++)
                 slot = slot * 10 + (unsigned)(*at - '0');
         for (; *at != ';'; at++)
@@ -372,6 +432,11 @@ static void note_item(void *arg, char kind, unsigned slot, uint64_t value)
         heard->backwards |= value <= heard->number;
         heard->number = (unsigned)value;
         heard->numbers++;
+    }
+    if (kind == 'M') {
+        heard->backwards |= value <= heard->message;
+        heard->message = (unsigned)value;
+        heard->messages++;
     }
     heard->gaps += kind == 'G';
 }

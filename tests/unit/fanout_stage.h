@@ -2,7 +2,7 @@
  * are played, and take as many bytes as they are told.
  *
  * Frames say what they are: items "S<slot>=<reading>;" (a state), "R<slot>=<number>;" (a result), "E<slot>=<number>;" (an
- * event), "P=<number>;" (a reply), "G;" (a gap), then "#<N>;", the seq, if there is one, then blanks.
+ * event), "M<client>=<number>;" (a stream message of that client's), "P=<number>;" (a reply), "G;" (a gap), then "#<N>;", the seq, if there is one, then blanks.
  */
 #pragma once
 
@@ -54,10 +54,12 @@ struct stage {
     struct tail tail;
     struct clock_manual clock;
     struct lvt_machine machines[MACHINES];
-    unsigned numbers; /* of results and events, from 1 */
+    unsigned numbers;  /* of results and events, from 1 */
+    unsigned messages; /* of streams, from 1 */
     struct socket sockets[CLIENTS];
     unsigned losses, gaps;
-    /* A record with an origin: the client's number. NULL: nobody asks. */
+    uint64_t published; /* highest number of this worker's messages that was read in the ring */
+    /* A record with an origin: the client's number. NULL: a message that is not for its sender is skipped. */
     void (*on_origin)(struct stage *stage, unsigned client, const struct ring_record *record);
     void *arg;
 };
@@ -73,6 +75,11 @@ void publish_state(struct stage *stage, unsigned slot, unsigned reading, size_t 
 /* RECORD_RESULT or RECORD_EVENT; returns its number. `origin`: client whose command it answers (ORIGIN_ALSO). */
 unsigned publish_number(struct stage *stage, enum record_kind_e kind, unsigned slot, size_t pad,
                         unsigned origin);
+/* A message on streams "s0" … to everybody else who has opened one of them, as the broker publishes it: a record for each 16
+ * streams. `sender`: client, or NO_SENDER (another worker's). Returns its number. */
+#define NO_SENDER 99u
+unsigned publish_message(struct stage *stage, unsigned sender, bool echo, const unsigned *streams,
+                         unsigned count, size_t pad);
 /* A complete frame of the text and `pad` blanks; returns its length. */
 uint32_t make_frame(unsigned char *memory, const char *text, size_t text_len, size_t pad);
 
@@ -80,6 +87,9 @@ uint32_t make_frame(unsigned char *memory, const char *text, size_t text_len, si
 
 struct socket *arrive(struct stage *stage, unsigned i, size_t room);
 void leave(struct stage *stage, struct socket *s);
+/* Adds a stream to what the client has opened; all are closed. */
+enum err_e open_stream(struct stage *stage, struct socket *s, unsigned stream);
+enum err_e close_streams(struct stage *stage, struct socket *s);
 /* NULL: all machines. The union with what it has; no snapshot. */
 enum err_e add_topic(struct stage *stage, struct socket *s, enum topic_kind_e kind, const char *machine);
 enum err_e drop_topic(struct stage *stage, struct socket *s, enum topic_kind_e kind, const char *machine);
@@ -94,14 +104,15 @@ void give_room(struct stage *stage, struct socket *s, size_t room);
 
 /* --- what was heard ---------------------------------------------------------------------------------------------------- */
 
-/* Calls `item` for each item of each whole frame from *at on, and moves *at. kind: S R E P G or # (value: the seq). */
+/* Calls `item` for each item of each whole frame from *at on, and moves *at. kind: S R E M P G or # (value: the seq). */
 typedef void heard_f(void *arg, char kind, unsigned slot, uint64_t value);
 void listen_on(const struct socket *s, size_t *at, heard_f *item, void *arg);
 
 struct heard {
     unsigned state[MACHINES]; /* last reading per machine, 0 none */
     unsigned number, numbers, frames, gaps;
-    uint64_t seq; /* last one, 0 none */
+    unsigned message, messages; /* last one, how many */
+    uint64_t seq;               /* last one, 0 none */
     bool backwards;
     char order[64]; /* the kinds of its first items, without # */
 };

@@ -3,12 +3,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "frames_carousel.h"
+#include "frames_streams.h"
 #include "must.h"
 #include "ws_frame.h"
 
@@ -111,6 +113,70 @@ static void machines_that_come_and_go(void **state)
     assert_true(frames_carousel_machine(memory, sizeof memory, false, &info, WALL_MS, last).len > 0);
 }
 
+/* Cuts the frame that was just encoded to `memory`, and compares with what it was. */
+static void bare_is_the_same_without_seq(unsigned char memory[FRAMES_CAROUSEL_MAX], struct frame_bytes frame,
+                                         const char *seq_text)
+{
+    char before[FRAMES_CAROUSEL_MAX], member[64];
+    size_t header = (size_t)(memory + WS_HEADER_MAX - frame.at), len = frame.len - header;
+    size_t cut = (size_t)snprintf(member, sizeof member, ",\"seq\":\"%s\"}", seq_text);
+    assert_true(frame.len > 0 && len > cut);
+    memcpy(before, frame.at + header, len);
+    assert_memory_equal(before + len - cut, member, cut);
+    before[len - cut] = '}';
+    before[len - cut + 1] = '\0';
+    payload_is(frames_carousel_without_seq(memory, frame), before);
+}
+
+static void messages_without_seq(void **state)
+{
+    (void)state;
+    static unsigned char memory[FRAMES_CAROUSEL_MAX];
+    static const char text[] =
+        "\"seq\":\"a-1\",\"x\":{\"seq\":\"\"}"; /* members of that name elsewhere stay */
+    struct machine_info info = {.id = "m", .name = ",\"seq\":\"", .ip = "10.0.0.1", .port = 3200};
+    uint32_t at;
+    payload_is(frames_carousel_without_seq(
+                   memory, frames_carousel_alarm(memory, sizeof memory, "m", "estop", true, WALL_MS, seq)),
+               "{\"type\":\"alarm\",\"machine_id\":\"m\",\"condition\":\"estop\",\"active\":true,"
+               "\"timestamp\":\"2025-01-27T10:30:00.000Z\"}"); /* and a shorter header */
+    static const struct {
+        struct frames_seq seq;
+        const char *text;
+    } seqs[] = {{{0x00c0ffee, 64 * 1234}, "00c0ffee-1234"},
+                {{1, 0}, "00000001-0"},
+                {{UINT32_MAX, UINT64_MAX}, "ffffffff-288230376151711743"}};
+    for (size_t i = 0; i < ARRAY_LEN(seqs); i++) {
+        const char *shown = seqs[i].text;
+        struct frames_seq s = seqs[i].seq;
+        bare_is_the_same_without_seq(
+            memory,
+            frames_carousel_state(memory, sizeof memory, "a.b", text, sizeof text - 1, WALL_MS, s, &at),
+            shown);
+        bare_is_the_same_without_seq(
+            memory, frames_carousel_result(memory, sizeof memory, &move, CODE_NONE, "", WALL_MS, s), shown);
+        bare_is_the_same_without_seq(
+            memory, frames_carousel_completed(memory, sizeof memory, &plain, false, -1, 0, WALL_MS, s),
+            shown);
+        bare_is_the_same_without_seq(
+            memory, frames_carousel_machine(memory, sizeof memory, true, &info, WALL_MS, s), shown);
+    }
+}
+
+/* A payload around the border of the short and the long header, before and after. */
+static void without_seq_at_every_length(void **state)
+{
+    (void)state;
+    static unsigned char memory[FRAMES_CAROUSEL_MAX];
+    char id[MACHINE_ID_MAX + 1] = {0};
+    for (size_t len = 1; len <= MACHINE_ID_MAX; len++) {
+        memset(id, 'i', len);
+        bare_is_the_same_without_seq(
+            memory, frames_carousel_alarm(memory, sizeof memory, id, "alarm", false, WALL_MS, seq),
+            "00c0ffee-1234");
+    }
+}
+
 static void every_buffer_that_is_too_small_gives_nothing(void **state)
 {
     (void)state;
@@ -169,6 +235,31 @@ static void headers_of_every_length_class(void **state)
     free(memory);
 }
 
+static void a_stream_message_is_the_bare_payload(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {0, 1, 125, 126, 65535, 65536, 192 * 1024};
+    for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
+        size_t len = lengths[i], room = FRAMES_STREAMS_BYTES(len), header = ws_frame_header_len(len);
+        char *payload = malloc(len + 1);
+        unsigned char *memory = malloc(room); /* exactly, so that ASan sees a byte more */
+        memset(payload, 'a', len);
+        struct frame_bytes frame = frames_streams_message(memory, room, len > 0 ? payload : NULL, len);
+        assert_int_equal(frame.len, header + len);
+        assert_int_equal(frame.at[0], 0x81);
+        assert_int_equal(ws_frame_total_len(frame.at, frame.len), frame.len);
+        assert_memory_equal(frame.at + header, payload, len);
+        for (size_t less = room - 1; less > room - 4; less--)
+            assert_int_equal(frames_streams_message(memory, less, payload, len).len, 0);
+        assert_int_equal(frames_streams_message(memory, 0, payload, len).len, 0);
+        free(memory);
+        free(payload);
+    }
+    unsigned char memory[64];
+    payload_is(frames_streams_message(memory, sizeof memory, "{\"a\": 1}\xc3\xa9\n", 11),
+               "{\"a\": 1}\xc3\xa9\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -177,6 +268,9 @@ int main(void)
         cmocka_unit_test(completions),
         cmocka_unit_test(errors_and_alarms),
         cmocka_unit_test(machines_that_come_and_go),
+        cmocka_unit_test(a_stream_message_is_the_bare_payload),
+        cmocka_unit_test(messages_without_seq),
+        cmocka_unit_test(without_seq_at_every_length),
         cmocka_unit_test(every_buffer_that_is_too_small_gives_nothing),
         cmocka_unit_test(the_longest_of_everything_fits),
         cmocka_unit_test(headers_of_every_length_class),

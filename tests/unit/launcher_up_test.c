@@ -78,13 +78,16 @@ static int setup(void **state)
         return -1;
     for (size_t i = 0; i < ARRAY_LEN(programs); i++)
         write_file(programs[i], stand_in, 0700);
-    write_file("conf.yaml",
-               "workers: {count: 2}\n"
-               "listeners: [{name: main, port: 0}, {name: six, address: '::1', port: 0}]\n"
-               "machines:\n"
-               "  - {id: left, name: Izquierda, ip: 10.0.0.1, simulator: true}\n"
-               "  - {id: right, ip: 10.0.0.2, profile: not-built-in}\n",
-               0600);
+    write_file(
+        "conf.yaml",
+        "workers: {count: 2}\n"
+        "listeners: [{name: main, port: 0}, {name: six, address: '::1', port: 0, dialects: [rest, streams, "
+        "carousel]}]\n"
+        "machines:\n"
+        "  - {id: left, name: Izquierda, ip: 10.0.0.1, simulator: true}\n"
+        "  - {id: right, ip: 10.0.0.2, profile: not-built-in}\n"
+        "bridges: [{from: states, stream: 'a \"b\"'}, {from: results, stream: c}]\n",
+        0600);
     setenv("T", base, 1);
     changes = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     return inotify_add_watch(changes, base, IN_MODIFY | IN_CREATE | IN_DELETE) >= 0 ? 0 : -1;
@@ -207,6 +210,10 @@ static void up_starts_all_and_leaves_nothing(void **state)
     expect("out", "machine   left \"Izquierda\", simulated at 127.0.0.1 port 3201\n");
     expect("out", "machine   right \"right\", PLC at 10.0.0.2 port 3200\n");
     expect("out", "\"machine_id\":\"left\"");
+    expect("out", "then type {\"ws_op\":\"open\",\"ws_stream_ids\":[\"a \\\"b\\\"\"]}\n");
+    assert_int_equal(lines_with("out", "  try       python3 -m websockets ws://127.0.0.1:"), 1);
+    assert_int_equal(lines_with("out", "  try       python3 -m websockets ws://[::1]:"), 1);
+    expect("out", "try       curl http://[::1]:");
     expect("err", "profile-unknown machine=right profile=not-built-in");
     snprintf(text, sizeof text, "plc-sim -c %s fds= names= dir=%s\n", below("conf.yaml"), below("run"));
     assert_ptr_equal(strstr(content("args"), text), content("args"));

@@ -39,7 +39,7 @@ struct broker_of_test {
     struct conf_machine machines[IDS];
     struct registry registry;
     struct publisher publisher;
-    struct outcome_floors floors;
+    struct seq_floors floors, stream_floors;
     struct command_table commands;
     struct stats stats;
     uint64_t memory[4096];
@@ -110,7 +110,8 @@ static inline void broker_boot(struct house *house, const struct member members[
     stats_init(&broker->stats, broker->memory, broker_metric_defs, BROKER_METRIC_COUNT);
     publisher_init(publisher, clock_system(), &broker->stats);
     assert_int_equal(registry_init(&broker->registry, &broker->conf), ERR_OK);
-    assert_int_equal(outcome_floors_init(&broker->floors, 16), ERR_OK);
+    assert_int_equal(seq_floors_init(&broker->floors, 16), ERR_OK);
+    assert_int_equal(seq_floors_init(&broker->stream_floors, 16), ERR_OK);
     assert_int_equal(command_table_init(&broker->commands, 16, 16, 1), ERR_OK);
     assert_int_equal(ring_writer_open(house->ring, RING, &publisher->ring, &broker->ring_continued), ERR_OK);
     publisher->ring_id = ring_writer_id(publisher->ring);
@@ -126,6 +127,7 @@ static inline void broker_take_up(struct house *house)
                            .registry = &broker->registry,
                            .publisher = &broker->publisher,
                            .floors = &broker->floors,
+                           .stream_floors = &broker->stream_floors,
                            .commands = &broker->commands,
                            .stats = &broker->stats,
                            .ring_continued = broker->ring_continued,
@@ -138,7 +140,8 @@ static inline void broker_kill(struct house *house)
     struct broker_of_test *broker = &house->broker;
     publisher_fini(&broker->publisher);
     command_table_fini(&broker->commands);
-    outcome_floors_fini(&broker->floors);
+    seq_floors_fini(&broker->floors);
+    seq_floors_fini(&broker->stream_floors);
     registry_fini(&broker->registry);
 }
 

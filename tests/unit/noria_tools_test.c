@@ -96,7 +96,12 @@ static void a_summary(void **state)
         "machines:\n"
         "  - {id: one, name: Uno, ip: 10.0.0.1, profile: lift, connection: per_request, poll_interval_ms: "
         "400}\n"
-        "  - {id: two, ip: 10.0.0.2, profile: nobody}\n",
+        "  - {id: two, ip: 10.0.0.2, profile: nobody}\n"
+        "  - {id: five, ip: 10.0.0.5}\n"
+        "  - {id: six, ip: 10.0.0.6}\n"
+        "bridges:\n"
+        "  - {from: states, stream: hall 1}\n"
+        "  - {from: results, stream: wms, machines: [one, three, two, five, six]}\n",
         directory);
     write_file("c.yaml", text);
     write_file(
@@ -115,13 +120,16 @@ static void a_summary(void **state)
     shows("    main  127.0.0.1:9001  carousel; without authentication\n");
     shows("    http  [::]:9002  rest, carousel; with a token\n");
     shows("  tokens             1\n");
-    shows("  machines           3, of which 1 simulated; 1 from m.json\n");
+    shows("  machines           5, of which 1 simulated; 1 from m.json\n");
     shows("    one  \"Uno\"  PLC at 10.0.0.1:3200; profile lift 3; read every 400 ms, 50 moving, a "
           "connection each\n");
     shows("    two  \"two\"  PLC at 10.0.0.2:3200; unknown profile nobody, read-only; read every 250 ms, 50 "
           "moving\n");
     shows("    three  \"three\"  simulator at 127.0.0.1:3201, shown as 10.0.0.3:77; profile standard 1; read "
           "every 250 ms");
+    shows("  bridges            2\n"
+          "    states of all machines to stream \"hall 1\"\n"
+          "    results of one, three, two, five and 1 more to stream \"wms\"\n");
     shows("  own profile        lift 3, 2 bits\n");
     shows("  environment        WEBSOCKET_PING_INTERVAL=7 wins over websocket.ping_interval_ms\n");
     shows("c.yaml:19: machines[1].profile: there is no profile nobody: machine two is read-only\n");

@@ -12,7 +12,7 @@
 #include "broker_text.h"
 #include "clock.h"
 #include "must.h"
-#include "outcome_floor.h"
+#include "seq_floor.h"
 #include "peers.h"
 #include "registry.h"
 
@@ -308,15 +308,65 @@ static void worker_slots_are_leased_lowest_first(void **state)
     for (unsigned n = 0; n < PEERS_WORKERS; n++) {
         struct bus_identity id = identity(n);
         workers[n] = peers_add(&peers, &id, WIRE_WORKER, 0);
-        assert_int_equal(peers_lease(&peers, workers[n], UINT32_MAX), n);
+        assert_int_equal(peers_lease(&peers, workers[n], UINT32_MAX, 0), n);
     }
     struct bus_identity id = identity(PEERS_WORKERS);
     struct peer *late = peers_add(&peers, &id, WIRE_WORKER, 0);
-    assert_int_equal(peers_lease(&peers, late, 5), PEERS_NO_SLOT);
+    assert_int_equal(peers_lease(&peers, late, 5, 0), PEERS_NO_SLOT);
     peers_remove(&peers, workers[9]);
     peers_remove(&peers, workers[40]);
-    assert_int_equal(peers_lease(&peers, late, 40), 40);
-    assert_int_equal(peers_lease(&peers, late, 9), 40); /* who has one keeps it */
+    assert_int_equal(peers_lease(&peers, late, 40, 0), 40);
+    assert_int_equal(peers_lease(&peers, late, 9, 0), 40); /* who has one keeps it */
+    peers_fini(&peers);
+}
+
+static void a_slot_that_others_hold_is_not_leased(void **state)
+{
+    (void)state;
+    static struct peers peers;
+    struct peer *workers[4];
+    assert_int_equal(peers_init(&peers, 7), ERR_OK);
+    for (unsigned n = 0; n < ARRAY_LEN(workers); n++) {
+        struct bus_identity id = identity(n);
+        workers[n] = peers_add(&peers, &id, WIRE_WORKER, 0);
+    }
+    assert_int_equal(peers_lease(&peers, workers[0], 0, 1), 1);                    /* wanted, but not free */
+    assert_int_equal(peers_lease(&peers, workers[1], UINT32_MAX, 0xfffffffd), 32); /* the lowest that is */
+    assert_int_equal(peers_lease(&peers, workers[2], 63, ~(1ULL << 63)), 63);
+    assert_int_equal(peers_lease(&peers, workers[3], 63, ~(1ULL << 63)), PEERS_NO_SLOT);
+    assert_int_equal(peers_lease(&peers, workers[3], 0, UINT64_MAX), PEERS_NO_SLOT);
+    assert_int_equal(peers_lease(&peers, workers[3], UINT64_MAX, 0), 0);
+    assert_int_equal(peers_lease(&peers, workers[3], 9, UINT64_MAX), 0); /* its own, whatever is held */
+    peers_fini(&peers);
+}
+
+static void workers_are_found_and_their_channels_added(void **state)
+{
+    (void)state;
+    static struct peers peers;
+    struct peer *workers[3];
+    assert_int_equal(peers_init(&peers, 7), ERR_OK);
+    for (unsigned n = 0; n < ARRAY_LEN(workers); n++) {
+        struct bus_identity id = identity(n);
+        workers[n] = peers_add(&peers, &id, n < 2 ? WIRE_WORKER : WIRE_AGENT, 0);
+        workers[n]->incarnation = 100 + n;
+        workers[n]->channels = 10 + n;
+    }
+    assert_null(peers_worker(&peers, 100)); /* it has no slot yet */
+    peers_lease(&peers, workers[0], UINT32_MAX, 0);
+    peers_lease(&peers, workers[1], 7, 0);
+    assert_ptr_equal(peers_worker(&peers, 100), workers[0]);
+    assert_ptr_equal(peers_worker(&peers, 101), workers[1]);
+    assert_null(peers_worker(&peers, 102));
+    assert_null(peers_worker(&peers, 0));
+    assert_true(peers_channels_elsewhere(&peers, workers[0]) == 11);
+    assert_true(peers_channels_elsewhere(&peers, workers[1]) == 10);
+    assert_true(peers_channels_elsewhere(&peers, workers[2]) == 21);
+    workers[1]->channels = UINT64_MAX;
+    assert_true(peers_channels_elsewhere(&peers, workers[2]) == UINT64_MAX);
+    peers_remove(&peers, workers[1]);
+    assert_null(peers_worker(&peers, 101));
+    assert_true(peers_channels_elsewhere(&peers, workers[0]) == 0);
     peers_fini(&peers);
 }
 
@@ -354,18 +404,18 @@ static void a_connection_has_one_peer(void **state)
 static void floors_rise_and_the_oldest_is_forgotten(void **state)
 {
     (void)state;
-    struct outcome_floors floors;
-    assert_int_equal(outcome_floors_init(&floors, 4), ERR_OK);
-    assert_int_equal(outcome_floors_get(&floors, 1), 0);
+    struct seq_floors floors;
+    assert_int_equal(seq_floors_init(&floors, 4), ERR_OK);
+    assert_int_equal(seq_floors_get(&floors, 1), 0);
     for (uint64_t gen = 1; gen <= 4; gen++)
-        outcome_floors_raise(&floors, gen, gen * 10);
-    outcome_floors_raise(&floors, 1, 5); /* never goes down */
-    assert_int_equal(outcome_floors_get(&floors, 1), 10);
-    outcome_floors_raise(&floors, 5, 50);
-    assert_int_equal(outcome_floors_get(&floors, 2), 0); /* 1 was heard of since */
-    assert_int_equal(outcome_floors_get(&floors, 1), 10);
-    assert_int_equal(outcome_floors_get(&floors, 5), 50);
-    outcome_floors_fini(&floors);
+        seq_floors_raise(&floors, gen, gen * 10);
+    seq_floors_raise(&floors, 1, 5); /* never goes down */
+    assert_int_equal(seq_floors_get(&floors, 1), 10);
+    seq_floors_raise(&floors, 5, 50);
+    assert_int_equal(seq_floors_get(&floors, 2), 0); /* 1 was heard of since */
+    assert_int_equal(seq_floors_get(&floors, 1), 10);
+    assert_int_equal(seq_floors_get(&floors, 5), 50);
+    seq_floors_fini(&floors);
 }
 
 static void only_utf8_is_shown(void **state)
@@ -422,6 +472,8 @@ int main(void)
         cmocka_unit_test(peers_come_and_go_within_their_table),
         cmocka_unit_test(the_longest_silent_peer_is_found_first),
         cmocka_unit_test(worker_slots_are_leased_lowest_first),
+        cmocka_unit_test(a_slot_that_others_hold_is_not_leased),
+        cmocka_unit_test(workers_are_found_and_their_channels_added),
         cmocka_unit_test(re_hello_is_said_once_in_a_while),
         cmocka_unit_test(a_connection_has_one_peer),
         cmocka_unit_test(floors_rise_and_the_oldest_is_forgotten),

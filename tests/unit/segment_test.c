@@ -1,6 +1,8 @@
 /* A process's own segment: made, seen by others, replaced by the next incarnation, and hostile ones. */
 #include "shm_fixture.h"
 
+#include <sys/wait.h>
+
 #include "segment.h"
 
 enum { FRAMES, LATENCY, METRICS };
@@ -113,6 +115,125 @@ static void a_directory_that_is_missing(void **state)
     assert_null(segment);
 }
 
+/* --- whose process lives ------------------------------------------------------------------------------------------- */
+
+static void a_file_is_held_as_long_as_its_segment_is_open(void **state)
+{
+    const struct place *place = *state;
+    struct stats stats;
+    uint64_t holder = 99;
+    assert_false(segment_is_held(place->ring, &holder)); /* no file */
+    assert_true(holder == 0);
+    struct segment *segment = segment_make(place->ring, 42, &stats);
+    assert_true(segment_is_held(place->ring, &holder));
+    assert_true(holder == 42);
+    assert_true(segment_is_held(place->ring, &holder)); /* asking changes nothing */
+    segment_page(segment)->magic = 0;
+    assert_true(segment_is_held(place->ring, &holder));
+    assert_true(holder == 0);
+    segment_page(segment)->magic = 1;
+    segment_close(&segment, false);
+    assert_false(segment_is_held(place->ring, &holder));
+    assert_int_equal(access(place->ring, F_OK), 0);
+}
+
+/* The name is the successor's, and says so; its predecessor lives on without one. */
+static void a_successor_holds_the_name(void **state)
+{
+    const struct place *place = *state;
+    struct stats stats;
+    uint64_t holder;
+    struct segment *old = segment_make(place->ring, 1, &stats), *new = segment_make(place->ring, 2, &stats);
+    assert_true(segment_is_held(place->ring, &holder));
+    assert_true(holder == 2);
+    segment_close(&new, false);
+    assert_false(segment_is_held(place->ring, &holder));
+    segment_close(&old, true);
+}
+
+static void what_is_no_segment_is_held_by_nobody(void **state)
+{
+    const struct place *place = *state;
+    uint64_t holder;
+    assert_int_equal(mkdir(place->ring, 0700), 0);
+    assert_false(segment_is_held(place->ring, &holder));
+    assert_int_equal(rmdir(place->ring), 0);
+    assert_int_equal(symlink("/dev/null", place->ring), 0);
+    assert_false(segment_is_held(place->ring, &holder));
+    assert_int_equal(unlink(place->ring), 0);
+    assert_int_equal(mkfifo(place->ring, 0600), 0);
+    assert_false(segment_is_held(place->ring, &holder)); /* and does not wait for a writer */
+    assert_int_equal(unlink(place->ring), 0);
+}
+
+/* Another process makes the segment, says so, and waits. */
+static pid_t make_elsewhere(const char *path)
+{
+    int ready[2];
+    char byte;
+    assert_int_equal(pipe(ready), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct stats stats;
+        struct segment *segment = NULL;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        bool made = segment_create(path, "worker.3", "", 7, defs, METRICS, &segment, &stats) == ERR_OK;
+        if (made && write(ready[1], "x", 1) == 1)
+            pause();
+        _exit(1);
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    return child;
+}
+
+static void a_process_that_stands_still_holds_and_a_killed_one_does_not(void **state)
+{
+    const struct place *place = *state;
+    uint64_t holder;
+    int status;
+    pid_t child = make_elsewhere(place->ring);
+    assert_true(segment_is_held(place->ring, &holder));
+    assert_true(holder == 7);
+    kill(child, SIGSTOP);
+    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+    assert_true(WIFSTOPPED(status));
+    assert_true(segment_is_held(place->ring, &holder));
+    kill(child, SIGKILL);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_false(segment_is_held(place->ring, &holder));
+    assert_int_equal(access(place->ring, F_OK), 0);
+}
+
+/* A program that the holder starts does not hold on to the file. */
+static void a_lock_ends_at_exec(void **state)
+{
+    const struct place *place = *state;
+    struct stats stats;
+    uint64_t holder;
+    char byte;
+    int lives[2];
+    struct segment *segment = segment_make(place->ring, 42, &stats);
+    assert_int_equal(pipe2(lives, O_CLOEXEC), 0); /* its end tells that the child is past its exec */
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        execl("/bin/sleep", "sleep", "1000", (char *)NULL);
+        _exit(1);
+    }
+    close(lives[1]);
+    assert_int_equal(read(lives[0], &byte, 1), 0);
+    close(lives[0]);
+    segment_close(&segment, false);
+    bool held = segment_is_held(place->ring, &holder);
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, NULL, 0), child);
+    assert_false(held);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -121,6 +242,11 @@ int main(void)
         T(the_next_incarnation_takes_the_name),
         T(hostile_segments),
         T(a_directory_that_is_missing),
+        T(a_file_is_held_as_long_as_its_segment_is_open),
+        T(a_successor_holds_the_name),
+        T(what_is_no_segment_is_held_by_nobody),
+        T(a_process_that_stands_still_holds_and_a_killed_one_does_not),
+        T(a_lock_ends_at_exec),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

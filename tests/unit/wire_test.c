@@ -19,7 +19,8 @@ static const enum wire_type_e types[] = {
 };
 
 /* Fills every field with a recognisable value, all of them extremes of their kind. */
-static char longest[512];
+static char longest[WIRE_TOPICS_BYTES_MAX > WIRE_PUBLISH_PAYLOAD_MAX ? WIRE_TOPICS_BYTES_MAX
+                                                                     : WIRE_PUBLISH_PAYLOAD_MAX];
 
 #define FILL_U64(name)       m->name = UINT64_MAX - 7;
 #define FILL_I64(name)       m->name = INT64_MIN + 3;
@@ -94,19 +95,31 @@ static void every_message_with_extreme_fields_survives(void **state)
     }
 }
 
+static void cut_is_malformed(const unsigned char *buffer, size_t cut)
+{
+    struct wire_message message;
+    unsigned char *exact = malloc(cut + 1); /* so that ASan sees a read past the end */
+    memcpy(exact, buffer, cut);
+    assert_int_equal(wire_decode(exact, cut, &message), ERR_MALFORMED);
+    free(exact);
+}
+
+/* Every cut of a small message; of a large one those at both ends, where its fields are, and a sample of the rest. */
 static void every_truncation_and_every_extension_is_malformed(void **state)
 {
     (void)state;
+    enum { HEAD = 1000, TAIL = 100, SAMPLE = 200 };
+    srand(42);
     for (size_t i = 0; i < ARRAY_LEN(types); i++) {
         unsigned char buffer[WIRE_MAX + 1] = {0};
         struct wire_message message;
-        size_t len = encoded(types[i], &message, buffer);
-        for (size_t cut = 0; cut < len; cut++) {
-            unsigned char *exact = malloc(cut + 1); /* so that ASan sees a read past the end */
-            memcpy(exact, buffer, cut);
-            assert_int_equal(wire_decode(exact, cut, &message), ERR_MALFORMED);
-            free(exact);
-        }
+        size_t len = encoded(types[i], &message, buffer), cut = 0;
+        for (; cut < len && cut < HEAD; cut++)
+            cut_is_malformed(buffer, cut);
+        for (int n = 0; cut + TAIL < len && n < SAMPLE; n++)
+            cut_is_malformed(buffer, cut + (size_t)rand() % (len - cut));
+        for (cut = cut + TAIL < len ? len - TAIL : cut; cut < len; cut++)
+            cut_is_malformed(buffer, cut);
         assert_int_equal(wire_decode(buffer, len + 1, &message), ERR_MALFORMED);
     }
 }
@@ -159,7 +172,10 @@ static void random_damage_never_reads_outside(void **state)
     for (int round = 0; round < 20000; round++) {
         unsigned char buffer[WIRE_MAX];
         struct wire_message message;
-        size_t len = encoded(types[(unsigned)rand() % ARRAY_LEN(types)], &message, buffer);
+        enum wire_type_e type = types[(unsigned)rand() % ARRAY_LEN(types)];
+        if (type == WIRE_PUBLISH && rand() % 20 != 0) /* as large as all others together, a thousand times */
+            continue;
+        size_t len = encoded(type, &message, buffer);
         for (int hits = 1 + rand() % 4; hits > 0; hits--)
             buffer[(unsigned)rand() % len] = (unsigned char)rand();
         unsigned char *exact = malloc(len);
@@ -167,6 +183,83 @@ static void random_damage_never_reads_outside(void **state)
         (void)wire_decode(exact, len, &message);
         free(exact);
     }
+}
+
+/* --- a PUBLISH's topics ------------------------------------------------------------------------------------------- */
+
+static void topics_come_back_in_order(void **state)
+{
+    (void)state;
+    static unsigned char topics[WIRE_TOPICS_BYTES_MAX];
+    char name[WIRE_TOPIC_MAX];
+    size_t len = 0;
+    for (unsigned i = 0; i < WIRE_PUBLISH_TOPICS_MAX; i++) {
+        memset(name, 'a' + (int)(i % 26), sizeof name);
+        assert_true(wire_topics_append(topics, sizeof topics, &len, name, (uint8_t)(i % WIRE_TOPIC_MAX + 1)));
+    }
+    struct wire_text rest = {(char *)topics, (uint32_t)len}, got;
+    for (unsigned i = 0; i < WIRE_PUBLISH_TOPICS_MAX; i++) {
+        assert_true(wire_topics_next(&rest, &got));
+        assert_int_equal(got.len, i % WIRE_TOPIC_MAX + 1);
+        assert_int_equal(got.at[0], 'a' + (int)(i % 26));
+        assert_int_equal(got.at[got.len - 1], got.at[0]);
+    }
+    assert_false(wire_topics_next(&rest, &got));
+    assert_int_equal(rest.len, 0);
+}
+
+static void what_does_not_fit_appends_nothing(void **state)
+{
+    (void)state;
+    enum { ROOM = 1 + WIRE_TOPIC_MAX }; /* for one name; the buffer has more, which nothing may take */
+    unsigned char topics[2 * ROOM], untouched[sizeof topics] = {0};
+    char name[256] = "stream/x";
+    size_t len = 0;
+    memset(topics, 0, sizeof topics);
+    assert_false(wire_topics_append(topics, sizeof topics, &len, name, 0));
+    assert_false(wire_topics_append(topics, sizeof topics, &len, name, WIRE_TOPIC_MAX + 1));
+    assert_false(wire_topics_append(topics, sizeof topics, &len, name, 255));
+    assert_false(wire_topics_append(topics, WIRE_TOPIC_MAX, &len, name, WIRE_TOPIC_MAX));
+    assert_false(wire_topics_append(topics, 0, &len, name, 1));
+    assert_int_equal(len, 0);
+    assert_memory_equal(topics, untouched, sizeof topics);
+    assert_true(wire_topics_append(topics, ROOM, &len, name, WIRE_TOPIC_MAX));
+    assert_false(wire_topics_append(topics, ROOM, &len, name, 1));
+    assert_int_equal(len, ROOM);
+    assert_memory_equal(topics + ROOM, untouched, sizeof topics - ROOM);
+}
+
+static void malformed_topics_end_with_something_left(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        uint32_t len, good; /* names before it */
+    } cases[] = {
+        {"\0", 1, 0},           /* an empty name */
+        {"\1a\0", 3, 1},        /* … behind a good one */
+        {"\1", 1, 0},           /* no name */
+        {"\3ab", 3, 0},         /* one byte short */
+        {"\2ab\3ab", 6, 1},     /* … behind a good one */
+        {"\377abcdefgh", 9, 0}, /* far beyond the end */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char *exact = malloc(cases[i].len);
+        memcpy(exact, cases[i].bytes, cases[i].len);
+        struct wire_text rest = {exact, cases[i].len}, name;
+        for (uint32_t n = 0; n < cases[i].good; n++)
+            assert_true(wire_topics_next(&rest, &name));
+        assert_false(wire_topics_next(&rest, &name));
+        assert_int_not_equal(rest.len, 0);
+        free(exact);
+    }
+    char too_long[1 + WIRE_TOPIC_MAX + 1] = {(char)(WIRE_TOPIC_MAX + 1)}; /* a name that no topic has */
+    struct wire_text rest = {too_long, sizeof too_long}, name;
+    assert_false(wire_topics_next(&rest, &name));
+    assert_int_equal(rest.len, sizeof too_long);
+    rest = (struct wire_text){NULL, 0};
+    assert_false(wire_topics_next(&rest, &name));
+    assert_int_equal(rest.len, 0);
 }
 
 static void a_commands_way_counts_against_its_deadline(void **state)
@@ -204,6 +297,9 @@ int main(void)
         cmocka_unit_test(a_small_buffer_or_long_text_encodes_to_nothing),
         cmocka_unit_test(containers_and_huge_counts_are_refused_without_allocation),
         cmocka_unit_test(random_damage_never_reads_outside),
+        cmocka_unit_test(topics_come_back_in_order),
+        cmocka_unit_test(what_does_not_fit_appends_nothing),
+        cmocka_unit_test(malformed_topics_end_with_something_left),
         cmocka_unit_test(a_commands_way_counts_against_its_deadline),
     };
     return cmocka_run_group_tests_name("wire", tests, NULL, NULL);

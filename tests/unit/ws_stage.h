@@ -82,6 +82,10 @@ static inline void on_message(void *arg, struct ws_conn *conn, const char *data,
     server->last_binary = binary;
     if (strcmp(user->path, "/echo") == 0)
         write_text(conn, data, len, binary ? WS_BINARY : WS_TEXT);
+    if (strcmp(user->path, "/hold") == 0)
+        ws_hold(conn);
+    if (strcmp(user->path, "/dear") == 0)
+        ws_charge(conn, 999);
     if (strcmp(user->path, "/close-in-message") == 0)
         ws_close(conn, WS_CLOSE_GOING_AWAY, "bye");
 }

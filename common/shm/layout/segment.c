@@ -1,8 +1,10 @@
 /* The whole file is allocated when it is made, so that no store into it can fail later. A view maps only as much as
- * the file has, whatever its header claims.
+ * the file has, whatever its header claims. The lock is the draft's own (shm_file.h), and lives with its descriptor. Rejected:
+ * flock() beside it, a second lock that says the same, and that one could only ask for by taking it for a moment.
  */
 #include "segment.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -116,6 +118,20 @@ static enum err_e header_check(const char *path, const struct segment_page *head
     bool fits = header->size_bytes > SEGMENT_STATS_OFFSET && header->size_bytes <= SEGMENT_BYTES_MAX &&
                 header->size_bytes <= file_size;
     return fits ? ERR_OK : ERR_MALFORMED;
+}
+
+bool segment_is_held(const char *path, uint64_t *incarnation)
+{
+    struct segment_page page;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    *incarnation = 0;
+    if (fd < 0)
+        return false;
+    bool held = shm_file_locked(fd);
+    if (held && shm_file_peek(fd, &page, sizeof page) == ERR_OK && page.magic == SEGMENT_MAGIC)
+        *incarnation = page.incarnation;
+    close(fd);
+    return held;
 }
 
 static enum err_e view_map(const char *path, int fd, uint64_t file_size, struct segment_view *view)

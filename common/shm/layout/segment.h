@@ -36,6 +36,11 @@ struct segment_page *segment_page(struct segment *segment);
 bool segment_stands(const struct segment *segment);
 void segment_close(struct segment **segment, bool unlink_file);
 
+/* True if `path` names the segment of a process that lives: until segment_close() it holds a lock on its file, from before that has
+ * the name, and the kernel drops it with the process, however that ends (a child that it forks keeps it until it execs). *incarnation
+ * is whose it is; 0: the file does not tell. Asking takes no lock. */
+bool segment_is_held(const char *path, uint64_t *incarnation);
+
 struct segment_view; /* a read-only mapping of another process's segment */
 enum err_e segment_view_open(const char *path, struct segment_view **view);
 const struct segment_page *segment_view_page(const struct segment_view *view);

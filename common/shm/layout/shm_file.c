@@ -32,6 +32,12 @@ static enum err_e lock(int fd, const char *path)
     return errno == EAGAIN || errno == EACCES ? ERR_BUSY : failed("F_OFD_SETLK", path);
 }
 
+bool shm_file_locked(int fd)
+{
+    struct flock whole = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+    return fcntl(fd, F_OFD_GETLK, &whole) == 0 && whole.l_type != F_UNLCK;
+}
+
 enum err_e shm_file_reserve(int fd, uint64_t offset, uint64_t len)
 {
     int rc;

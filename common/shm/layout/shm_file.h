@@ -35,6 +35,8 @@ enum err_e shm_file_reserve(int fd, uint64_t offset, uint64_t len);
 enum err_e shm_file_attach(const char *path, int *fd, uint64_t *size);
 /* Opens an existing regular file read-only. ERR_NOT_FOUND. */
 enum err_e shm_file_open(const char *path, int *fd, uint64_t *size);
+/* True if a writer, in whatever process, holds the lock on the file behind `fd`; asking takes no lock. */
+bool shm_file_locked(int fd);
 /* Reads `len` bytes at offset 0, before anything is mapped. ERR_MALFORMED if there are fewer. */
 enum err_e shm_file_peek(int fd, void *to, size_t len);
 

@@ -149,8 +149,9 @@ DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 
 
 async def demonstration(s, launcher):
-    """What deploy/conf/demo.yaml promises: two simulated machines with at least 26 positions, on ports 8765 and 8000."""
-    s.port = 8765
+    """What deploy/conf/demo.yaml promises: two simulated machines with at least 26 positions, on ports 8765 and 8000, and
+    bridged to streams on 7078."""
+    s.port, s.streams_port = 8765, 7078
     s.adopt_simulator()
     c1 = await s.client("c1", welcome=False)
     welcome = await c1.next("welcome", mode="multi-plc")
@@ -158,14 +159,17 @@ async def demonstration(s, launcher):
     assert len(machines) == 2 and {m["type"] for m in welcome["machines"]} == {"Simulator"}, welcome.text
     assert (await get(8000, "/v1/machines")).envelope(200) == welcome["machines"]
     await c1.subscribe()
+    streams = await s.streamer("streams", "carousel/states", "carousel/results")
     for machine in machines:
         await c1.sees(machine, connection_status="connected", within=10)
         await s.simulator.pace(machine, 5)
         await c1.move(machine, 25)
         await c1.hear("command_completed", machine_id=machine, success=True, position=25, within=10)
+        for start in ('{"type":"status_broadcast",', f'{{"type":"command_completed","machine_id":"{machine}",'):
+            await streams.hear(test=lambda text, start=start: text.startswith(start))
     assert len(pids("noria-worker")) == os.cpu_count(), "one worker per core"
     await launcher.stop(signal.SIGINT, within=10)
-    assert await c1.closed() == 1001
+    assert await c1.closed() == await streams.closed() == 1001
     left = [str(p) for p in s.runtime.rglob("*")] if s.runtime.exists() else []
     assert not left, f"left behind: {left}"
 

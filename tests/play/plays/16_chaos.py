@@ -8,7 +8,7 @@ import random
 
 from websockets import WebSocketException
 
-from stagecraft.client import Gone
+from stagecraft.connection import Gone
 from stagecraft.registry import play
 from stagecraft.wait import Late
 

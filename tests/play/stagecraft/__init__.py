@@ -5,7 +5,10 @@
     process     one real process: start, ready, kill, pause, stop, its descriptors
     segment     counters of any Noria process, read from its shared segment
     simulator   plc-sim: its control socket and its log of every byte (the truth)
-    client      a WebSocket client that checks the dialect's rules on every frame it hears
+    connection  a WebSocket connection that keeps what it hears, whatever its dialect
+    client      a client of the carousel dialect that checks its rules on every frame it hears
+    streams     a client of the streams dialect
+    talker      one that tells stream_model everything, which knows who must hear what; stream_histories spoils histories for it
     rawclient   sockets without manners: hostile handshakes, clients that never read
     stage       casts all of them, and strikes the set: nothing may be left over
     registry    @play, and the order in which plays run

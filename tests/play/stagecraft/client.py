@@ -1,20 +1,11 @@
-"""client.py: a WebSocket client of the carousel dialect, by Debian's python3-websockets.
+"""client.py: a client of the carousel dialect over a connection (connection.py).
 
-Everything it hears is kept, in order, and checked on arrival against the rules of frames.py; a broken rule fails the
-next wait. Plays read what was heard in two ways: next() takes exactly the next frame, hear() skips to the first that
-fits. Both move the same cursor.
+Everything it hears is checked on arrival against the rules of frames.py. Plays read what was heard in two ways: next() takes
+exactly the next frame, hear() skips to the first that fits. Both move the same cursor.
 """
-import asyncio
-import json
-
-import websockets
-
+from .connection import Connection
 from .frames import Frame, History, check_frame, matches
-from .wait import Late, limit, now, settle
-
-
-class Gone(AssertionError):
-    """The connection ended while the play waited for a frame."""
+from .wait import limit, now
 
 
 class Resumed:
@@ -34,77 +25,18 @@ class Resumed:
         self.missed = [f for f in rest if f.type != "status_broadcast"]
 
 
-class Client:
+class Client(Connection):
     def __init__(self, name, url):
-        self.name, self.url = name, url
-        self.frames, self.cursor = [], 0
+        super().__init__(name, url)
         self.history = History()
-        self.socket = None
-        self.close_code = None
-        self.broken_rule = None
-        self._news = asyncio.Event()
-        self._reader = None
 
-    def __repr__(self):
-        return f"<{self.name}>"
-
-    # --- connection -------------------------------------------------------------------------------------------------
-
-    async def connect(self, within=5.0, **options):
-        options = {"max_size": None, "max_queue": None, "ping_interval": None, "close_timeout": 2, **options}
-        self.socket = await settle(f"{self.name} to connect", websockets.connect(self.url, **options), within)
-        self._reader = asyncio.ensure_future(self._read())
-        return self
-
-    @property
-    def connected(self):
-        return self.socket is not None and self.close_code is None
-
-    @property
-    def local_port(self):
-        return self.socket.local_address[1]
-
-    async def _read(self):
-        try:
-            async for text in self.socket:
-                self._take(text)
-        except websockets.ConnectionClosed:
-            pass
-        finally:
-            self.close_code = self.socket.close_code or 1006
-            self._news.set()
-
-    def _take(self, text):
-        try:
-            assert isinstance(text, str), f"a binary frame: {text!r}"
-            frame = Frame(text)
-            self.frames.append(frame)
-            check_frame(text, frame)
-            self.history.check(frame)
-        except (AssertionError, ValueError) as error:
-            self.broken_rule = self.broken_rule or f"{self.name}: {error}"
-        self._news.set()
-
-    async def close(self):
-        if self.socket is not None:
-            try:
-                await self.socket.close()
-            except websockets.ConnectionClosed:
-                pass  # the server died while the two took leave
-            await asyncio.wait_for(self._reader, limit(5))
-
-    async def closed(self, within=5.0):
-        """Waits until the server has closed; the close code."""
-        await settle(f"{self.name} to be closed by the server", asyncio.shield(self._reader), within)
-        return self.close_code
+    def keep_frame(self, text):
+        frame = Frame(text)
+        self.frames.append(frame)
+        check_frame(text, frame)
+        self.history.check(frame)
 
     # --- speaking -----------------------------------------------------------------------------------------------------
-
-    async def say(self, message=None, **members):
-        """A message of members, or any text or bytes as they stand."""
-        if message is None:
-            message = members
-        await self.socket.send(message if isinstance(message, (str, bytes)) else json.dumps(message))
 
     async def ask(self, message=None, within=5.0, **members):
         """Says something and returns exactly the next frame. For clients that hear nothing else meanwhile."""
@@ -153,19 +85,6 @@ class Client:
 
     # --- hearing --------------------------------------------------------------------------------------------------------
 
-    async def _frame_at(self, index, deadline, what):
-        while len(self.frames) <= index:
-            self.keep_rules()
-            if self.close_code is not None:
-                raise Gone(f"{self.name} was closed ({self.close_code}) while it waited for {what}; {self._recent()}")
-            self._news.clear()
-            try:
-                await asyncio.wait_for(self._news.wait(), max(0.0, deadline - now()))
-            except asyncio.TimeoutError:
-                raise Late(f"{self.name} waited in vain for {what}; {self._recent()}") from None
-        self.keep_rules()
-        return self.frames[index]
-
     async def next(self, type=None, within=5.0, **want):
         """Exactly the next frame; fails if it is another than wanted."""
         want = {"type": type, **want} if type else want
@@ -213,19 +132,7 @@ class Client:
         """The states of a machine in the order in which they were heard."""
         return [f["status"][machine] for f in self.heard("status_broadcast", machine, since)]
 
-    def mark(self):
-        """An index for `since`."""
-        return len(self.frames)
-
     @property
     def last_seq(self):
         """The seq of the last frame heard that had one, as `since` wants it."""
         return next((f["seq"] for f in reversed(self.frames) if "seq" in f), None)
-
-    def keep_rules(self):
-        if self.broken_rule:
-            raise AssertionError(self.broken_rule)
-
-    def _recent(self):
-        recent = self.frames[max(0, len(self.frames) - 4):]
-        return f"{len(self.frames)} frames heard, at last: " + (" | ".join(f.text for f in recent) or "nothing")

@@ -7,6 +7,9 @@ from .frames import TIMESTAMP
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 DOCUMENT = json.loads((FIXTURES / "messages.json").read_text())
+# The streams' document shows no valid JSON everywhere ("...", a bracket too many), so its messages are texts.
+STREAMS_DOCUMENT = {name: text.strip("\n") for name, _, text in
+                    (part.partition("\n") for part in (FIXTURES / "stream_messages.txt").read_text().split("== ")[1:])}
 
 # The document's two machines, as configuration.
 DOCUMENT_MACHINES = [

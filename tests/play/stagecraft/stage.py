@@ -18,6 +18,7 @@ from .process import Actor, children_of_this_process
 from .rawclient import Mute
 from .segment import Counters
 from .simulator import Simulator
+from .streams import StreamClient
 from .wait import until
 
 BIN = Path(os.environ.get("NORIA_BIN", Path(__file__).resolve().parents[3] / "build/release/bin"))
@@ -51,6 +52,7 @@ class Stage:
         self.env = {}
         self.ports = PortBlock()
         self.port = self.ports.take()
+        self.streams_port = None
         self.sim_base = self.ports.take(24)
         self.settings, self.machines = copy.deepcopy(SETTINGS), []
         self.listeners = [{"name": "carousel", "dialects": ["carousel"], "address": "127.0.0.1", "port": self.port}]
@@ -114,6 +116,18 @@ class Stage:
         """Ready means: said hello, mirror seeded."""
         return await self.cast(name, "noria-worker").start()
 
+    def cast_with_doors(self, name, **doors):
+        """A worker, not started yet, with listeners of its own beside the shared ones, so that a client chooses who serves it.
+        `doors`: {door: settings}; the actor has their ports as .doors."""
+        ports, shared = {door: self.ports.take() for door in doors}, self.listeners
+        self.listeners = shared + [{"name": f"{door}-{name}", "address": "127.0.0.1", "port": ports[door], **settings}
+                                   for door, settings in doors.items()]
+        path = self.write_conf(self.dir / f"{name}.yaml")
+        self.listeners = shared
+        actor = self.cast_argv(name, [BIN / "noria-worker", "-c", path])
+        actor.doors = ports
+        return actor
+
     async def agent(self, machine_id, name=None):
         return await self.cast(name or f"a.{machine_id}", "plc-agent", "-m", machine_id).start()
 
@@ -131,6 +145,16 @@ class Stage:
         await self.all_connected()
         await self.mark()
         return self.simulator
+
+    async def streams_house(self, *workers, **listener):
+        """The cast for streams: a broker and workers, with a listener for streams. Its one machine has no agent."""
+        if self.streams_port is None:
+            self.streams_listener(**listener)
+        self.machine("m1")
+        await self.broker()
+        for name in workers:
+            await self.worker(name)
+        await self.mark()
 
     async def all_connected(self):
         """Waits, as a client on every worker, until all machines are connected."""
@@ -150,19 +174,37 @@ class Stage:
     async def client(self, name, on=None, host="127.0.0.1", port=None, path="/", welcome=True, **options):
         """A connected client that has heard its welcome. `on`: the worker (actor or name) that must serve it; the
         kernel spreads connections over the workers, so the client knocks until it lands there."""
-        worker = self.actors[on] if isinstance(on, str) else on
-        url = f"ws://{host}:{port or self.port}{path}"
-        for _ in range(200):
-            client = await Client(name, url).connect(**options)
-            if worker is None or serves(worker, port or self.port, client.local_port):
-                break
-            await client.close()
-        else:
-            raise AssertionError(f"{name}: 200 connections, and none landed on {worker}")
+        client = await self._connected(Client, name, on, host, port or self.port, path, options)
         self.clients[name] = client
         if welcome:
             await client.next("welcome")
         return client
+
+    async def streamer(self, name, *streams, on=None, host="127.0.0.1", port=None, path="/", **options):
+        """A connected client of the streams dialect that has opened `streams`, if any are named."""
+        client = await self._connected(StreamClient, name, on, host, port or self.streams_port, path, options)
+        self.clients[name] = client
+        if streams:
+            await client.open(*streams)
+        return client
+
+    def streams_listener(self, **settings):
+        """Adds a listener for streams to the configuration, and for other dialects if `dialects` says so; returns its port, which is
+        the one that streamer() takes if it is the first."""
+        port = self.ports.take()
+        self.listeners.append({"name": f"streams{len(self.listeners)}", "dialects": ["streams"], "address": "127.0.0.1",
+                               "port": port, **settings})
+        self.streams_port = self.streams_port or port
+        return port
+
+    async def _connected(self, kind, name, on, host, port, path, options):
+        worker = self.actors[on] if isinstance(on, str) else on
+        for _ in range(200):
+            client = await kind(name, f"ws://{host}:{port}{path}").connect(**options)
+            if worker is None or serves(worker, port, client.local_port):
+                return client
+            await client.close()
+        raise AssertionError(f"{name}: 200 connections, and none landed on {worker}")
 
     def mute(self, *messages, on=None):
         """A client that says `messages` and never reads."""

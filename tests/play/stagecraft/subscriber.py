@@ -16,7 +16,7 @@ from collections import Counter
 
 from websockets import WebSocketException
 
-from .client import Gone
+from .connection import Gone
 from .stage import serves
 from .wait import Late, limit, now, until
 

@@ -12,11 +12,20 @@ static uint64_t deadline_ms(const struct endpoint_host *host, const struct endpo
     return machine != NULL ? machine->command_deadline_ms : 5000;
 }
 
+enum err_e caller_register(struct endpoint_host *host, struct caller *caller)
+{
+    if (caller->registered)
+        return ERR_OK;
+    enum err_e err = map_put(&host->sessions, caller->serial, caller);
+    caller->registered = err == ERR_OK;
+    return err;
+}
+
 enum err_e caller_send(struct endpoint_host *host, struct caller *caller,
                        const struct endpoint_command *command)
 {
     uint64_t now = clock_mono_ns(host->clock);
-    if (caller->command_serial == 0 && map_put(&host->sessions, caller->serial, caller) != ERR_OK)
+    if (caller_register(host, caller) != ERR_OK)
         return ERR_FULL;
     struct pending_entry *entry =
         pending_add(&host->pending, caller, command, now, now + deadline_ms(host, command) * NS_PER_MS);
@@ -35,7 +44,9 @@ enum err_e caller_send(struct endpoint_host *host, struct caller *caller,
 void caller_drop(struct endpoint_host *host, struct caller *caller)
 {
     pending_drop_caller(&host->pending, caller);
-    map_remove(&host->sessions, caller->serial); /* nothing, if it never sent a command */
+    if (caller->registered)
+        map_remove(&host->sessions, caller->serial);
+    caller->registered = false;
 }
 
 /* The first answer to a command is its answer; a second one (the command was sent up again around a broker's death,
@@ -62,7 +73,7 @@ void caller_hear(struct endpoint_host *host, const struct ring_record *record)
 {
     struct caller *caller = map_get(&host->sessions, record->origin.serial);
     if (caller == NULL)
-        host->counts.answers_without_client++;
+        host->counts.answers_without_client += record->kind != RECORD_STREAM;
     else
         caller->ops->record(caller, record,
                             record->origin_mode != ORIGIN_NOT && is_first_answer(host, record));

@@ -39,8 +39,13 @@ struct caller {
     const char *principal;   /* who it authenticated as; "" nobody. Lives as long as the configuration */
     unsigned record_dialect; /* enum record_dialect_e of the answers it understands */
     uint32_t command_serial; /* of its last command */
-    uint32_t pending;        /* commands without an answer yet */
+    uint16_t pending;        /* commands without an answer yet */
+    bool registered;         /* in host->sessions */
+    uint32_t held;           /* publishing.h: 1 + its place among those that are held; 0: it is not */
 };
+
+/* From here on records that name it as their origin reach it. ERR_MEMORY. */
+enum err_e caller_register(struct endpoint_host *host, struct caller *caller);
 
 /* ERR_OK: it is answered exactly once. ERR_FULL: too many commands of this caller or worker wait; nothing was sent. */
 enum err_e caller_send(struct endpoint_host *host, struct caller *caller,

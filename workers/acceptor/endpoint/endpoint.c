@@ -10,6 +10,11 @@
 #include "must.h"
 #include "ws_frame.h"
 
+/* A set is made anew with each change: so many of its topics cost as much as a message (README.md). */
+#define TOPICS_PER_MESSAGE 64u
+
+_Static_assert(ENDPOINT_PEER_MAX >= CALLER_FROM_MAX, "a name fits");
+
 void *endpoint_state(struct endpoint_conn *conn)
 {
     return (char *)conn + sizeof *conn;
@@ -24,6 +29,26 @@ struct endpoint *endpoint_of(struct endpoint_conn *conn)
 static struct endpoint_host *host_of(struct endpoint_conn *conn)
 {
     return endpoint_of(conn)->host;
+}
+
+uint64_t endpoint_serial(const struct endpoint_conn *conn)
+{
+    return conn->caller.serial;
+}
+
+void endpoint_peer(const struct endpoint_conn *conn, char peer[ENDPOINT_PEER_MAX])
+{
+    conn->endpoint->host->peer_name(conn->client.sink, peer);
+}
+
+bool endpoint_is_writable(const struct endpoint_conn *conn)
+{
+    return !conn->client.choked && conn->endpoint->host->outbox.sink->can_write(conn->client.sink);
+}
+
+uint64_t endpoint_owed_bytes(const struct endpoint *endpoint)
+{
+    return endpoint->host->outbox.counts.own_bytes;
 }
 
 const char *endpoint_principal(const struct endpoint_conn *conn)
@@ -49,18 +74,32 @@ void endpoint_reply(struct endpoint_conn *conn, const char *payload, size_t len)
         free(memory);
 }
 
+static bool has_all(const struct endpoint_conn *conn, const struct topic *topics, uint32_t count)
+{
+    const struct audience *audience = conn->client.audience;
+    for (uint32_t i = 0; i < count; i++)
+        if (audience == NULL || !audience_has_topic(audience, topics[i].hash))
+            return false;
+    return true;
+}
+
 enum err_e endpoint_subscribe(struct endpoint_conn *conn, const struct topic *topics, uint32_t count)
 {
     struct endpoint_host *host = host_of(conn);
+    if (has_all(conn, topics, count))
+        return conn->client.closing ? ERR_CLOSED : ERR_OK;
     uint32_t total = audience_union(&conn->client, topics, count, host->topics);
     if (total == UINT32_MAX)
         return ERR_TOO_LARGE;
+    endpoint_charge(conn, total / TOPICS_PER_MESSAGE);
     return outbox_move(&host->outbox, &conn->client, host->topics, total);
 }
 
 enum err_e endpoint_unsubscribe(struct endpoint_conn *conn, const struct topic *topics, uint32_t count)
 {
     struct endpoint_host *host = host_of(conn);
+    if (conn->client.audience != NULL)
+        endpoint_charge(conn, conn->client.audience->topic_count / TOPICS_PER_MESSAGE);
     uint32_t left = audience_without(&conn->client, topics, count, host->topics);
     return outbox_move(&host->outbox, &conn->client, host->topics, left);
 }
@@ -79,11 +118,7 @@ bool endpoint_is_subscribed(const struct endpoint_conn *conn, const struct topic
 
 void endpoint_close(struct endpoint_conn *conn, unsigned code, const char *reason)
 {
-    struct client *client = &conn->client;
-    if (client->closing)
-        return;
-    client->closing = true;
-    host_of(conn)->outbox.sink->close(client->sink, code, reason);
+    outbox_close(&host_of(conn)->outbox, &conn->client, code, reason);
 }
 
 enum err_e endpoint_send_command(struct endpoint_conn *conn, const struct endpoint_command *command)

@@ -61,7 +61,8 @@ struct endpoint_dialect {
     size_t shared_bytes;     /* its state per process, whatever the number of listeners: endpoint_shared() */
 
     /* Once per process, before anything else, with endpoint_shared() zeroed; not ERR_OK: the worker does not start. And once at the end,
-     * after the last connection. NULL: nothing to do. */
+     * after the last connection and the end of a survey. NULL: nothing to do. These, tick and survey_rows get the dialect's own
+     * endpoint, which belongs to no listener; ticks begin before the first connection. */
     enum err_e (*start)(struct endpoint *endpoint);
     void (*stop)(struct endpoint *endpoint);
     void (*tick)(struct endpoint *endpoint); /* a few times a second; NULL: not wanted */
@@ -72,7 +73,10 @@ struct endpoint_dialect {
     void (*on_receive)(struct endpoint_conn *conn, const char *text, size_t len, bool binary);
     void (*on_disconnect)(struct endpoint_conn *conn);
 
-    /* The payload that shows the current states of `machines` (at least one); used where a client that lagged gets the
+    /* NULL are the next three in a dialect that never subscribes to states (states), never to anything that is kept, which are
+     * all topics but those of streams (on_gap), and never sends a command (on_command_failed).
+     *
+     * The payload that shows the current states of `machines` (at least one); used where a client that lagged gets the
      * newest states instead of its backlog. `position`: what its "seq" says (endpoint_seq()), 0: no "seq", because other
      * frames from before are still owed. Returns its length, at most `cap`. */
     size_t (*states)(struct endpoint *endpoint, const struct mirror_machine *const *machines, uint32_t count,
@@ -106,13 +110,15 @@ void endpoint_reply(struct endpoint_conn *conn, const char *payload, size_t len)
 
 /* Adds topics to what the connection is subscribed to. A frame that names several of them reaches it once. The frames
  * that follow this call are those after endpoint_position(). ERR_TOO_LARGE: more topics than a connection may have;
- * ERR_MEMORY; ERR_CLOSED. Nothing changes on an error. */
+ * ERR_MEMORY; ERR_CLOSED. Nothing changes on an error. A set is made anew with each change, here and below: each 64 topics of it count as
+ * one message more against the client's rate. What changes nothing costs nothing. */
 enum err_e endpoint_subscribe(struct endpoint_conn *conn, const struct topic *topics, uint32_t count);
 
 /* Takes topics away; those that the connection does not have are ignored. What it is owed already still arrives. */
 enum err_e endpoint_unsubscribe(struct endpoint_conn *conn, const struct topic *topics, uint32_t count);
 
-/* What the connection is subscribed to; good until the next call that subscribes or unsubscribes. Returns the count. */
+/* What the connection is subscribed to, in the order of the hashes; good until the next call that subscribes or unsubscribes.
+ * Returns the count. */
 uint32_t endpoint_topics(struct endpoint_conn *conn, const struct topic **topics);
 
 /* True if the connection is subscribed to this very topic (not to one that covers it). */
@@ -168,7 +174,8 @@ enum err_e endpoint_send_command(struct endpoint_conn *conn, const struct endpoi
  * (backpressure).
  *
  * ERR_NOT_FOUND: subscribed to nothing. ERR_TOO_LARGE: the payload, or more than 1,000 topics. ERR_FULL: the broker is away or behind, and
- * what may wait for it has reached its bound. Nothing is sent then. */
+ * what may wait for it has reached its bound. ERR_MEMORY, ERR_CLOSED. Nothing is sent then. Each 16 topics beyond the first 16 count as
+ * one message more against the client's rate. */
 enum err_e endpoint_publish(struct endpoint_conn *conn, const char *payload, size_t len, bool echo);
 
 /* The message at hand counts as `messages` more against the client's rate (websocket.max_messages_per_s), because of what it
@@ -180,20 +187,24 @@ void endpoint_charge(struct endpoint_conn *conn, unsigned messages);
 void endpoint_peer(const struct endpoint_conn *conn, char peer[ENDPOINT_PEER_MAX]);
 /* False while its socket is full. */
 bool endpoint_is_writable(const struct endpoint_conn *conn);
+/* Bytes of replies that all connections of this process together have not read yet. */
+uint64_t endpoint_owed_bytes(const struct endpoint *endpoint);
 
 struct endpoint_survey_events {
     /* The next rows of one worker; the rows of different workers come interleaved. */
     void (*rows)(void *arg, const char *rows, size_t len);
     /* Once, and the end. ERR_OK: every worker of the installation told all its rows. Else the rows are worth nothing:
-     * ERR_TIMEOUT: somebody did not answer in time; ERR_CLOSED: the broker, or a worker, went away meanwhile. `silent`: how many
-     * workers did not tell everything, of `workers` (0: unknown). */
+     * ERR_TIMEOUT: somebody did not answer in time, or there is no broker; ERR_CLOSED: the broker, or a worker, went away meanwhile;
+     * ERR_TOO_LARGE: more than 64 MiB of rows; ERR_MALFORMED: a worker's answers have no end. `silent`: how many workers did not tell
+     * everything, of `workers` (0: unknown). */
     void (*done)(void *arg, enum err_e err, unsigned silent, unsigned workers);
 };
 
 #define ENDPOINT_SURVEY_MS 2000u /* the time that a survey may take */
 
-/* Asks the same dialect in all workers, this one among them, `question`. One survey at a time and dialect: ERR_BUSY. Not from within its
- * events. */
+/* Asks the same dialect in all workers, this one among them, `question`; its events come later, never from within this call.
+ * ERR_BUSY: one survey at a time and dialect, not from within its events, and not yet, because the last one cost the workers
+ * time (three times what their answers, and done, took must pass): try again in `tick`. ERR_CLOSED: the process ends. */
 enum err_e endpoint_survey(struct endpoint *endpoint, unsigned question,
                            const struct endpoint_survey_events *events, void *arg);
 

@@ -83,6 +83,7 @@ void host_closed(struct client *client)
     client->closing = true;
     conn->endpoint->dialect->on_disconnect(conn);
     caller_drop(host, &conn->caller);
+    publishing_forget(host, conn);
     outbox_drop(&host->outbox, client);
     client->magic = 0;
 }
@@ -90,6 +91,11 @@ void host_closed(struct client *client)
 static void on_origin(void *arg, const struct ring_record *record)
 {
     caller_hear(arg, record);
+}
+
+static void on_published(void *arg, uint64_t publish_seq)
+{
+    publishing_seen(arg, publish_seq);
 }
 
 /* --- lost frames ----------------------------------------------------------------------------------------------------- */
@@ -144,13 +150,27 @@ enum err_e host_broker_up(struct endpoint_host *host, uint32_t ring_id)
         return err;
     }
     caller_resend_all(host);
+    publishing_up(host);
     return ERR_OK;
+}
+
+void host_broker_down(struct endpoint_host *host)
+{
+    publishing_down(host);
+    survey_broker_down(host);
+}
+
+bool host_hear(struct endpoint_host *host, const struct wire_message *message)
+{
+    return survey_hear(host, message);
 }
 
 void host_tick(struct endpoint_host *host)
 {
     caller_expire_all(host);
+    publishing_tick(host);
     outbox_tick(&host->outbox);
+    commons_tick(&host->commons);
 }
 
 /* --- making and ending ------------------------------------------------------------------------------------------------- */
@@ -171,14 +191,17 @@ static size_t states_frame(void *arg, struct client *client, const struct mirror
 
 enum err_e host_init(struct endpoint_host *host, const struct host_config *config)
 {
-    static const struct tail_events tail_events = {on_origin, on_lost};
+    static const struct tail_events tail_events = {on_origin, on_lost, on_published};
     static const struct outbox_dialect outbox_dialect = {states_frame, tell_gap};
     const struct conf *conf = config->conf;
     *host = (struct endpoint_host){.conf = config->conf,
                                    .clock = config->clock,
                                    .incarnation = config->incarnation,
                                    .send_up = config->send_up,
+                                   .send_message = config->send_message,
                                    .peer_name = config->peer_name,
+                                   .hold = config->hold,
+                                   .charge = config->charge,
                                    .arg = config->arg};
     mirror_init(&host->mirror);
     history_init(&host->history);
@@ -213,11 +236,13 @@ enum err_e host_init(struct endpoint_host *host, const struct host_config *confi
 
 void host_fini(struct endpoint_host *host)
 {
+    commons_fini(&host->commons);
     tail_close(&host->tail);
     audiences_fini(&host->audiences);
     history_fini(&host->history);
     mirror_fini(&host->mirror);
     pending_fini(&host->pending);
+    publishing_fini(&host->publishing);
     map_fini(&host->sessions);
     free(host->scratch);
     free(host->topics);

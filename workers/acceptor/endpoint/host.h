@@ -11,20 +11,17 @@
 #include "clock.h"
 #include "conf.h"
 #include "endpoint.h"
+#include "endpoint_common.h"
 #include "history.h"
 #include "map.h"
 #include "mirror.h"
 #include "outbox.h"
 #include "pending.h"
+#include "publishing.h"
 #include "tail.h"
+#include "wire.h"
 
 struct endpoint_host;
-
-struct endpoint {
-    struct endpoint_host *host;
-    const struct endpoint_dialect *dialect;
-    const char *listener; /* name from the configuration */
-};
 
 /* A connection; the dialect's own bytes stand behind it. */
 struct endpoint_conn {
@@ -48,14 +45,21 @@ struct endpoint_host {
     struct outbox outbox;
     struct tail tail;
     struct pending pending;
-    struct map sessions; /* serial → struct caller, for those that ever sent a command */
+    struct endpoint_commons commons;
+    struct surveys surveys;
+    struct publishing publishing;
+    struct map sessions; /* serial → struct caller, for those that ever sent a command or published */
     uint32_t ring_id;
     uint64_t incarnation;
     char *scratch;
     struct topic *topics; /* 2 * AUDIENCE_TOPICS_MAX, for building sets */
     /* Gives a command to the broker; ERR_OK if it was taken. */
     enum err_e (*send_up)(void *arg, const struct pending_entry *entry, bool resent);
+    /* Gives any other message to the broker; ERR_OK if it was taken. */
+    enum err_e (*send_message)(void *arg, struct wire_message *message);
     void (*peer_name)(void *sink, char from[CALLER_FROM_MAX]);
+    void (*hold)(void *sink, bool hold);
+    void (*charge)(void *sink, unsigned messages);
     void *arg;
     struct host_counts counts;
 };
@@ -67,13 +71,18 @@ struct host_config {
     const char *ring_path, *lvt_path; /* must outlive the host */
     const struct outbox_sink *sink;
     enum err_e (*send_up)(void *arg, const struct pending_entry *entry, bool resent);
+    enum err_e (*send_message)(void *arg, struct wire_message *message);
     /* Where the connection behind a sink is; asked for by whoever sends its commands up. */
     void (*peer_name)(void *sink, char from[CALLER_FROM_MAX]);
+    /* The connection behind a sink is not read, or read again; NULL: senders are never held. */
+    void (*hold)(void *sink, bool hold);
+    /* So many messages more on the account of its client's rate; NULL: there are none. */
+    void (*charge)(void *sink, unsigned messages);
     void *arg;
 };
 
 enum err_e host_init(struct endpoint_host *host, const struct host_config *config);
-void host_fini(struct endpoint_host *host); /* every client was closed */
+void host_fini(struct endpoint_host *host); /* every client was closed, host_stop() was called */
 
 /* Bytes of a connection of this dialect. */
 size_t host_conn_bytes(const struct endpoint_dialect *dialect);
@@ -89,6 +98,12 @@ void host_closed(struct client *client); /* on_disconnect runs; the memory is fr
  * try again soon. */
 enum err_e host_broker_up(struct endpoint_host *host, uint32_t ring_id);
 
-/* Commands past their time limit are answered here, clients too slow for too long are closed; call a few times a
- * second. */
+/* Its link is down: surveys under way fail, what clients publish waits. */
+void host_broker_down(struct endpoint_host *host);
+
+/* Any other message from the broker. False: it is not for the host. */
+bool host_hear(struct endpoint_host *host, const struct wire_message *message);
+
+/* Commands past their time limit are answered here, clients too slow for too long are closed, dialects get their ticks; call a few
+ * times a second. */
 void host_tick(struct endpoint_host *host);

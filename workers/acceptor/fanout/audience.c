@@ -18,6 +18,7 @@ void audiences_init(struct audiences *all, uint32_t hard_bytes)
     map_init(&all->by_key);
     map_init(&all->topics);
     list_init(&all->dirty);
+    list_init(&all->mark);
 }
 
 void audiences_fini(struct audiences *all)
@@ -32,6 +33,36 @@ void audience_wake(struct audiences *all, struct audience *audience)
 {
     if (list_empty(&audience->dirty))
         list_append(&all->dirty, &audience->dirty);
+}
+
+/* --- pressure ------------------------------------------------------------------------------------------------------ */
+
+void audiences_note_pressure(struct audiences *all, uint32_t len)
+{
+    if (all->pressure_stamp == all->stamp)
+        return;
+    all->pressure_stamp = all->stamp;
+    all->pressure += len + AUDIENCE_FRAME_COST;
+    if (list_empty(&all->mark))
+        list_append(&all->dirty, &all->mark);
+}
+
+bool audiences_pressed(const struct audiences *all)
+{
+    uint64_t limit = all->hard_bytes / 4 < AUDIENCE_PRESSURE ? all->hard_bytes / 4 : AUDIENCE_PRESSURE;
+    return all->pressure_old + all->pressure >= limit;
+}
+
+struct audience *audiences_next_dirty(struct audiences *all)
+{
+    if (all->dirty.next == &all->mark) {
+        list_remove(&all->mark);
+        all->pressure_old = list_empty(&all->dirty) ? 0 : all->pressure;
+        all->pressure = 0;
+        if (all->pressure_old > 0)
+            list_append(&all->dirty, &all->mark);
+    }
+    return list_empty(&all->dirty) ? NULL : LIST_ENTRY(all->dirty.next, struct audience, dirty);
 }
 
 /* --- making and ending ------------------------------------------------------------------------------------------- */

@@ -19,6 +19,12 @@
  * slow_hard_bytes: who falls off it is over the hard limit. Rejected: a lane with copies of its frames, a mebibyte each for
  * ten thousand audiences.
  *
+ * Pressure. Members of passing audiences (streams) cannot lag. So what their sockets would take must not fall off a log
+ * only because the tail ran ahead of the rounds, and the tail asks: how many bytes of streams are newer than the rounds?
+ * A mark in the list of dirty audiences tells. When it comes to the front, everybody who waited when it was put
+ * there has been visited; then it goes to the end again, and what was counted before its last turn is forgotten. Above
+ * AUDIENCE_PRESSURE the ring waits, which has room for more than any log, and whose writer's senders are held.
+ *
  * All memory that grows with a backlog (logs, references, lanes) counts against one budget; the main log has its own
  * bounded share. Where memory is refused, the audience's backlog is given up: its members lag, nobody misses anything.
  */
@@ -38,12 +44,16 @@
 #define AUDIENCE_OWN_LOG    8u /* members from which an own log pays; see README for the figure */
 #define AUDIENCE_TOPICS_MAX 4096u
 #define AUDIENCE_REFS_MAX   4096u
+#define AUDIENCE_REFS_KEPT  32768u /* of an audience that cannot lag: the hard limit in frames of 32 bytes */
 #define AUDIENCE_MAIN_LOG   (4u * 1024u * 1024u)
 #define AUDIENCE_BUDGET     (64u * 1024u * 1024u)
 /* A backlog beyond this is given up where it can be had otherwise. 0.2 s at 20,000 states/s; the log is shared, so it
  * costs nothing per client. */
 #define AUDIENCE_LAG_BYTES  (1024u * 1024u)
 #define AUDIENCE_HARD_BYTES (1024u * 1024u) /* unless the configuration says otherwise */
+/* Frames, each with AUDIENCE_FRAME_COST, that are newer than the rounds; a quarter of the hard limit if that is less. */
+#define AUDIENCE_PRESSURE   (256u * 1024u)
+#define AUDIENCE_FRAME_COST 256u
 
 struct frame_ref {
     uint64_t offset; /* in the main log */
@@ -74,10 +84,11 @@ struct audience {
     struct topic_entry **topics; /* sorted by hash */
     uint32_t *places;            /* in each topic's list of audiences; same allocation */
     uint32_t topic_count;
-    bool states;     /* holds a topic of states */
-    bool lossless;   /* holds a topic whose frames are never merged */
-    bool passing;    /* holds one whose frames are not kept either: its members cannot lag */
-    bool all_states; /* holds "state/#" */
+    uint32_t names_bytes; /* of all topics' names together */
+    bool states;          /* holds a topic of states */
+    bool lossless;        /* holds a topic whose frames are never merged */
+    bool passing;         /* holds one whose frames are not kept either: its members cannot lag */
+    bool all_states;      /* holds "state/#" */
     bool own_log;
     bool pins_main_log; /* counted in audiences.refs_behind */
     struct client **members;
@@ -109,6 +120,9 @@ struct audiences {
     uint64_t position;                /* of the current record */
     bool never_merged;                /* the current record */
     uint64_t main_offset, main_stamp; /* where record `main_stamp` stands in the main log */
+    struct list_node mark;            /* in `dirty` while one of the two is not 0 */
+    uint64_t pressure_old, pressure;  /* counted before, since the mark's last turn */
+    uint64_t pressure_stamp;          /* the record that was counted last */
     uint64_t appends, promotions, given_up;
 };
 
@@ -156,6 +170,10 @@ void audiences_append(struct audiences *all, uint64_t topic_hash, const char *na
                       const void *frame, uint32_t len, uint64_t source_ns);
 /* True if the client's audience got the current record. */
 bool audience_got_record(const struct audiences *all, const struct client *client);
+/* The tail is far enough ahead of the rounds. */
+bool audiences_pressed(const struct audiences *all);
+/* The audience that waits longest; NULL: none. */
+struct audience *audiences_next_dirty(struct audiences *all);
 /* The next rounds visit the audience. */
 void audience_wake(struct audiences *all, struct audience *audience);
 
@@ -166,13 +184,18 @@ bool audience_lost(const struct audiences *all, const struct client *client);
 /* Backlog from the client's cursor up to `to`, as pieces that start and end at frame boundaries. */
 int audience_pieces(const struct audiences *all, const struct client *client, uint64_t to,
                     struct iovec *pieces, int max);
-/* Moves the cursor over `bytes` (whole frames) that were sent or are to be skipped. */
+/* Moves the cursor over `bytes` (whole frames) that were sent. */
 void audience_advance(struct audiences *all, struct client *client, size_t bytes);
+/* Moves it over frames that are not for the client, and may be lost: so many bytes of an own log, or references. */
+void audience_skip(struct audiences *all, struct client *client, uint32_t places);
 
 /* A member either reads the log or lags (mirror and lane); the log is kept only for those who read it. */
 void audience_start_lag(struct audiences *all, struct client *client, struct client_lag *lag);
 struct client_lag *audience_end_lag(struct audiences *all,
                                     struct client *client); /* its cursor is the head now */
+
+/* Topic 0 to topic_count - 1, in the order of their hashes. */
+const struct topic *audience_topic(const struct audience *audience, uint32_t i);
 
 /* --- the lane ------------------------------------------------------------------------------------------------------ */
 

@@ -10,6 +10,10 @@ struct topic_entry {
     uint32_t count, cap;
 };
 
+/* audience.c */
+/* The current record went to somebody who cannot lag and whose socket is not full. */
+void audiences_note_pressure(struct audiences *all, uint32_t len);
+
 /* audience_topics.c */
 uint32_t topics_sort_distinct(struct topic *topics, uint32_t count);
 uint64_t topics_key(const struct topic *topics, uint32_t count);

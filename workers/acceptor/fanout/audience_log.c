@@ -26,7 +26,8 @@ static bool grow_refs(struct audiences *all, struct audience *audience)
 {
     uint32_t cap = audience->ref_cap ? audience->ref_cap * 2 : REFS_AT_REST;
     size_t more = (cap - audience->ref_cap) * sizeof *audience->refs;
-    if (cap > AUDIENCE_REFS_MAX || all->budget.used_bytes + more > all->budget.limit_bytes)
+    if (cap > (audience->passing ? AUDIENCE_REFS_KEPT : AUDIENCE_REFS_MAX) ||
+        all->budget.used_bytes + more > all->budget.limit_bytes)
         return false;
     struct frame_ref *grown = malloc(cap * sizeof *grown);
     if (grown == NULL)
@@ -92,6 +93,15 @@ void audience_settle(struct audiences *all, struct audience *audience)
         release_refs(all, audience);
 }
 
+static void moved(struct audiences *all, struct client *client)
+{
+    struct audience *audience = client->audience;
+    if (!audience_is_caught_up(client))
+        return;
+    audience->caught_up++;
+    audience_settle(all, audience);
+}
+
 void audience_advance(struct audiences *all, struct client *client, size_t bytes)
 {
     struct audience *audience = client->audience;
@@ -106,10 +116,13 @@ void audience_advance(struct audiences *all, struct client *client, size_t bytes
             bytes -= len;
         }
     }
-    if (audience_is_caught_up(client)) {
-        audience->caught_up++;
-        audience_settle(all, audience);
-    }
+    moved(all, client);
+}
+
+void audience_skip(struct audiences *all, struct client *client, uint32_t places)
+{
+    client->cursor += places;
+    moved(all, client);
 }
 
 uint64_t audience_head(const struct audience *audience)
@@ -204,6 +217,8 @@ static void append(struct audiences *all, struct audience *audience, const void 
             audience->source_ns = source_ns;
     }
     all->given_up += !whole;
+    if (audience->passing && audience->choked < audience->count)
+        audiences_note_pressure(all, len);
     /* Members whose socket is full are looked at where something was given up. */
     if (audience->choked < audience->count || !whole)
         audience_wake(all, audience);

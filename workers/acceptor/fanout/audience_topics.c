@@ -123,8 +123,18 @@ static int by_hash(const void *a, const void *b)
     return x->hash < y->hash ? -1 : x->hash > y->hash;
 }
 
+static bool is_sorted_distinct(const struct topic *topics, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++)
+        if (topics[i - 1].hash >= topics[i].hash)
+            return false;
+    return true;
+}
+
 uint32_t topics_sort_distinct(struct topic *topics, uint32_t count)
 {
+    if (is_sorted_distinct(topics, count))
+        return count;
     qsort(topics, count, sizeof *topics, by_hash);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++)
@@ -153,18 +163,27 @@ bool topics_same(const struct audience *audience, const struct topic *topics, ui
     return true;
 }
 
+/* The new ones are sorted in the upper half of `out` and merged with the others, which are sorted already. */
 uint32_t audience_union(const struct client *client, const struct topic *topics, uint32_t count,
                         struct topic *out)
 {
     const struct audience *audience = client->audience;
-    uint32_t have = audience != NULL ? audience->topic_count : 0;
+    uint32_t have = audience != NULL ? audience->topic_count : 0, made = 0;
     if (count > AUDIENCE_TOPICS_MAX)
         return UINT32_MAX;
-    for (uint32_t i = 0; i < have; i++)
-        out[i] = audience->topics[i]->topic;
-    memcpy(out + have, topics, count * sizeof *topics);
-    count = topics_sort_distinct(out, have + count);
-    return count <= AUDIENCE_TOPICS_MAX ? count : UINT32_MAX;
+    struct topic *new = out + AUDIENCE_TOPICS_MAX;
+    memmove(new, topics, count * sizeof *topics);
+    count = topics_sort_distinct(new, count);
+    for (uint32_t h = 0, n = 0; h < have || n < count;) {
+        const struct topic *old = h < have ? &audience->topics[h]->topic : NULL;
+        if (made == AUDIENCE_TOPICS_MAX)
+            return UINT32_MAX;
+        bool take_old = n == count || (old != NULL && old->hash <= new[n].hash);
+        n += take_old && n < count && old->hash == new[n].hash;
+        out[made++] = take_old ? *old : new[n++];
+        h += take_old;
+    }
+    return made;
 }
 
 uint32_t audience_without(const struct client *client, const struct topic *topics, uint32_t count,
@@ -182,6 +201,11 @@ uint32_t audience_without(const struct client *client, const struct topic *topic
         if (!(gone[i / 8] & 1u << i % 8))
             out[left++] = audience->topics[i]->topic;
     return left;
+}
+
+const struct topic *audience_topic(const struct audience *audience, uint32_t i)
+{
+    return &audience->topics[i]->topic;
 }
 
 bool audience_has_topic(const struct audience *audience, uint64_t hash)
@@ -208,6 +232,7 @@ bool audience_fill_topics(struct audiences *all, struct audience *audience, cons
         }
         audience->places[i] = entry->count - 1;
         audience->topics[audience->topic_count++] = entry;
+        audience->names_bytes += topics[i].len;
         note_class(audience, &topics[i]);
     }
     return true;

@@ -26,10 +26,12 @@ static bool serve_frame(struct outbox *outbox, struct client *client, struct own
     struct iovec piece = {entry->bytes, entry->len};
     size_t taken = 0;
     bool more = outbox_write(outbox, client, &piece, 1, &taken);
-    if (taken == 0)
-        return false;
-    outbox->counts.frames_own++;
-    pop_entry(outbox, client);
+    if (taken == entry->len) {
+        outbox->counts.frames_own++;
+        pop_entry(outbox, client);
+    } else if (taken > 0) { /* a piece of the log, with several frames */
+        entry_cut(outbox, client, entry, (uint32_t)taken);
+    }
     return more;
 }
 
@@ -53,7 +55,7 @@ static bool serve_entry(struct outbox *outbox, struct client *client)
         return serve_replay(outbox, client);
     case OWN_SKIP:
         if (client->audience != NULL)
-            audience_advance(outbox->audiences, client, entry->skip);
+            audience_skip(outbox->audiences, client, entry->places);
         pop_entry(outbox, client);
         return true;
     }
@@ -162,21 +164,44 @@ void outbox_own_record(struct outbox *outbox, struct client *client, uint64_t po
     give_own(outbox, client, OWN_RING, position, (struct iovec){(void *)(uintptr_t)frame, len});
 }
 
+/* A sender that is behind skips what it sends as one stretch. */
+static bool skip_more(struct client *client, uint64_t at, uint32_t places)
+{
+    struct own_entry *last = client->own_last;
+    if (client->lag != NULL || last == NULL || last->kind != OWN_SKIP || last->at + last->places != at)
+        return false;
+    last->places += places;
+    return true;
+}
+
+/* The log did not take the record, or lost older ones for it. False: nothing is left to be skipped. */
+static bool skip_lost(struct outbox *outbox, struct client *client)
+{
+    if (client->cursor + 1 != audience_head(client->audience)) /* what a refused frame leaves is one place */
+        return outbox_abandon_backlog(outbox, client);
+    audience_skip(outbox->audiences, client, 1);
+    return false;
+}
+
 void outbox_skip(struct outbox *outbox, struct client *client, size_t len)
 {
     if (client->closing)
         return;
-    uint64_t units = client->audience->own_log ? len : 1;
-    uint64_t at = outbox_log_head(client) - units;
+    if (client->lag == NULL && audience_lost(outbox->audiences, client) && !skip_lost(outbox, client))
+        return;
+    uint32_t places = client->audience->own_log ? (uint32_t)len : 1;
+    uint64_t at = outbox_log_head(client) - places;
     if (client->lag == NULL && client->cursor == at && client->own_last == NULL) {
-        audience_advance(outbox->audiences, client, len);
+        audience_skip(outbox->audiences, client, places);
         return;
     }
+    if (skip_more(client, at, places))
+        return;
     struct own_entry *entry = entry_new(outbox, client, OWN_SKIP, 0, OUTBOX_OWN_MAX);
     if (entry == NULL)
         return;
     entry->position = outbox->audiences->position;
-    entry->skip = (uint32_t)len;
+    entry->places = places;
     entry->at = at;
     entry_queue(client, entry);
 }
@@ -246,7 +271,7 @@ static bool log_to_own(struct outbox *outbox, struct client *client)
         struct own_entry *entry = entry_take_first(&rest);
         ok = ok && copy_log(outbox, client, entry->at);
         if (ok && entry->kind == OWN_SKIP)
-            audience_advance(outbox->audiences, client, entry->skip);
+            audience_skip(outbox->audiences, client, entry->places);
         if (ok && entry->kind != OWN_SKIP)
             entry_append(&client->own_last, entry);
         else

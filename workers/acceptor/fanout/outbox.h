@@ -74,7 +74,7 @@ struct outbox_limits {
 struct outbox_counts {
     uint64_t writes, bytes, frames_own, frames_replayed, rounds, slices, lags, lag_portions, own_bytes;
     /* Closed with 1013, in all and by reason. */
-    uint64_t closed_slow, closed_hard, closed_soft, closed_own, closed_memory;
+    uint64_t closed_slow, closed_hard, closed_soft, closed_own, closed_memory, closed_lost;
 };
 
 struct outbox {
@@ -127,6 +127,9 @@ void outbox_conflate(struct outbox *outbox, struct client *client, uint64_t sinc
 void outbox_flush(struct outbox *outbox, struct client *client);
 /* The socket has room again. */
 void outbox_writable(struct outbox *outbox, struct client *client);
+
+/* Nothing is sent to it any more, and no round waits for it; starts closing. */
+void outbox_close(struct outbox *outbox, struct client *client, unsigned code, const char *reason);
 
 /* Runs rounds for up to `budget_ns`; true: more to do, call again soon. */
 bool outbox_slice(struct outbox *outbox, uint64_t budget_ns);

@@ -17,19 +17,27 @@ void outbox_set_choked(struct client *client, bool choked)
         client->audience->choked += choked ? 1u : -1u;
 }
 
-void outbox_give_up(struct outbox *outbox, struct client *client, enum outbox_reason_e reason)
+void outbox_close(struct outbox *outbox, struct client *client, unsigned code, const char *reason)
 {
-    static const char *const texts[] = {"too slow", "too slow for too long", "too slow for its replies",
-                                        "out of memory"};
-    uint64_t *const counts[] = {&outbox->counts.closed_hard, &outbox->counts.closed_soft,
-                                &outbox->counts.closed_own, &outbox->counts.closed_memory};
     if (client->closing)
         return;
     client->closing = true;
     outbox_set_choked(client, true); /* no round visits it again */
+    outbox->sink->close(client->sink, code, reason);
+}
+
+void outbox_give_up(struct outbox *outbox, struct client *client, enum outbox_reason_e reason)
+{
+    static const char *const texts[] = {"too slow", "too slow for too long", "too slow for its replies",
+                                        "out of memory", "messages were lost"};
+    uint64_t *const counts[] = {&outbox->counts.closed_hard, &outbox->counts.closed_soft,
+                                &outbox->counts.closed_own, &outbox->counts.closed_memory,
+                                &outbox->counts.closed_lost};
+    if (client->closing)
+        return;
     outbox->counts.closed_slow++;
     (*counts[reason])++;
-    outbox->sink->close(client->sink, 1013, texts[reason]);
+    outbox_close(outbox, client, 1013, texts[reason]);
 }
 
 bool outbox_write(struct outbox *outbox, struct client *client, const struct iovec *pieces, int count,
@@ -92,6 +100,12 @@ struct own_entry *entry_take_first(struct own_entry **last)
 
 /* --- entries ------------------------------------------------------------------------------------------------------- */
 
+/* What it counts as. A place to skip holds no bytes, and there must not be any number of them either. */
+static uint32_t bytes_of(const struct own_entry *entry)
+{
+    return entry->kind == OWN_SKIP ? (uint32_t)sizeof *entry : entry->len;
+}
+
 struct own_entry *entry_new(struct outbox *outbox, struct client *client, enum own_kind_e kind, size_t len,
                             size_t limit_bytes)
 {
@@ -105,15 +119,23 @@ struct own_entry *entry_new(struct outbox *outbox, struct client *client, enum o
         return NULL;
     }
     *entry = (struct own_entry){.kind = kind, .len = (uint32_t)len};
-    client->own_bytes += entry->len;
-    outbox->counts.own_bytes += entry->len;
+    client->own_bytes += bytes_of(entry);
+    outbox->counts.own_bytes += bytes_of(entry);
     return entry;
+}
+
+void entry_cut(struct outbox *outbox, struct client *client, struct own_entry *entry, uint32_t bytes)
+{
+    entry->len -= bytes;
+    memmove(entry->bytes, entry->bytes + bytes, entry->len);
+    client->own_bytes -= bytes;
+    outbox->counts.own_bytes -= bytes;
 }
 
 void entry_free(struct outbox *outbox, struct client *client, struct own_entry *entry)
 {
-    client->own_bytes -= entry->len;
-    outbox->counts.own_bytes -= entry->len;
+    client->own_bytes -= bytes_of(entry);
+    outbox->counts.own_bytes -= bytes_of(entry);
     free(entry);
 }
 
@@ -134,7 +156,7 @@ void entry_queue(struct client *client, struct own_entry *entry)
         entry_append(entry->kind == OWN_REPLAY ? &client->lag->replay_last : &client->lag->ring_last, entry);
         return;
     }
-    if (entry->at == 0 && client->lag == NULL)
+    if (entry->kind != OWN_SKIP && client->lag == NULL) /* that knows its place, which may be 0 */
         entry->at = outbox_log_head(client);
     entry_append(&client->own_last, entry);
 }

@@ -18,7 +18,7 @@ struct own_entry {
     uint64_t at;       /* place in the audience's log; 0 while the client lags */
     uint64_t position; /* RING, SKIP: in the ring */
     uint32_t len;      /* of what follows */
-    uint32_t skip;     /* SKIP: bytes of the log */
+    uint32_t places;   /* SKIP: how far that goes in the audience's log */
     enum own_kind_e kind;
     _Alignas(8) unsigned char bytes[];
 };
@@ -40,7 +40,7 @@ static inline struct replay *replay_of(struct own_entry *entry)
 
 /* --- outbox_entry.c ------------------------------------------------------------------------------------------------ */
 
-enum outbox_reason_e { SLOW_HARD, SLOW_SOFT, SLOW_OWN, SLOW_MEMORY };
+enum outbox_reason_e { SLOW_HARD, SLOW_SOFT, SLOW_OWN, SLOW_MEMORY, SLOW_LOST };
 /* Closes with 1013, counted. */
 void outbox_give_up(struct outbox *outbox, struct client *client, enum outbox_reason_e reason);
 void outbox_set_choked(struct client *client, bool choked);
@@ -58,6 +58,8 @@ struct own_entry *entry_take_first(struct own_entry **last);
 /* NULL: the client was given up, because it had more than `limit_bytes` already, or for want of memory. */
 struct own_entry *entry_new(struct outbox *outbox, struct client *client, enum own_kind_e kind, size_t len,
                             size_t limit_bytes);
+/* Its first bytes were sent. */
+void entry_cut(struct outbox *outbox, struct client *client, struct own_entry *entry, uint32_t bytes);
 void entry_free(struct outbox *outbox, struct client *client, struct own_entry *entry);
 void entry_free_all(struct outbox *outbox, struct client *client, struct own_entry **last);
 /* At the end of what the client is owed now. */

@@ -162,8 +162,12 @@ static void split_entries(struct client *client, struct client_lag *lag)
 bool outbox_start_lag(struct outbox *outbox, struct client *client, uint64_t since)
 {
     uint64_t lane = audience_lane_next(client);
-    if (client->audience->passing || (client->audience->lossless && lane == UINT64_MAX)) {
+    if (client->audience->lossless && lane == UINT64_MAX) {
         outbox_give_up(outbox, client, SLOW_HARD);
+        return false;
+    }
+    if (client->audience->passing) { /* below its limit, but no log could hold it */
+        outbox_give_up(outbox, client, SLOW_MEMORY);
         return false;
     }
     struct client_lag *lag = calloc(1, sizeof *lag);
@@ -213,6 +217,10 @@ void outbox_conflate(struct outbox *outbox, struct client *client, uint64_t sinc
 {
     if (client->audience == NULL || client->closing)
         return;
+    if (client->audience->passing) {
+        outbox_give_up(outbox, client, SLOW_LOST);
+        return;
+    }
     bool behind = client->lag == NULL && client->cursor != audience_head(client->audience);
     if (client->lag != NULL && client->lag->since < since)
         since = client->lag->since;

@@ -125,17 +125,18 @@ static bool run_round(struct outbox *outbox, struct audience *audience, uint64_t
 
 bool outbox_slice(struct outbox *outbox, uint64_t budget_ns)
 {
-    struct list_node *dirty = &outbox->audiences->dirty;
-    if (list_empty(dirty))
+    struct audience *audience = audiences_next_dirty(outbox->audiences);
+    if (audience == NULL)
         return false;
     outbox->now_ns = clock_mono_ns(outbox->clock);
     uint64_t deadline_ns = outbox->now_ns + budget_ns;
     outbox->counts.slices++;
-    for (unsigned rounds = 1; !list_empty(dirty); rounds++) {
-        if (!run_round(outbox, LIST_ENTRY(dirty->next, struct audience, dirty), deadline_ns))
+    for (unsigned rounds = 1; audience != NULL; rounds++) {
+        if (!run_round(outbox, audience, deadline_ns))
             return true;
+        audience = audiences_next_dirty(outbox->audiences);
         if (rounds % CLOCK_EVERY == 0 && clock_mono_ns(outbox->clock) >= deadline_ns)
             break;
     }
-    return !list_empty(dirty);
+    return audience != NULL;
 }

@@ -1,10 +1,16 @@
 /* Hop: D8. See tail.h. */
 #include "tail.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "fault_point.h"
 #include "log.h"
 #include "must.h"
 #include "topic.h"
+
+/* Of the topics that one PUBLISH may name, RECORD_TOPICS_MAX each. */
+#define PARTS_MAX 63u
 
 static void set_position(struct tail *tail)
 {
@@ -37,6 +43,13 @@ static void stand_settled(struct ring_reader *ring, const struct lvt_reader *lvt
         (void)ring_reader_seek(ring, settled);
 }
 
+static void close_both(struct tail *tail)
+{
+    ring_reader_close(&tail->ring);
+    lvt_reader_close(&tail->lvt);
+    tail->message.next = 0;
+}
+
 static enum err_e open_both(struct tail *tail, uint32_t ring_id)
 {
     struct ring_reader *ring = NULL;
@@ -55,7 +68,7 @@ static enum err_e open_both(struct tail *tail, uint32_t ring_id)
         lvt_reader_close(&lvt);
         return err;
     }
-    tail_close(tail);
+    close_both(tail);
     tail->ring = ring;
     tail->lvt = lvt;
     return ERR_OK;
@@ -79,8 +92,18 @@ static enum err_e reopen_table(struct tail *tail)
     return seed(tail, UINT64_MAX, RING_MORE);
 }
 
+/* Touched only by messages of several parts: until then it costs no memory. */
+static bool make_room(struct tail *tail)
+{
+    if (tail->message.frame == NULL)
+        tail->message.frame = malloc(RECORD_MAX);
+    return tail->message.frame != NULL;
+}
+
 enum err_e tail_attach(struct tail *tail, uint32_t ring_id)
 {
+    if (!make_room(tail))
+        return ERR_MEMORY;
     if (tail->ring != NULL && !tail->behind_gone && ring_reader_id(tail->ring) == ring_id)
         return reopen_table(tail);
     bool first = tail->ring == NULL;
@@ -95,8 +118,9 @@ enum err_e tail_attach(struct tail *tail, uint32_t ring_id)
 
 void tail_close(struct tail *tail)
 {
-    ring_reader_close(&tail->ring);
-    lvt_reader_close(&tail->lvt);
+    close_both(tail);
+    free(tail->message.frame);
+    tail->message.frame = NULL;
 }
 
 static void to_audiences(struct tail *tail, const struct ring_record *record)
@@ -132,10 +156,101 @@ static void take_machine(struct tail *tail)
         log_warn("machine-event", "cannot read %s again: %s", tail->lvt_path, err_text(err));
 }
 
+static void to_origin(struct tail *tail, const struct ring_record *record)
+{
+    if (record->origin_mode != ORIGIN_NONE && record->origin.worker == tail->incarnation)
+        tail->events->origin(tail->arg, record);
+}
+
+/* --- stream messages ----------------------------------------------------------------------------------------------- */
+
+/* All its parts were seen, or no more will come: what its audiences were given is one frame, and the last one. */
+static void end_message(struct tail *tail)
+{
+    if (tail->message.next == 0)
+        return;
+    tail->message.next = 0;
+    to_origin(tail, &tail->message.first);
+}
+
+static void begin_message(struct tail *tail, const struct ring_record *record,
+                          const struct record_stream *meta)
+{
+    struct tail_message *message = &tail->message;
+    audiences_begin_record(tail->audiences, record->position, true);
+    to_audiences(tail, record);
+    if (meta->parts == 1) {
+        to_origin(tail, record);
+        return;
+    }
+    memcpy(message->frame, record->frame, record->frame_len);
+    message->first = *record;
+    message->first.frame = message->frame;
+    message->first.topic_count = 0;
+    message->publish_seq = meta->publish_seq;
+    message->parts = meta->parts;
+    message->next = 1;
+}
+
+static bool follows(const struct tail_message *message, const struct ring_record *record,
+                    const struct record_stream *meta)
+{
+    return message->next != 0 && meta->part == message->next && meta->parts == message->parts &&
+           meta->publish_seq == message->publish_seq &&
+           record->origin.worker == message->first.origin.worker &&
+           record->origin.serial == message->first.origin.serial;
+}
+
+/* Under the same stamp: who has got the frame for another topic does not get it again. */
+static void go_on_with_message(struct tail *tail, const struct ring_record *record)
+{
+    struct tail_message *message = &tail->message;
+    struct ring_record part = *record;
+    part.frame = message->frame;
+    part.frame_len = message->first.frame_len;
+    tail->counts.parts++;
+    to_audiences(tail, &part);
+    if (++message->next == message->parts)
+        end_message(tail);
+}
+
+static void handle_stream(struct tail *tail, const struct ring_record *record)
+{
+    const struct record_stream *meta = record->meta;
+    bool sound = record->meta_len == sizeof *meta && meta->part < meta->parts && meta->parts <= PARTS_MAX;
+    if (sound && follows(&tail->message, record, meta)) {
+        go_on_with_message(tail, record);
+        return;
+    }
+    end_message(tail);
+    if (sound && meta->part == 0)
+        begin_message(tail, record, meta);
+    else
+        tail->counts.parts_ignored++;
+}
+
+/* Also a part that cannot be used says that its message is in the ring. */
+static void note_own(struct tail *tail, const struct ring_record *record)
+{
+    const struct record_stream *meta = record->meta;
+    if (record->origin.worker == tail->incarnation && record->meta_len == sizeof *meta &&
+        tail->events->published != NULL)
+        tail->events->published(tail->arg, meta->publish_seq);
+}
+
+/* --- all records --------------------------------------------------------------------------------------------------- */
+
 static void handle(struct tail *tail, const struct ring_record *record)
 {
     tail->counts.records++;
     FAULT_POINT(WORKER_RECORD_READ);
+    if (record->kind == RECORD_STREAM) {
+        set_position(tail);
+        handle_stream(tail, record);
+        note_own(tail, record);
+        return;
+    }
+    end_message(tail);
     audiences_begin_record(tail->audiences, record->position, record->kind != RECORD_STATE);
     bool goes_out = record->kind != RECORD_STATE || fold(tail, record);
     if (record->kind == RECORD_MACHINE)
@@ -146,8 +261,7 @@ static void handle(struct tail *tail, const struct ring_record *record)
     if (history_keeps(record))
         (void)history_add(tail->history, record);
     to_audiences(tail, record);
-    if (record->origin_mode != ORIGIN_NONE && record->origin.worker == tail->incarnation)
-        tail->events->origin(tail->arg, record);
+    to_origin(tail, record);
 }
 
 static void lost(struct tail *tail, uint64_t since, enum ring_status_e why)
@@ -156,6 +270,7 @@ static void lost(struct tail *tail, uint64_t since, enum ring_status_e why)
         tail->counts.corrupt++;
     else
         tail->counts.lapped++;
+    tail->message.next = 0; /* whoever has streams is closed */
     stand_settled(tail->ring, tail->lvt, since);
     set_position(tail);
     history_missed(tail->history, tail->outbox->position);
@@ -167,12 +282,14 @@ bool tail_drain(struct tail *tail, unsigned budget)
 {
     if (tail->ring == NULL || tail->behind_gone)
         return false;
-    for (; budget > 0; budget--) {
+    for (; budget > 0 || tail->message.next > 0; budget -= budget > 0) {
         struct ring_record record;
         uint64_t before = ring_reader_position(tail->ring);
         switch (ring_reader_next(tail->ring, &record)) {
         case RING_MORE:
             handle(tail, &record);
+            if (tail->message.next == 0 && audiences_pressed(tail->audiences))
+                return true;
             break;
         case RING_EMPTY:
             return false;

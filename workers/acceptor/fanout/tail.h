@@ -27,11 +27,21 @@ struct tail_events {
     /* States from position `since` on are owed to everybody who subscribed to them. `why` says if records were lost too
      * (everything but RING_MORE): then everything else is a gap. */
     void (*lost)(void *arg, uint64_t since, enum ring_status_e why);
+    /* A message of this worker's stands in the ring: publish_seq of struct record_stream. NULL: nobody asks. */
+    void (*published)(void *arg, uint64_t publish_seq);
 };
 
 struct tail_counts {
     uint64_t records, states, states_old, lapped, corrupt, reseeded, slots_unreadable, out_of_memory,
-        damaged_words;
+        damaged_words, parts, parts_ignored;
+};
+
+/* A stream message of several parts whose further ones are awaited: its frame goes to their topics' audiences, too. */
+struct tail_message {
+    unsigned char *frame;     /* RECORD_MAX bytes */
+    struct ring_record first; /* part 0; its frame is that one, its topics are gone */
+    uint64_t publish_seq;
+    uint32_t next, parts; /* next 0: none is awaited */
 };
 
 struct tail {
@@ -46,6 +56,7 @@ struct tail {
     void *arg;
     const char *ring_path, *lvt_path;
     struct tail_counts counts;
+    struct tail_message message;
     bool behind_gone; /* the ring was retired: waits for the owner to attach again */
     bool seed_again; /* a slot could not be read: tail_tick() tries again until the broker has put it right */
 };
@@ -55,7 +66,9 @@ struct tail {
 enum err_e tail_attach(struct tail *tail, uint32_t ring_id);
 void tail_close(struct tail *tail);
 
-/* Handles up to `budget` records; true: there are more. */
+/* Handles up to `budget` records, and the rest of a message that the last one began: between its parts nobody may come or
+ * go. Stops early where streams are far enough ahead of the rounds (audiences_pressed()), after one record at least. True:
+ * there may be more. */
 bool tail_drain(struct tail *tail, unsigned budget);
 /* Ten times a second or so. True: the table was read again, and clients may be owed what it said. */
 bool tail_tick(struct tail *tail);

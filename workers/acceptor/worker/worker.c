@@ -35,6 +35,14 @@ static void on_before_poll(uv_prepare_t *prepare)
     struct worker *w = prepare->data;
     for (int rounds = 0; w->link_dirty && rounds < 4; rounds++)
         worker_uplink_service(w);
+    if (w->link_dirty)
+        link_look(w->link);
+}
+
+static void on_after_poll(uv_check_t *check)
+{
+    struct worker *w = check->data;
+    link_flush(w->link);
 }
 
 static void on_signal(uv_signal_t *handle, int signo)
@@ -61,9 +69,12 @@ static void start_handles(struct worker *w)
     uv_idle_init(&w->loop, &w->pump);
     uv_signal_init(&w->loop, &w->sigterm);
     uv_signal_init(&w->loop, &w->sigint);
-    w->tick.data = w->before_poll.data = w->pump.data = w->sigterm.data = w->sigint.data = w;
+    w->tick.data = w->before_poll.data = w->after_poll.data = w->pump.data = w->sigterm.data =
+        w->sigint.data = w;
     uv_timer_start(&w->tick, on_tick, TICK_MS, TICK_MS);
     uv_prepare_start(&w->before_poll, on_before_poll);
+    uv_check_init(&w->loop, &w->after_poll);
+    uv_check_start(&w->after_poll, on_after_poll);
     uv_signal_start(&w->sigterm, on_signal, SIGTERM);
     uv_signal_start(&w->sigint, on_signal, SIGINT);
 }
@@ -82,11 +93,16 @@ enum err_e worker_start(struct worker *w, const struct conf *conf)
                                .lvt_path = w->lvt_path,
                                .sink = &worker_sink,
                                .send_up = worker_send_up,
+                               .send_message = worker_send_message,
                                .peer_name = worker_peer_name,
+                               .hold = worker_hold,
+                               .charge = worker_charge,
                                .arg = w};
     enum err_e err = worker_listen(w); /* first: inherited descriptors are taken before others are opened */
     if (err == ERR_OK)
         err = host_init(&w->host, &host);
+    if (err == ERR_OK)
+        err = worker_start_dialects(w);
     if (err != ERR_OK)
         return err;
     if (uv_loop_init(&w->loop) != 0)
@@ -107,6 +123,7 @@ int worker_run(struct worker *w)
     uv_run(&w->loop, UV_RUN_DEFAULT);
     worker_ear_close(w);
     worker_close_doors(w);
+    host_stop(&w->host);
     worker_uplink_close(w);
     host_fini(&w->host);
     uv_walk(&w->loop, close_handle, NULL);

@@ -47,6 +47,7 @@ struct worker {
     uv_loop_t loop;
     uv_signal_t sigterm, sigint;
     uv_timer_t tick;
+    uv_check_t after_poll;    /* what was sent meanwhile leaves */
     uv_prepare_t before_poll; /* the link is looked at once per iteration after own sends */
     uv_idle_t pump;           /* active while there is something to pump */
     uv_poll_t link_poll;
@@ -87,6 +88,7 @@ void worker_stop(struct worker *w, int exit_code);
 
 /* worker_listen.c: the listening sockets, inherited or made here. */
 enum err_e worker_listen(struct worker *w);
+enum err_e worker_start_dialects(struct worker *w); /* once each, whatever the number of listeners */
 
 /* worker_doors.c: gate, ws and http onto endpoints and REST. */
 enum err_e worker_open_doors(struct worker *w);
@@ -95,6 +97,8 @@ bool worker_doors_empty(const struct worker *w);
 void worker_close_doors(struct worker *w); /* whoever is still inside is dropped */
 extern const struct outbox_sink worker_sink;
 void worker_peer_name(void *sink, char from[CALLER_FROM_MAX]); /* where a connection is */
+void worker_hold(void *sink, bool hold);
+void worker_charge(void *sink, unsigned messages);
 
 /* worker_uplink.c: the broker (C3, R3). */
 enum err_e worker_uplink_open(struct worker *w);
@@ -102,6 +106,7 @@ void worker_uplink_close(struct worker *w);
 void worker_uplink_service(struct worker *w);
 void worker_uplink_tick(struct worker *w);
 enum err_e worker_send_up(void *arg, const struct pending_entry *entry, bool resent);
+enum err_e worker_send_message(void *arg, struct wire_message *message);
 
 /* worker_pump.c: bell, tail, rounds (D8–D10). */
 void worker_pump_start(struct worker *w);

@@ -124,6 +124,19 @@ void worker_peer_name(void *sink, char from[CALLER_FROM_MAX])
     ws_peer_name(sink, from);
 }
 
+void worker_hold(void *sink, bool hold)
+{
+    if (hold)
+        ws_hold(sink);
+    else
+        ws_release(sink);
+}
+
+void worker_charge(void *sink, unsigned messages)
+{
+    ws_charge(sink, messages);
+}
+
 const struct outbox_sink worker_sink = {sink_writev, sink_can_write, sink_close};
 
 /* --- opening ------------------------------------------------------------------------------------------------------------------ */
@@ -160,7 +173,7 @@ static enum err_e open_http(struct worker *w)
 {
     struct http_config config = {
         .loop = &w->loop, .clock = w->clock, .max_body_bytes = w->conf->max_body_bytes};
-    w->rest_endpoint = (struct endpoint){&w->host, NULL, "rest"};
+    w->rest_endpoint = (struct endpoint){.host = &w->host, .listener = "rest"};
     struct rest_config rest = {.host = &w->host, .endpoint = &w->rest_endpoint};
     enum err_e err = rest_new(&rest, &w->rest);
     if (err == ERR_OK)

@@ -12,9 +12,10 @@
 #include "log.h"
 #include "must.h"
 #include "proc.h"
+#include "streams_dialect.h"
 #include "worker.h"
 
-static const struct endpoint_dialect *const dialects[] = {&carousel_dialect};
+static const struct endpoint_dialect *const dialects[] = {&carousel_dialect, &streams_dialect};
 
 static const struct endpoint_dialect *dialect_named(const char *name)
 {
@@ -32,7 +33,7 @@ static bool add_dialect(struct worker *w, struct worker_listener *listener, cons
         listener->rest = true;
     else if (dialect != NULL && listener->endpoint_count < WORKER_DIALECTS_MAX)
         listener->endpoints[listener->endpoint_count++] =
-            (struct endpoint){&w->host, dialect, listener->conf->name};
+            (struct endpoint){.host = &w->host, .dialect = dialect, .listener = listener->conf->name};
     else
         return false;
     return true;
@@ -116,4 +117,19 @@ enum err_e worker_listen(struct worker *w)
         w->listener_count = (unsigned)i + 1;
     }
     return ERR_OK;
+}
+
+enum err_e worker_start_dialects(struct worker *w)
+{
+    for (unsigned i = 0; i < w->listener_count; i++) {
+        struct worker_listener *listener = &w->listeners[i];
+        for (unsigned k = 0; k < listener->endpoint_count; k++) {
+            enum err_e err = host_join(&listener->endpoints[k]);
+            if (err != ERR_OK) {
+                log_error("dialect", "listener=%s: %s", listener->conf->name, err_text(err));
+                return err;
+            }
+        }
+    }
+    return host_start(&w->host);
 }

@@ -26,6 +26,7 @@
     X(BAD_UTF8, ws_bad_utf8, COUNTER, ws->bad_utf8)                                                          \
     X(OVER_BUDGET, ws_over_budget, COUNTER, ws->over_budget)                                                 \
     X(THROTTLED, ws_throttled, COUNTER, ws->throttled)                                                       \
+    X(HELD, ws_held, COUNTER, ws->held)                                                                      \
     X(ADOPT_ERRORS, ws_adopt_errors, COUNTER, ws->adopt_errors)                                              \
     X(GATE_ACCEPTED, gate_accepted, COUNTER, gate->accepted)                                                 \
     X(GATE_UPGRADES, gate_upgrades, COUNTER, gate->upgrades)                                                 \
@@ -79,6 +80,8 @@
     X(TAIL_SLOTS_UNREADABLE, tail_slots_unreadable, COUNTER, host->tail.counts.slots_unreadable)             \
     X(TAIL_DAMAGED_WORDS, tail_damaged_words, COUNTER, host->tail.counts.damaged_words)                      \
     X(TAIL_OUT_OF_MEMORY, tail_out_of_memory, COUNTER, host->tail.counts.out_of_memory)                      \
+    X(TAIL_PARTS, tail_parts, COUNTER, host->tail.counts.parts)                                              \
+    X(TAIL_PARTS_IGNORED, tail_parts_ignored, COUNTER, host->tail.counts.parts_ignored)                      \
     X(MACHINES, machines, GAUGE, host->mirror.present)                                                       \
     X(AUDIENCES, audiences, GAUGE, host->audiences.by_key.count)                                             \
     X(AUDIENCE_APPENDS, audience_appends, COUNTER, host->audiences.appends)                                  \
@@ -96,6 +99,7 @@
     X(CLOSED_SLOW_SOFT, closed_slow_soft, COUNTER, host->outbox.counts.closed_soft)                          \
     X(CLOSED_SLOW_OWN, closed_slow_own, COUNTER, host->outbox.counts.closed_own)                             \
     X(CLOSED_SLOW_MEMORY, closed_slow_memory, COUNTER, host->outbox.counts.closed_memory)                    \
+    X(CLOSED_LOST, closed_lost, COUNTER, host->outbox.counts.closed_lost)                                    \
     X(OUTBOX_REPLAYED, outbox_frames_replayed, COUNTER, host->outbox.counts.frames_replayed)                 \
     X(RECEIVED, received, COUNTER, host->counts.received)                                                    \
     X(COMMANDS, commands, COUNTER, host->counts.commands)                                                    \
@@ -106,7 +110,20 @@
     X(ANSWERS, answers, COUNTER, host->counts.answers)                                                       \
     X(ANSWERS_REPEATED, answers_repeated, COUNTER, host->counts.answers_repeated)                            \
     X(ANSWERS_WITHOUT_CLIENT, answers_without_client, COUNTER, host->counts.answers_without_client)          \
+    X(PUBLISHED, published, COUNTER, host->publishing.counts.published)                                      \
+    X(PUBLISH_RESENT, publish_resent, COUNTER, host->publishing.counts.resent)                               \
+    X(PUBLISH_FULL, publish_full, COUNTER, host->publishing.counts.full)                                     \
+    X(PUBLISH_NO_MEMORY, publish_no_memory, COUNTER, host->publishing.counts.out_of_memory)                  \
+    X(PUBLISH_GIVEN_UP, publish_given_up, COUNTER, host->publishing.counts.given_up)                         \
+    X(PUBLISH_WINDOW, publish_window, GAUGE, publish_window_count(&host->publishing.window))                 \
+    X(PUBLISH_WINDOW_BYTES, publish_window_bytes, GAUGE, host->publishing.window.bytes)                      \
+    X(PUBLISH_HELD, publish_held, GAUGE, host->publishing.held_count)                                        \
     X(GAPS, gaps, COUNTER, host->counts.gaps)                                                                \
+    X(SURVEYS, surveys, COUNTER, host->surveys.counts.begun)                                                 \
+    X(SURVEYS_FAILED, surveys_failed, COUNTER, host->surveys.counts.failed)                                  \
+    X(SURVEY_ROWS, survey_rows, COUNTER, host->surveys.counts.answered)                                      \
+    X(SURVEY_UNSENT, survey_unsent, COUNTER, host->surveys.counts.unsent)                                    \
+    X(SURVEY_LATE, survey_late, COUNTER, host->surveys.counts.late)                                          \
     X(BELLS, bells, COUNTER, w->bells)                                                                       \
     X(BELLS_LOST, bells_lost, COUNTER, w->bells_lost)                                                        \
     X(LINK_UPS, link_ups, COUNTER, link->ups)                                                                \

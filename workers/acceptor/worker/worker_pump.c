@@ -48,7 +48,7 @@ static void note_cursor(struct worker *w)
 static void pump(struct worker *w)
 {
     set_awake(w);
-    bool more = tail_drain(&w->host.tail, RECORDS_PER_PUMP);
+    bool more = audiences_pressed(&w->host.audiences) || tail_drain(&w->host.tail, RECORDS_PER_PUMP);
     more |= outbox_slice(&w->host.outbox, SLICE_NS);
     note_cursor(w);
     if (!more && fall_asleep(w))

@@ -98,6 +98,7 @@ static void on_down(void *arg)
     if (!w->stopping)
         log_warn("broker-down", "the broker's connection ended; clients stay, commands wait");
     w->attach_pending = false;
+    host_broker_down(&w->host);
 }
 
 static void on_refused(void *arg, const char *reason)
@@ -109,8 +110,22 @@ static void on_refused(void *arg, const char *reason)
 
 static void on_message(void *arg, const struct wire_message *message)
 {
-    (void)arg;
-    log_debug("unexpected", "message %s from the broker", wire_type_name(message->type));
+    struct worker *w = arg;
+    if (!host_hear(&w->host, message))
+        log_debug("unexpected", "message %s from the broker", wire_type_name(message->type));
+}
+
+static void on_heartbeat(void *arg, struct wire_heartbeat *heartbeat)
+{
+    const struct worker *w = arg;
+    heartbeat->channels = host_channels(&w->host);
+}
+
+/* After the broker's death the last number stands until the next one speaks. */
+static void on_broker_heartbeat(void *arg, const struct wire_heartbeat *heartbeat)
+{
+    struct worker *w = arg;
+    host_set_channels_elsewhere(&w->host, heartbeat->channels);
 }
 
 /* --- commands up ------------------------------------------------------------------------------------------------------------- */
@@ -150,11 +165,19 @@ enum err_e worker_send_up(void *arg, const struct pending_entry *entry, bool res
     return link_send(w->link, &message);
 }
 
+enum err_e worker_send_message(void *arg, struct wire_message *message)
+{
+    struct worker *w = arg;
+    w->link_dirty = true;
+    return link_send(w->link, message);
+}
+
 /* --- on the loop ---------------------------------------------------------------------------------------------------------------- */
 
 void worker_uplink_service(struct worker *w)
 {
     w->link_dirty = link_service(w->link, LINK_BUDGET);
+    publishing_send(&w->host);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -174,7 +197,14 @@ void worker_uplink_tick(struct worker *w)
 enum err_e worker_uplink_open(struct worker *w)
 {
     static const struct link_events events = {
-        .hello = on_hello, .up = on_up, .down = on_down, .refused = on_refused, .message = on_message};
+        .hello = on_hello,
+        .up = on_up,
+        .down = on_down,
+        .refused = on_refused,
+        .message = on_message,
+        .heartbeat = on_heartbeat,
+        .broker_heartbeat = on_broker_heartbeat,
+    };
     char path[CONF_PATH_MAX], endpoint[CONF_PATH_MAX + 8];
     conf_path(w->conf, "bus/broker.sock", path);
     snprintf(endpoint, sizeof endpoint, "ipc://%s", path);
@@ -183,7 +213,8 @@ enum err_e worker_uplink_open(struct worker *w)
                                  .incarnation = w->incarnation,
                                  .clock = w->clock,
                                  .events = &events,
-                                 .arg = w};
+                                 .arg = w,
+                                 .gathers = true}; /* on_after_poll(), on_before_poll() */
     enum err_e err = link_open(&config, &w->link);
     if (err != ERR_OK)
         return err;

@@ -98,12 +98,22 @@ enum err_e ws_writev(struct ws_conn *conn, const struct iovec *pieces, int count
  * after the peer's answer or a time limit of 2 s. Reason: at most 123 bytes of UTF-8. */
 void ws_close(struct ws_conn *conn, enum ws_close_e code, const char *reason);
 
+/* Not read until released: backpressure for a client whose messages cannot be passed on now. What one read (16 KiB) has
+ * brought already is still delivered. Counts as heard, so that pings do not close it. From any callback; nothing on a
+ * connection that closes, or is held (released) already. */
+void ws_hold(struct ws_conn *conn);
+void ws_release(struct ws_conn *conn);
+
+/* As if `frames` more had come: what a message costs beyond itself. From `message`. */
+void ws_charge(struct ws_conn *conn, unsigned frames);
+
 /* Counters kept by this module. */
 struct ws_counts {
     uint64_t opened, closed, messages, bytes_in, bytes_out, writes, short_writes, pings, ping_timeouts;
     uint64_t protocol_errors, too_large, bad_utf8;
     uint64_t over_budget;  /* closed with 1013, because unfinished messages had used up their budget */
     uint64_t throttled;    /* pauses in reading, because of max_messages_per_s */
+    uint64_t held;         /* ws_hold() */
     uint64_t adopt_errors; /* sockets that died, or memory that was missing, between the gate and `open` */
 };
 const struct ws_counts *ws_counts(const struct ws *ws);

@@ -44,7 +44,7 @@ static void start_closing(struct ws_conn *conn, unsigned code, const char *reaso
     if (conn->state != CONN_OPEN || !send_close(conn, code, reason))
         return;
     conn_set_state(conn, CONN_CLOSING);
-    conn_resume(conn);
+    conn_read_on(conn);
     conn_start_timer(conn, ws_now(conn->ws) + WS_CLOSE_LIMIT_NS);
 }
 

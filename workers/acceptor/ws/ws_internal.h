@@ -20,6 +20,7 @@
 #include "list.h"
 #include "log.h"
 #include "must.h"
+#include "utf8.h"
 #include "wheel.h"
 #include "ws.h"
 #include "ws_parse.h"
@@ -49,6 +50,7 @@ struct ws_conn {
     bool told_open;           /* `open` said yes, so `closed` is owed */
     bool wants_writable;      /* a write was short: `writable` is owed */
     bool ended;               /* CLOSING: all is said, what still comes is thrown away */
+    bool held;                /* ws_hold(): not read, whatever resume_ns says */
     _Alignas(16) char user[]; /* config.user_bytes of the caller's */
 };
 
@@ -121,7 +123,6 @@ void conn_library_closes(struct ws_conn *conn);
 /* ws_message.c */
 void conn_received(struct ws_conn *conn, const struct ws_piece *piece);
 void conn_drop_join(struct ws_conn *conn);
-bool utf8_is_valid(const char *text, size_t len);
 
 /* ws_control.c */
 void conn_control(struct ws_conn *conn, const struct ws_piece *piece);
@@ -136,6 +137,7 @@ bool conn_start_reading(struct ws_conn *conn); /* false: out of memory */
 void conn_stop_reading(struct ws_conn *conn);
 void conn_feed(struct ws_conn *conn, const char *data, size_t len); /* bytes that came with the head */
 void conn_resume(struct ws_conn *conn);                             /* ends a pause */
+void conn_read_on(struct ws_conn *conn);                            /* ends pause and hold: it is closing */
 
 /* ws_ping.c */
 enum err_e ticks_init(struct ws *ws);

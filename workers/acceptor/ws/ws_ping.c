@@ -66,14 +66,13 @@ static bool ping_if_due(struct ws_conn *conn, uint64_t now)
     return now < conn->next_ping_ns || send_ping(conn, now);
 }
 
-/* Whoever is not read cannot be heard: a pause counts as an answer. */
+/* Whoever is not read cannot be heard: a pause, or being held, counts as an answer. */
 static void open_due(struct ws_conn *conn, uint64_t now)
 {
-    if (conn->resume_ns != 0) {
+    if (conn->resume_ns != 0 || conn->held)
         conn_heard(conn);
-        if (now >= conn->resume_ns)
-            conn_resume(conn);
-    }
+    if (conn->resume_ns != 0 && now >= conn->resume_ns)
+        conn_resume(conn);
     if (ping_if_due(conn, now))
         conn_schedule(conn);
 }

@@ -73,20 +73,52 @@ static unsigned take_bytes(struct ws_conn *conn, unsigned char *data, size_t len
 
 /* --- rates ------------------------------------------------------------------------------------------------------------ */
 
+/* Two reasons not to read, a rate and a hold; it is read when neither stands. */
+static bool is_read(const struct ws_conn *conn)
+{
+    return conn->resume_ns == 0 && !conn->held;
+}
+
+static void set_reasons(struct ws_conn *conn, uint64_t resume_ns, bool held)
+{
+    bool was_read = is_read(conn);
+    conn->resume_ns = resume_ns;
+    conn->held = held;
+    if (is_read(conn) != was_read)
+        lws_rx_flow_control(conn->wsi, was_read ? 0 : 1);
+}
+
 static void pause_reading(struct ws_conn *conn, uint64_t until_ns)
 {
-    conn->resume_ns = until_ns;
-    conn->ws->counts.throttled++;
-    lws_rx_flow_control(conn->wsi, 0);
+    conn->ws->counts.throttled += conn->resume_ns == 0;
+    set_reasons(conn, until_ns, conn->held);
     conn_schedule(conn);
 }
 
 void conn_resume(struct ws_conn *conn)
 {
-    if (conn->resume_ns == 0)
+    set_reasons(conn, 0, conn->held);
+}
+
+void conn_read_on(struct ws_conn *conn)
+{
+    set_reasons(conn, 0, false);
+}
+
+void ws_hold(struct ws_conn *conn)
+{
+    if (conn->state != CONN_OPEN || conn->held)
         return;
-    conn->resume_ns = 0;
-    lws_rx_flow_control(conn->wsi, 1);
+    conn->ws->counts.held++;
+    set_reasons(conn, conn->resume_ns, true);
+}
+
+void ws_release(struct ws_conn *conn)
+{
+    if (conn->state != CONN_OPEN || !conn->held)
+        return;
+    conn_heard(conn); /* a pong may be among what was not read */
+    set_reasons(conn, conn->resume_ns, false);
 }
 
 static void charge(struct ws_conn *conn, unsigned frames)
@@ -98,6 +130,11 @@ static void charge(struct ws_conn *conn, unsigned frames)
     conn->paid_until_ns = paid + frames * (NS_PER_S / ws->config.max_messages_per_s);
     if (conn->paid_until_ns > now + BURST_NS)
         pause_reading(conn, conn->paid_until_ns - BURST_NS);
+}
+
+void ws_charge(struct ws_conn *conn, unsigned frames)
+{
+    charge(conn, frames);
 }
 
 /* --- reading ---------------------------------------------------------------------------------------------------------- */

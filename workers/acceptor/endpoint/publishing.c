@@ -1,0 +1,220 @@
+/* Hop: C3. See publishing.h, and endpoint_publish() in endpoint.h. */
+#include "publishing.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fault_point.h"
+#include "host.h"
+#include "must.h"
+#include "wire.h"
+
+_Static_assert(ENDPOINT_PUBLISH_MAX == WIRE_PUBLISH_PAYLOAD_MAX, "what a dialect may publish fits");
+_Static_assert(WIRE_TOPIC_MAX == TOPIC_MAX, "and so do its topics");
+_Static_assert(PUBLISH_SOFT_BYTES / 2 + PUBLISH_RELEASE * 16384u < PUBLISH_HARD_BYTES, "see publishing.h");
+
+/* --- who is held --------------------------------------------------------------------------------------------------- */
+
+static bool reserve(struct publishing *p)
+{
+    if (p->held_count < p->held_cap)
+        return true;
+    uint32_t cap = p->held_cap ? p->held_cap * 2 : 16;
+    struct endpoint_conn **grown = realloc(p->held, cap * sizeof(*grown));
+    if (grown == NULL)
+        return false;
+    p->held = grown;
+    p->held_cap = cap;
+    return true;
+}
+
+/* Out of memory it is not held; the hard bound holds all the same. */
+static void hold(struct endpoint_host *host, struct endpoint_conn *conn)
+{
+    struct publishing *p = &host->publishing;
+    if (host->hold == NULL || conn->caller.held != 0 || !reserve(p))
+        return;
+    p->held[p->held_count++] = conn;
+    conn->caller.held = p->held_count;
+    host->hold(conn->client.sink, true);
+}
+
+void publishing_forget(struct endpoint_host *host, struct endpoint_conn *conn)
+{
+    struct publishing *p = &host->publishing;
+    uint32_t place = conn->caller.held;
+    if (place == 0)
+        return;
+    struct endpoint_conn *last = p->held[--p->held_count];
+    p->held[place - 1] = last;
+    last->caller.held = place;
+    conn->caller.held = 0;
+}
+
+static void release_some(struct endpoint_host *host)
+{
+    struct publishing *p = &host->publishing;
+    if (p->window.bytes >= PUBLISH_SOFT_BYTES / 2)
+        return;
+    for (uint32_t n = 0; n < PUBLISH_RELEASE && p->held_count > 0; n++) {
+        struct endpoint_conn *conn = p->held[0];
+        publishing_forget(host, conn);
+        host->hold(conn->client.sink, false);
+    }
+}
+
+void publishing_fini(struct publishing *p)
+{
+    MUST(p->held_count == 0); /* every connection is gone */
+    publish_window_fini(&p->window);
+    free(p->held);
+    p->held = NULL;
+    p->held_cap = 0;
+}
+
+/* --- to the broker ------------------------------------------------------------------------------------------------- */
+
+static struct wire_message message_of(struct publish_entry *entry)
+{
+    struct wire_message message = {.type = WIRE_PUBLISH};
+    message.publish = (struct wire_publish){
+        .publish_seq = entry->seq,
+        .session_serial = entry->session_serial,
+        .dialect = entry->dialect,
+        .echo = entry->echo,
+        .source_ns = entry->source_ns,
+        .topics = {(const char *)entry->bytes, entry->topics_len},
+        .payload = {(const char *)publish_entry_payload(entry), entry->payload_len},
+    };
+    return message;
+}
+
+void publishing_send(struct endpoint_host *host)
+{
+    struct publishing *p = &host->publishing;
+    struct publish_entry *entry;
+    if (!p->open || publish_window_unsent(&p->window) == NULL)
+        return;
+    uint64_t now = clock_mono_ns(host->clock);
+    for (unsigned n = 0; n < PUBLISH_BURST && (entry = publish_window_unsent(&p->window)) != NULL; n++) {
+        struct wire_message message = message_of(entry);
+        if (host->send_message(host->arg, &message) != ERR_OK)
+            return; /* when the link is served, or up */
+        FAULT_POINT(WORKER_PUBLISH_SENT);
+        publish_window_sent(&p->window, now);
+    }
+}
+
+void publishing_up(struct endpoint_host *host)
+{
+    struct publishing *p = &host->publishing;
+    p->counts.resent += publish_window_rewind(&p->window);
+    p->open = true;
+    publishing_send(host);
+}
+
+void publishing_down(struct endpoint_host *host)
+{
+    host->publishing.open = false;
+}
+
+void publishing_seen(struct endpoint_host *host, uint64_t publish_seq)
+{
+    FAULT_POINT(WORKER_PUBLISH_SEEN);
+    publish_window_acknowledged(&host->publishing.window, publish_seq);
+    publishing_send(host);
+    release_some(host);
+}
+
+/* A broker that refused a message (its checks are its own) says nothing; nobody waits for ever for that. */
+static void give_up(struct endpoint_host *host)
+{
+    struct publishing *p = &host->publishing;
+    uint64_t now = clock_mono_ns(host->clock);
+    uint32_t suppressed;
+    if (!p->open || now < PUBLISH_GIVE_UP_NS)
+        return;
+    uint64_t gone = publish_window_give_up(&p->window, now - PUBLISH_GIVE_UP_NS);
+    p->counts.given_up += gone;
+    if (gone > 0 && log_limit_ok(&p->log_limit, now, 60 * NS_PER_S, 1, &suppressed))
+        log_error("publish",
+                  "%llu messages of clients were given to the broker and are not in the ring; suppressed=%u",
+                  (unsigned long long)gone, suppressed);
+}
+
+void publishing_tick(struct endpoint_host *host)
+{
+    if (publish_window_count(&host->publishing.window) > 0) {
+        publishing_send(host);
+        give_up(host);
+    }
+    release_some(host);
+}
+
+/* --- from the dialects --------------------------------------------------------------------------------------------- */
+
+static enum err_e keep(struct endpoint_conn *conn, const char *payload, size_t len, bool echo)
+{
+    struct endpoint_host *host = conn->endpoint->host;
+    const struct audience *audience = conn->client.audience;
+    uint32_t topics_len = audience->names_bytes + audience->topic_count;
+    struct publish_entry *entry;
+    enum err_e err = publish_window_add(&host->publishing.window, topics_len, (uint32_t)len, &entry);
+    if (err != ERR_OK)
+        return err;
+    entry->session_serial = conn->caller.serial;
+    entry->dialect = (uint16_t)conn->caller.record_dialect;
+    entry->source_ns = clock_mono_ns(host->clock);
+    entry->echo = echo;
+    size_t at = 0;
+    for (uint32_t i = 0; i < audience->topic_count; i++) {
+        const struct topic *topic = audience_topic(audience, i);
+        MUST(wire_topics_append(entry->bytes, topics_len, &at, topic->name, topic->len));
+    }
+    if (len > 0)
+        memcpy(publish_entry_payload(entry), payload, len);
+    return ERR_OK;
+}
+
+static void count_refusal(struct publish_counts *counts, enum err_e err)
+{
+    if (err == ERR_FULL)
+        counts->full++;
+    else
+        counts->out_of_memory++;
+}
+
+enum err_e endpoint_publish(struct endpoint_conn *conn, const char *payload, size_t len, bool echo)
+{
+    struct endpoint_host *host = endpoint_of(conn)->host;
+    struct publishing *p = &host->publishing;
+    const struct audience *audience = conn->client.audience;
+    if (conn->client.closing)
+        return ERR_CLOSED;
+    if (audience == NULL)
+        return ERR_NOT_FOUND;
+    if (len > ENDPOINT_PUBLISH_MAX || audience->topic_count > WIRE_PUBLISH_TOPICS_MAX)
+        return ERR_TOO_LARGE;
+    enum err_e err = caller_register(host, &conn->caller);
+    if (err == ERR_OK)
+        err = keep(conn, payload, len, echo);
+    if (err != ERR_OK) {
+        count_refusal(&p->counts, err);
+        hold(host, conn);
+        return err;
+    }
+    p->counts.published++;
+    FAULT_POINT(WORKER_PUBLISH_KEPT);
+    publishing_send(host);
+    endpoint_charge(conn, (audience->topic_count + 15) / 16 - 1);
+    if (p->window.bytes > PUBLISH_SOFT_BYTES)
+        hold(host, conn);
+    return ERR_OK;
+}
+
+void endpoint_charge(struct endpoint_conn *conn, unsigned messages)
+{
+    const struct endpoint_host *host = endpoint_of(conn)->host;
+    if (messages > 0 && host->charge != NULL)
+        host->charge(conn->client.sink, messages);
+}
