@@ -99,7 +99,7 @@ struct conf {
     uint32_t max_body_bytes;    /* of an HTTP request: 65536 */
     uint32_t slow_soft_bytes;   /* 256 KiB; at most slow_hard_bytes */
     uint32_t slow_soft_ms;      /* 10000 */
-    uint32_t slow_hard_bytes;   /* 1 MiB */
+    uint32_t slow_hard_bytes;   /* 4 MiB */
     uint32_t journal_keep_mib;  /* 64, per machine */
     uint32_t journal_keep_days; /* 400 */
     struct conf_token *tokens;

@@ -63,7 +63,7 @@
       "A client that is owed more than this for soft_ms is closed with 1013; not above hard_kib")            \
     K(soft_ms, UINT, 100, 3600000, "10000", "ms", false, conf.slow_soft_ms,                                  \
       "How long a client may be owed more than soft_kib")                                                    \
-    K(hard_kib, KIB, 16, 65536, "1024", "KiB", false, conf.slow_hard_bytes,                                  \
+    K(hard_kib, KIB, 16, 65536, "4096", "KiB", false, conf.slow_hard_bytes,                                  \
       "A client that is owed more than this is closed with 1013 at once")
 
 #define CONF_JOURNAL_KEYS(K)                                                                                 \

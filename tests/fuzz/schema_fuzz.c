@@ -122,11 +122,12 @@ static void check_pattern(const char *text, size_t len, const char *subject, siz
 }
 
 static const char *const fixed[] = {
-    "{\"$defs\":{\"T\":{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\",\"minimum\":0},\"b\":"
-    "{\"type\":\"number\",\"default\":1},"
-    "\"c\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/"
-    "T\"},\"maxItems\":3},\"d\":{\"anyOf\":[{\"$ref\":\"#/$defs/T\"},{\"type\":\"null\"}]}},"
-    "\"required\":[\"a\"]}},\"$ref\":\"#/$defs/T\"}",
+    ("{\"$defs\":{\"T\":{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\",\"minimum\":0},"
+     "\"b\":"
+     "{\"type\":\"number\",\"default\":1},"
+     "\"c\":{\"type\":\"array\",\"items\":{\"$ref\":\"#/$defs/"
+     "T\"},\"maxItems\":3},\"d\":{\"anyOf\":[{\"$ref\":\"#/$defs/T\"},{\"type\":\"null\"}]}},"
+     "\"required\":[\"a\"]}},\"$ref\":\"#/$defs/T\"}"),
     "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"string\",\"minLength\":1,\"maxLength\":9,"
     "\"pattern\":\"^(\\\\w+-?)*$\"}}",
     "{\"type\":\"array\",\"items\":{\"enum\":[1,\"a\",2.5,null,true]},\"minItems\":1}",

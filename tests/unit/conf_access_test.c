@@ -16,7 +16,7 @@ static void defaults(void **state)
     assert_int_equal(conf->max_body_bytes, 65536);
     assert_int_equal(conf->slow_soft_bytes, 256 * 1024);
     assert_int_equal(conf->slow_soft_ms, 10000);
-    assert_int_equal(conf->slow_hard_bytes, 1024 * 1024);
+    assert_int_equal(conf->slow_hard_bytes, 4096 * 1024);
     assert_string_equal(conf->machines_from, "");
     assert_int_equal(conf->profile_count, 0);
     assert_int_equal(conf->override_count, 0);
@@ -155,8 +155,8 @@ static void other_addresses_need_a_token_or_leave(void **state)
 static void limits_in_order(void **state)
 {
     (void)state;
-    conf_refuses("c.yaml", "slow_clients:\n  soft_kib: 2048\n",
-                 "c.yaml:2: slow_clients.soft_kib: soft_kib 2048 is above hard_kib 1024\n");
+    conf_refuses("c.yaml", "slow_clients:\n  soft_kib: 8192\n",
+                 "c.yaml:2: slow_clients.soft_kib: soft_kib 8192 is above hard_kib 4096\n");
     conf_refuses(
         "c.yaml",
         "slow_clients: {soft_kib: 15, soft_ms: 99, hard_kib: 65537}\nrest: {max_body_bytes: 2000000}\n",

@@ -340,6 +340,22 @@ enum err_e close_streams(struct stage *stage, struct socket *s)
     return outbox_move(&stage->outbox, &s->client, NULL, 0);
 }
 
+struct socket *with_streams(struct stage *stage, unsigned i, unsigned first, unsigned count)
+{
+    struct socket *s = arrive(stage, i, PLENTY);
+    for (unsigned n = 0; n < count; n++)
+        assert_int_equal(open_stream(stage, s, first + n), ERR_OK);
+    return s;
+}
+
+unsigned say(struct stage *stage, unsigned sender, unsigned first, unsigned count, size_t pad)
+{
+    unsigned streams[1000];
+    for (unsigned i = 0; i < count; i++)
+        streams[i] = first + i;
+    return publish_message(stage, sender, false, streams, count, pad);
+}
+
 void send_snapshot(struct stage *stage, struct socket *s, uint64_t since, uint64_t position)
 {
     const struct mirror_machine *machines[MACHINES];

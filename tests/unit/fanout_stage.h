@@ -90,6 +90,9 @@ void leave(struct stage *stage, struct socket *s);
 /* Adds a stream to what the client has opened; all are closed. */
 enum err_e open_stream(struct stage *stage, struct socket *s, unsigned stream);
 enum err_e close_streams(struct stage *stage, struct socket *s);
+/* A client that has opened `count` streams from `first` on; and one that says something on such. */
+struct socket *with_streams(struct stage *stage, unsigned i, unsigned first, unsigned count);
+unsigned say(struct stage *stage, unsigned sender, unsigned first, unsigned count, size_t pad);
 /* NULL: all machines. The union with what it has; no snapshot. */
 enum err_e add_topic(struct stage *stage, struct socket *s, enum topic_kind_e kind, const char *machine);
 enum err_e drop_topic(struct stage *stage, struct socket *s, enum topic_kind_e kind, const char *machine);

@@ -212,7 +212,8 @@ static void levels(void **state)
     assert_string_equal(why, "recursion limit exceeded at line 1 column 202");
     assert_null(load_repeated("{\"a\":", 201, "1", "}", why));
     assert_string_equal(why, "recursion limit exceeded at line 1 column 1006");
-    value = load_repeated("[[],{},", 190, "1", "]", why); /* what is closed again does not count */
+    value =
+        load_repeated("[[],{},[0],{\"a\":0},", 190, "1", "]", why); /* what is closed again does not count */
     assert_non_null(value);
     json_decref(value);
 }

@@ -222,6 +222,11 @@ static void duplicates_and_extra_members(void **state)
     see(open, "{\"\":0,\"message\":\"m\",\"message\\u0000\":1}", "{\"message\":\"m\",\"user\":\"System\"}");
     see(closed, "{\"message\":\"m\"}", "{\"message\":\"m\",\"user\":\"System\"}");
     see(closed, "{\"z\":1,\"message\":\"m\",\"a\":2}", "[\"z\"] extra_forbidden; [\"a\"] extra_forbidden");
+    struct schema *empty =
+        read_json("{\"type\":\"object\",\"properties\":{},\"additionalProperties\":false}");
+    see(empty, "{}", "{}");
+    see(empty, "{\"a\":1}", "[\"a\"] extra_forbidden");
+    schema_free(&empty);
     see(closed, "{\"z\":1,\"user\":0}",
         "[\"message\"] missing; [\"user\"] string_type; [\"z\"] extra_forbidden");
     schema_free(&open);
@@ -236,6 +241,20 @@ static void dictionaries_keep_every_name(void **state)
     see(schema, "{\"a\\u0000b\":\"1\",\"a\":2,\"\":3}", "{\"a\\u0000b\":1,\"a\":2,\"\":3}");
     see(schema, "{\"a\\u0000b\":\"x\"}", "[\"a\\u0000b\"] int_parsing");
     see(schema, "[]", "[] dict_type");
+    schema_free(&schema);
+}
+
+static void a_short_list_with_a_wrong_item(void **state)
+{
+    struct schema *schema = read_json("{\"type\":\"array\",\"items\":{\"type\":\"integer\"},\"minItems\":2}");
+    (void)state;
+    see(schema, "[1]", "[] too_short");
+    see(schema, "[\"x\"]", "[0] int_parsing");
+    schema_free(&schema);
+    schema = read_json(
+        "{\"type\":\"object\",\"additionalProperties\":{\"type\":\"integer\"},\"maxProperties\":1}");
+    see(schema, "{\"a\":1,\"b\":2}", "[] too_long");
+    see(schema, "{\"a\":1,\"b\":[]}", "[\"b\"] int_type");
     schema_free(&schema);
 }
 
@@ -287,6 +306,10 @@ static void levels_are_bounded(void **state)
     json_t *deep = chain(SCHEMA_DEPTH - 1);
     assert_int_equal(schema_validate(schema, deep, &result), ERR_OK);
     json_decref(result.value);
+    json_decref(deep);
+    deep = chain(SCHEMA_DEPTH); /* its innermost member is one too deep */
+    assert_int_equal(schema_validate(schema, deep, &result), ERR_MALFORMED);
+    json_decref(result.errors);
     json_decref(deep);
     deep = chain(SCHEMA_DEPTH + 50);
     assert_int_equal(schema_validate(schema, deep, &result), ERR_MALFORMED);
@@ -467,13 +490,21 @@ static void bytes_are_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_documents_error),          cmocka_unit_test(what_is_no_object),
-        cmocka_unit_test(nested_first_then_own),        cmocka_unit_test(defaults),
-        cmocka_unit_test(a_default_is_copied),          cmocka_unit_test(duplicates_and_extra_members),
-        cmocka_unit_test(dictionaries_keep_every_name), cmocka_unit_test(recursion),
-        cmocka_unit_test(levels_are_bounded),           cmocka_unit_test(checks_come_first),
-        cmocka_unit_test(checks_that_find_nothing),     cmocka_unit_test(a_hundred_errors),
-        cmocka_unit_test(long_names_are_cut),           cmocka_unit_test(bytes_are_bounded),
+        cmocka_unit_test(the_documents_error),
+        cmocka_unit_test(what_is_no_object),
+        cmocka_unit_test(nested_first_then_own),
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(a_default_is_copied),
+        cmocka_unit_test(duplicates_and_extra_members),
+        cmocka_unit_test(dictionaries_keep_every_name),
+        cmocka_unit_test(recursion),
+        cmocka_unit_test(a_short_list_with_a_wrong_item),
+        cmocka_unit_test(levels_are_bounded),
+        cmocka_unit_test(checks_come_first),
+        cmocka_unit_test(checks_that_find_nothing),
+        cmocka_unit_test(a_hundred_errors),
+        cmocka_unit_test(long_names_are_cut),
+        cmocka_unit_test(bytes_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,6 +114,7 @@ static const struct {
     {IN_X("{\"const\":{}}"), "/properties/x/const", "not of the type"},
     {IN_X("{\"const\":1,\"enum\":[1]}"), "/properties/x/enum", "not supported"},
     {"{\"type\":\"object\",\"properties\":{\"x\":{}},\"required\":[\"y\"]}", "/required", "no property"},
+    {"{\"type\":\"object\",\"properties\":{},\"required\":[\"y\"]}", "/required", "no property"},
     {"{\"type\":\"object\",\"properties\":{\"x\":{}},\"required\":\"x\"}", "/required", "expected an array"},
     {"{\"type\":\"object\",\"properties\":{\"x\":{}},\"required\":[1]}", "/required", "no property"},
     {"{\"type\":\"object\",\"properties\":{\"x\":{\"default\":1}},\"required\":[\"x\"]}", "/required",

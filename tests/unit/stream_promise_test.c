@@ -155,7 +155,7 @@ static void close_all(struct world *world, unsigned i)
         world->models[i].streams = 0;
 }
 
-static void say(struct world *world, unsigned i)
+static void say_something(struct world *world, unsigned i)
 {
     struct message *m = &world->messages[world->count];
     unsigned streams[STREAMS], count = 0;
@@ -233,7 +233,7 @@ static void somebody_acts(struct world *world, unsigned i, unsigned what)
     else if (what == 6 && rand() % 3 == 0)
         s->room = (unsigned)rand() % 200;
     else if (what > 7)
-        say(world, i);
+        say_something(world, i);
 }
 
 static void random_step(struct world *world)

@@ -131,6 +131,8 @@ static void on_lost(void *arg, uint64_t since, enum ring_status_e why)
         for (uint32_t m = 0; audience != NULL && m < audience->count; m++)
             tell_loss(&loss, audience->members[m]);
     }
+    if (why != RING_MORE)
+        publishing_lost(loss.host);
     if (why == RING_LAPPED)
         log_warn("ring-lapped", "this worker was overtaken; subscribers get snapshots");
     else if (why != RING_MORE)

@@ -118,6 +118,12 @@ void publishing_down(struct endpoint_host *host)
     host->publishing.open = false;
 }
 
+void publishing_lost(struct endpoint_host *host)
+{
+    struct publishing *p = &host->publishing;
+    p->counts.unknown += publish_window_give_up(&p->window, UINT64_MAX);
+}
+
 void publishing_seen(struct endpoint_host *host, uint64_t publish_seq)
 {
     FAULT_POINT(WORKER_PUBLISH_SEEN);

@@ -31,6 +31,7 @@ struct publish_counts {
     uint64_t published;           /* messages taken from clients */
     uint64_t resent;              /* given to another broker, too */
     uint64_t full, out_of_memory; /* refused */
+    uint64_t unknown;             /* sent, and then records were lost (publishing_lost()) */
     uint64_t given_up;            /* PUBLISH_GIVE_UP_NS passed */
 };
 
@@ -48,6 +49,9 @@ void publishing_fini(struct publishing *publishing);
 /* Attached to the broker's ring: everything goes to it. */
 void publishing_up(struct endpoint_host *host);
 void publishing_down(struct endpoint_host *host);
+/* Records were lost to this worker, its own numbers perhaps among them: what it has sent is not sent to another broker, which might
+ * publish it a second time. Whoever has streams is closed with 1013 at the same moment, and so knows. */
+void publishing_lost(struct endpoint_host *host);
 /* What is unsent, as much as the bus takes, PUBLISH_BURST at most. */
 void publishing_send(struct endpoint_host *host);
 /* The number was read in the ring, with this worker as its origin. */

@@ -115,6 +115,7 @@
     X(PUBLISH_FULL, publish_full, COUNTER, host->publishing.counts.full)                                     \
     X(PUBLISH_NO_MEMORY, publish_no_memory, COUNTER, host->publishing.counts.out_of_memory)                  \
     X(PUBLISH_GIVEN_UP, publish_given_up, COUNTER, host->publishing.counts.given_up)                         \
+    X(PUBLISH_UNKNOWN, publish_unknown, COUNTER, host->publishing.counts.unknown)                            \
     X(PUBLISH_WINDOW, publish_window, GAUGE, publish_window_count(&host->publishing.window))                 \
     X(PUBLISH_WINDOW_BYTES, publish_window_bytes, GAUGE, host->publishing.window.bytes)                      \
     X(PUBLISH_HELD, publish_held, GAUGE, host->publishing.held_count)                                        \

@@ -59,8 +59,8 @@ static bool make_member(struct making *making, const struct member *member, json
 static bool has_extra(const struct making *making, const struct node *node, const json_t *value)
 {
     size_t known = 0;
-    const struct member *members = making->schema->members + node->first;
-    for (uint32_t i = 0; i < node->count; i++)
+    const struct member *members = making->schema->members;
+    for (uint32_t i = node->first; i < node->first + node->count; i++)
         known += json_object_getn(value, members[i].name, members[i].name_len) != NULL;
     return known < json_object_size(value);
 }

@@ -189,8 +189,8 @@ static bool read_required(struct builder *builder, const struct node *node, cons
         return build_refuse_at(builder, "required", "expected an array of names");
     for (size_t i = 0; i < json_array_size(names); i++) {
         const char *name = json_string_value(json_array_get(names, i));
-        struct member *members = builder->schema->members + node->first, *found = NULL;
-        for (uint32_t k = 0; name != NULL && k < node->count; k++)
+        struct member *members = builder->schema->members, *found = NULL;
+        for (uint32_t k = node->first; name != NULL && k < node->first + node->count; k++)
             found = strcmp(members[k].name, name) == 0 ? &members[k] : found;
         if (found == NULL)
             return build_refuse_at(builder, "required", "a name is no property");
