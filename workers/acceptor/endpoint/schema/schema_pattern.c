@@ -241,7 +241,7 @@ static void step(const struct follow *table, const struct positions *taken, stru
 {
     *next = table->restart;
     for (unsigned i = 0; i < PATTERN_WORDS; i++) {
-        const struct positions *sets = &table->sets[i * 256];
+        const struct positions *sets = taken->bits[i] != 0 ? &table->sets[i * 256] : NULL;
         for (uint64_t bits = taken->bits[i]; bits != 0; bits >>= 4, sets += 16) {
             unsigned zeros = (unsigned)__builtin_ctzll(bits) / 4;
             bits >>= 4 * zeros;
