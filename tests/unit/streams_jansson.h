@@ -46,8 +46,10 @@ static inline void agree_scalar(const struct streams_text *token, const json_t *
     if (json_is_string(value))
         expect_text(token, json_string_value(value), json_string_length(value));
     if (json_is_number(value)) {
-        char *text = strndup(token->at, token->len);
-        MUST(text != NULL && strtod(text, NULL) == json_number_value(value));
+        char *text = calloc(1, token->len + 1); /* strtod() wants an end, strndup() looks for one */
+        MUST(text != NULL);
+        memcpy(text, token->at, token->len);
+        MUST(strtod(text, NULL) == json_number_value(value));
         free(text);
     }
 }

@@ -23,9 +23,9 @@ async def up(s, *machines):
 
 
 def pids(program, *words):
-    """Pids of a program below this play, whose command line has all words."""
+    """Pids of a program below this play, whose command line has all words. One that is ending has none."""
     return [pid for pid, line in children_of_this_process()
-            if Path(line.split()[0]).name == program and all(word in line.split() for word in words)]
+            if line.split() and Path(line.split()[0]).name == program and all(word in line.split() for word in words)]
 
 
 async def restarted(program, old, *words, within=5.0):
