@@ -155,32 +155,6 @@ static void a_flood_of_refusals_makes_no_move_forgotten(void **state)
     end(play);
 }
 
-static void recent_forgets_by_age(void **state)
-{
-    (void)state;
-    struct recent *recent = NULL;
-    assert_int_equal(recent_new(4, 100, 1000, &recent), ERR_OK);
-    assert_int_equal(recent_horizon_ns(recent), 1000);
-    struct outcome o = {.key = {1, 2, 3}};
-    recent_put(recent, &o, 1, 1010, 1020);
-    assert_non_null(recent_find(recent, &o.key, 1120));
-    assert_int_equal(recent_horizon_ns(recent), 1000);
-    assert_null(recent_find(recent, &o.key, 1121));
-    assert_int_equal(recent_horizon_ns(recent), 1010);
-    for (uint64_t i = 0; i < 100; i++) {
-        o.key.serial = 10 + i;
-        recent_put(recent, &o, i, 2000 + i, 2000 + i);
-        assert_int_equal(recent_find(recent, &o.key, 2000 + i)->seq, i);
-        assert_true(recent_count(recent) <= 4);
-    }
-    o.key.serial = 10 + 95;
-    assert_null(recent_find(recent, &o.key, 2100));
-    o.key.serial = 10 + 96;
-    assert_non_null(recent_find(recent, &o.key, 2100));
-    assert_int_equal(recent_horizon_ns(recent), 2095);
-    recent_free(&recent);
-}
-
 /* --- the same request from others ---------------------------------------------------------------------------------- */
 
 #define UUID "0192f1c4-7e1d-7b3a-9c55-aabbccddeeff"
@@ -490,7 +464,6 @@ int main(void)
         cmocka_unit_test(resent_and_unknown),
         cmocka_unit_test(forgotten_is_unknown),
         cmocka_unit_test(a_flood_of_refusals_makes_no_move_forgotten),
-        cmocka_unit_test(recent_forgets_by_age),
         cmocka_unit_test(another_session_waits_with_the_first),
         cmocka_unit_test(the_same_session_may_ask_again),
         cmocka_unit_test(refusals_are_answers_too),
