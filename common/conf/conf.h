@@ -25,7 +25,7 @@
 struct conf_listener {
     const char *name;
     const char *const *
-        dialects; /* "rest", "carousel", "streams"; at least one, no two the same. An upgrade goes to the first
+        dialects; /* "rest", "carousel", "streams", "endpoints"; at least one, no two the same. An upgrade goes to the first
                                     that serves its path */
     size_t dialect_count;
     const char *address; /* numeric IPv4 or IPv6 */
@@ -74,6 +74,32 @@ struct conf_bridge {
     size_t machine_count;
 };
 
+/* Who answers what clients send to an endpoint: processes outside Noria (common/handler/HANDLER.md). */
+#define CONF_HANDLER_PROCESSES_MAX 16u
+
+struct conf_handler {
+    const char *name;
+    const char *const *command; /* program and arguments, NULL behind the last; NULL: `socket` names its socket */
+    size_t command_count;
+    const char *socket;   /* absolute path; "": the launcher runs `command` */
+    uint32_t processes;   /* 1; of a command. Each has a socket of its own: conf_handler_socket() */
+    uint32_t deadline_ms; /* 5000: a message that is not answered by then is answered 503 */
+    uint32_t stuck_ms;    /* 30000: a process that answers nothing for so long while something waits is killed */
+};
+
+/* A path whose messages are validated and then go to a handler. */
+#define CONF_ENDPOINT_PATH_MAX 64u
+
+struct conf_endpoint {
+    const char *path;         /* "/chat": 1 to CONF_ENDPOINT_PATH_MAX of A-Z a-z 0-9 _ . ~ - /; unique */
+    const char *handler_name; /* as written */
+    size_t handler;           /* index in conf.handlers */
+    const char *schema;       /* file of its messages' JSON Schema, absolute; "": traditional, JSON as it comes */
+    const char *reply_schema; /* likewise, of a reply's body with a status below 300; "": any */
+    bool binary;              /* replies and publications are binary frames */
+    bool error_object;        /* refusals also hold the errors as a tree, "errorObject" */
+};
+
 struct conf_override { /* a variable of the environment that won over the file */
     const char *variable, *key, *value;
 };
@@ -118,6 +144,10 @@ struct conf {
     size_t listener_count;
     struct conf_machine *machines; /* those of the file, then those of machines_from */
     size_t machine_count;
+    struct conf_handler *handlers;
+    size_t handler_count;
+    struct conf_endpoint *endpoints; /* served by every listener with the dialect "endpoints" */
+    size_t endpoint_count;
     const char *machines_from; /* as written, "": none */
     size_t machines_from_count;
     struct profile *profiles; /* the user's own; linted (profile_lint.h) */
@@ -155,6 +185,11 @@ const struct profile *conf_profile(const struct conf *conf, const char *name);
 /* Paths below runtime_dir, written to `path` (size CONF_PATH_MAX): "bus/broker.sock", "shm/ring", … */
 #define CONF_PATH_MAX 108
 void conf_path(const struct conf *conf, const char *relative, char path[CONF_PATH_MAX]);
+
+/* The socket at which process `k` of a handler is found: handlers/NAME.K below runtime_dir, or its `socket`. Fits, as
+ * conf_load() made sure. */
+void conf_handler_socket(const struct conf *conf, const struct conf_handler *handler, uint32_t k,
+                         char path[CONF_PATH_MAX]);
 
 /* Writes the reference page (Markdown) made from the table to a stream descriptor. */
 void conf_reference(int fd);

@@ -8,6 +8,7 @@
  *     result/<machine>  result/#    command results and completions
  *     event/<machine>   event/#     it was added or removed; its alarms
  *     stream/<id>                   a stream's messages; <id> is whatever clients agreed on
+ *     endpoint<path>#<name>         what a handler publishes to the connections of an endpoint; "" is everybody's
  */
 #pragma once
 
@@ -18,6 +19,8 @@
 
 #define TOPIC_MAX     135u /* bytes of a name */
 #define STREAM_ID_MAX 128u /* bytes of a stream's id; at least one */
+#define TOPIC_PATH_MAX          64u /* of an endpoint's path */
+#define TOPIC_ENDPOINT_NAME_MAX 60u
 
 enum topic_kind_e { TOPIC_STATE, TOPIC_RESULT, TOPIC_EVENT };
 
@@ -33,4 +36,8 @@ void topic_make(struct topic *topic, enum topic_kind_e kind, const char *machine
 void topic_make_stream(struct topic *topic, const char *id, size_t len);
 /* The id within a stream's topic, *len its bytes; NULL: it is no stream's. */
 const char *topic_stream_id(const char *name, size_t name_len, size_t *len);
+/* A topic of the endpoint at `path` ("/chat", at most TOPIC_PATH_MAX bytes without '#'); 0 to TOPIC_ENDPOINT_NAME_MAX bytes of UTF-8. */
+void topic_make_endpoint(struct topic *topic, const char *path, const char *name, size_t len);
+/* As topic_stream_id(), of an endpoint's: its path and name, as they stand behind "endpoint". */
+const char *topic_endpoint_id(const char *name, size_t name_len, size_t *len);
 uint64_t topic_hash(const char *name, size_t len);

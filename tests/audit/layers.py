@@ -26,6 +26,7 @@ WORKER_PARTS = ["workers/acceptor/wheel", "workers/acceptor/access", "workers/ac
 LAYERS = {
     "common/base": [],
     "common/stats": ["common/base"],
+    "common/schema": ["common/base"],
     "common/model": ["common/base"],
     "common/conf": SMALL,
     "common/journal": SMALL,
@@ -48,7 +49,6 @@ LAYERS = {
     "workers/acceptor/http": ["common/base", "workers/acceptor/wheel", "workers/acceptor/gate"],
     "workers/acceptor/ws": ["common/base", "common/frames", "workers/acceptor/wheel", "workers/acceptor/gate"],
     "workers/acceptor/fanout": [*SMALL, "common/stats", "common/frames", *READS_SHM],
-    "workers/acceptor/endpoint/schema": ["common/base"],
     "workers/acceptor/endpoint": [*SMALL, "common/stats", "common/conf", "common/frames", "common/wire", "workers/acceptor/fanout"],
     "workers/acceptor/dialects/command": SMALL,
     "workers/acceptor/dialects/carousel": [*SMALL, "common/conf", "common/frames", "common/wire", "common/shm/layout",
@@ -101,8 +101,8 @@ THIRD_PARTY = {
     "cyaml/": ["common/conf"],
     "openssl/": ["common/journal", "workers/acceptor/access", "deploy/noria"],
     "yaml.h": ["common/conf"],
-    "jansson": ["common/conf", "common/journal", "workers/acceptor/dialects/carousel", "workers/acceptor/dialects/command",
-                "workers/acceptor/endpoint/schema", "workers/acceptor/rest"],
+    "jansson": ["common/conf", "common/journal", "common/schema", "workers/acceptor/dialects/carousel",
+                "workers/acceptor/dialects/command", "workers/acceptor/rest"],
     "sys/mman.h": ["common/shm/layout"],
 }
 SYSTEM = re.compile(r"^(arpa/|linux/|net/|netinet/|sys/|bits/|[a-z0-9_]+\.h$)")

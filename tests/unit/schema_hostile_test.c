@@ -1,5 +1,5 @@
 /* schema: five megabytes of each kind of nastiness get the answer that they should, in bounded time and memory. Prints nanoseconds per
- * byte, which nothing depends on, and what a usual message costs; README.md of workers/acceptor/endpoint/schema has figures. */
+ * byte, which nothing depends on, and what a usual message costs; README.md of common/schema has figures. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

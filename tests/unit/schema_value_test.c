@@ -1,6 +1,6 @@
 /* schema: single values. Each group is one type, declared as JSON Schema and as a C table; each case is one JSON value and what it
  * becomes, or the error's type and text. Facts: pydantic-core's tests/validators/test_{int,float,bool,string,enums,literal,
- * list,dict,nullable}.py and src/errors/types.rs; README.md of workers/acceptor/endpoint/schema says where ours differ. */
+ * list,dict,nullable}.py and src/errors/types.rs; README.md of common/schema says where ours differ. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -32,7 +32,12 @@ enum record_kind_e {
 };
 
 /* Whose clients understand the frame. A worker ignores records of dialects it does not know. */
-enum record_dialect_e { DIALECT_CAROUSEL = 1, DIALECT_CHANNELS = 2, DIALECT_STREAMS = 3 };
+enum record_dialect_e {
+    DIALECT_CAROUSEL = 1,
+    DIALECT_CHANNELS = 2,
+    DIALECT_STREAMS = 3,
+    DIALECT_ENDPOINTS = 4
+};
 
 /* What the session in `origin` gets, beside the subscribers of the topics. */
 enum record_origin_e {

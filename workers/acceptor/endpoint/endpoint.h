@@ -28,6 +28,8 @@
 #include "machine.h"
 #include "topic.h"
 
+typedef struct uv_loop_s uv_loop_t;
+
 struct endpoint;      /* a dialect at work at one listener of this process */
 struct endpoint_conn; /* a connection to it */
 struct mirror_machine;
@@ -107,6 +109,12 @@ const char *endpoint_principal(const struct endpoint_conn *conn); /* as in struc
 /* One text message to this connection. The payload is copied. Bounded: a connection that does not read its replies is
  * closed with 1013. */
 void endpoint_reply(struct endpoint_conn *conn, const char *payload, size_t len);
+/* The same as a binary message. */
+void endpoint_reply_binary(struct endpoint_conn *conn, const void *payload, size_t len);
+
+/* The connection is not read, or read again: backpressure of the dialect's own, beside that of endpoint_publish(). What one read
+ * has brought already is still delivered. Nothing if it is (not) held already. */
+void endpoint_hold(struct endpoint_conn *conn, bool hold);
 
 /* Adds topics to what the connection is subscribed to. A frame that names several of them reaches it once. The frames
  * that follow this call are those after endpoint_position(). ERR_TOO_LARGE: more topics than a connection may have;
@@ -178,6 +186,16 @@ enum err_e endpoint_send_command(struct endpoint_conn *conn, const struct endpoi
  * one message more against the client's rate. */
 enum err_e endpoint_publish(struct endpoint_conn *conn, const char *payload, size_t len, bool echo);
 
+/* The payload, as one text frame (`binary`: binary frame), goes to every connection of this dialect, at whatever worker, that is
+ * subscribed to one of `topics`: to each once, in the order of the calls. `except`: one of this worker's that does not get it; NULL: everybody.
+ * Whatever becomes of the broker, as endpoint_publish(); nobody is held: who is its source asks endpoint_may_publish() first.
+ * ERR_TOO_LARGE: the payload, or more than 1,000 topics. ERR_FULL, ERR_MEMORY. Nothing is sent then. A text payload is valid UTF-8. */
+enum err_e endpoint_publish_to(struct endpoint *endpoint, const struct topic *topics, uint32_t count,
+                               const void *payload, size_t len, bool binary,
+                               const struct endpoint_conn *except);
+/* False while what waits for the broker has reached the mark at which senders are held. */
+bool endpoint_may_publish(const struct endpoint *endpoint);
+
 /* The message at hand counts as `messages` more against the client's rate (websocket.max_messages_per_s), because of what it
  * costs. */
 void endpoint_charge(struct endpoint_conn *conn, unsigned messages);
@@ -230,8 +248,13 @@ const struct mirror_machine *endpoint_find_machine(const struct endpoint *endpoi
                                                    size_t len);
 
 /* Settings of the configuration that dialects ask for. */
+struct clock;
 struct conf;
 const struct conf *endpoint_conf(const struct endpoint *endpoint);
+
+/* The worker's event loop, for descriptors and timers of the dialect's own (not of its connections). NULL in tests without one. */
+uv_loop_t *endpoint_loop(const struct endpoint *endpoint);
+const struct clock *endpoint_clock(const struct endpoint *endpoint);
 
 /* Memory for building payloads: one buffer per worker of ENDPOINT_SCRATCH bytes, good until the dialect function
  * returns; nested use is not possible. */
