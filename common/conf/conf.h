@@ -79,12 +79,13 @@ struct conf_bridge {
 
 struct conf_handler {
     const char *name;
-    const char *const *command; /* program and arguments, NULL behind the last; NULL: `socket` names its socket */
+    const char *const
+        *command; /* program and arguments, NULL behind the last; NULL: `socket` names its socket */
     size_t command_count;
     const char *socket;   /* absolute path; "": the launcher runs `command` */
     uint32_t processes;   /* 1; of a command. Each has a socket of its own: conf_handler_socket() */
     uint32_t deadline_ms; /* 5000: a message that is not answered by then is answered 503 */
-    uint32_t stuck_ms;    /* 30000: a process that answers nothing for so long while something waits is killed */
+    uint32_t stuck_ms; /* 30000: a process that answers nothing for so long while something waits is killed */
 };
 
 /* A path whose messages are validated and then go to a handler. */
@@ -94,7 +95,7 @@ struct conf_endpoint {
     const char *path;         /* "/chat": 1 to CONF_ENDPOINT_PATH_MAX of A-Z a-z 0-9 _ . ~ - /; unique */
     const char *handler_name; /* as written */
     size_t handler;           /* index in conf.handlers */
-    const char *schema;       /* file of its messages' JSON Schema, absolute; "": traditional, JSON as it comes */
+    const char *schema; /* file of its messages' JSON Schema, absolute; "": traditional, JSON as it comes */
     const char *reply_schema; /* likewise, of a reply's body with a status below 300; "": any */
     bool binary;              /* replies and publications are binary frames */
     bool error_object;        /* refusals also hold the errors as a tree, "errorObject" */

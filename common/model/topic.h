@@ -17,9 +17,9 @@
 
 #include "machine.h"
 
-#define TOPIC_MAX     135u /* bytes of a name */
-#define STREAM_ID_MAX 128u /* bytes of a stream's id; at least one */
-#define TOPIC_PATH_MAX          64u /* of an endpoint's path */
+#define TOPIC_MAX               135u /* bytes of a name */
+#define STREAM_ID_MAX           128u /* bytes of a stream's id; at least one */
+#define TOPIC_PATH_MAX          64u  /* of an endpoint's path */
 #define TOPIC_ENDPOINT_NAME_MAX 60u
 
 enum topic_kind_e { TOPIC_STATE, TOPIC_RESULT, TOPIC_EVENT };

@@ -1,0 +1,100 @@
+/* pool.h — handler processes as this worker sees them: a link to each process of each handler, and which connection belongs to
+ * which of them (Hop: C2).
+ *
+ *     dialect ─ pool_open() ─▶ connection ─▶ process 0 … n of its handler, one of which has it
+ *             ─ pool_send() ─▶ message ────▶ window ─▶ socket ─▶ handler ─▶ exactly one `answered`
+ *             ─ pool_close() ▶ CLOSED, and the connection is the pool's own until it was TAKEN
+ *
+ * Knows sockets, processes, windows and deadlines; nothing of JSON, schemas, envelopes and the order of a client's answers, which
+ * are the dialect's. The rules of exactly once are handler_wire.h's and HANDLER.md's.
+ *
+ * One thread, on the worker's libuv loop. Everything may be called from its events, but pool_free().
+ */
+#pragma once
+
+#include <msgpack.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "clock.h"
+#include "conf.h"
+#include "errcode.h"
+#include "handler_wire.h"
+
+typedef struct uv_loop_s uv_loop_t;
+
+struct pool;
+struct pool_conn; /* a client's connection to a handler */
+
+enum pool_outcome_e {
+    POOL_REPLY,      /* the handler's: status, body */
+    POOL_FAILED,     /* its process died with the message, or broke the protocol: 500 */
+    POOL_TIMEOUT,    /* deadline_ms passed while a process had it: 503 */
+    POOL_UNAVAILABLE /* deadline_ms passed and no process had it: 503 */
+};
+
+struct pool_answer {
+    enum pool_outcome_e outcome;
+    uint64_t status;
+    const msgpack_object *body; /* valid during the call; NULL: none */
+};
+
+/* `owner` is what pool_open() was given. After pool_close() no event names it any more. */
+struct pool_events {
+    void (*answered)(void *owner, uint64_t token, const struct pool_answer *answer);
+    void (*send)(void *owner, uint64_t status, const msgpack_object *body);
+    void (*subscribe)(void *owner, struct handler_text topic, bool subscribe);
+    void (*close)(void *owner, unsigned code, struct handler_text reason);
+    /* `except`: an owner, or NULL. ERR_NOT_FOUND: the handler has no such endpoint (a fault of the handler). */
+    enum err_e (*publish)(void *arg, size_t handler, struct handler_text path, struct handler_text topic,
+                          uint64_t status, const msgpack_object *body, void *except);
+    bool (*may_publish)(
+        void *arg); /* false: links are not read until it is true; asked in pool_tick(), too */
+};
+
+struct pool_config {
+    uv_loop_t *loop;
+    const struct clock *clock;
+    const struct conf *conf; /* handlers, endpoints, paths of sockets */
+    const char *worker;      /* a name of this worker, for the handler's logs */
+    uint32_t max_answer_bytes;
+    const struct pool_events *events;
+    void *arg;
+};
+
+/* ERR_MEMORY, ERR_SYSTEM. Connects as soon as the loop runs. */
+enum err_e pool_new(const struct pool_config *config, struct pool **pool);
+/* Every owner has called pool_close(). Closes the links; the handlers hear on_disconnect from the end of the stream. Its handles are closed by the loop's
+ * next iterations. */
+void pool_free(struct pool **pool);
+
+struct pool_client { /* copied */
+    size_t endpoint; /* index in conf.endpoints */
+    const char *query, *principal, *peer;
+};
+/* NULL: out of memory. */
+struct pool_conn *pool_open(struct pool *pool, const struct pool_client *client, void *owner);
+
+/* A message, its body as msgpack. ERR_OK: `answered` comes exactly once with `token`, never from within this call (unless pool_close() comes first).
+ * ERR_FULL: too much waits for the handler (answer 503 at once); ERR_MEMORY. */
+enum err_e pool_send(struct pool_conn *conn, const void *body, size_t len, uint64_t token);
+
+/* The client is gone. */
+void pool_close(struct pool_conn *conn);
+
+/* Deadlines, stuck processes, connecting again: a few times a second. */
+void pool_tick(struct pool *pool);
+
+struct pool_counts {
+    uint64_t connects, links_lost;    /* to handler processes */
+    uint64_t opened, closed, resumed; /* OPEN, CLOSED, OPEN with resumed */
+    uint64_t messages, replies, failed, timeouts, unavailable, full;
+    uint64_t late;                     /* replies after their deadline */
+    uint64_t sends, publishes, closes; /* from handlers */
+    uint64_t sends_lost;               /* to a connection that was gone already */
+    uint64_t malformed, killed; /* peers that broke the protocol; processes killed because they were stuck */
+    uint64_t links, conns, waiting; /* now: links that are up, connections, events not yet written */
+    uint64_t waiting_bytes;
+};
+const struct pool_counts *pool_counts(const struct pool *pool);
