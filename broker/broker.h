@@ -20,9 +20,9 @@
 #include "clock.h"
 #include "command_table.h"
 #include "conf.h"
+#include "frames_payload.h"
 #include "log.h"
 #include "loop.h"
-#include "frames_streams.h"
 #include "peers.h"
 #include "publish.h"
 #include "registry.h"
@@ -54,7 +54,7 @@ struct broker {
     struct {
         struct seq_floors floors;                     /* of workers' stream messages */
         struct topic topics[WIRE_PUBLISH_TOPICS_MAX]; /* of the message at hand, and its frame */
-        unsigned char frame[FRAMES_STREAMS_BYTES(WIRE_PUBLISH_PAYLOAD_MAX)];
+        unsigned char frame[FRAMES_PAYLOAD_BYTES(WIRE_PUBLISH_PAYLOAD_MAX)];
     } streams;
     uint64_t all_introduced_until_ns; /* survey.c */
     bool segments_wanted;             /* agents came that have no segment yet */

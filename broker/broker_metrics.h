@@ -59,7 +59,7 @@
     X(ALARM_EVENTS, alarm_events, COUNTER)                                                                   \
     X(MACHINE_EVENTS, machine_events, COUNTER)   /* machine_added, machine_removed */                        \
     X(BRIDGED, bridged, COUNTER)                 /* copies of what machines said, for streams */             \
-    X(STREAM_MESSAGES, stream_messages, COUNTER) /* of clients, made public */                               \
+    X(STREAM_MESSAGES, stream_messages, COUNTER) /* of clients and handlers, public */                       \
     X(STREAM_PARTS, stream_parts, COUNTER)       /* records that they took */                                \
     X(STREAM_REPEATS, stream_repeats, COUNTER)   /* public already: dropped */                               \
     X(STREAM_GAPS, stream_gaps, COUNTER)         /* a worker's numbers jumped: one before made no sense */   \

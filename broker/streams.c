@@ -9,30 +9,31 @@
 #include <string.h>
 
 #include "fault_point.h"
-#include "frames_streams.h"
 #include "must.h"
 #include "ring_page.h"
 #include "utf8.h"
 
-#define PARTS_MAX ((WIRE_PUBLISH_TOPICS_MAX + RECORD_TOPICS_MAX - 1) / RECORD_TOPICS_MAX)
-#define PART_MAX  /* bytes, without a frame */                                                               \
+#define PART_MAX /* bytes, without a frame */                                                                \
     (sizeof(struct ring_record_header) + RECORD_TOPICS_MAX * (9 + TOPIC_MAX) +                               \
      sizeof(struct record_stream) + RECORD_ALIGN)
 
-_Static_assert(PART_MAX + FRAMES_STREAMS_BYTES(WIRE_PUBLISH_PAYLOAD_MAX) <= RECORD_MAX, "a record");
-_Static_assert(PARTS_MAX *PART_MAX + FRAMES_STREAMS_BYTES(WIRE_PUBLISH_PAYLOAD_MAX) <= RING_SIZE_MIN / 2,
+_Static_assert(PART_MAX + FRAMES_PAYLOAD_BYTES(WIRE_PUBLISH_PAYLOAD_MAX) <= RECORD_MAX, "a record");
+_Static_assert(RECORD_PARTS_MAX *PART_MAX + FRAMES_PAYLOAD_BYTES(WIRE_PUBLISH_PAYLOAD_MAX) <=
+                   RING_SIZE_MIN / 2,
                "never ERR_FULL");
 _Static_assert(WIRE_TOPIC_MAX == TOPIC_MAX, "names fit");
+_Static_assert(RECORD_PARTS_MAX *RECORD_TOPICS_MAX >= WIRE_PUBLISH_TOPICS_MAX, "and all of them do");
 
-/* Which dialects are published to, by which topics, and what their frames look like. */
+/* Which dialects are published to, by which topics, and whether their clients understand binary frames. */
 static const struct dialect {
     const char *(*topic)(const char *name, size_t len, size_t *id_len); /* NULL: none of the dialect's */
-    struct frame_bytes (*frame)(void *memory, size_t cap, const void *payload, size_t len);
-} dialects[] = {[DIALECT_STREAMS] = {topic_stream_id, frames_streams_message}};
+    bool binary;
+} dialects[] = {
+    [DIALECT_STREAMS] = {topic_stream_id, false}, [DIALECT_ENDPOINTS] = {topic_endpoint_id, true}};
 
 static const struct dialect *dialect_of(uint64_t number)
 {
-    return number < ARRAY_LEN(dialects) && dialects[number].frame != NULL ? &dialects[number] : NULL;
+    return number < ARRAY_LEN(dialects) && dialects[number].topic != NULL ? &dialects[number] : NULL;
 }
 
 static bool take_topic(struct topic *topic, const struct dialect *dialect, struct wire_text name)
@@ -81,18 +82,20 @@ static const char *fault_of(struct broker *broker, const struct peer *worker, co
     uint32_t topic_count = take_topics(broker, dialect, wire->topics);
     if (topic_count == 0)
         return "topics";
-    if (!utf8_is_valid(wire->payload.at, wire->payload.len))
+    if (wire->binary && !dialect->binary)
+        return "the dialect has no binary messages";
+    if (!wire->binary && !utf8_is_valid(wire->payload.at, wire->payload.len))
         return "payload is not UTF-8";
-    *stream =
-        (struct stream_message){.dialect = (enum record_dialect_e)wire->dialect,
-                                .origin_mode = wire->echo ? ORIGIN_NONE : ORIGIN_NOT,
-                                .origin = {worker->incarnation, wire->session_serial},
-                                .publish_seq = wire->publish_seq,
-                                .source_ns = wire->source_ns,
-                                .topics = broker->streams.topics,
-                                .topic_count = topic_count,
-                                .frame = dialect->frame(broker->streams.frame, sizeof broker->streams.frame,
-                                                        wire->payload.at, wire->payload.len)};
+    *stream = (struct stream_message){
+        .dialect = (enum record_dialect_e)wire->dialect,
+        .origin_mode = wire->echo || wire->session_serial == 0 ? ORIGIN_NONE : ORIGIN_NOT,
+        .origin = {worker->incarnation, wire->session_serial},
+        .publish_seq = wire->publish_seq,
+        .source_ns = wire->source_ns,
+        .topics = broker->streams.topics,
+        .topic_count = topic_count,
+        .frame = frames_payload(broker->streams.frame, sizeof broker->streams.frame, wire->payload.at,
+                                wire->payload.len, wire->binary)};
     return NULL;
 }
 

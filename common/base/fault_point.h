@@ -55,6 +55,14 @@
       "a client's stream message is kept; the broker has not been told")                                     \
     X(WORKER_PUBLISH_SENT, "worker.publish.sent", "a client's stream message has gone to the broker")        \
     X(WORKER_PUBLISH_SEEN, "worker.publish.seen", "a stream message of this worker is read in the ring")     \
+    X(WORKER_HANDLER_OPEN_SENT, "worker.handler.open.sent",                                                  \
+      "a handler has a connection; nobody knows whether it took it")                                         \
+    X(WORKER_HANDLER_MESSAGE_SENT, "worker.handler.message.sent",                                            \
+      "a handler has a client's message; it has not answered")                                               \
+    X(WORKER_HANDLER_CLOSED_SENT, "worker.handler.closed.sent",                                              \
+      "a handler has the end of a connection; nobody knows whether it took it")                              \
+    X(WORKER_HANDLER_REPLIED, "worker.handler.replied",                                                      \
+      "a handler's reply is read; its client does not have it")                                              \
     X(WORKER_RECORD_READ, "worker.record.read", "a record is read from the ring; no client has it")          \
     X(WORKER_ANSWER_HEARD, "worker.answer.heard",                                                            \
       "the answer of a command is read; its client does not have it")                                        \

@@ -6,59 +6,23 @@
  */
 #include "conf.h"
 
-#include <errno.h>
-#include <fcntl.h>
+#include <assert.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "conf_load.h"
 #include "must.h"
+#include "text_file.h"
 
 /* --- the text --------------------------------------------------------------------------------------------------- */
 
-/* -1: `fault` says why. */
-static int open_file(const char *path, char fault[CONF_FAULT_MAX])
-{
-    struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO would wait for a writer */
-    if (fd < 0) {
-        snprintf(fault, CONF_FAULT_MAX, "cannot be opened: %s", strerror(errno));
-        return -1;
-    }
-    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode))
-        return fd;
-    snprintf(fault, CONF_FAULT_MAX, "is not a regular file");
-    close(fd);
-    return -1;
-}
-
-/* Reads at most CONF_FILE_MAX + 1, so that a file that grew is found too long. */
 enum err_e conf_read_file(const char *path, char **text, size_t *len, char fault[CONF_FAULT_MAX])
 {
-    *text = NULL;
-    *len = 0;
-    fault[0] = '\0';
-    int fd = open_file(path, fault);
-    if (fd < 0)
-        return ERR_CONFIG;
-    ssize_t n = 1;
-    *text = malloc(CONF_FILE_MAX + 1);
-    while (*text != NULL && *len <= CONF_FILE_MAX && n > 0) {
-        n = read(fd, *text + *len, CONF_FILE_MAX + 1 - *len);
-        *len += n > 0 ? (size_t)n : 0;
-    }
-    int error = errno;
-    close(fd);
-    if (*text == NULL)
-        return ERR_MEMORY;
-    if (n < 0)
-        snprintf(fault, CONF_FAULT_MAX, "cannot be read: %s", strerror(error));
-    else if (*len > CONF_FILE_MAX)
-        snprintf(fault, CONF_FAULT_MAX, "is longer than %u bytes", CONF_FILE_MAX);
-    return fault[0] != '\0' ? ERR_CONFIG : ERR_OK;
+    static_assert(CONF_FAULT_MAX == TEXT_FILE_FAULT_MAX, "told in the same words");
+    return text_file_read(path, CONF_FILE_MAX, text, len, fault);
 }
 
 /* --- the steps -------------------------------------------------------------------------------------------------- */
@@ -106,18 +70,33 @@ static enum err_e finish(struct conf_load *load, enum err_e err, struct conf **c
     return err;
 }
 
-static bool begin(struct conf_load *load, const char *file, conf_report_f *report, void *arg)
+/* The directory of the file, absolute unless nothing outside may be asked. */
+static char *own_directory(struct conf_load *load, const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    char here[PATH_MAX + 1] = "", *named = conf_own(load->owner, strlen(file) + 1);
+    if (named == NULL)
+        return NULL;
+    memcpy(named, file, slash != NULL ? (size_t)(slash - file) + 1 : 0);
+    if (!load->pure && getcwd(here, PATH_MAX) != NULL)
+        strcat(here, "/");
+    return conf_own_beside(load->owner, here, strlen(here), named);
+}
+
+static bool begin(struct conf_load *load, const char *file, bool pure, conf_report_f *report, void *arg)
 {
     *load = (struct conf_load){.owner = calloc(1, sizeof *load->owner),
+                               .pure = pure,
                                .problems = {.file = file, .report = report, .arg = arg}};
     if (load->owner == NULL)
         return false;
     struct conf *conf = &load->owner->draft.conf;
     conf->machines_from = "";
     conf->file = conf_own_text(load->owner, file);
-    if (conf->file != NULL)
+    conf->directory = own_directory(load, file);
+    if (conf->file != NULL && conf->directory != NULL)
         return true;
-    free(load->owner);
+    conf_free(&conf);
     return false;
 }
 
@@ -127,7 +106,7 @@ enum err_e conf_load(const char *file, conf_report_f *report, void *arg, struct 
     char *text, fault[CONF_FAULT_MAX];
     size_t len;
     *conf = NULL;
-    if (!begin(&load, file, report, arg))
+    if (!begin(&load, file, false, report, arg))
         return ERR_MEMORY;
     enum err_e err = conf_read_file(file, &text, &len, fault);
     if (err == ERR_OK)
@@ -143,9 +122,8 @@ enum err_e conf_load_text(const char *file, const char *text, size_t len, conf_r
 {
     struct conf_load load;
     *conf = NULL;
-    if (!begin(&load, file, report, arg))
+    if (!begin(&load, file, true, report, arg))
         return ERR_MEMORY;
-    load.pure = true;
     enum err_e err = ERR_CONFIG;
     if (len > CONF_FILE_MAX)
         conf_problem(&load.problems, 0, "", "is longer than %u bytes", CONF_FILE_MAX);
@@ -180,5 +158,16 @@ const struct profile *conf_profile(const struct conf *conf, const char *name)
 void conf_path(const struct conf *conf, const char *relative, char path[CONF_PATH_MAX])
 {
     int len = snprintf(path, CONF_PATH_MAX, "%s/%s", conf->runtime_dir, relative);
+    MUST(len > 0 && len < CONF_PATH_MAX);
+}
+
+/* conf_fill_endpoints() made sure that it fits. */
+void conf_handler_socket(const struct conf *conf, const struct conf_handler *handler, uint32_t k,
+                         char path[CONF_PATH_MAX])
+{
+    MUST(k < handler->processes);
+    int len = handler->command == NULL
+                  ? snprintf(path, CONF_PATH_MAX, "%s", handler->socket)
+                  : snprintf(path, CONF_PATH_MAX, "%s/handlers/%s.%u", conf->runtime_dir, handler->name, k);
     MUST(len > 0 && len < CONF_PATH_MAX);
 }

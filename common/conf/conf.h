@@ -22,6 +22,8 @@
 #include "machine.h"
 #include "profile.h"
 
+#define CONF_PATH_MAX 108 /* of a Unix socket, with its NUL */
+
 struct conf_listener {
     const char *name;
     const char *const *
@@ -75,12 +77,15 @@ struct conf_bridge {
 };
 
 /* Who answers what clients send to an endpoint: processes outside Noria (common/handler/HANDLER.md). */
+#define CONF_HANDLER_NAME_MAX      32u
 #define CONF_HANDLER_PROCESSES_MAX 16u
+#define CONF_COMMAND_WORDS_MAX     32
 
 struct conf_handler {
     const char *name;
-    const char *const
-        *command; /* program and arguments, NULL behind the last; NULL: `socket` names its socket */
+    /* Program and arguments, NULL behind the last; NULL: `socket` names its socket. command[0] is an absolute path, or has
+     * no slash and is looked up in PATH by who starts it. */
+    const char *const *command;
     size_t command_count;
     const char *socket;   /* absolute path; "": the launcher runs `command` */
     uint32_t processes;   /* 1; of a command. Each has a socket of its own: conf_handler_socket() */
@@ -107,6 +112,8 @@ struct conf_override { /* a variable of the environment that won over the file *
 
 struct conf {
     const char *file;
+    const char
+        *directory; /* of the file, absolute, with a slash at the end: where relative names in it begin */
     const char *runtime_dir; /* bus/ and shm/ live in it; at most 80 bytes, because of Unix socket names */
     const char *state_dir;   /* the agents' journals, below agents/; on a disk */
     enum log_level_e log_level;
@@ -166,8 +173,8 @@ struct conf {
 typedef void conf_report_f(void *arg, const char *text);
 enum err_e conf_load(const char *file, conf_report_f *report, void *arg, struct conf **conf);
 
-/* The same for a text in memory, under the name `file`: opens no file (machines_from is a problem then) and looks at no
- * environment. Pure, for tests and fuzzers. A name that ends in ".json" chooses the other format here too. */
+/* The same for a text in memory, under the name `file`: opens no file (machines_from is a problem then, and a schema is not looked for) and looks at no
+ * environment; relative names stay relative to `file`. Pure, for tests and fuzzers. A name that ends in ".json" chooses the other format here too. */
 enum err_e conf_load_text(const char *file, const char *text, size_t len, conf_report_f *report, void *arg,
                           struct conf **conf);
 void conf_free(struct conf **conf);
@@ -184,7 +191,6 @@ bool conf_single_mode(const struct conf *conf);
 const struct profile *conf_profile(const struct conf *conf, const char *name);
 
 /* Paths below runtime_dir, written to `path` (size CONF_PATH_MAX): "bus/broker.sock", "shm/ring", … */
-#define CONF_PATH_MAX 108
 void conf_path(const struct conf *conf, const char *relative, char path[CONF_PATH_MAX]);
 
 /* The socket at which process `k` of a handler is found: handlers/NAME.K below runtime_dir, or its `socket`. Fits, as

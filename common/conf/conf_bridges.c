@@ -204,20 +204,12 @@ enum err_e conf_fill_bridges(struct conf_load *load, bool machines_known)
     return err;
 }
 
-static bool speaks_streams(const struct conf_listener *listener)
-{
-    for (size_t i = 0; i < listener->dialect_count; i++)
-        if (strcmp(listener->dialects[i], "streams") == 0)
-            return true;
-    return false;
-}
-
 void conf_look_at_bridges(struct conf_load *load)
 {
     const struct conf *conf = &load->owner->draft.conf;
     bool any = conf->bridge_count == 0;
     for (size_t i = 0; i < conf->listener_count && !any; i++)
-        any = speaks_streams(&conf->listeners[i]);
+        any = conf_speaks(&conf->listeners[i], "streams", NULL);
     if (!any)
         conf_warn(load, conf_root(load), "bridges",
                   "nobody can read these streams: no listener has streams among its dialects");

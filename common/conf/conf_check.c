@@ -252,6 +252,14 @@ void conf_check_times(const struct conf_machine *m, struct conf_place place, boo
         check_pair(&pairs[i], place, always, problems);
 }
 
+void conf_check_handler_times(const struct conf_handler *handler, struct conf_place place,
+                              struct conf_problems *problems)
+{
+    const struct ordered_pair pair = {"deadline_ms", "stuck_ms", handler->deadline_ms, handler->stuck_ms,
+                                      false};
+    check_pair(&pair, place, true, problems);
+}
+
 void conf_check_limits(const struct conf *conf, struct conf_place slow_clients,
                        struct conf_problems *problems)
 {

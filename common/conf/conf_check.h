@@ -21,6 +21,9 @@ enum err_e conf_check_machines(const struct conf *conf, struct conf_place root,
  * `always`. */
 void conf_check_times(const struct conf_machine *machine, struct conf_place place, bool always,
                       struct conf_problems *problems);
+/* Times of one handler. */
+void conf_check_handler_times(const struct conf_handler *handler, struct conf_place place,
+                              struct conf_problems *problems);
 /* slow_clients. */
 void conf_check_limits(const struct conf *conf, struct conf_place slow_clients,
                        struct conf_problems *problems);

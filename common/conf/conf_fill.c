@@ -60,6 +60,18 @@ static enum err_e fill_origins(struct conf_load *load)
 
 /* --- listeners -------------------------------------------------------------------------------------------------- */
 
+bool conf_speaks(const struct conf_listener *listener, const char *dialect, size_t *at)
+{
+    for (size_t i = 0; i < listener->dialect_count; i++) {
+        if (strcmp(listener->dialects[i], dialect) != 0)
+            continue;
+        if (at != NULL)
+            *at = i;
+        return true;
+    }
+    return false;
+}
+
 static void check_dialects(struct conf_load *load, const struct conf_listener *listener,
                            struct conf_place place)
 {
@@ -268,11 +280,14 @@ enum err_e conf_fill(struct conf_load *load)
         err = conf_fill_profiles(load);
     if (err == ERR_OK)
         err = fill_machines_and_bridges(load);
+    if (err == ERR_OK)
+        err = conf_fill_endpoints(load);
     if (err != ERR_OK || load->problems.count > 0)
         return err;
     look_at_listeners(load);
     look_at_machines(load);
     conf_look_at_bridges(load);
+    conf_look_at_endpoints(load);
     end_warnings(load);
     return ERR_OK;
 }

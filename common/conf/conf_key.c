@@ -109,6 +109,20 @@ static bool read_hex(const char *text, unsigned char *bytes, size_t count)
     return true;
 }
 
+/* Unreserved characters of RFC 3986 only, so that there is one spelling. Clients drop segments of dots. */
+static bool is_url_path(const char *text)
+{
+    if (*text != '/' || !only_of(text, "/_.~-"))
+        return false;
+    for (; *text == '/'; text += strcspn(text, "/")) {
+        size_t len = strcspn(++text, "/");
+        if ((len == 0 && *text == '/') || (len == 1 && *text == '.') ||
+            (len == 2 && memcmp(text, "..", 2) == 0))
+            return false;
+    }
+    return true;
+}
+
 static bool is_power_of_two(uint64_t value)
 {
     return value != 0 && (value & (value - 1)) == 0;
@@ -120,10 +134,11 @@ static bool text_fits(const struct conf_key *key, const char *text)
     size_t len = strlen(text);
     if (key->type == CONF_CHOICE_TEXT)
         return read_choice(text, key->form, &index);
-    if (len < key->min || len > key->max || !no_control(text))
+    if (len < key->min || len > key->max || (key->type != CONF_WORD && !no_control(text)))
         return false;
     switch (key->type) {
     case CONF_TEXT:
+    case CONF_WORD:
     case CONF_FILE:
         return true;
     case CONF_NAME:
@@ -132,6 +147,8 @@ static bool text_fits(const struct conf_key *key, const char *text)
         return machine_id_valid(text, len);
     case CONF_PATH:
         return text[0] == '/';
+    case CONF_URL_PATH:
+        return is_url_path(text);
     case CONF_ADDRESS:
         return is_address(text);
     case CONF_ORIGIN:
@@ -243,6 +260,9 @@ void conf_key_expected(const struct conf_key *key, char out[CONF_EXPECTED_MAX])
     case CONF_TEXT:
         snprintf(out, CONF_EXPECTED_MAX, "a text of %llu to %llu bytes without control characters", min, max);
         return;
+    case CONF_WORD:
+        snprintf(out, CONF_EXPECTED_MAX, "a text of at most %llu bytes", max);
+        return;
     case CONF_NAME:
         snprintf(out, CONF_EXPECTED_MAX, "a name (%llu to %llu of A-Z a-z 0-9 _ . -)", min, max);
         return;
@@ -251,6 +271,11 @@ void conf_key_expected(const struct conf_key *key, char out[CONF_EXPECTED_MAX])
         return;
     case CONF_PATH:
         snprintf(out, CONF_EXPECTED_MAX, "an absolute path of at most %llu bytes", max);
+        return;
+    case CONF_URL_PATH:
+        snprintf(out, CONF_EXPECTED_MAX,
+                 "a path (%llu to %llu of A-Z a-z 0-9 _ . ~ - / that begin with /; no //, /./ or /../)", min,
+                 max);
         return;
     case CONF_FILE:
         snprintf(out, CONF_EXPECTED_MAX, "a file name of at most %llu bytes", max);

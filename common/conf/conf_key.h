@@ -25,7 +25,9 @@ enum conf_type_e {
     CONF_TEXT,        /* for people: no control characters */
     CONF_NAME,        /* A-Z a-z 0-9 _ . - */
     CONF_ID,          /* machine_id_valid() */
+    CONF_WORD,        /* whatever a text may hold */
     CONF_PATH,        /* absolute */
+    CONF_URL_PATH,    /* of a WebSocket's URL, as it stands in a request */
     CONF_FILE,        /* any file name; the caller resolves it. "" where there is none */
     CONF_SHA256,      /* 64 hexadecimal digits, stored as 32 bytes */
     CONF_ADDRESS,     /* numeric IPv4 or IPv6 */

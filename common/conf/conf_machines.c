@@ -58,19 +58,13 @@ static void apply(struct conf_load *load, size_t i, const struct raw_machine *ra
 
 /* --- machines_from ---------------------------------------------------------------------------------------------- */
 
-/* Relative to the directory of the configuration. */
+/* Beside the configuration, as its name was given: messages are shorter so. */
 static char *seed_path(struct conf_owner *owner)
 {
     const struct conf *conf = &owner->draft.conf;
     const char *slash = strrchr(conf->file, '/');
-    size_t directory = slash != NULL && conf->machines_from[0] != '/' ? (size_t)(slash - conf->file) + 1 : 0;
-    size_t name = strlen(conf->machines_from) + 1;
-    char *path = conf_own(owner, directory + name);
-    if (path != NULL) {
-        memcpy(path, conf->file, directory);
-        memcpy(path + directory, conf->machines_from, name);
-    }
-    return path;
+    return conf_own_beside(owner, conf->file, slash != NULL ? (size_t)(slash - conf->file) + 1 : 0,
+                           conf->machines_from);
 }
 
 static enum err_e read_named(struct conf_load *load, struct conf_seed *seed, const char *path)

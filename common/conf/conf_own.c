@@ -28,6 +28,17 @@ char *conf_own_text(struct conf_owner *owner, const char *text)
     return own;
 }
 
+char *conf_own_beside(struct conf_owner *owner, const char *directory, size_t len, const char *name)
+{
+    size_t size = strlen(name) + 1, before = *name != '/' ? len : 0;
+    char *path = conf_own(owner, before + size);
+    if (path != NULL) {
+        memcpy(path, directory, before);
+        memcpy(path + before, name, size);
+    }
+    return path;
+}
+
 void conf_free(struct conf **conf)
 {
     if (*conf == NULL)

@@ -81,6 +81,14 @@ struct raw_bridge {
     char **machines;
     uint32_t machines_count;
 };
+struct raw_handler {
+    CONF_HANDLER_KEYS(CONF_RAW_MEMBER)
+    char **command;
+    uint32_t command_count;
+};
+struct raw_endpoint {
+    CONF_ENDPOINT_KEYS(CONF_RAW_MEMBER)
+};
 struct raw_root {
     CONF_ROOT_KEYS(CONF_RAW_MEMBER)
     struct raw_log log;
@@ -103,11 +111,16 @@ struct raw_root {
     uint32_t machines_count;
     struct raw_bridge *bridges;
     uint32_t bridges_count;
+    struct raw_handler *handlers;
+    uint32_t handlers_count;
+    struct raw_endpoint *endpoints;
+    uint32_t endpoints_count;
 };
 
 extern const struct conf_section conf_root_section, conf_listener_section, conf_machine_section,
-    conf_token_section, conf_profile_section, conf_bit_section, conf_bridge_section;
-extern const struct conf_key conf_origin_key, conf_dialect_key,
+    conf_token_section, conf_profile_section, conf_bit_section, conf_bridge_section, conf_handler_section,
+    conf_endpoint_section;
+extern const struct conf_key conf_origin_key, conf_dialect_key, conf_command_word_key,
     conf_bridge_machine_key; /* one value of the lists of words */
 
 /* Fills *root from a text whose shape was checked (conf_section_check_shape()). ERR_MEMORY, ERR_MALFORMED. */

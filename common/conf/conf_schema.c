@@ -30,6 +30,8 @@
 #define TUNE_FIELD(key, ...)      TEXT_FIELD(struct raw_tune, key)
 #define LISTENER_FIELD(key, ...)  TEXT_FIELD(struct raw_listener, key)
 #define BRIDGE_FIELD(key, ...)    TEXT_FIELD(struct raw_bridge, key)
+#define HANDLER_FIELD(key, ...)   TEXT_FIELD(struct raw_handler, key)
+#define ENDPOINT_FIELD(key, ...)  TEXT_FIELD(struct raw_endpoint, key)
 #define MACHINE_FIELD(key, ...)   TEXT_FIELD(struct raw_machine, key)
 
 #define LIST_FIELD(STRUCT, member, entry, most)                                                              \
@@ -89,6 +91,17 @@ static const cyaml_schema_field_t bridge_fields[] = {
     CYAML_FIELD_END,
 };
 
+static const cyaml_schema_field_t handler_fields[] = {
+    CONF_HANDLER_KEYS(HANDLER_FIELD)
+        LIST_FIELD(struct raw_handler, command, &text_entry, CONF_COMMAND_WORDS_MAX),
+    CYAML_FIELD_END,
+};
+static const cyaml_schema_field_t endpoint_fields[] = {CONF_ENDPOINT_KEYS(ENDPOINT_FIELD) CYAML_FIELD_END};
+
+static const cyaml_schema_value_t handler_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_handler, handler_fields)};
+static const cyaml_schema_value_t endpoint_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_endpoint, endpoint_fields)};
 static const cyaml_schema_value_t bridge_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_bridge, bridge_fields)};
 static const cyaml_schema_value_t listener_entry = {
@@ -113,6 +126,8 @@ static const cyaml_schema_field_t root_fields[] = {
     LIST_FIELD(struct raw_root, profiles, &profile_entry, CONF_PROFILES_MAX),
     LIST_FIELD(struct raw_root, machines, &machine_entry, CONF_MACHINES_MAX),
     LIST_FIELD(struct raw_root, bridges, &bridge_entry, CONF_BRIDGES_MAX),
+    LIST_FIELD(struct raw_root, handlers, &handler_entry, CONF_HANDLERS_MAX),
+    LIST_FIELD(struct raw_root, endpoints, &endpoint_entry, CONF_ENDPOINTS_MAX),
     CYAML_FIELD_END,
 };
 static const cyaml_schema_value_t root_value = {
@@ -154,6 +169,8 @@ static const cyaml_schema_value_t root_value = {
 #define TUNE_KEY(...)      KEY_OF(struct raw_tune, struct conf_machine, __VA_ARGS__)
 #define LISTENER_KEY(...)  KEY_OF(struct raw_listener, struct conf_listener, __VA_ARGS__)
 #define BRIDGE_KEY(...)    KEY_OF(struct raw_bridge, struct conf_bridge, __VA_ARGS__)
+#define HANDLER_KEY(...)   KEY_OF(struct raw_handler, struct conf_handler, __VA_ARGS__)
+#define ENDPOINT_KEY(...)  KEY_OF(struct raw_endpoint, struct conf_endpoint, __VA_ARGS__)
 #define MACHINE_KEY(...)   KEY_OF(struct raw_machine, struct conf_machine, __VA_ARGS__)
 #define MACHINE_TUNE_KEY(key, type, low, high, default_, ...)                                                \
     MACHINE_KEY(key, type, low, high, "=machine_defaults." #key, __VA_ARGS__)
@@ -175,6 +192,7 @@ static const struct conf_key streams_keys[] = {CONF_STREAMS_KEYS(STREAMS_KEY)};
 static const struct conf_key simulator_keys[] = {CONF_SIMULATOR_KEYS(SIMULATOR_KEY)};
 static const struct conf_key tune_keys[] = {CONF_TUNE_KEYS(TUNE_KEY)};
 static const struct conf_key bit_value_keys[] = {CONF_BIT_VALUE_KEYS(BIT_VALUE_KEY)};
+static const struct conf_key endpoint_keys[] = {CONF_ENDPOINT_KEYS(ENDPOINT_KEY)};
 static const struct conf_key machine_keys[] = {CONF_MACHINE_KEYS(MACHINE_KEY)
                                                    CONF_TUNE_KEYS(MACHINE_TUNE_KEY)};
 
@@ -184,6 +202,11 @@ const struct conf_key conf_dialect_key = {
     .type = CONF_CHOICE_TEXT, .form = CONF_DIALECTS, .size = sizeof(char *), .store = CONF_STORE_POINTER};
 const struct conf_key conf_bridge_machine_key = {
     .type = CONF_ID, .min = 1, .max = MACHINE_ID_MAX, .size = sizeof(char *), .store = CONF_STORE_POINTER};
+const struct conf_key conf_command_word_key = {.type = CONF_WORD,
+                                               .min = 0,
+                                               .max = CONF_COMMAND_WORD_MAX,
+                                               .size = sizeof(char *),
+                                               .store = CONF_STORE_POINTER};
 
 #define LIST_OF(STRUCT, member, section_, least, most, text_)                                                \
     {                                                                                                        \
@@ -218,6 +241,13 @@ static const struct conf_key bridge_keys[] = {
                  "Ids of the machines, also of machines_from"),
 };
 
+static const struct conf_key handler_keys[] = {
+    CONF_HANDLER_KEYS(HANDLER_KEY) WORDS_OF(
+        struct raw_handler, command, &conf_command_word_key, 1, CONF_COMMAND_WORDS_MAX, "",
+        "Program and arguments, passed as they are, in this file's directory. A program with a slash "
+        "is relative to that directory; without one it is looked up in PATH"),
+};
+
 static const struct conf_section log_section = SECTION_OF(log), ring_section = SECTION_OF(ring),
                                  workers_section = SECTION_OF(workers),
                                  websocket_section = SECTION_OF(websocket), rest_section = SECTION_OF(rest),
@@ -231,6 +261,8 @@ const struct conf_section conf_listener_section = SECTION_OF(listener);
 const struct conf_section conf_machine_section = SECTION_OF(machine);
 const struct conf_section conf_token_section = SECTION_OF(token);
 const struct conf_section conf_bridge_section = SECTION_OF(bridge);
+const struct conf_section conf_handler_section = SECTION_OF(handler);
+const struct conf_section conf_endpoint_section = SECTION_OF(endpoint);
 
 static const struct conf_key auth_keys[] = {
     LIST_OF(struct raw_auth, tokens, &conf_token_section, 0, CONF_TOKENS_MAX,
@@ -287,6 +319,12 @@ static const struct conf_key root_keys[] = {
         "What machines say, copied to streams: the JSON of the carousel dialect without `seq`. A machine's "
         "states (results, events) go to at most 16 streams; whoever has opened several of them gets each "
         "message once."),
+    SUBLIST(handlers, &conf_handler_section, CONF_HANDLERS_MAX,
+            "Programs of yours that answer what clients send to endpoints. Each has either `command`, which "
+            "`noria up` starts and keeps, or `socket`."),
+    SUBLIST(endpoints, &conf_endpoint_section, CONF_ENDPOINTS_MAX,
+            "Paths whose messages go to a handler, on every listener with the dialect `endpoints`; another "
+            "path is refused with 404. Files are relative to this file's directory."),
 };
 const struct conf_section conf_root_section = SECTION_OF(root);
 

@@ -158,7 +158,7 @@
       "`Sec-WebSocket-Protocol: bearer, TOKEN`)")
 
 /* What may stand in a listener's list `dialects`. */
-#define CONF_DIALECTS "rest|carousel|streams"
+#define CONF_DIALECTS "rest|carousel|streams|endpoints"
 
 /* A profile, a bit of it, and what one value of the bit says. */
 #define CONF_PROFILE_KEYS(K)                                                                                 \
@@ -181,6 +181,34 @@
       "`events` (`machine_added`, `machine_removed`, `alarm`)")                                              \
     K(stream, TEXT, 1, STREAM_ID_MAX, NULL, "", false, stream, "The stream's id, as its readers open it")
 
+/* A handler; its list `command` stands beside. */
+#define CONF_HANDLER_KEYS(K)                                                                                 \
+    K(name, NAME, 1, CONF_HANDLER_NAME_MAX, NULL, "", false, name,                                           \
+      "Name in endpoints[].handler, in logs and in its processes' NORIA_HANDLER; unique")                    \
+    K(socket, PATH, 2, CONF_PATH_MAX - 1, "", "", false, socket,                                             \
+      "Instead of `command`: the Unix socket at which its one process listens, which somebody else starts")  \
+    K(processes, UINT, 1, CONF_HANDLER_PROCESSES_MAX, "1", "processes", false, processes,                    \
+      "How many processes of `command` are kept; a client's connection belongs to one of them")              \
+    K(deadline_ms, UINT, 10, 600000, "5000", "ms", false, deadline_ms,                                       \
+      "A client's message that is not answered by then is answered 503")                                     \
+    K(stuck_ms, UINT, 10, 3600000, "30000", "ms", false, stuck_ms,                                           \
+      "A process of `command` that answers nothing for so long while something waits is killed; one behind " \
+      "`socket` is left and tried again. Not below deadline_ms")
+
+#define CONF_ENDPOINT_KEYS(K)                                                                                \
+    K(path, URL_PATH, 1, CONF_ENDPOINT_PATH_MAX, NULL, "", false, path,                                      \
+      "Path that clients connect to; unique")                                                                \
+    K(handler, NAME, 1, CONF_HANDLER_NAME_MAX, NULL, "", false, handler_name,                                \
+      "Name of the handler that answers")                                                                    \
+    K(schema, FILE, 1, 4000, "", "", false, schema,                                                          \
+      "File with the JSON Schema of clients' messages: they are validated, and answered in an envelope, "    \
+      "`{\"statusCode\":200,\"body\":…}`. None: traditional, JSON goes in and comes out as it is")           \
+    K(reply_schema, FILE, 1, 4000, "", "", false, reply_schema,                                              \
+      "Likewise of the body of replies with a status below 300; a reply that violates it becomes 500")       \
+    K(binary, BOOL, 0, 0, "false", "", false, binary, "Replies of a validated endpoint are binary frames")   \
+    K(error_object, BOOL, 0, 0, "false", "", false, error_object,                                            \
+      "Refusals of a validated endpoint also hold the errors as a tree, `errorObject`")
+
 #define CONF_MEANING(name, text) "|" text
 #define CONF_MEANINGS            (&(MEANING_TABLE(CONF_MEANING))[1]) /* "none|ready|…" */
 
@@ -191,3 +219,7 @@
 #define CONF_PROFILES_MAX  64
 #define CONF_ORIGINS_MAX   64
 #define CONF_BRIDGES_MAX   16384
+#define CONF_HANDLERS_MAX  64
+#define CONF_ENDPOINTS_MAX 256
+
+#define CONF_COMMAND_WORD_MAX 4096 /* bytes */

@@ -25,15 +25,21 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "errcode.h"
 
-#define HANDLER_VERSION   1u
-#define HANDLER_FRAME_MAX (20u * 1024u * 1024u)
-#define HANDLER_WINDOW    64u
-#define HANDLER_TOPIC_MAX                                                                                    \
-    60u /* bytes of a topic's name, which is UTF-8; "" is every connection of the endpoint */
-#define HANDLER_REASON_MAX 123u /* bytes of a close reason */
+#define HANDLER_VERSION      1u
+#define HANDLER_FRAME_MAX    (20u * 1024u * 1024u)
+#define HANDLER_LENGTH_BYTES 4u
+#define HANDLER_WINDOW       64u
+#define HANDLER_NAME_MAX     64u   /* bytes of handler, worker, program, principal, peer */
+#define HANDLER_PATH_MAX     64u   /* bytes of an endpoint's path */
+#define HANDLER_QUERY_MAX    8192u /* bytes of what stood behind the '?' */
+#define HANDLER_TOPIC_MAX    60u   /* bytes of a topic's name; "" is every connection of the endpoint */
+#define HANDLER_REASON_MAX   123u  /* bytes of a close reason */
+#define HANDLER_DEPTH_MAX    31u /* arrays and maps of a body within each other; what msgpack-c can decode */
+#define HANDLER_VALUES_MAX   (1u << 20) /* values in a message, the members of its maps among them */
 
 /* X(number, NAME, fields as the page shows them) */
 #define HANDLER_MESSAGE_TABLE(X)                                                                             \
@@ -61,6 +67,11 @@ struct handler_text {
     uint32_t len;
 };
 
+static inline struct handler_text handler_text(const char *text)
+{
+    return (struct handler_text){text, (uint32_t)strlen(text)};
+}
+
 struct handler_endpoint {
     struct handler_text path;
     bool traditional;
@@ -74,9 +85,8 @@ struct handler_message {
     uint64_t max_answer_bytes, deadline_ms;
     struct handler_text handler, worker, path, query, principal, peer, program, topic, reason;
     bool resumed;
-    msgpack_object
-        body; /* decoded: lives in the zone and in the frame; encoded: used unless body_bytes is set */
-    const char *body_bytes; /* encoding: the body as msgpack already */
+    msgpack_object body;    /* in the zone and in the frame; encoding: used if body_bytes is NULL */
+    const char *body_bytes; /* the same as msgpack; decoded: within the frame */
     size_t body_len;
     const struct handler_endpoint *endpoints; /* HELLO; decoded: in the zone */
     uint32_t endpoint_count;
@@ -86,8 +96,27 @@ struct handler_message {
  * ERR_BUSY: not all of it is there yet. ERR_TOO_LARGE, ERR_MALFORMED (length 0): the peer breaks the protocol. */
 enum err_e handler_frame(const void *bytes, size_t len, size_t *message_len);
 
-/* Reads a message (without its length). ERR_NOT_FOUND: a type that this version does not know, to be ignored. ERR_MALFORMED. ERR_MEMORY. */
+/* Is this exactly one msgpack value, such as a message may carry as its body? ERR_MALFORMED: no. ERR_TOO_LARGE: deeper than
+ * HANDLER_DEPTH_MAX, or more than HANDLER_VALUES_MAX values. Touches no heap; its time is bounded by `len`. */
+enum err_e handler_value(const void *bytes, size_t len);
+
+/* Reads a message (without its length). ERR_NOT_FOUND: a type that this version does not know, to be ignored. ERR_MALFORMED: anything
+ * that handler_encode() would not write, but for fields behind those that are known. ERR_MEMORY.
+ *
+ * All texts are UTF-8 without a NUL, and within their limits. The strings of a body are not looked at: a worker sends UTF-8 only, a
+ * handler may send anything. Takes at most 24 bytes of the zone for each value, because the whole message was walked before msgpack-c
+ * saw it: it would allocate what a hostile header claims. What an error has taken of the zone goes with it. */
 enum err_e handler_decode(const void *message, size_t len, msgpack_zone *zone, struct handler_message *out);
 
-/* Appends the frame, length and all. ERR_TOO_LARGE, ERR_MEMORY: nothing was appended. */
+/* The same in two steps, for receivers that judge a body before it becomes objects: all but `body`, for which the zone is not needed
+ * unless it is a HELLO; and the body of what the first step accepted (nothing to do in a message without one). Only ERR_MEMORY
+ * is left for the second. */
+enum err_e handler_decode_head(const void *message, size_t len, msgpack_zone *zone,
+                               struct handler_message *out);
+enum err_e handler_decode_body(struct handler_message *message, msgpack_zone *zone);
+
+/* Appends the frame, length and all. ERR_TOO_LARGE: a text, the body (handler_value()) or the whole; ERR_MALFORMED: a text is not UTF-8 or
+ * has a NUL in it, the body is not one value; ERR_MEMORY. Nothing was appended then. */
 enum err_e handler_encode(const struct handler_message *message, msgpack_sbuffer *out);
+
+const char *handler_message_name(enum handler_message_e type); /* "HELLO"; "?" for none */

@@ -18,6 +18,7 @@
 
 #include "clock.h"
 #include "must.h"
+#include "utf8.h"
 
 #define HASH_KEY  ",\"hash\":\""
 #define HASH_HEX  (2 * JOURNAL_HASH)
@@ -108,38 +109,18 @@ static bool has_member(enum journal_event_e event, const struct member *member)
 
 /* --- writing ----------------------------------------------------------------------------------------------------- */
 
-/* The bytes of the UTF-8 character at `s`, which ends with a NUL; 0: it is none (RFC 3629). */
-static size_t utf8_length(const unsigned char *s)
-{
-    if (s[0] < 0x80)
-        return 1;
-    size_t len = s[0] >= 0xc2 && s[0] < 0xe0   ? 2
-                 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
-                 : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
-                                               : 0;
-    for (size_t i = 1; i < len; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-        (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return len;
-}
-
 /* A text that was cut within a character must not make its line unreadable: what is no UTF-8 becomes '?'. */
 static void write_text(struct out *out, const char *text, size_t size)
 {
     char clean[256];
-    size_t len = 0;
     MUST(size <= sizeof clean && memchr(text, '\0', size) != NULL);
-    for (const unsigned char *at = (const unsigned char *)text; *at != '\0';) {
-        size_t step = utf8_length(at);
+    size_t len = strlen(text);
+    for (size_t at = 0, step; at < len; at += step == 0 ? 1 : step) {
+        step = utf8_step(text + at, len - at);
         if (step == 0)
-            clean[len] = '?';
+            clean[at] = '?';
         else
-            memcpy(clean + len, at, step);
-        len += step == 0 ? 1 : step;
-        at += step == 0 ? 1 : step;
+            memcpy(clean + at, text + at, step);
     }
     out_json_string(out, clean, len);
 }

@@ -7,6 +7,7 @@
 
 #include "machine.h"
 #include "must.h"
+#include "utf8.h"
 
 static const enum meaning_e pairs[][2] = {
     {MEANING_READY, MEANING_NOT_READY},
@@ -51,35 +52,18 @@ enum meaning_e meaning_opposite(enum meaning_e meaning)
 
 /* --- texts ------------------------------------------------------------------------------------------------------ */
 
-/* Length of the UTF-8 sequence at `text` (RFC 3629), 0: none. The NUL at the end stops every comparison. */
-static unsigned utf8_length(const unsigned char *text)
-{
-    unsigned char low = 0x80, high = 0xbf;
-    unsigned length = text[0] < 0x80                      ? 1
-                      : text[0] >= 0xc2 && text[0] < 0xe0 ? 2
-                      : text[0] >= 0xe0 && text[0] < 0xf0 ? 3
-                      : text[0] >= 0xf0 && text[0] < 0xf5 ? 4
-                                                          : 0;
-    low = text[0] == 0xe0 ? 0xa0 : text[0] == 0xf0 ? 0x90 : low;
-    high = text[0] == 0xed ? 0x9f : text[0] == 0xf4 ? 0x8f : high;
-    for (unsigned i = 1; i < length; i++, low = 0x80, high = 0xbf)
-        if (text[i] < low || text[i] > high)
-            return 0;
-    return length;
-}
-
 /* NULL: a text that may be shown. */
 static const char *fault_of(const char *text)
 {
     if (text == NULL || *text == '\0')
         return "nothing found, expected a text";
-    for (const unsigned char *at = (const unsigned char *)text; *at != '\0';) {
-        unsigned length = utf8_length(at);
-        if (length == 0)
+    const unsigned char *at = (const unsigned char *)text, *end = at + strlen(text);
+    for (size_t step; at < end; at += step) {
+        step = utf8_step((const char *)at, (size_t)(end - at));
+        if (step == 0)
             return "is not valid UTF-8";
         if (*at < 0x20 || *at == 0x7f || (at[0] == 0xc2 && at[1] < 0xa0))
             return "holds a control character";
-        at += length;
     }
     return NULL;
 }

@@ -37,10 +37,47 @@ void topic_make_stream(struct topic *topic, const char *id, size_t len)
     topic->hash = topic_hash(topic->name, topic->len);
 }
 
+/* What stands behind the prefix, at least a byte; NULL: it begins otherwise. */
+static const char *behind(const char *prefix, size_t prefix_len, const char *name, size_t name_len,
+                          size_t *len)
+{
+    if (name_len <= prefix_len || memcmp(name, prefix, prefix_len) != 0)
+        return NULL;
+    *len = name_len - prefix_len;
+    return name + prefix_len;
+}
+
 const char *topic_stream_id(const char *name, size_t name_len, size_t *len)
 {
-    if (name_len <= STREAM_PREFIX_LEN || memcmp(name, STREAM_PREFIX, STREAM_PREFIX_LEN) != 0)
+    return behind(STREAM_PREFIX, STREAM_PREFIX_LEN, name, name_len, len);
+}
+
+#define ENDPOINT_PREFIX     "endpoint"
+#define ENDPOINT_PREFIX_LEN (sizeof ENDPOINT_PREFIX - 1)
+
+_Static_assert(ENDPOINT_PREFIX_LEN + TOPIC_PATH_MAX + 1 + TOPIC_ENDPOINT_NAME_MAX <= TOPIC_MAX,
+               "every name at every path fits");
+
+void topic_make_endpoint(struct topic *topic, const char *path, const char *name, size_t len)
+{
+    size_t path_len = strlen(path);
+    MUST(path[0] == '/' && path_len <= TOPIC_PATH_MAX && strchr(path, '#') == NULL);
+    MUST(len <= TOPIC_ENDPOINT_NAME_MAX);
+    struct out out = out_init(topic->name, sizeof topic->name);
+    out_text(&out, ENDPOINT_PREFIX);
+    out_text(&out, path);
+    out_char(&out, '#');
+    out_bytes(&out, name, len);
+    topic->len = (uint8_t)out.len;
+    topic->hash = topic_hash(topic->name, topic->len);
+}
+
+const char *topic_endpoint_id(const char *name, size_t name_len, size_t *len)
+{
+    const char *id = behind(ENDPOINT_PREFIX, ENDPOINT_PREFIX_LEN, name, name_len, len);
+    const char *hash = id != NULL ? memchr(id, '#', *len) : NULL;
+    if (hash == NULL || id[0] != '/' || (size_t)(hash - id) > TOPIC_PATH_MAX ||
+        (size_t)(id + *len - hash) > 1 + TOPIC_ENDPOINT_NAME_MAX)
         return NULL;
-    *len = name_len - STREAM_PREFIX_LEN;
-    return name + STREAM_PREFIX_LEN;
+    return id;
 }

@@ -38,6 +38,6 @@ void topic_make_stream(struct topic *topic, const char *id, size_t len);
 const char *topic_stream_id(const char *name, size_t name_len, size_t *len);
 /* A topic of the endpoint at `path` ("/chat", at most TOPIC_PATH_MAX bytes without '#'); 0 to TOPIC_ENDPOINT_NAME_MAX bytes of UTF-8. */
 void topic_make_endpoint(struct topic *topic, const char *path, const char *name, size_t len);
-/* As topic_stream_id(), of an endpoint's: its path and name, as they stand behind "endpoint". */
+/* As topic_stream_id(), of an endpoint's: its path and name, as they stand behind "endpoint" ("/chat#room"). */
 const char *topic_endpoint_id(const char *name, size_t name_len, size_t *len);
 uint64_t topic_hash(const char *name, size_t len);

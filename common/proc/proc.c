@@ -63,7 +63,7 @@ long proc_env_number(const char *name)
     return errno == 0 && *end == '\0' ? value : -1;
 }
 
-static bool tie_to_parent(void)
+bool proc_tie(void)
 {
     const char *orphan = getenv("NORIA_ORPHAN");
     if (orphan != NULL && strcmp(orphan, "1") == 0)
@@ -83,7 +83,7 @@ bool proc_boot(void)
     long ready = proc_env_number("NORIA_READY_FD");
     if (ready > STDERR_FILENO)
         fcntl((int)ready, F_SETFD, FD_CLOEXEC);
-    return tie_to_parent();
+    return proc_tie();
 }
 
 void proc_ready(void)

@@ -28,6 +28,10 @@ bool proc_boot(void);
 /* The same without a tie to a parent: for the launcher itself and for one-shot tools. */
 void proc_boot_root(void);
 
+/* The tie to the launcher alone, for a library in somebody else's program: parent death, and false (already logged) if the launcher
+ * is gone. */
+bool proc_tie(void);
+
 /* Tells whoever started this process that it serves now. Only the first call does anything. */
 void proc_ready(void);
 

@@ -88,7 +88,7 @@ void schema_free(struct schema **out)
         json_decref(schema->members[i].fallback);
     }
     for (uint32_t i = 0; i < schema->choice_count; i++)
-        json_decref(schema->choices[i]);
+        json_decref(schema->choices[i].value);
     schema_release(schema->nodes);
     schema_release(schema->members);
     schema_release(schema->choices);

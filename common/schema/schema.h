@@ -45,6 +45,9 @@
  * that a document holds ("format", "patternProperties", other unions, …) is refused with its JSON pointer: ignoring it
  * would change what is valid. Only definitions that nothing refers to are not looked at.
  *
+ * Strict tables know three things more, which have keywords of their own in schema_table_to_json() and are not read from configurations:
+ * "maxBytes", "noNul" and, for or_item, "anyOf": [the list, its item].
+ *
  * A schema is immutable and may be shared by threads as far as jansson's reference counts may (they are atomic in Debian's).
  */
 #pragma once
@@ -90,6 +93,9 @@ struct schema_type {
     enum schema_kind_e kind;
     bool nullable;
     uint32_t min_length, max_length; /* of strings in characters; of lists and dictionaries */
+    uint32_t max_bytes;              /* of strings, … */
+    bool no_nul;                     /* … which then fit a text of C; both only of strict tables */
+    bool or_item;                    /* of LIST: one item alone may stand there, too; only of strict tables */
     const char *ge, *gt, *le, *lt, *multiple_of;
     const char *pattern;
     const char *choices;                /* enum: an array */
@@ -125,6 +131,7 @@ struct schema_object {
     const struct schema_check *checks;
     unsigned member_count, check_count;
     bool closed; /* extra members are errors (extra_forbidden), else dropped */
+    bool strict; /* of the outermost table, for all of it: nothing is coerced (schema_judge.h) */
 };
 
 /* --- compiling ------------------------------------------------------------------------------------------------------ */

@@ -88,7 +88,7 @@ uint32_t build_node(struct builder *builder, int kind)
     schema->nodes = nodes;
     struct node *node = &schema->nodes[schema->node_count];
     node->kind = (uint8_t)kind;
-    node->max_length = UINT32_MAX;
+    node->max_length = node->max_bytes = UINT32_MAX;
     return schema->node_count++;
 }
 
@@ -119,7 +119,7 @@ bool build_choice(struct builder *builder, json_t *value)
     json_t *copy = json_deep_copy(value);
     if (copy == NULL)
         return false;
-    schema->choices[schema->choice_count++] = copy;
+    schema->choices[schema->choice_count++] = (struct choice){copy, schema_see(copy)};
     return true;
 }
 

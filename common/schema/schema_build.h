@@ -39,12 +39,14 @@ uint32_t build_type(struct builder *builder, const json_t *document, enum place_
 /* Keywords of one type into its node: schema_keyword.c. Absent ones are fine. */
 bool build_lengths(struct builder *builder, uint32_t node, const json_t *document, const char *least,
                    const char *most);
+bool build_text(struct builder *builder, uint32_t node, const json_t *document); /* of strict tables */
 bool build_pattern(struct builder *builder, uint32_t node, const json_t *document);
 bool build_bounds(struct builder *builder, uint32_t node, const json_t *document);
 bool build_choices(struct builder *builder, uint32_t node, const json_t *values, const char *keyword);
 
 /* Reads a whole document; schema_link() must follow. On failure nothing remains. */
-enum err_e schema_read(struct builder *builder, const json_t *document, struct schema_problem *problem);
+enum err_e schema_read(struct builder *builder, const json_t *document, bool strict,
+                       struct schema_problem *problem);
 void schema_read_fini(struct builder *builder);
 /* Settles what only the whole schema shows: circles of references, flags, defaults: schema_link.c. */
 bool schema_link(struct builder *builder);

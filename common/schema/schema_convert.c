@@ -168,6 +168,9 @@ static json_t *make(struct making *making, uint32_t index, json_t *value)
         return json_incref(value);
     if (making->depth > SCHEMA_DEPTH)
         return wrong(making, FAULT_DEPTH, value);
+    if (node->or_item && !json_is_array(value) &&
+        schema_kind(making->schema, node, schema_see(value).kind) == FAULT_NONE)
+        node = schema_node(making->schema, node->item, &nullable);
     making->depth++;
     json_t *made = make_deeper(making, node, value);
     making->depth--;

@@ -31,6 +31,11 @@ static const char *const fault_texts[] = {
 #undef X
 };
 
+const char *schema_fault_type(enum fault_e fault)
+{
+    return fault_types[fault];
+}
+
 static const char *plural(uint32_t count)
 {
     return count == 1 ? "" : "s";
@@ -69,6 +74,9 @@ static json_t *length_message(const struct node *node, enum fault_e fault, size_
     bool least = fault == FAULT_TOO_SHORT || fault == FAULT_STRING_SHORT;
     uint32_t bound = least ? node->min_length : node->max_length;
     const char *most = least ? "least" : "most";
+    if (fault == FAULT_STRING_BYTES)
+        return json_sprintf("String should have at most %lu byte%s", (unsigned long)node->max_bytes,
+                            plural(node->max_bytes));
     if (node->kind == SCHEMA_STRING)
         return json_sprintf("String should have at %s %lu character%s", most, (unsigned long)bound,
                             plural(bound));
@@ -87,6 +95,7 @@ static json_t *message(const struct node *node, enum fault_e fault, size_t lengt
     case FAULT_TOO_LONG:
     case FAULT_STRING_SHORT:
     case FAULT_STRING_LONG:
+    case FAULT_STRING_BYTES:
         return length_message(node, fault, length);
     case FAULT_STRING_PATTERN:
         return json_sprintf("String should match pattern '%s'", schema_pattern_text(node->pattern));
@@ -224,6 +233,9 @@ static void explain(struct explaining *walk, uint32_t index, json_t *value, enum
             tell(walk, node, FAULT_DEPTH, 0);
         return;
     }
+    if (node->or_item && !json_is_array(value) &&
+        schema_kind(walk->schema, node, schema_see(value).kind) == FAULT_NONE)
+        node = schema_node(walk->schema, node->item, &nullable);
     if (node->kind == SCHEMA_OBJECT)
         explain_object(walk, node, value, part);
     else if (node->kind == SCHEMA_LIST || node->kind == SCHEMA_DICT)

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "schema.h"
+#include "schema_judge.h"
 #include "schema_pattern.h"
 
 /* REF is only in the compiled form. */
@@ -24,6 +24,8 @@ struct node {
     uint8_t kind; /* enum schema_kind_e, KIND_REF */
     bool nullable;
     bool closed;
+    bool no_nul;
+    bool or_item;          /* of LIST: its item alone, too */
     bool is_const;         /* choices: literal_error instead of enum */
     bool loose;            /* LIST, DICT: items are any: taken over as they are */
     bool nests;            /* there may be objects in it */
@@ -31,7 +33,7 @@ struct node {
     uint32_t item;         /* of LIST, DICT; target of REF */
     uint32_t first, count; /* members of OBJECT */
     uint32_t first_choice, choice_count;
-    uint32_t min_length, max_length; /* UINT32_MAX: none */
+    uint32_t min_length, max_length, max_bytes; /* UINT32_MAX: none */
     struct bounds bounds;
     struct schema_pattern *pattern;
     char *expected; /* "'a', 'b' or 'c'" */
@@ -46,13 +48,19 @@ struct member {
     json_t *fallback;
 };
 
+struct choice {
+    json_t *value;
+    struct schema_seen seen; /* its text lies in it */
+};
+
 struct schema {
     struct node *nodes;
     struct member *members;
-    json_t **choices;
+    struct choice *choices;
     uint32_t node_count, node_room, member_count, member_room, choice_count, choice_room;
     uint32_t root;
     bool checked;
+    bool strict; /* no coercion */
 };
 
 /* The node that a REF leads to; the document's reader has seen to it that there is one. */
@@ -81,6 +89,8 @@ static inline const struct node *schema_node(const struct schema *schema, uint32
     X(STRING_TYPE, "string_type", "Input should be a valid string")                                          \
     X(STRING_SHORT, "string_too_short", NULL)                                                                \
     X(STRING_LONG, "string_too_long", NULL)                                                                  \
+    X(STRING_BYTES, "string_too_long", NULL)                                                                 \
+    X(STRING_NUL, "string_nul", "String should not hold a NUL character")                                    \
     X(STRING_PATTERN, "string_pattern_mismatch", NULL)                                                       \
     X(INT_TYPE, "int_type", "Input should be a valid integer")                                               \
     X(INT_PARSING, "int_parsing", "Input should be a valid integer, unable to parse string as an integer")   \
@@ -112,11 +122,23 @@ enum fault_e {
 json_t *schema_scalar(const struct schema *schema, const struct node *node, json_t *value,
                       enum fault_e *fault);
 
+/* --- schema_fit.c --------------------------------------------------------------------------------------------------- */
+
+/* Whether a value of this kind may stand there, with nothing coerced; FAULT_NONE: it may. */
+enum fault_e schema_kind(const struct schema *schema, const struct node *node, enum schema_seen_e kind);
+
+/* Which of the node's choices it is, as Python compares; SCHEMA_NONE: none of them. */
+uint32_t schema_choice(const struct schema *schema, const struct node *node, const struct schema_seen *seen);
+
 /* Whether the value, which has the right type already, is within the bounds; FAULT_NONE: it is. */
-enum fault_e schema_bounds(const struct node *node, const json_t *value);
+enum fault_e schema_bounds(const struct node *node, const struct schema_seen *seen);
 
 /* The length of a list or dictionary; FAULT_NONE: as declared. */
 enum fault_e schema_length(const struct node *node, size_t length);
+
+/* The three together, of a scalar, with nothing coerced. */
+enum fault_e schema_fit(const struct schema *schema, const struct node *node, const struct schema_seen *seen,
+                        uint32_t *choice);
 
 /* --- schema_convert.c ----------------------------------------------------------------------------------------------- */
 
@@ -146,6 +168,9 @@ struct errors {
 void schema_errors_add(struct errors *errors, const char *name, size_t name_len, const char *type,
                        const char *msg);
 bool schema_errors_stop(const struct errors *errors);
+
+/* Pydantic's name of a fault. */
+const char *schema_fault_type(enum fault_e fault);
 
 /* All that is wrong with a message, in the order of schema.h, behind what is in the list already. */
 void schema_explain(const struct schema *schema, json_t *message, struct errors *errors);

@@ -222,8 +222,13 @@ static bool read_member(struct reader *reader, json_t *object, bool first)
                                           : "key must be a string");
         return false;
     }
+    const char *start = reader->at;
     if (!json_read_piece(reader, &name))
         return false;
+    if (reader->unique && json_object_getn(object, name.at, name.len) != NULL) {
+        json_reader_fail(reader, start, "this member stands here twice");
+        return false;
+    }
     c = next_char(reader);
     if (c != ':') {
         fail(reader, c < 0 ? "EOF while parsing an object" : "expected `:`");
@@ -296,22 +301,26 @@ static void check_utf8(struct reader *reader)
 }
 
 /* As jiter counts: columns are bytes; an error at a line feed belongs to the line behind it. */
-static void say_where(const struct reader *reader, char why[SCHEMA_JSON_WHY_MAX])
+static void say_where(const struct reader *reader, struct schema_json_fault *fault)
 {
-    size_t line = 1;
     const char *start = reader->text, *found;
     const char *stop = reader->at < reader->end ? reader->at + 1 : reader->end;
+    fault->line = 1;
     while ((found = memchr(start, '\n', (size_t)(stop - start))) != NULL) {
-        line++;
+        fault->line++;
         start = found + 1;
     }
-    snprintf(why, SCHEMA_JSON_WHY_MAX, "%s at line %zu column %zu", reader->why, line,
-             (size_t)(stop - start));
+    fault->column = (size_t)(stop - start);
 }
 
-json_t *schema_json_load(const char *text, size_t len, size_t max_values, char why[SCHEMA_JSON_WHY_MAX])
+json_t *schema_json_read(const char *text, size_t len, const struct schema_json_rules *rules,
+                         struct schema_json_fault *fault)
 {
-    struct reader reader = {.text = text, .at = text, .end = text + len, .values_left = max_values};
+    struct reader reader = {.text = text,
+                            .at = text,
+                            .end = text + len,
+                            .values_left = rules->max_values,
+                            .unique = rules->unique};
     json_t *value = NULL;
     check_utf8(&reader);
     if (reader.why == NULL)
@@ -321,8 +330,21 @@ json_t *schema_json_load(const char *text, size_t len, size_t max_values, char w
         value = fail(&reader, "trailing characters");
     }
     schema_release(reader.scratch);
+    *fault = (struct schema_json_fault){0};
+    if (value == NULL && reader.why != NULL) {
+        fault->why = reader.why;
+        say_where(&reader, fault);
+    }
+    return value;
+}
+
+json_t *schema_json_load(const char *text, size_t len, size_t max_values, char why[SCHEMA_JSON_WHY_MAX])
+{
+    const struct schema_json_rules rules = {.max_values = max_values};
+    struct schema_json_fault fault;
+    json_t *value = schema_json_read(text, len, &rules, &fault);
     why[0] = '\0';
-    if (value == NULL && reader.why != NULL)
-        say_where(&reader, why);
+    if (fault.why != NULL)
+        snprintf(why, SCHEMA_JSON_WHY_MAX, "%s at line %zu column %zu", fault.why, fault.line, fault.column);
     return value;
 }

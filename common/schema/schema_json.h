@@ -2,7 +2,8 @@
  *
  * RFC 8259 to the letter, in UTF-8. What the RFC leaves open:
  *
- *     a member twice           the last one wins, at the place of the first (json.loads, Pydantic)
+ *     a member twice           the last one wins, at the place of the first (json.loads, Pydantic); with `unique` refused, as
+ *                              this reader's own "this member stands here twice", at the second one's name
  *     levels                   200 arrays and objects within each other (jiter's limit; "recursion limit exceeded")
  *     values in all            `max_values`: a value takes 3 bytes of text and up to 250 of memory
  *     integers                 exact in 64 bits; beyond, the nearest double (so it is still known to be no fraction)
@@ -30,5 +31,19 @@
 #define SCHEMA_JSON_HUGE    DBL_MAX
 #define SCHEMA_JSON_WHY_MAX 96
 
-/* The tree (json_decref() it), or NULL and why[], "expected value at line 1 column 1"; an empty why: no memory. */
+struct schema_json_rules {
+    size_t max_values;
+    bool unique; /* an object that has a member twice is refused */
+};
+
+struct schema_json_fault {
+    const char *why; /* static; NULL: no memory */
+    size_t line, column;
+};
+
+/* The tree (json_decref() it), or NULL and *fault. */
+json_t *schema_json_read(const char *text, size_t len, const struct schema_json_rules *rules,
+                         struct schema_json_fault *fault);
+
+/* The same without `unique`; why[] is "expected value at line 1 column 3", and empty if there is no memory. */
 json_t *schema_json_load(const char *text, size_t len, size_t max_values, char why[SCHEMA_JSON_WHY_MAX]);

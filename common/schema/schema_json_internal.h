@@ -7,6 +7,7 @@ struct reader {
     const char *text, *at, *end;
     size_t values_left;
     unsigned depth;
+    bool unique;
     const char *why; /* the error, at `at`; NULL and no result: no memory */
     char *scratch;   /* the last string that had escapes */
     size_t scratch_size;

@@ -29,6 +29,13 @@ bool build_lengths(struct builder *builder, uint32_t node, const json_t *documen
            read_length(builder, document, most, &into->max_length);
 }
 
+bool build_text(struct builder *builder, uint32_t node, const json_t *document)
+{
+    struct node *into = &builder->schema->nodes[node];
+    into->no_nul = json_is_true(json_object_get(document, "noNul"));
+    return read_length(builder, document, "maxBytes", &into->max_bytes);
+}
+
 bool build_pattern(struct builder *builder, uint32_t node, const json_t *document)
 {
     const json_t *value = json_object_get(document, "pattern");

@@ -94,6 +94,20 @@ static uint32_t read_element(struct builder *builder, const json_t *array, size_
     return node;
 }
 
+/* A strict table's list or its item; the item's type is read twice, and the second one used by nobody. */
+static uint32_t read_list_or_item(struct builder *builder, const json_t *types, unsigned nest)
+{
+    uint32_t node = read_element(builder, types, 0, "anyOf", nest);
+    uint32_t item = node != UINT32_MAX ? read_element(builder, types, 1, "anyOf", nest) : UINT32_MAX;
+    if (item == UINT32_MAX)
+        return UINT32_MAX;
+    struct node *nodes = builder->schema->nodes;
+    MUST(nodes[node].kind == SCHEMA_LIST && nodes[nodes[node].item].kind == nodes[item].kind);
+    nodes[node].or_item = true;
+    nodes[node].nullable = json_array_size(types) == 3;
+    return node;
+}
+
 static uint32_t read_any_of(struct builder *builder, const json_t *document, enum place_e place,
                             unsigned nest)
 {
@@ -102,6 +116,8 @@ static uint32_t read_any_of(struct builder *builder, const json_t *document, enu
     if (!only(builder, document, place, allowed))
         return UINT32_MAX;
     bool first = is_null_type(json_array_get(types, 0)), second = is_null_type(json_array_get(types, 1));
+    if (builder->schema->strict && !first && !second)
+        return read_list_or_item(builder, types, nest);
     if (json_array_size(types) != 2 || first == second) {
         build_refuse_at(builder, "anyOf",
                         "expected [TYPE, {\"type\":\"null\"}]: other unions are not supported");
@@ -287,13 +303,16 @@ static int scalar_of(const char *type)
 
 static uint32_t read_scalar(struct builder *builder, const json_t *document, enum place_e place, int which)
 {
-    if (!only(builder, document, place, scalars[which].allowed))
+    static const char *const of_strict[8] = {"type",    "minLength", "maxLength",
+                                             "pattern", "maxBytes",  "noNul"};
+    bool strict_text = builder->schema->strict && scalars[which].kind == SCHEMA_STRING;
+    if (!only(builder, document, place, strict_text ? of_strict : scalars[which].allowed))
         return UINT32_MAX;
     uint32_t node = build_node(builder, scalars[which].kind);
     bool ok = node != UINT32_MAX;
     if (ok && scalars[which].kind == SCHEMA_STRING)
         ok = build_lengths(builder, node, document, "minLength", "maxLength") &&
-             build_pattern(builder, node, document);
+             build_text(builder, node, document) && build_pattern(builder, node, document);
     if (ok && (scalars[which].kind == SCHEMA_INT || scalars[which].kind == SCHEMA_FLOAT))
         ok = build_bounds(builder, node, document);
     return ok ? node : UINT32_MAX;
@@ -387,7 +406,8 @@ static bool fill_definitions(struct builder *builder)
     return true;
 }
 
-enum err_e schema_read(struct builder *builder, const json_t *document, struct schema_problem *problem)
+enum err_e schema_read(struct builder *builder, const json_t *document, bool strict,
+                       struct schema_problem *problem)
 {
     *problem = (struct schema_problem){"", ""};
     *builder = (struct builder){.document = document, .problem = problem};
@@ -399,6 +419,7 @@ enum err_e schema_read(struct builder *builder, const json_t *document, struct s
     ok = ok && builder->schema != NULL;
     if (builder->schema != NULL) {
         memset(builder->schema, 0, sizeof *builder->schema);
+        builder->schema->strict = strict;
         uint32_t root = ok ? build_type(builder, document, PLACE_ROOT, 0) : UINT32_MAX;
         builder->schema->root = root;
         ok = root != UINT32_MAX && fill_definitions(builder);
@@ -411,6 +432,6 @@ enum err_e schema_from_json(const json_t *document, struct schema **out, struct 
 {
     struct builder builder;
     *out = NULL;
-    enum err_e err = schema_read(&builder, document, problem);
+    enum err_e err = schema_read(&builder, document, false, problem);
     return err == ERR_OK ? schema_finish(&builder, schema_link(&builder), out) : err;
 }

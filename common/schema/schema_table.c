@@ -85,6 +85,8 @@ static bool set_restrictions(struct listing *listing, json_t *into, const struct
     const char *least = lengths[type->kind][0], *most = lengths[type->kind][1];
     return set_length(into, least != NULL ? least : "minLength", type->min_length) &&
            set_length(into, most != NULL ? most : "maxLength", type->max_length) &&
+           set_length(into, "maxBytes", type->max_bytes) &&
+           (!type->no_nul || json_object_set_new(into, "noNul", json_true()) == 0) &&
            set_json(listing, into, "minimum", type->ge) &&
            set_json(listing, into, "exclusiveMinimum", type->gt) &&
            set_json(listing, into, "maximum", type->le) &&
@@ -118,11 +120,26 @@ static json_t *plain_to_json(struct listing *listing, const struct schema_type *
     return out;
 }
 
+/* A list, or one of its items: both stand side by side. */
+static json_t *list_or_item(struct listing *listing, const struct schema_type *type, json_t *list,
+                            unsigned nest)
+{
+    json_t *item = type->items != NULL ? type_to_json(listing, type->items, nest + 1) : json_object();
+    json_t *any = json_pack("[oo]", list, item);
+    if (any != NULL && type->nullable && json_array_append_new(any, json_pack("{ss}", "type", "null")) != 0) {
+        json_decref(any);
+        any = NULL;
+    }
+    return json_pack("{so}", "anyOf", any);
+}
+
 static json_t *type_to_json(struct listing *listing, const struct schema_type *type, unsigned nest)
 {
     if (nest > SCHEMA_NEST_MAX)
         return refuse(listing, "", "types are nested too deeply");
     json_t *plain = plain_to_json(listing, type, nest);
+    if (plain != NULL && type->or_item)
+        return list_or_item(listing, type, plain, nest);
     if (plain == NULL || !type->nullable)
         return plain;
     return json_pack("{s[o{ss}]}", "anyOf", plain, "type", "null");
@@ -216,7 +233,7 @@ enum err_e schema_from_table(const struct schema_object *table, struct schema **
     json_t *document = listing_to_json(&listing, table);
     if (document == NULL)
         return problem->why[0] != '\0' ? ERR_CONFIG : ERR_MEMORY;
-    enum err_e err = schema_read(&builder, document, problem);
+    enum err_e err = schema_read(&builder, document, table->strict, problem);
     if (err == ERR_OK) {
         attach_checks(&builder, &listing);
         err = schema_finish(&builder, schema_link(&builder), out);

@@ -18,7 +18,7 @@
 #include "errcode.h"
 
 #define WIRE_VERSION                                                                                         \
-    4u /* 4: PUBLISH, surveys; 3: who and from in COMMAND, tools; 2: scope in COMMAND, repeat in OUTCOME */
+    5u /* 5: binary in PUBLISH; 4: PUBLISH, surveys; 3: who and from in COMMAND, tools; 2: scope in COMMAND, repeat in OUTCOME */
 #define WIRE_MAX      335872u /* bytes of the largest message, PUBLISH; all others are far smaller (the table) */
 #define WIRE_DOWN_MAX 17408u /* … that a broker sends: SURVEY_ROWS */
 
@@ -159,15 +159,17 @@ struct wire_text {
 /* The peer stops on purpose. */
 #define WIRE_GOODBYE_FIELDS(U64, I64, FLAG, TEXT, BLOB) U64(incarnation)
 
-/* A client's message for everybody who is subscribed to one of `topics` (wire_topics_next()). The worker numbers them per
- * incarnation, from 1, in the order in which clients sent them, keeps each until it has read it in the ring, and sends what
+/* A client's message, or a handler's, for everybody who is subscribed to one of `topics` (wire_topics_next()). The worker numbers them
+ * per incarnation, from 1, in the order in which they came, keeps each until it has read it in the ring, and sends what
  * it keeps again, in order, after each HELLO_OK. What is not above the last number that is in the ring was published before: it is
- * dropped. `echo`: the sender, too, if it is subscribed. `source_ns`: CLOCK_MONOTONIC when the client's message was read. */
+ * dropped. `session_serial`: the connection that sent it, 0: none did. `echo`: that one gets it, too, if it is subscribed. `binary`: as a
+ * binary frame, and the payload is any bytes. `source_ns`: CLOCK_MONOTONIC when the message was read. */
 #define WIRE_PUBLISH_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                      \
     U64(publish_seq)                                                                                         \
     U64(session_serial)                                                                                      \
     U64(dialect) /* enum record_dialect_e */                                                                 \
     FLAG(echo)                                                                                               \
+    FLAG(binary)                                                                                             \
     U64(source_ns)                                                                                           \
     BLOB(topics, WIRE_TOPICS_BYTES_MAX)                                                                      \
     BLOB(payload, WIRE_PUBLISH_PAYLOAD_MAX)

@@ -6,6 +6,7 @@
 #include "check_config.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -16,13 +17,15 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include "check_schemas.h"
+#include "launch_program.h"
 #include "lvt_page.h"
 #include "must.h"
 #include "ring_page.h"
 
 #define DESCRIPTORS_BESIDE 128 /* of a worker, beside its connections: gate, shared memory, bus, logs */
 #define DIRECTORY_MAX      256 /* state_dir has at most 200 bytes */
-#define NAMES_SHOWN        4   /* machines of one bridge */
+#define NAMES_SHOWN        4   /* machines of one bridge, words of one command */
 #define MIB                (1024.0 * 1024.0)
 
 struct report {
@@ -140,6 +143,47 @@ static void show_bridges(const struct report *r)
         show_bridge(r, &r->conf->bridges[i]);
 }
 
+static void show_handler(const struct report *r, const struct conf_handler *handler)
+{
+    fprintf(r->out, "    %s  ", handler->name);
+    if (handler->command == NULL)
+        fprintf(r->out, "socket %s", handler->socket);
+    for (size_t i = 0; i < handler->command_count && i < NAMES_SHOWN; i++)
+        fprintf(r->out, "%s%.200s", i > 0 ? " " : "", handler->command[i]);
+    if (handler->command_count > NAMES_SHOWN)
+        fputs(" …", r->out);
+    if (handler->command != NULL)
+        fprintf(r->out, ", %u process%s", handler->processes, handler->processes == 1 ? "" : "es");
+    fprintf(r->out, "; answers within %u ms, %s after %u ms without one\n", handler->deadline_ms,
+            handler->command != NULL ? "killed" : "left", handler->stuck_ms);
+}
+
+static void show_endpoint(const struct report *r, const struct conf_endpoint *endpoint)
+{
+    fprintf(r->out, "    %s  handler %s; ", endpoint->path, endpoint->handler_name);
+    if (endpoint->schema[0] == '\0')
+        fputs("traditional", r->out);
+    else
+        fprintf(r->out, "messages as in %s", endpoint->schema);
+    if (endpoint->reply_schema[0] != '\0')
+        fprintf(r->out, ", replies as in %s", endpoint->reply_schema);
+    fprintf(r->out, "%s%s\n", endpoint->binary ? ", in binary frames" : "",
+            endpoint->error_object ? ", errors as a tree, too" : "");
+}
+
+static void show_endpoints(const struct report *r)
+{
+    const struct conf *conf = r->conf;
+    if (conf->handler_count > 0)
+        fprintf(r->out, "  handlers           %zu\n", conf->handler_count);
+    for (size_t i = 0; i < conf->handler_count; i++)
+        show_handler(r, &conf->handlers[i]);
+    if (conf->endpoint_count > 0)
+        fprintf(r->out, "  endpoints          %zu\n", conf->endpoint_count);
+    for (size_t i = 0; i < conf->endpoint_count; i++)
+        show_endpoint(r, &conf->endpoints[i]);
+}
+
 static void show_rest(const struct report *r)
 {
     const struct conf *conf = r->conf;
@@ -245,6 +289,18 @@ static void look_at_descriptors(struct report *r)
              r->conf->max_connections, limit, needed);
 }
 
+/* Whoever runs it may have another PATH. */
+static void look_at_programs(struct report *r)
+{
+    for (size_t i = 0; i < r->conf->handler_count; i++) {
+        const struct conf_handler *handler = &r->conf->handlers[i];
+        char found[PATH_MAX], fault[PROGRAM_FAULT_MAX];
+        if (handler->command != NULL && !program_find(handler->command[0], getenv("PATH"), found, fault))
+            warn(r, "handler %s: %.500s %s; its endpoints would answer 503", handler->name,
+                 handler->command[0], fault);
+    }
+}
+
 static void show_warnings(struct report *r)
 {
     for (size_t i = 0; i < r->conf->warning_count; i++)
@@ -252,6 +308,7 @@ static void show_warnings(struct report *r)
     look_at_runtime_dir(r);
     look_at_state_dir(r);
     look_at_descriptors(r);
+    look_at_programs(r);
 }
 
 /* --- the whole -------------------------------------------------------------------------------------------------- */
@@ -270,12 +327,17 @@ int check_config(const char *file, FILE *out, FILE *err)
             fprintf(err, "%s: %s\n", file, err_text(loaded));
         return 1;
     }
+    if (!check_schemas(conf, on_problem, err)) {
+        conf_free(&conf);
+        return 1;
+    }
     struct report report = {.conf = conf, .out = out};
     fprintf(out, "%s is fine\n", file);
     show_process(&report);
     show_listeners(&report);
     show_machines(&report);
     show_bridges(&report);
+    show_endpoints(&report);
     show_rest(&report);
     show_warnings(&report);
     conf_free(&conf);

@@ -66,7 +66,7 @@ bool family_stopping(const struct family *family)
 
 static bool settled(const struct member *member)
 {
-    if (member->state == MEMBER_READY || member->state == MEMBER_GONE)
+    if (member->state == MEMBER_READY || member->state == MEMBER_GONE || member->what.handler != NULL)
         return true;
     return member->failed_once && member->what.stage != FAMILY_BROKER;
 }
@@ -82,7 +82,7 @@ static bool stage_settled(struct family *family)
 static bool all_ready(struct family *family)
 {
     FOR_MEMBERS(member, family)
-    if (member->state != MEMBER_READY && member->state != MEMBER_GONE)
+    if (member->state != MEMBER_READY && member->state != MEMBER_GONE && member->what.handler == NULL)
         return false;
     return true;
 }

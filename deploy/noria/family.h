@@ -1,6 +1,6 @@
 /* family.h — the processes of one installation: started in order, watched, restarted, stopped in order.
  *
- *     order of start:  SIM → BROKER → AGENT → WORKER     order of stop: the other way round
+ *     order of start:  SIM → BROKER → AGENT → HANDLER → WORKER     order of stop: the other way round
  *
  *               start            READY\n           dies
  *     WAITING ────────► STARTING ───────► READY ─────────► RESTING ──delay──► STARTING
@@ -10,6 +10,9 @@
  * A stage begins when every process of the stage before is ready, or has failed once: one broken agent keeps no client
  * away. Only the broker is waited for in any case. Nothing is ever restarted because another process died. If the broker, or
  * the last worker, is gone for good, nothing is left to serve and the family stops with PROC_EXIT_PERMANENT.
+ *
+ * A handler's process is a program of the user's: it counts as ready when it is started, is never waited for, and nothing
+ * stops because of it. One whose program is not there is looked for again after each pause, and told once.
  *
  * One thread, on a loop with an injected clock. The family takes SIGCHLD of the process, and reaps also children that are
  * not its own (the launcher may be process 1 of a container).
@@ -26,16 +29,19 @@
 #include "errcode.h"
 #include "loop.h"
 
-enum family_stage_e { FAMILY_SIM, FAMILY_BROKER, FAMILY_AGENT, FAMILY_WORKER, FAMILY_STAGES };
+enum family_stage_e { FAMILY_SIM, FAMILY_BROKER, FAMILY_AGENT, FAMILY_HANDLER, FAMILY_WORKER, FAMILY_STAGES };
 
 #define FAMILY_NAME_MAX 80
-#define FAMILY_ARGS_MAX 8
+#define FAMILY_ARGS_MAX 33 /* with the NULL behind the last */
 
-struct family_member { /* copied, except for the texts of argv and the sockets, which outlive the family */
+struct family_member { /* copied, except for the texts and the sockets, which outlive the family */
     enum family_stage_e stage;
-    char name[FAMILY_NAME_MAX]; /* "broker", "agent.NAME", "worker.0" */
+    char name[FAMILY_NAME_MAX]; /* "broker", "agent.NAME", "handler.NAME.0", "worker.0" */
     const char *argv[FAMILY_ARGS_MAX];
     struct child_sockets sockets;
+    const char
+        *handler; /* FAMILY_HANDLER: the handler's name; argv[0] may then be looked up in PATH. Else NULL */
+    const char *directory; /* of a handler: where it works */
 };
 
 struct family_options {
@@ -45,6 +51,7 @@ struct family_options {
     void (*on_ready)(void *arg); /* once: every process is ready, or gone for good */
     void (*on_stopped)(void *arg, int exit_code); /* no process is left; the family may be freed here */
     void *arg;
+    const char *path; /* PATH, for handlers; outlives the family. NULL: the system's default */
 };
 
 struct family_tally {

@@ -7,7 +7,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +18,7 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "must.h"
 #include "proc.h"
 
 #define FIRST_FD 3
@@ -49,74 +53,103 @@ static bool place_fds(int *fds, size_t count, int first)
     return true;
 }
 
-static bool place_all(const struct child_sockets *sockets, int ready_fd, int lock_fd)
+static bool place_all(const struct child *child, int ready_fd, int lock_fd)
 {
     int fds[PROC_LISTEN_MAX + 2];
-    size_t count = sockets->count;
+    size_t count = child->sockets.count;
     for (size_t i = 0; i < count; i++)
-        fds[i] = sockets->fds[i];
-    fds[count] = ready_fd;
-    fds[count + 1] = lock_fd;
+        fds[i] = child->sockets.fds[i];
+    if (child->handler == NULL) {
+        fds[count++] = ready_fd;
+        fds[count++] = lock_fd;
+    }
     int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    return null_fd >= 0 && dup2(null_fd, STDIN_FILENO) == STDIN_FILENO && place_fds(fds, count + 2, FIRST_FD);
+    return null_fd >= 0 && dup2(null_fd, STDIN_FILENO) == STDIN_FILENO && place_fds(fds, count, FIRST_FD);
 }
 
-static void set_environment(const struct child_sockets *sockets, pid_t launcher)
+static void set_environment(const struct child *child, pid_t launcher)
 {
-    unsetenv("NORIA_ORPHAN");
-    unsetenv("LISTEN_FDS");
-    unsetenv("LISTEN_PID");
-    unsetenv("LISTEN_FDNAMES");
+    static const char *const never_passed_on[] = {"NORIA_ORPHAN", "NORIA_HANDLER", "NORIA_READY_FD",
+                                                  "LISTEN_FDS",   "LISTEN_PID",    "LISTEN_FDNAMES"};
+    for (size_t i = 0; i < ARRAY_LEN(never_passed_on); i++)
+        unsetenv(never_passed_on[i]);
     set_number("NORIA_LAUNCHER_PID", launcher);
-    set_number("NORIA_READY_FD", FIRST_FD + (long)sockets->count);
-    if (sockets->count == 0)
+    if (child->handler == NULL)
+        set_number("NORIA_READY_FD", FIRST_FD + (long)child->sockets.count);
+    else
+        setenv("NORIA_HANDLER", child->handler, 1);
+    if (child->sockets.count == 0)
         return;
-    set_number("LISTEN_FDS", (long)sockets->count);
+    set_number("LISTEN_FDS", (long)child->sockets.count);
     set_number("LISTEN_PID", getpid());
-    setenv("LISTEN_FDNAMES", sockets->names, 1);
+    setenv("LISTEN_FDNAMES", child->sockets.names, 1);
 }
 
-__attribute__((noreturn)) static void become(const char *const *argv, const struct child_sockets *sockets,
-                                             int ready_fd, int lock_fd, pid_t launcher)
+/* The launcher holds the same sockets, so its predecessor may have left them as it liked them. */
+static bool settle_handler(const struct child *child)
+{
+    close_range(FIRST_FD, UINT_MAX, CLOSE_RANGE_CLOEXEC); /* what the launcher itself was started with */
+    for (size_t i = 0; i < child->sockets.count; i++) {
+        int flags = fcntl(child->sockets.fds[i], F_GETFL);
+        if (flags < 0 || fcntl(child->sockets.fds[i], F_SETFL, flags & ~O_NONBLOCK) != 0)
+            return false;
+    }
+    errno = 0;
+    if (nice(CHILD_HANDLER_NICE) == -1 && errno != 0)
+        return false;
+    return chdir(child->directory) == 0;
+}
+
+__attribute__((noreturn)) static void become(const struct child *child, int ready_fd, int lock_fd,
+                                             pid_t launcher)
 {
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     default_signals();
     if (getppid() != launcher)
         _exit(PROC_EXIT_FAILURE);
-    if (place_all(sockets, ready_fd, lock_fd)) {
-        set_environment(sockets, launcher);
-        execv(argv[0], (char *const *)argv);
+    if ((child->handler == NULL || settle_handler(child)) && place_all(child, ready_fd, lock_fd)) {
+        set_environment(child, launcher);
+        execvp(child->program, (char *const *)child->argv); /* a path; a script may have no #! */
     }
     int error = errno;
-    log_error("exec-failed", "program=%s error=\"%s\"", argv[0], strerror(error));
-    _exit(error == ENOENT || error == EACCES || error == ENOEXEC ? PROC_EXIT_PERMANENT : PROC_EXIT_FAILURE);
+    bool permanent = child->handler == NULL && (error == ENOENT || error == EACCES || error == ENOEXEC);
+    log_error("exec-failed", "program=%s error=\"%s\"", child->program, strerror(error));
+    _exit(permanent ? PROC_EXIT_PERMANENT : PROC_EXIT_FAILURE);
 }
 
-enum err_e child_start(const char *const *argv, const struct child_sockets *sockets, int lock_fd, pid_t *pid,
-                       int *ready_fd)
+static enum err_e start_failed(const struct child *child, int error)
 {
-    int ready[2];
+    log_error("start-failed", "program=%s error=\"%s\"", child->program, strerror(error));
+    return ERR_SYSTEM;
+}
+
+static void close_end(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+enum err_e child_start(const struct child *child, int lock_fd, pid_t *pid, int *ready_fd)
+{
+    int ready[2] = {-1, -1};
     sigset_t all, before;
     pid_t launcher = getpid();
-    if (pipe2(ready, O_CLOEXEC | O_NONBLOCK) != 0) {
-        log_error("start-failed", "program=%s error=\"%s\"", argv[0], strerror(errno));
-        return ERR_SYSTEM;
-    }
+    if (child->handler == NULL && pipe2(ready, O_CLOEXEC | O_NONBLOCK) != 0)
+        return start_failed(child, errno);
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &before);
     *pid = fork();
     if (*pid == 0)
-        become(argv, sockets, ready[1], lock_fd, launcher);
+        become(child, ready[1], lock_fd, launcher);
     int error = errno;
     sigprocmask(SIG_SETMASK, &before, NULL);
-    close(ready[1]);
+    close_end(ready[1]);
     *ready_fd = ready[0];
     if (*pid > 0) {
         setpgid(*pid, *pid); /* the child does so too: whoever comes first */
         return ERR_OK;
     }
-    close(ready[0]);
-    log_error("start-failed", "program=%s error=\"%s\"", argv[0], strerror(error));
-    return ERR_SYSTEM;
+    close_end(ready[0]);
+    return start_failed(child, error);
 }

@@ -4,6 +4,14 @@
  * sockets from descriptor 3 on (LISTEN_FDS, LISTEN_PID, LISTEN_FDNAMES), a pipe to say that it is ready (NORIA_READY_FD),
  * and a descriptor whose lock tells the next launcher that it is still there (rundir.h). It leads a process group of its
  * own, so that a terminal's Ctrl-C reaches the launcher alone, and gets SIGTERM if the launcher dies (proc.h).
+ *
+ * A handler is a program of the user's, and not trusted to be patient or to end when it is told to. It gets its socket (that
+ * alone, blocking, as a program expects that knows nothing of it), NORIA_HANDLER, and the configuration's directory to work
+ * in; no pipe, because nobody waits for it; no lock, because one that does not end must not keep the next launcher away.
+ * It runs at CHILD_HANDLER_NICE: the kernel gives a process of nice 5 a third of the weight of one of nice 0 (335 to 1024,
+ * sched_prio_to_weight), so that a handler that spins on a worker's core leaves it three quarters of that core instead of
+ * half, and one that has something to do on an idle core loses nothing. Rejected: 19 (weight 15), which lets a busy worker
+ * starve it beyond its deadline; 0, with which the worker's p99 depends on somebody else's program.
  */
 #pragma once
 
@@ -12,14 +20,23 @@
 
 #include "errcode.h"
 
+#define CHILD_HANDLER_NICE 5 /* more than the launcher's own */
+
 struct child_sockets {
     const int *fds;
     const char *names; /* "a:b:c", as many as fds */
     size_t count;
 };
 
-/* argv[0] is the program's path. `lock_fd` may be -1. On ERR_OK, *pid runs and *ready_fd, non-blocking and the caller's to
- * close, will read "READY\n". A program that cannot be executed ends at once with PROC_EXIT_PERMANENT (logged).
- * ERR_SYSTEM (logged). */
-enum err_e child_start(const char *const *argv, const struct child_sockets *sockets, int lock_fd, pid_t *pid,
-                       int *ready_fd);
+struct child {
+    const char *program;     /* path */
+    const char *const *argv; /* NULL behind the last */
+    struct child_sockets sockets;
+    const char *handler;   /* the name of a handler, whose process it is; NULL: one of Noria's */
+    const char *directory; /* of a handler: where it works */
+};
+
+/* `lock_fd` may be -1. On ERR_OK, *pid runs and *ready_fd, non-blocking and the caller's to close, will read "READY\n"; -1
+ * for a handler. A program that cannot be executed ends at once (logged): one of Noria's with PROC_EXIT_PERMANENT, a handler
+ * with PROC_EXIT_FAILURE, because its user may be building it. ERR_SYSTEM (logged). */
+enum err_e child_start(const struct child *child, int lock_fd, pid_t *pid, int *ready_fd);

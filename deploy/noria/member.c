@@ -2,6 +2,7 @@
 #include "member.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "launch_program.h"
 #include "log.h"
 #include "must.h"
 #include "proc.h"
@@ -79,26 +81,64 @@ static bool watch_ready(struct member *member)
     return member->ready_watch != NULL;
 }
 
-void member_start(struct member *member)
+/* Found anew at each start: whoever builds or installs it need not restart anything. */
+static bool find_handler(struct member *member, char path[PATH_MAX])
 {
-    MUST(member->pid == 0);
-    family_counts(member->family)->starts++;
-    member->started_ns = now_ns(member);
-    if (child_start(member->what.argv, &member->what.sockets, family_options(member->family)->lock_fd,
-                    &member->pid, &member->ready_fd) != ERR_OK) {
-        member->pid = 0;
-        family_counts(member->family)->deaths++;
-        rest(member);
-        return;
+    char fault[PROGRAM_FAULT_MAX];
+    bool found = program_find(member->what.argv[0], family_options(member->family)->path, path, fault);
+    if (!found && !member->missing)
+        log_warn(
+            "handler-missing",
+            "name=%s program=%s error=\"%s\" text=\"its endpoints answer 503; it is looked for again, every "
+            "10 s in the end\"",
+            member->what.name, member->what.argv[0], fault);
+    member->missing = !found;
+    return found;
+}
+
+static bool start_child(struct member *member)
+{
+    char path[PATH_MAX];
+    struct child child = {member->what.argv[0], member->what.argv, member->what.sockets, member->what.handler,
+                          member->what.directory};
+    if (child.handler != NULL) {
+        if (!find_handler(member, path))
+            return false;
+        child.program = path;
     }
+    family_counts(member->family)->starts++;
+    if (child_start(&child, family_options(member->family)->lock_fd, &member->pid, &member->ready_fd) ==
+        ERR_OK)
+        return true;
+    family_counts(member->family)->deaths++;
+    member->pid = 0;
+    return false;
+}
+
+static void await_ready(struct member *member)
+{
     if (!watch_ready(member)) {
         log_error("start-failed", "name=%s error=\"out of memory\"", member->what.name);
         stop_listening(member);
     }
-    member->overdue = false;
     loop_timer_start(member->timer, family_options(member->family)->ready_ns);
-    log_info("process-started", "name=%s pid=%d", member->what.name, (int)member->pid);
     enter(member, MEMBER_STARTING);
+}
+
+void member_start(struct member *member)
+{
+    MUST(member->pid == 0);
+    member->started_ns = now_ns(member);
+    if (!start_child(member)) {
+        rest(member);
+        return;
+    }
+    member->overdue = false;
+    log_info("process-started", "name=%s pid=%d", member->what.name, (int)member->pid);
+    if (member->what.handler != NULL)
+        enter(member, MEMBER_READY);
+    else
+        await_ready(member);
 }
 
 static void on_timer(void *arg)

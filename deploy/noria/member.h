@@ -17,6 +17,7 @@ struct member {
     struct restart restart;
     uint64_t started_ns;
     bool failed_once;
+    bool missing;  /* a handler's program was not found, which was told */
     bool overdue;  /* killed because it was not ready in time */
     char heard[8]; /* of "READY\n" */
     size_t heard_len;

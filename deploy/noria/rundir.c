@@ -17,12 +17,15 @@
 
 #include "clock.h"
 #include "log.h"
+#include "must.h"
 #include "proc.h"
 
 #define LOCK_FILE     "launcher.lock"
 #define BYTE_LAUNCHER 0
 #define BYTE_FAMILY   1
 #define ATTEMPTS      10 /* to open a directory that another launcher is just removing */
+
+static const char *const subdirectories[] = {"bus", "shm", "handlers"};
 
 struct rundir {
     char *path;
@@ -166,8 +169,8 @@ static void empty_subdirectory(const struct rundir *dir, const char *name)
 
 static void remove_stale(const struct rundir *dir)
 {
-    empty_subdirectory(dir, "bus");
-    empty_subdirectory(dir, "shm");
+    for (size_t i = 0; i < ARRAY_LEN(subdirectories); i++)
+        empty_subdirectory(dir, subdirectories[i]);
     unlinkat(dir->dir_fd, "sim.sock", 0);
 }
 
@@ -204,8 +207,9 @@ static enum err_e attempt(struct rundir *dir, uint32_t wait_ms)
     if (err != ERR_OK)
         return err;
     remove_stale(dir);
-    err = make_subdirectory(dir, "bus");
-    return err == ERR_OK ? make_subdirectory(dir, "shm") : err;
+    for (size_t i = 0; i < ARRAY_LEN(subdirectories) && err == ERR_OK; i++)
+        err = make_subdirectory(dir, subdirectories[i]);
+    return err;
 }
 
 enum err_e rundir_open(const char *path, uint32_t wait_ms, struct rundir **rundir)
@@ -247,8 +251,8 @@ void rundir_close(struct rundir **rundir)
     if (dir == NULL)
         return;
     remove_stale(dir);
-    unlinkat(dir->dir_fd, "bus", AT_REMOVEDIR);
-    unlinkat(dir->dir_fd, "shm", AT_REMOVEDIR);
+    for (size_t i = 0; i < ARRAY_LEN(subdirectories); i++)
+        unlinkat(dir->dir_fd, subdirectories[i], AT_REMOVEDIR);
     if (dir->created) {
         unlinkat(dir->dir_fd, "sim.log", 0);
         unlinkat(dir->dir_fd, "sim.log.1", 0);

@@ -3,6 +3,7 @@
  *     RUNTIME_DIR/launcher.lock   byte 0 locked: a launcher lives; byte 1 locked: processes of its family live
  *     RUNTIME_DIR/bus/            made empty at start, removed at the end
  *     RUNTIME_DIR/shm/            likewise
+ *     RUNTIME_DIR/handlers/       likewise
  *     RUNTIME_DIR/sim.sock        removed at start and at the end
  *     RUNTIME_DIR/sim.log         removed at the end if this launcher made RUNTIME_DIR; else kept
  *

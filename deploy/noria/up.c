@@ -11,8 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check_schemas.h"
 #include "conf.h"
 #include "family.h"
+#include "launch_handlers.h"
 #include "launch_sockets.h"
 #include "log.h"
 #include "loop.h"
@@ -21,8 +23,8 @@
 #include "rundir.h"
 #include "up_plan.h"
 
-#define READY_NS     (20 * NS_PER_S) /* sanitized builds on a loaded machine need seconds */
-#define STOP_NS      (5 * NS_PER_S)
+#define READY_NS     (20 * NS_PER_S)   /* sanitized builds on a loaded machine need seconds */
+#define STOP_NS      (6 * NS_PER_S)    /* 2 s for the workers, 1 s more for each stage behind them */
 #define PREDECESSORS 10000             /* ms to wait for the processes of a launcher that was killed */
 #define ONE_WISH_NS  (300 * NS_PER_MS) /* timeout(1) and sudo pass one Ctrl-C on twice */
 
@@ -33,6 +35,7 @@ struct up {
     struct up_plan plan;
     struct rundir *rundir;
     struct launch_sockets *sockets;
+    struct launch_handlers *handlers;
     struct loop *loop;
     struct loop_signal *signals[ARRAY_LEN(stop_signals)];
     struct family *family;
@@ -91,6 +94,7 @@ static enum err_e make_family(struct up *up)
         .on_ready = on_ready,
         .on_stopped = on_stopped,
         .arg = up,
+        .path = getenv("PATH"),
     };
     up->family = family_new(up->loop, &options);
     return up->family != NULL ? up_plan_add(&up->plan, up->family) : ERR_MEMORY;
@@ -115,7 +119,10 @@ static enum err_e prepare(struct up *up, const struct up_options *options)
         err = watch_signals(up);
     if (err == ERR_OK)
         err = launch_sockets_open(up->conf, &up->sockets);
+    if (err == ERR_OK)
+        err = launch_handlers_open(up->conf, &up->handlers);
     up->plan.sockets = up->sockets;
+    up->plan.handlers = up->handlers;
     return err == ERR_OK ? make_family(up) : err;
 }
 
@@ -138,6 +145,7 @@ static void clean_up(struct up *up)
     if (up->loop != NULL)
         loop_free(&up->loop);
     launch_sockets_close(&up->sockets);
+    launch_handlers_close(&up->handlers);
     rundir_close(&up->rundir);
     up_plan_fini(&up->plan);
     conf_free(&up->conf);
@@ -159,6 +167,11 @@ int up_run(const struct up_options *options)
     if (err != ERR_OK) {
         log_error("configuration", "file=%s error=\"%s\"", options->file, err_text(err));
         return err == ERR_CONFIG ? PROC_EXIT_PERMANENT : PROC_EXIT_FAILURE;
+    }
+    if (!check_schemas(up.conf, tell_problem, NULL)) {
+        log_error("configuration", "file=%s error=\"a schema is broken\"", options->file);
+        conf_free(&up.conf);
+        return PROC_EXIT_PERMANENT;
     }
     log_init("launcher", up.conf->log_level);
     for (size_t i = 0; i < up.conf->warning_count; i++)

@@ -1,6 +1,7 @@
 /* up_plan.c — see up_plan.h. */
 #include "up_plan.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -13,7 +14,7 @@
 #include "must.h"
 #include "topic.h"
 
-static const char *const program_names[UP_PROGRAMS] = {
+static const char *const program_names[FAMILY_STAGES] = {
     [FAMILY_SIM] = "plc-sim",
     [FAMILY_BROKER] = "noria-broker",
     [FAMILY_AGENT] = "plc-agent",
@@ -35,6 +36,8 @@ static size_t needed(const struct conf *conf, enum family_stage_e stage)
         return any_simulated(conf);
     case FAMILY_AGENT:
         return conf->machine_count;
+    case FAMILY_HANDLER:
+        return launch_handlers_count(conf);
     case FAMILY_WORKER:
         return conf->workers;
     default:
@@ -56,6 +59,18 @@ static bool own_directory(char path[PATH_MAX])
     return true;
 }
 
+static enum err_e find_own(struct up_plan *plan, enum family_stage_e stage, const char *directory)
+{
+    if (asprintf(&plan->programs[stage], "%s/%s", directory, program_names[stage]) < 0) {
+        plan->programs[stage] = NULL;
+        return ERR_MEMORY;
+    }
+    if (needed(plan->conf, stage) == 0 || access(plan->programs[stage], X_OK) == 0)
+        return ERR_OK;
+    log_error("programs", "program=%s error=\"%s\"", plan->programs[stage], strerror(errno));
+    return ERR_NOT_FOUND;
+}
+
 enum err_e up_plan_init(struct up_plan *plan, const struct conf *conf, const char *bin_dir)
 {
     char own[PATH_MAX];
@@ -65,15 +80,11 @@ enum err_e up_plan_init(struct up_plan *plan, const struct conf *conf, const cha
         return ERR_SYSTEM;
     }
     enum err_e err = ERR_OK;
-    for (int stage = 0; stage < UP_PROGRAMS; stage++) {
-        if (asprintf(&plan->programs[stage], "%s/%s", bin_dir != NULL ? bin_dir : own, program_names[stage]) <
-            0) {
-            plan->programs[stage] = NULL;
-            err = ERR_MEMORY;
-        } else if (needed(conf, (enum family_stage_e)stage) > 0 && access(plan->programs[stage], X_OK) != 0) {
-            log_error("programs", "program=%s error=\"%s\"", plan->programs[stage], strerror(errno));
-            err = ERR_NOT_FOUND;
-        }
+    for (int stage = 0; stage < FAMILY_STAGES; stage++) {
+        enum err_e here = program_names[stage] != NULL
+                              ? find_own(plan, (enum family_stage_e)stage, bin_dir != NULL ? bin_dir : own)
+                              : ERR_OK;
+        err = here != ERR_OK ? here : err;
     }
     if (err != ERR_OK)
         up_plan_fini(plan);
@@ -82,10 +93,24 @@ enum err_e up_plan_init(struct up_plan *plan, const struct conf *conf, const cha
 
 void up_plan_fini(struct up_plan *plan)
 {
-    for (int i = 0; i < UP_PROGRAMS; i++) {
+    for (int i = 0; i < FAMILY_STAGES; i++) {
         free(plan->programs[i]);
         plan->programs[i] = NULL;
     }
+}
+
+static enum err_e add_handler(const struct up_plan *plan, struct family *family, size_t i)
+{
+    uint32_t k;
+    const struct conf_handler *handler = launch_handlers_at(plan->conf, i, &k);
+    struct family_member member = {.stage = FAMILY_HANDLER,
+                                   .sockets = launch_handlers_of(plan->handlers, i),
+                                   .handler = handler->name,
+                                   .directory = plan->conf->directory};
+    static_assert(CONF_COMMAND_WORDS_MAX < FAMILY_ARGS_MAX, "with the NULL behind the last");
+    memcpy(member.argv, handler->command, handler->command_count * sizeof *member.argv);
+    snprintf(member.name, sizeof member.name, "handler.%s.%u", handler->name, k);
+    return family_add(family, &member);
 }
 
 static enum err_e add_one(const struct up_plan *plan, struct family *family, enum family_stage_e stage,
@@ -93,6 +118,8 @@ static enum err_e add_one(const struct up_plan *plan, struct family *family, enu
 {
     struct family_member member = {.stage = stage, .argv = {plan->programs[stage], "-c", plan->conf->file}};
     switch (stage) {
+    case FAMILY_HANDLER:
+        return add_handler(plan, family, i);
     case FAMILY_AGENT:
         snprintf(member.name, sizeof member.name, "agent.%s", plan->conf->machines[i].info.id);
         member.argv[3] = "-m";
@@ -111,11 +138,13 @@ static enum err_e add_one(const struct up_plan *plan, struct family *family, enu
 enum err_e up_plan_add(const struct up_plan *plan, struct family *family)
 {
     enum err_e err = ERR_OK;
-    for (int stage = 0; stage < UP_PROGRAMS; stage++)
+    for (int stage = 0; stage < FAMILY_STAGES; stage++)
         for (size_t i = 0; i < needed(plan->conf, (enum family_stage_e)stage) && err == ERR_OK; i++)
             err = add_one(plan, family, (enum family_stage_e)stage, i);
     return err;
 }
+
+enum { SHOWN = 20 }; /* of a list */
 
 /* --- what the user is told -------------------------------------------------------------------------------------- */
 
@@ -132,24 +161,50 @@ static bool is_http(const char *dialect)
     return strcmp(dialect, "rest") == 0;
 }
 
+static void announce_endpoints_of(const struct up_plan *plan, size_t listener)
+{
+    const struct conf *conf = plan->conf;
+    const char *with = conf->listeners[listener].auth_required ? "; with a token" : "";
+    char url[96];
+    url_of(plan, "ws", listener, url);
+    for (size_t i = 0; i < conf->endpoint_count && i < SHOWN; i++)
+        printf("  connect   %s%s   (endpoint, handler %s%s)\n", url, conf->endpoints[i].path,
+               conf->endpoints[i].handler_name, with);
+    if (conf->endpoint_count > SHOWN)
+        printf("  and %zu more endpoints\n", conf->endpoint_count - SHOWN);
+}
+
 static void announce_listener(const struct up_plan *plan, size_t listener)
 {
     const struct conf_listener *l = &plan->conf->listeners[listener];
     char url[96];
     for (size_t i = 0; i < l->dialect_count; i++) {
+        if (strcmp(l->dialects[i], "endpoints") == 0) {
+            announce_endpoints_of(plan, listener);
+            continue;
+        }
         url_of(plan, is_http(l->dialects[i]) ? "http" : "ws", listener, url);
         printf("  connect   %s%s   (%s%s)\n", url, is_http(l->dialects[i]) ? "/v1/machines" : "",
                l->dialects[i], l->auth_required ? "; with a token" : "");
     }
 }
 
-/* Does whoever connects to its plain URL get this dialect? Of several WebSocket dialects it is the first. */
+/* Whether `before` takes what the other would serve, standing before it in a listener's list. Endpoints have paths of their own;
+ * streams leave them those. */
+static bool hides(const char *before, const char *dialect)
+{
+    bool endpoints = strcmp(dialect, "endpoints") == 0;
+    return !is_http(before) && !is_http(dialect) && strcmp(before, "endpoints") != 0 &&
+           !(endpoints && strcmp(before, "streams") == 0);
+}
+
+/* Does whoever connects to its plain URL (of endpoints: to one of theirs) get this dialect? */
 static bool offers(const struct conf_listener *l, const char *dialect)
 {
     for (size_t i = 0; i < l->dialect_count; i++) {
         if (strcmp(l->dialects[i], dialect) == 0)
             return true;
-        if (!is_http(l->dialects[i]) && !is_http(dialect))
+        if (hides(l->dialects[i], dialect))
             return false;
     }
     return false;
@@ -195,6 +250,18 @@ static void announce_streams(const struct up_plan *plan)
            url, (int)out.len, out.at);
 }
 
+/* An empty object fits any validated endpoint: what is missing is what the answer says. */
+static void announce_endpoints(const struct up_plan *plan)
+{
+    const struct conf *conf = plan->conf;
+    char url[96];
+    if (conf->endpoint_count == 0 || !open_url(plan, "endpoints", url))
+        return;
+    const struct conf_endpoint *first = &conf->endpoints[0];
+    printf("  try       python3 -m websockets %s%s   then type {}%s\n", url, first->path,
+           first->schema[0] != '\0' ? "   (the answer says what is expected)" : "");
+}
+
 static void announce_http(const struct up_plan *plan, const char *machine)
 {
     char url[96];
@@ -208,7 +275,6 @@ static void announce_http(const struct up_plan *plan, const char *machine)
 
 static void announce_machines(const struct conf *conf)
 {
-    enum { SHOWN = 20 };
     for (size_t i = 0; i < conf->machine_count && i < SHOWN; i++) {
         const struct conf_machine *m = &conf->machines[i];
         printf("  machine   %s \"%s\", %s at %s port %u\n", m->info.id, m->info.name,
@@ -230,6 +296,7 @@ void up_plan_announce(const struct up_plan *plan)
     announce_carousel(plan, machine);
     announce_streams(plan);
     announce_http(plan, machine);
+    announce_endpoints(plan);
     printf("noria: ready\n");
     fflush(stdout);
 }

@@ -4,21 +4,22 @@
 #include "conf.h"
 #include "errcode.h"
 #include "family.h"
+#include "launch_handlers.h"
 #include "launch_sockets.h"
-
-#define UP_PROGRAMS 4
 
 struct up_plan {
     const struct conf *conf;
     const struct launch_sockets *sockets;
-    char *programs[UP_PROGRAMS]; /* paths, by enum family_stage_e */
+    const struct launch_handlers *handlers;
+    char *programs[FAMILY_STAGES]; /* paths; of FAMILY_HANDLER none: those are the configuration's */
 };
 
 /* Finds the programs in `bin_dir` (NULL: the directory of this program). ERR_NOT_FOUND (logged): one is missing. */
 enum err_e up_plan_init(struct up_plan *plan, const struct conf *conf, const char *bin_dir);
 void up_plan_fini(struct up_plan *plan);
 
-/* Adds plc-sim (if a machine is simulated), the broker, an agent per machine and the workers. ERR_MEMORY. */
+/* Adds plc-sim (if a machine is simulated), the broker, an agent per machine, the handlers and the workers.
+ * ERR_MEMORY. */
 enum err_e up_plan_add(const struct up_plan *plan, struct family *family);
 
 /* Writes to standard output where to connect, which machines there are, and one line to try. */

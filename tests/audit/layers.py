@@ -32,6 +32,7 @@ LAYERS = {
     "common/journal": SMALL,
     "common/frames": SMALL,
     "common/wire": SMALL,
+    "common/handler": ["common/base"],
     "common/shm/layout": [*SMALL, "common/stats"],
     "common/shm/writer": [*SMALL, "common/stats", "common/shm/layout"],
     "common/shm/reader": [*SMALL, "common/stats", "common/shm/layout"],
@@ -50,18 +51,25 @@ LAYERS = {
     "workers/acceptor/ws": ["common/base", "common/frames", "workers/acceptor/wheel", "workers/acceptor/gate"],
     "workers/acceptor/fanout": [*SMALL, "common/stats", "common/frames", *READS_SHM],
     "workers/acceptor/endpoint": [*SMALL, "common/stats", "common/conf", "common/frames", "common/wire", "workers/acceptor/fanout"],
-    "workers/acceptor/dialects/command": SMALL,
-    "workers/acceptor/dialects/carousel": [*SMALL, "common/conf", "common/frames", "common/wire", "common/shm/layout",
+    "workers/acceptor/pool": [*SMALL, "common/conf", "common/handler"],
+    "workers/acceptor/dialects/command": [*SMALL, "common/schema"],
+    "workers/acceptor/dialects/carousel": [*SMALL, "common/schema", "common/conf", "common/frames", "common/wire", "common/shm/layout",
                                            "workers/acceptor/fanout", "workers/acceptor/endpoint",
                                            "workers/acceptor/dialects/command"],
-    "workers/acceptor/dialects/streams": [*SMALL, "common/conf", "common/shm/layout", "workers/acceptor/endpoint"],
+    "workers/acceptor/dialects/streams": [*SMALL, "common/schema", "common/conf", "common/shm/layout", "workers/acceptor/endpoint"],
+    "workers/acceptor/dialects/validated": [*SMALL, "common/schema", "common/conf", "common/handler", "common/shm/layout",
+                                            "workers/acceptor/endpoint", "workers/acceptor/pool"],
     "workers/acceptor/rest": [*SMALL, "common/conf", "common/frames", "common/shm/layout", "common/shm/reader",
                               "workers/acceptor/fanout", "workers/acceptor/endpoint", "workers/acceptor/http",
                               "workers/acceptor/dialects/command"],
     "workers/acceptor/worker": [*PROCESS, "common/frames", *READS_SHM, *WORKER_PARTS, "workers/acceptor/http",
                                 "workers/acceptor/rest", "workers/acceptor/dialects/carousel",
-                                "workers/acceptor/dialects/streams"],
-    "deploy/noria": [*SMALL, "common/stats", "common/conf", "common/journal", "common/loop", "common/proc", "common/shm/layout",
+                                "workers/acceptor/dialects/streams", "workers/acceptor/dialects/validated",
+                                "workers/acceptor/pool"],
+    "workers/handler": ["common/base", "common/proc", "common/handler", "workers/handler/include/noria"],
+    "workers/handler/include/noria": [],  # what is installed
+    "workers/handler/example": [],  # a project of its own: it sees what is installed
+    "deploy/noria": [*SMALL, "common/stats", "common/schema", "common/conf", "common/journal", "common/loop", "common/proc", "common/shm/layout",
                      "common/shm/reader", "common/wire", "common/bus"],
 }
 # Of a folder that is seen from another, only these headers (the others are its own business).
@@ -71,9 +79,23 @@ ONLY = {
     ("workers/acceptor/dialects/carousel", "common/conf"): {"conf.h"},
     ("workers/acceptor/dialects/carousel", "workers/acceptor/fanout"): {"mirror.h"},
     ("workers/acceptor/dialects/carousel", "common/shm/layout"): {"record.h"},
+    # dialects judge their messages by tables
+    ("workers/acceptor/dialects/command", "common/schema"): {"schema_judge.h"},
+    ("workers/acceptor/dialects/carousel", "common/schema"): {"schema_judge.h", "schema_json.h"},
+    ("workers/acceptor/dialects/streams", "common/schema"): {"schema_judge.h"},
     ("workers/acceptor/dialects/streams", "common/conf"): {"conf.h"},
     ("workers/acceptor/dialects/streams", "common/shm/layout"): {"record.h"},
     ("workers/acceptor/dialects/streams", "workers/acceptor/endpoint"): {"endpoint.h"},
+    ("workers/acceptor/dialects/validated", "common/schema"): {"schema.h", "schema_file.h"},
+    ("workers/acceptor/dialects/validated", "common/conf"): {"conf.h"},
+    ("workers/acceptor/dialects/validated", "common/shm/layout"): {"record.h"},
+    ("workers/acceptor/dialects/validated", "workers/acceptor/endpoint"): {"endpoint.h"},
+    ("workers/acceptor/dialects/validated", "workers/acceptor/pool"): {"pool.h"},
+    # the worker shows what handlers' processes did
+    ("workers/acceptor/worker", "workers/acceptor/pool"): {"pool.h"},
+    ("workers/acceptor/worker", "workers/acceptor/dialects/validated"): {"validated.h"},
+    # the launcher asks whether a schema compiles, and validates nothing
+    ("deploy/noria", "common/schema"): {"schema_file.h"},
     # HTTP sees requests, not the gate
     ("workers/acceptor/http", "workers/acceptor/gate"): {"gate_head.h", "gate_peer.h"},
     # REST is a caller of commands and asks what dialects ask
@@ -95,14 +117,17 @@ ALONE = {
 THIRD_PARTY = {
     "event2/": ["common/loop"],
     "zmq": ["common/bus"],
-    "msgpack": ["common/wire"],
+    "msgpack": ["common/wire", "common/handler", "workers/handler", "workers/handler/include/noria",
+                "workers/handler/example", "workers/acceptor/pool", "workers/acceptor/dialects/validated"],
+    "noria/": ["workers/handler/example"],
     "libwebsockets": ["workers/acceptor/ws"],
-    "uv.h": ["workers/acceptor/gate", "workers/acceptor/http", "workers/acceptor/ws", "workers/acceptor/worker"],
+    "uv.h": ["workers/acceptor/gate", "workers/acceptor/http", "workers/acceptor/ws", "workers/acceptor/worker",
+             "workers/acceptor/pool"],
     "cyaml/": ["common/conf"],
     "openssl/": ["common/journal", "workers/acceptor/access", "deploy/noria"],
     "yaml.h": ["common/conf"],
     "jansson": ["common/conf", "common/journal", "common/schema", "workers/acceptor/dialects/carousel",
-                "workers/acceptor/dialects/command", "workers/acceptor/rest"],
+                "workers/acceptor/dialects/command", "workers/acceptor/dialects/validated", "workers/acceptor/rest"],
     "sys/mman.h": ["common/shm/layout"],
 }
 SYSTEM = re.compile(r"^(arpa/|linux/|net/|netinet/|sys/|bits/|[a-z0-9_]+\.h$)")

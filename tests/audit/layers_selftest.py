@@ -60,7 +60,7 @@ BREACHES = {
     "wire knows shared memory": (append("common/wire/wire.c", '#include "record.h"'), "may not see common/shm/layout"),
     "libevent outside loop": (append("broker/registry.c", "#include <event2/event.h>"), "belongs to common/loop alone"),
     "ZeroMQ outside bus": (append("plc-agent/poller.c", "#include <zmq.h>"), "belongs to common/bus alone"),
-    "msgpack outside wire": (append("broker/registry.c", "#include <msgpack.h>"), "belongs to common/wire alone"),
+    "msgpack outside wire": (append("broker/registry.c", "#include <msgpack.h>"), "<msgpack.h> belongs to common/wire"),
     "libwebsockets outside ws": (append("workers/acceptor/fanout/mirror.c", "#include <libwebsockets.h>"), "ws alone"),
     "libuv outside gate, ws and worker": (append("common/loop/loop.c", "#include <uv.h>"), "belongs to workers/acceptor/gate"),
     "libcyaml outside conf": (append("broker/registry.c", "#include <cyaml/cyaml.h>"), "belongs to common/conf alone"),

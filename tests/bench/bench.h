@@ -37,6 +37,8 @@ void scenario_sets(struct bench *bench);
 void scenario_machines(struct bench *bench);
 void scenario_poll_lag(struct bench *bench);
 void scenario_streams(struct bench *bench);
+void scenario_endpoints(struct bench *bench);
+void scenario_isolation(struct bench *bench);
 void scenario_selftest(struct bench *bench);
 
 static inline uint32_t bench_or(uint32_t given, const struct bench *bench, uint32_t full, uint32_t smoke)

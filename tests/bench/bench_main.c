@@ -30,6 +30,8 @@ static const struct {
      "every client another random set of machines: memory, cost per delivery, resuming"},
     {"machines", scenario_machines, "many agents polling: CPU in all, memory each"},
     {"poll_lag", scenario_poll_lag, "one bad PLC of twenty: when the others are polled"},
+    {"endpoints", scenario_endpoints, "validated round trips beside a bare echo: in-process, handler processes"},
+    {"isolation", scenario_isolation, "one handler misbehaves: another endpoint's round trips, machines' states"},
     {"selftest", scenario_selftest, "generator and bare sender alone: what the bench itself can do"},
 };
 
@@ -41,7 +43,8 @@ static const char help[] =
     "  --duration MS     of each measured phase\n"
     "  --clients N       connections\n"
     "  --rate N          messages per second; 0: as fast as the clients receive\n"
-    "  --window N        messages on their way with --rate 0 (256; streams: at any rate, 128 KiB)\n"
+    "  --window N        messages on their way with --rate 0 (256; streams: at any rate, 128 KiB;\n"
+    "                    endpoints: of each client, up to 16, 8)\n"
     "  --bytes N         of a stream message (streams; 64 to 4096, 150)\n"
     "  --payload NAME    small, standard or large (standard)\n"
     "  --machines N      machines of the configuration\n"

@@ -18,6 +18,7 @@
 struct rig_config rig_config_default(const char *bin_dir)
 {
     return (struct rig_config){.bin_dir = bin_dir,
+                               .worker_program = "noria-worker",
                                .machines = 8,
                                .payload = payload_find("standard"),
                                .dialect = "carousel",
@@ -55,6 +56,8 @@ int rig_listen(uint16_t *port)
 
 static bool open_listeners(struct rig *rig)
 {
+    if (rig->config.launcher) /* it opens them itself */
+        return (rig->port = rig_conf_free_ports(1)) != 0;
     for (uint32_t i = 0; i < rig->config.workers; i++) {
         rig->listen_fds[i] = rig_listen(&rig->port);
         if (rig->listen_fds[i] < 0)
@@ -92,8 +95,8 @@ static enum err_e start_workers(struct rig *rig)
     for (uint32_t i = 0; i < rig->config.workers; i++) {
         char name[CHILD_NAME_MAX];
         snprintf(name, sizeof name, "noria-worker.%u", i);
-        enum err_e err = start(rig, "noria-worker", name, NULL, rig->config.worker_core, &rig->listen_fds[i],
-                               &rig->workers[i]);
+        enum err_e err = start(rig, rig->config.worker_program, name, NULL, rig->config.worker_core,
+                               &rig->listen_fds[i], &rig->workers[i]);
         if (err != ERR_OK)
             return err;
     }
@@ -126,8 +129,20 @@ static enum err_e start_agents(struct rig *rig)
     return ERR_OK;
 }
 
+static enum err_e start_launcher(struct rig *rig)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/noria", rig->config.bin_dir);
+    const char *argv[] = {path, "up", "-c", rig->conf, NULL};
+    struct child_program program = {.name = "noria-up", .log_dir = rig->dir, .argv = argv, .core = -1};
+    enum err_e err = child_exec(&program, &rig->launcher);
+    return err == ERR_OK ? child_wait_ready(&rig->launcher, READY_MS) : err;
+}
+
 static enum err_e start_all(struct rig *rig)
 {
+    if (rig->config.launcher)
+        return start_launcher(rig);
     int core = rig->config.other_core;
     enum err_e err = ERR_OK;
     if (rig->config.agents)
@@ -169,6 +184,8 @@ enum err_e rig_start(const struct rig_config *config, struct rig *rig)
 
 bool rig_healthy(struct rig *rig)
 {
+    if (rig->config.launcher)
+        return child_alive(&rig->launcher);
     bool healthy = child_alive(&rig->broker) && (!rig->config.agents || child_alive(&rig->sim));
     for (uint32_t i = 0; i < rig->config.workers; i++)
         healthy = healthy && child_alive(&rig->workers[i]);
@@ -202,6 +219,7 @@ static int remove_entry(const char *path, const struct stat *info, int type, str
 
 bool rig_stop(struct rig *rig)
 {
+    stop(rig, &rig->launcher);
     for (uint32_t i = 0; rig->agents != NULL && i < rig->config.machines; i++)
         stop(rig, &rig->agents[i]);
     for (uint32_t i = 0; i < rig->config.workers; i++)

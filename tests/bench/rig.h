@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "child.h"
 #include "payload.h"
@@ -18,12 +19,20 @@
 #define RIG_ID_MAX      24
 #define RIG_WORKERS_MAX 16
 
+struct rig;
+
 struct rig_config {
     const char *bin_dir;
+    const char *worker_program; /* "noria-worker" */
     uint32_t machines;
     const struct payload *payload;
-    const char *dialect; /* of the one listener, which has its name: "carousel" or "streams" */
+    const char *dialect;  /* of the one listener, which has its name: "carousel", "streams", … */
+    const char *dialects; /* all of it, if it has several: "endpoints, carousel" */
     uint32_t workers;
+    bool launcher; /* `noria up` starts all; no machines are configured then, and nothing is pinned */
+    /* Adds to the configuration, and makes what it names, before anything starts; NULL: nothing to add. */
+    enum err_e (*extend)(const struct rig *rig, FILE *conf, void *arg);
+    void *extend_arg;
     bool agents;         /* plc-sim and an agent per machine; else the bench's source plays the agents */
     bool state_on_tmpfs; /* where fdatasync costs nothing */
     uint32_t poll_ms, poll_moving_ms, sim_ms_per_position;
@@ -41,7 +50,7 @@ struct rig {
     char dir[64], state[80], conf[80], endpoint[112];
     uint16_t port, sim_port;
     int listen_fds[RIG_WORKERS_MAX];
-    struct child broker, sim, workers[RIG_WORKERS_MAX];
+    struct child launcher, broker, sim, workers[RIG_WORKERS_MAX];
     struct child *agents; /* `machines` of them */
     uint32_t unclean;     /* programs that crashed, hung or ended with an error */
 };

@@ -55,7 +55,18 @@ static void write_settings(FILE *file, const struct rig *rig)
                 config->backoff_max_ms);
     fprintf(file, "}\n");
     fprintf(file, "listeners:\n  - {name: %s, dialects: [%s], address: 127.0.0.1, port: %u}\n",
-            config->dialect, config->dialect, rig->port);
+            config->dialect, config->dialects != NULL ? config->dialects : config->dialect, rig->port);
+}
+
+static void write_machines(FILE *file, const struct rig *rig)
+{
+    fprintf(file, "machines:\n");
+    for (uint32_t i = 0; i < rig->config.machines; i++) {
+        char id[RIG_ID_MAX];
+        rig_machine_id(i, id);
+        fprintf(file, "  - {id: %s, ip: 127.0.0.1, port: %u, simulator: %s}\n", id, 1024 + i,
+                rig->config.agents ? "true" : "false"); /* ports are only shown: nobody connects to them */
+    }
 }
 
 enum err_e rig_conf_write(const struct rig *rig)
@@ -64,13 +75,11 @@ enum err_e rig_conf_write(const struct rig *rig)
     if (file == NULL)
         return ERR_SYSTEM;
     write_settings(file, rig);
-    fprintf(file, "machines:\n");
-    for (uint32_t i = 0; i < rig->config.machines; i++) {
-        char id[RIG_ID_MAX];
-        rig_machine_id(i, id);
-        fprintf(file, "  - {id: %s, ip: 127.0.0.1, port: %u, simulator: %s}\n", id, 1024 + i,
-                rig->config.agents ? "true" : "false"); /* ports are only shown: nobody connects to them */
-    }
+    if (!rig->config.launcher)
+        write_machines(file, rig);
+    enum err_e err =
+        rig->config.extend != NULL ? rig->config.extend(rig, file, rig->config.extend_arg) : ERR_OK;
     bool failed = ferror(file) != 0;
-    return fclose(file) == 0 && !failed ? ERR_OK : ERR_SYSTEM;
+    failed = fclose(file) != 0 || failed;
+    return failed ? ERR_SYSTEM : err;
 }

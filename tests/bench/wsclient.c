@@ -40,13 +40,13 @@ static enum err_e fill(struct wsclient *client, uint64_t deadline_ns)
     return ERR_OK;
 }
 
-static enum err_e handshake(struct wsclient *client, uint16_t port)
+static enum err_e handshake(struct wsclient *client, uint16_t port, const char *path)
 {
-    char request[256];
+    char request[512];
     int n = snprintf(request, sizeof request,
-                     "GET / HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                     "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                      "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-                     port);
+                     path, port);
     if (send(client->fd, request, (size_t)n, MSG_NOSIGNAL) != n)
         return ERR_CLOSED;
     uint64_t deadline = now_ns() + 5 * NS_PER_S;
@@ -62,6 +62,11 @@ static enum err_e handshake(struct wsclient *client, uint16_t port)
 
 enum err_e wsclient_open(struct wsclient *client, uint16_t port)
 {
+    return wsclient_open_path(client, port, "/");
+}
+
+enum err_e wsclient_open_path(struct wsclient *client, uint16_t port, const char *path)
+{
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port)};
     to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     *client =
@@ -74,7 +79,7 @@ enum err_e wsclient_open(struct wsclient *client, uint16_t port)
          setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0))
         err = ERR_SYSTEM;
     if (err == ERR_OK)
-        err = handshake(client, port);
+        err = handshake(client, port, path);
     if (err != ERR_OK)
         wsclient_close(client);
     return err;
@@ -86,6 +91,14 @@ void wsclient_close(struct wsclient *client)
         close(client->fd);
     free(client->buffer);
     *client = (struct wsclient){.fd = -1};
+}
+
+int wsclient_take_fd(struct wsclient *client)
+{
+    int fd = client->fd;
+    client->fd = -1;
+    wsclient_close(client);
+    return fd;
 }
 
 static enum err_e send_frame(struct wsclient *client, uint8_t opcode, const void *payload, size_t len)

@@ -17,6 +17,9 @@ struct wsclient {
 };
 
 enum err_e wsclient_open(struct wsclient *client, uint16_t port);
+enum err_e wsclient_open_path(struct wsclient *client, uint16_t port, const char *path);
+/* The socket, for who goes on with it alone; the client is closed. Right after opening, of a server that does not speak first. */
+int wsclient_take_fd(struct wsclient *client);
 void wsclient_close(struct wsclient *client);
 enum err_e wsclient_send(struct wsclient *client, const char *text);
 

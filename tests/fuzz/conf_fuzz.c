@@ -87,6 +87,41 @@ static void check_bridges(const struct conf *conf)
             check_reach(conf, from, conf->machines[i].info.id);
 }
 
+static void check_handlers(const struct conf *conf)
+{
+    for (size_t i = 0; i < conf->handler_count; i++) {
+        const struct conf_handler *handler = &conf->handlers[i];
+        char path[CONF_PATH_MAX];
+        MUST((handler->command == NULL) == (handler->socket[0] == '/'));
+        MUST((handler->command == NULL) == (handler->command_count == 0));
+        MUST(handler->processes >= 1 && handler->processes <= CONF_HANDLER_PROCESSES_MAX);
+        MUST(handler->deadline_ms <= handler->stuck_ms && handler->deadline_ms > 0);
+        for (uint32_t k = 0; k < handler->processes; k++)
+            conf_handler_socket(conf, handler, k, path);
+        for (size_t k = 0; k < i; k++)
+            MUST(strcmp(handler->name, conf->handlers[k].name) != 0);
+        for (size_t k = 0; k < handler->command_count; k++)
+            MUST(handler->command[k] != NULL);
+        MUST(handler->command == NULL || handler->command[handler->command_count] == NULL);
+        MUST(handler->command == NULL || handler->command[0][0] != '\0');
+    }
+}
+
+static void check_endpoints(const struct conf *conf)
+{
+    for (size_t i = 0; i < conf->endpoint_count; i++) {
+        const struct conf_endpoint *endpoint = &conf->endpoints[i];
+        MUST(endpoint->path[0] == '/' && strlen(endpoint->path) <= CONF_ENDPOINT_PATH_MAX);
+        MUST(endpoint->handler < conf->handler_count);
+        MUST(strcmp(conf->handlers[endpoint->handler].name, endpoint->handler_name) == 0);
+        bool validated = endpoint->schema[0] != '\0';
+        MUST(validated ||
+             (endpoint->reply_schema[0] == '\0' && !endpoint->binary && !endpoint->error_object));
+        for (size_t k = 0; k < i; k++)
+            MUST(strcmp(endpoint->path, conf->endpoints[k].path) != 0);
+    }
+}
+
 static void check(const struct conf *conf)
 {
     MUST(conf->runtime_dir != NULL && strlen(conf->runtime_dir) <= 80);
@@ -101,6 +136,8 @@ static void check(const struct conf *conf)
     for (size_t i = 0; i < conf->machine_count; i++)
         check_machine(conf, &conf->machines[i]);
     check_bridges(conf);
+    check_handlers(conf);
+    check_endpoints(conf);
     MUST(conf->streams_max_streams >= 1 && conf->streams_max_streams <= 1000);
     MUST(conf->streams_max_channels >= 1 && conf->streams_max_channels <= 1000000);
     for (size_t i = 0; i < conf->profile_count; i++)

@@ -71,8 +71,8 @@ static void who_must_not_come_in_is_refused(void **state)
     static const struct {
         uint64_t version, role;
         const char *reason;
-    } strangers[] = {{WIRE_VERSION + 1, WIRE_WORKER, "bus protocol 5; this broker speaks 4"},
-                     {WIRE_VERSION - 1, WIRE_AGENT, "bus protocol 3; this broker speaks 4"},
+    } strangers[] = {{WIRE_VERSION + 1, WIRE_WORKER, "bus protocol 6; this broker speaks 5"},
+                     {WIRE_VERSION - 1, WIRE_AGENT, "bus protocol 4; this broker speaks 5"},
                      {WIRE_VERSION, 7, "no such role"}};
     for (size_t i = 0; i < ARRAY_LEN(strangers); i++) {
         message = (struct wire_message){.type = WIRE_HELLO};
@@ -90,7 +90,7 @@ static void who_must_not_come_in_is_refused(void **state)
     int len = zmq_recv(raw, buffer, sizeof buffer, 0);
     assert_int_equal(wire_decode(buffer, (size_t)len, &message), ERR_OK);
     assert_int_equal(message.type, WIRE_REFUSED);
-    assert_true(wire_text_equals(message.refused.reason, "bus protocol 2; this broker speaks 4"));
+    assert_true(wire_text_equals(message.refused.reason, "bus protocol 2; this broker speaks 5"));
     zmq_close(raw);
     zmq_ctx_term(context);
     assert_int_equal(counter(stage, "hellos_refused"), 5);

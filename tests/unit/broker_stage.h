@@ -40,6 +40,7 @@ struct seen_record { /* what the ring said, kept */
     struct record_outcome outcome;
     struct record_stream stream;
     uint64_t topics_hash; /* the sum of all topics' */
+    uint8_t opcode;       /* the frame's first byte */
     uint32_t frame_len;
     char frame[1600]; /* the payload, NUL-terminated; of a stream message its beginning */
     char text[1300];  /* of a state */

@@ -1,65 +1,6 @@
-/* broker: what clients say to each other is in the ring once, in order per worker, whichever broker died when. */
-#include "broker_stage.h"
-
-#include <signal.h>
-#include <sys/wait.h>
-
-#include "log.h"
-#include "record.h"
-
-enum { SERIAL = 5, PAYLOAD_MAX = WIRE_PUBLISH_PAYLOAD_MAX };
-
-static unsigned char topics[WIRE_TOPICS_BYTES_MAX];
-
-/* The names of streams `first` to first + count - 1, each as long as a name may be if `longest`. */
-static struct wire_text names(unsigned first, unsigned count, bool longest)
-{
-    char name[WIRE_TOPIC_MAX + 1];
-    size_t len = 0;
-    for (unsigned i = first; i < first + count; i++) {
-        int n = snprintf(name, sizeof name, longest ? "stream/%0128u" : "stream/%u", i);
-        assert_true(wire_topics_append(topics, sizeof topics, &len, name, (uint8_t)n));
-    }
-    return (struct wire_text){(const char *)topics, (uint32_t)len};
-}
-
-static struct wire_message publish_message(uint64_t seq, struct wire_text to, const char *payload)
-{
-    struct wire_message message = {.type = WIRE_PUBLISH};
-    message.publish = (struct wire_publish){.publish_seq = seq,
-                                            .session_serial = SERIAL,
-                                            .dialect = DIALECT_STREAMS,
-                                            .source_ns = 4711,
-                                            .topics = to,
-                                            .payload = wire_text(payload)};
-    return message;
-}
-
-static void say(struct end *worker, uint64_t seq, unsigned topic_count, const char *payload)
-{
-    struct wire_message message = publish_message(seq, names(0, topic_count, false), payload);
-    assert_int_equal(link_send(worker->link, &message), ERR_OK);
-}
-
-/* The ring has the messages `first` to `last` of the worker, each once and whole, in order, and no other. */
-static void has_exactly(const struct stage *stage, uint64_t worker, uint64_t first, uint64_t last,
-                        uint32_t parts)
-{
-    uint64_t seq = first;
-    uint32_t part = 0;
-    for (size_t i = 0; i < stage->record_count; i++) {
-        const struct seen_record *record = &stage->records[i];
-        if (record->kind != RECORD_STREAM || record->origin.worker != worker)
-            continue;
-        assert_int_equal(record->stream.publish_seq, seq);
-        assert_int_equal(record->stream.part, part);
-        assert_int_equal(record->stream.parts, parts);
-        part = (part + 1) % parts;
-        seq += part == 0;
-    }
-    assert_int_equal(seq, last + 1);
-    assert_int_equal(part, 0);
-}
+/* broker: what clients and handlers say to clients is in the ring once, in order per worker. Brokers that die meanwhile are in
+ * broker_stream_death_test.c. */
+#include "broker_stream_stage.h"
 
 static void a_message_is_one_record(void **state)
 {
@@ -95,6 +36,40 @@ static void an_echo_names_its_origin_and_leaves_nobody_out(void **state)
     assert_int_equal(record->origin_mode, ORIGIN_NONE);
     assert_true(record->origin.worker == 900 && record->origin.serial == SERIAL);
     assert_int_equal(record->frame_len, 2); /* an empty payload is a message, too */
+}
+
+static void a_handlers_message_is_a_record_of_its_dialect(void **state)
+{
+    struct stage *stage = *state;
+    static struct end worker;
+    worker_open(stage, &worker, 900, UINT32_MAX);
+    static const struct wire_text to = TEXT("\016endpoint/chat#\022endpoint/chat#room");
+    static const struct {
+        uint64_t serial;
+        bool echo, binary;
+        enum record_origin_e mode;
+    } sent[] = {{0, false, false, ORIGIN_NONE},
+                {0, true, true, ORIGIN_NONE},
+                {SERIAL, false, true, ORIGIN_NOT},
+                {SERIAL, true, false, ORIGIN_NONE}};
+    for (size_t i = 0; i < ARRAY_LEN(sent); i++) {
+        struct wire_message message = endpoint_message(i + 1, to, sent[i].serial);
+        message.publish.echo = sent[i].echo;
+        message.publish.binary = sent[i].binary;
+        if (sent[i].binary)
+            message.publish.payload = TEXT("\xff\xfe any");
+        assert_int_equal(link_send(worker.link, &message), ERR_OK);
+        const struct seen_record *record = wait_record(stage, RECORD_STREAM, i);
+        assert_int_equal(record->dialect, DIALECT_ENDPOINTS);
+        assert_int_equal(record->origin_mode, sent[i].mode);
+        assert_true(record->origin.worker == 900 && record->origin.serial == sent[i].serial);
+        assert_int_equal(record->opcode, sent[i].binary ? 0x82 : 0x81);
+        assert_string_equal(record->frame, sent[i].binary ? "\xff\xfe any" : "{\"statusCode\": 200}");
+        assert_string_equal(record->topics[0], "endpoint/chat#");
+        assert_string_equal(record->topics[1], "endpoint/chat#room");
+    }
+    has_exactly(stage, 900, 1, ARRAY_LEN(sent), 1);
+    assert_int_equal(counter(stage, "invalid"), 0);
 }
 
 static uint64_t hash_of_names(unsigned count)
@@ -195,8 +170,6 @@ static void each_workers_messages_stay_in_order(void **state)
 
 /* --- what makes no sense ------------------------------------------------------------------------------------------- */
 
-#define TEXT(bytes) ((struct wire_text){bytes, sizeof bytes - 1})
-
 static void what_makes_no_sense_is_dropped_and_stops_nothing(void **state)
 {
     struct stage *stage = *state;
@@ -223,6 +196,12 @@ static void what_makes_no_sense_is_dropped_and_stops_nothing(void **state)
         {DIALECT_STREAMS, TEXT("\011stream/a0"), TEXT("1234567\xed\xa0\x80 surrogate")},
         {DIALECT_STREAMS, TEXT("\011stream/a0"), TEXT("cut \xe2\x82")},
         {DIALECT_STREAMS, TEXT("\011stream/a0"), TEXT("\xf4\x90\x80\x80")},
+        {DIALECT_STREAMS, TEXT("\017endpoint/chat#0"), TEXT("another's topic")},
+        {DIALECT_ENDPOINTS, TEXT("\011stream/a0"), TEXT("another's topic")},
+        {DIALECT_ENDPOINTS, TEXT("\017endpoint/chat#0\010state/m1"), TEXT("another's topic")},
+        {DIALECT_ENDPOINTS, TEXT("\015endpoint/chat"), TEXT("no name, not even an empty one")},
+        {DIALECT_ENDPOINTS, TEXT("\016endpoint.chat#"), TEXT("no path")},
+        {DIALECT_ENDPOINTS, TEXT("\017endpoint/chat#0"), TEXT("\xff")},
     };
     uint64_t seq = 0;
     for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
@@ -237,6 +216,9 @@ static void what_makes_no_sense_is_dropped_and_stops_nothing(void **state)
     }
     struct wire_message message = publish_message(0, names(0, 1, false), "no number");
     assert_int_equal(link_send(worker.link, &message), ERR_OK);
+    message = publish_message(++seq, names(0, 1, false), "binary, in streams");
+    message.publish.binary = true;
+    assert_int_equal(link_send(worker.link, &message), ERR_OK);
     message = publish_message(++seq, names(0, 1001, false), "too many topics");
     assert_int_equal(link_send(worker.link, &message), ERR_OK);
     message = publish_message(++seq, names(0, 1, false), "");
@@ -245,7 +227,7 @@ static void what_makes_no_sense_is_dropped_and_stops_nothing(void **state)
     const struct seen_record *record = wait_record(stage, RECORD_STREAM, ARRAY_LEN(wrong));
     assert_int_equal(record->stream.publish_seq, seq);
     assert_memory_equal(record->frame, "a\0b \xf0\x9f\x8e\xa1 12345678 \xc3\xa9", 20);
-    assert_int_equal(counter(stage, "invalid"), ARRAY_LEN(wrong) + 2);
+    assert_int_equal(counter(stage, "invalid"), ARRAY_LEN(wrong) + 3);
     assert_int_equal(counter(stage, "stream_messages"), ARRAY_LEN(wrong) + 1);
     assert_true(counter(stage, "stream_gaps") > 0);
 }
@@ -265,164 +247,18 @@ static void only_workers_publish(void **state)
     assert_int_equal(counter(stage, "stream_messages"), 1);
 }
 
-/* --- brokers that die ---------------------------------------------------------------------------------------------- */
-
-static void comes_back(struct stage *stage, struct end *worker)
-{
-    uint64_t ups = worker->ups;
-    assert_int_equal(start_broker(stage), -1);
-    wait_for(stage, &worker->ups, ups + 1);
-}
-
-#ifdef NORIA_FAULT_POINTS
-/* A worker does not know what its dead broker has published, and says all of it again. */
-static void dies_at(struct stage *stage, const char *point, unsigned topic_count, uint64_t known)
-{
-    static struct end worker;
-    char fault[64];
-    enum { DEATH = 3, LAST = 6 };
-    uint32_t parts = (topic_count + 15) / 16;
-    snprintf(fault, sizeof fault, "%s:%d", point, DEATH);
-    stop_broker(stage, SIGKILL);
-    setenv("NORIA_FAULT", fault, 1);
-    assert_int_equal(start_broker(stage), -1);
-    unsetenv("NORIA_FAULT");
-    worker_open(stage, &worker, 900 + topic_count, UINT32_MAX);
-    for (uint64_t seq = 1; seq < LAST; seq++)
-        say(&worker, seq, topic_count, "x");
-    wait_for(stage, &worker.downs, 1);
-    int status;
-    assert_int_equal(waitpid(stage->broker, &status, 0), stage->broker);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    stage->broker = 0;
-    read_ring(stage);
-    has_exactly(stage, worker.incarnation, 1, known, parts); /* whole messages only */
-
-    comes_back(stage, &worker);
-    for (uint64_t seq = 1; seq <= LAST; seq++)
-        say(&worker, seq, topic_count, "x");
-    wait_counter(stage, "stream_messages", LAST - known);
-    read_ring(stage);
-    has_exactly(stage, worker.incarnation, 1, LAST, parts);
-    assert_int_equal(counter(stage, "stream_repeats"), known);
-    end_close(stage, &worker);
-}
-#endif
-
-static void a_broker_killed_anywhere_publishes_once(void **state)
-{
-#ifdef NORIA_FAULT_POINTS
-    struct stage *stage = *state;
-    static const struct {
-        const char *point;
-        uint64_t known; /* messages in the ring when the broker is dead */
-    } deaths[] = {
-        {"broker.stream.received", 2}, {"broker.stream.appended", 2}, {"broker.stream.published", 3}};
-    static const unsigned topic_counts[] = {1, 100};
-    for (size_t i = 0; i < ARRAY_LEN(deaths); i++)
-        for (size_t k = 0; k < ARRAY_LEN(topic_counts); k++) {
-            stage->record_count = 0;
-            dies_at(stage, deaths[i].point, topic_counts[k] + (unsigned)i, deaths[i].known);
-        }
-#else
-    (void)state;
-    skip();
-#endif
-}
-
-/* Numbers are read back as far as the ring goes, and a worker whose last message it does not hold any more goes on, too. */
-static void a_ring_that_has_wrapped_is_read_back(void **state)
-{
-    struct stage *stage = *state;
-    static struct end quiet, loud;
-    static char payload[50001];
-    memset(payload, 'p', sizeof payload - 1);
-    worker_open(stage, &quiet, 900, UINT32_MAX);
-    worker_open(stage, &loud, 901, UINT32_MAX);
-    for (uint64_t seq = 1; seq <= 3; seq++)
-        say(&quiet, seq, 1, "quiet");
-    wait_record(stage, RECORD_STREAM, 2);
-    uint64_t first = nth(stage, RECORD_STREAM, 0)->position;
-    for (uint64_t seq = 1; seq <= 60; seq++) { /* three times the ring */
-        say(&loud, seq, 20, payload);
-        if (seq % 5 == 0)
-            wait_counter(stage, "stream_messages", seq + 3);
-    }
-    stop_broker(stage, SIGKILL);
-    wait_for(stage, &quiet.downs, 1);
-    wait_for(stage, &loud.downs, 1);
-    read_ring(stage);
-    assert_true(ring_reader_tail(stage->ring) > first);
-    stage->record_count = 0;
-    comes_back(stage, &loud);
-    wait_for(stage, &quiet.ups, 2);
-    for (uint64_t seq = 58; seq <= 61; seq++)
-        say(&loud, seq, 20, payload);
-    say(&quiet, 4, 1, "quiet");
-    wait_counter(stage, "stream_messages", 2);
-    read_ring(stage);
-    has_exactly(stage, 901, 61, 61, 2);
-    has_exactly(stage, 900, 4, 4, 1);
-    assert_int_equal(counter(stage, "stream_repeats"), 3);
-}
-
-/* Two brokers later the numbers are still known, though the one in between published nothing. */
-static void numbers_outlive_many_brokers(void **state)
-{
-    struct stage *stage = *state;
-    static struct end worker;
-    worker_open(stage, &worker, 900, UINT32_MAX);
-    say(&worker, 1, 30, "x");
-    say(&worker, 2, 30, "x");
-    wait_counter(stage, "stream_messages", 2);
-    for (int i = 0; i < 3; i++) {
-        stop_broker(stage, SIGKILL);
-        wait_for(stage, &worker.downs, (uint64_t)i + 1);
-        comes_back(stage, &worker);
-        say(&worker, 1, 30, "x");
-        say(&worker, 2, 30, "x");
-        wait_counter(stage, "stream_repeats", 2);
-    }
-    say(&worker, 3, 30, "x");
-    wait_counter(stage, "stream_messages", 1);
-    read_ring(stage);
-    has_exactly(stage, 900, 1, 3, 2);
-}
-
-/* What a dead worker's socket had delivered is published; the next incarnation counts from 1 again. */
-static void the_next_worker_begins_anew(void **state)
-{
-    struct stage *stage = *state;
-    static struct end first, second;
-    worker_open(stage, &first, 900, UINT32_MAX);
-    say(&first, 1, 1, "x");
-    say(&first, 2, 1, "x");
-    end_close(stage, &first);
-    wait_counter(stage, "stream_messages", 2);
-    worker_open(stage, &second, 901, UINT32_MAX);
-    assert_int_equal(second.slot, 0);
-    say(&second, 1, 1, "x");
-    wait_counter(stage, "stream_messages", 3);
-    read_ring(stage);
-    has_exactly(stage, 900, 1, 2, 1);
-    has_exactly(stage, 901, 1, 1, 1);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         PLAY(a_message_is_one_record),
         PLAY(an_echo_names_its_origin_and_leaves_nobody_out),
+        PLAY(a_handlers_message_is_a_record_of_its_dialect),
         PLAY(a_thousand_topics_become_visible_at_once),
         PLAY(sixteen_topics_are_one_record_and_seventeen_two),
         PLAY(what_is_in_the_ring_is_not_published_again),
         PLAY(each_workers_messages_stay_in_order),
         PLAY(what_makes_no_sense_is_dropped_and_stops_nothing),
         PLAY(only_workers_publish),
-        PLAY(a_broker_killed_anywhere_publishes_once),
-        PLAY(a_ring_that_has_wrapped_is_read_back),
-        PLAY(numbers_outlive_many_brokers),
-        PLAY(the_next_worker_begins_anew),
     };
     signal(SIGPIPE, SIG_IGN);
     log_init("broker_stream_test", LOG_WARN);

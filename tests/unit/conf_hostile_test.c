@@ -62,6 +62,14 @@ static void hostile_files_cost_little(void **state)
     refuses_quickly(text, len, "holds more values");
     text = repeated("machines:\n", "- {}\n", MIB / 4, &len);
     refuses_quickly(text, len, "and 104803 more problems");
+    text = repeated("handlers:\n", "- {}\n", MIB / 4, &len);
+    refuses_quickly(text, len, "more entries found, expected a list of at most 64 entries");
+    text = repeated("endpoints:\n", "- {}\n", MIB / 4, &len);
+    refuses_quickly(text, len, "more entries found, expected a list of at most 256 entries");
+    text = repeated("handlers:\n- command: [", "x,", MIB / 8, &len);
+    refuses_quickly(text, len, "is not YAML");
+    text = repeated("endpoints:\n- path: /", "a/", MIB, &len);
+    refuses_quickly(text, len, "is not a path (1 to 64");
     text = repeated("", "%TAG !a! b\n", MIB, &len);
     refuses_quickly(text, len, "uses a YAML directive");
     text = repeated("--- a\n", "%TAG !a! b\n", MIB, &len);
@@ -90,7 +98,9 @@ static void damaged_files_do_no_harm(void **state)
         "runtime_dir: /tmp/x\nlog: {level: debug}\nwebsocket:\n  allowed_origins: [\"http://a\"]\n"
         "listeners:\n  - {name: a, port: 9001}\nmachines:\n  - id: \"m\\x31\"\n    ip: 1.1.1.1\n"
         "    simulator: true\n  - {id: m2, ip: 1.1.1.2, poll_moving_ms: 20}\n"
-        "bridges:\n  - {from: states, stream: h, machines: [m1]}\n";
+        "bridges:\n  - {from: states, stream: h, machines: [m1]}\n"
+        "handlers:\n  - {name: h, command: [./x, \"-v\"]}\n  - {name: s, socket: /s}\n"
+        "endpoints:\n  - {path: /e, handler: h, schema: /etc/passwd}\n  - {path: /f, handler: s}\n";
     static const char marks[] = "{}[]:,-?&*!|>'\"%@`#\n \t\\\0\xff~0";
     unsigned seed = 20261122;
     for (int round = 0; round < 3000; round++) {

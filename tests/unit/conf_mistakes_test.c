@@ -188,7 +188,8 @@ static const struct {
      "max_channels: 5\n",
      "3: stream: is an unknown key, did you mean streams?\n"
      "4: max_channels: is an unknown key here, did you mean streams.max_channels?\n"
-     "2: listeners[0].dialects[0]: stream is not one of rest, carousel, streams; did you mean streams?\n"},
+     "2: listeners[0].dialects[0]: stream is not one of rest, carousel, streams, endpoints; did you mean "
+     "streams?\n"},
     {"%YAML 1.2\n"
      "---\n"
      "log: {level: info}\n",

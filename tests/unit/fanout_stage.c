@@ -177,10 +177,14 @@ unsigned publish_number(struct stage *stage, enum record_kind_e kind, unsigned s
     return stage->numbers;
 }
 
-static void stream_topic(struct topic *topic, unsigned stream)
+static void stream_topic(const struct stage *stage, struct topic *topic, unsigned stream)
 {
     char id[16];
-    topic_make_stream(topic, id, (size_t)snprintf(id, sizeof id, "s%u", stream));
+    size_t len = (size_t)snprintf(id, sizeof id, "s%u", stream);
+    if (stage->of_endpoints)
+        topic_make_endpoint(topic, "/chat", id, len);
+    else
+        topic_make_stream(topic, id, len);
 }
 
 unsigned publish_message(struct stage *stage, unsigned sender, bool echo, const unsigned *streams,
@@ -195,7 +199,7 @@ unsigned publish_message(struct stage *stage, unsigned sender, bool echo, const 
                                  .parts = (count + RECORD_TOPICS_MAX - 1) / RECORD_TOPICS_MAX};
     for (; meta.part < meta.parts; meta.part++) {
         struct ring_entry entry = {.kind = RECORD_STREAM,
-                                   .dialect = DIALECT_STREAMS,
+                                   .dialect = stage->of_endpoints ? DIALECT_ENDPOINTS : DIALECT_STREAMS,
                                    .origin_mode = echo ? ORIGIN_NONE : ORIGIN_NOT,
                                    .origin = {sender == NO_SENDER ? WORKER + 1 : WORKER, sender},
                                    .topics = topics,
@@ -204,7 +208,7 @@ unsigned publish_message(struct stage *stage, unsigned sender, bool echo, const 
                                    .frame = frame,
                                    .frame_len = meta.part == 0 ? len : 0};
         for (; entry.topic_count < RECORD_TOPICS_MAX && count > 0; count--)
-            stream_topic(&topics[entry.topic_count++], *streams++);
+            stream_topic(stage, &topics[entry.topic_count++], *streams++);
         assert_int_equal(ring_writer_append(stage->ring, &entry), ERR_OK);
     }
     ring_writer_publish(stage->ring);
@@ -261,6 +265,14 @@ int stage_open(void **state)
     assert_int_equal(tail_attach(&stage->tail, id), ERR_OK);
     *state = stage;
     return 0;
+}
+
+int stage_open_endpoints(void **state)
+{
+    int failed = stage_open(state);
+    struct stage *stage = *state;
+    stage->of_endpoints = true;
+    return failed;
 }
 
 int stage_close(void **state)
@@ -330,7 +342,7 @@ enum err_e open_stream(struct stage *stage, struct socket *s, unsigned stream)
 {
     static struct topic set[2 * AUDIENCE_TOPICS_MAX];
     struct topic topic;
-    stream_topic(&topic, stream);
+    stream_topic(stage, &topic, stream);
     uint32_t count = audience_union(&s->client, &topic, 1, set);
     return outbox_move(&stage->outbox, &s->client, set, count);
 }

@@ -56,6 +56,7 @@ struct stage {
     struct lvt_machine machines[MACHINES];
     unsigned numbers;  /* of results and events, from 1 */
     unsigned messages; /* of streams, from 1 */
+    bool of_endpoints; /* "streams" are topics of an endpoint */
     struct socket sockets[CLIENTS];
     unsigned losses, gaps;
     uint64_t published; /* highest number of this worker's messages that was read in the ring */
@@ -66,7 +67,13 @@ struct stage {
 
 int stage_open(void **state);
 int stage_close(void **state);
+int stage_open_endpoints(void **state);
 #define PLAY(f) cmocka_unit_test_setup_teardown(f, stage_open, stage_close)
+/* The same rules hold for what is published to endpoints: the play again, with their topics and dialect. */
+#define PLAY_ENDPOINTS(f)                                                                                    \
+    {                                                                                                        \
+#f " (endpoints)", f, stage_open_endpoints, stage_close, NULL                                        \
+    }
 
 /* --- publishing ------------------------------------------------------------------------------------------------------ */
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "frames_carousel.h"
-#include "frames_streams.h"
+#include "frames_payload.h"
 #include "must.h"
 #include "ws_frame.h"
 
@@ -235,28 +235,29 @@ static void headers_of_every_length_class(void **state)
     free(memory);
 }
 
-static void a_stream_message_is_the_bare_payload(void **state)
+static void a_payload_is_shown_bare(void **state)
 {
     (void)state;
     static const size_t lengths[] = {0, 1, 125, 126, 65535, 65536, 192 * 1024};
-    for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
-        size_t len = lengths[i], room = FRAMES_STREAMS_BYTES(len), header = ws_frame_header_len(len);
+    for (size_t i = 0; i < 2 * ARRAY_LEN(lengths); i++) {
+        bool binary = i % 2 > 0;
+        size_t len = lengths[i / 2], room = FRAMES_PAYLOAD_BYTES(len), header = ws_frame_header_len(len);
         char *payload = malloc(len + 1);
         unsigned char *memory = malloc(room); /* exactly, so that ASan sees a byte more */
         memset(payload, 'a', len);
-        struct frame_bytes frame = frames_streams_message(memory, room, len > 0 ? payload : NULL, len);
+        struct frame_bytes frame = frames_payload(memory, room, len > 0 ? payload : NULL, len, binary);
         assert_int_equal(frame.len, header + len);
-        assert_int_equal(frame.at[0], 0x81);
+        assert_int_equal(frame.at[0], binary ? 0x82 : 0x81);
         assert_int_equal(ws_frame_total_len(frame.at, frame.len), frame.len);
         assert_memory_equal(frame.at + header, payload, len);
         for (size_t less = room - 1; less > room - 4; less--)
-            assert_int_equal(frames_streams_message(memory, less, payload, len).len, 0);
-        assert_int_equal(frames_streams_message(memory, 0, payload, len).len, 0);
+            assert_int_equal(frames_payload(memory, less, payload, len, binary).len, 0);
+        assert_int_equal(frames_payload(memory, 0, payload, len, binary).len, 0);
         free(memory);
         free(payload);
     }
     unsigned char memory[64];
-    payload_is(frames_streams_message(memory, sizeof memory, "{\"a\": 1}\xc3\xa9\n", 11),
+    payload_is(frames_payload(memory, sizeof memory, "{\"a\": 1}\xc3\xa9\n", 11, false),
                "{\"a\": 1}\xc3\xa9\n");
 }
 
@@ -268,7 +269,7 @@ int main(void)
         cmocka_unit_test(completions),
         cmocka_unit_test(errors_and_alarms),
         cmocka_unit_test(machines_that_come_and_go),
-        cmocka_unit_test(a_stream_message_is_the_bare_payload),
+        cmocka_unit_test(a_payload_is_shown_bare),
         cmocka_unit_test(messages_without_seq),
         cmocka_unit_test(without_seq_at_every_length),
         cmocka_unit_test(every_buffer_that_is_too_small_gives_nothing),

@@ -28,7 +28,7 @@
 #include "must.h"
 
 #define READY_NS    (10 * NS_PER_S)
-#define STOP_NS     (5 * NS_PER_S)
+#define STOP_NS     (6 * NS_PER_S)
 #define DEADLINE_NS (30 * NS_PER_S)
 #define SAY_READY   "echo READY >&$NORIA_READY_FD; "
 #define MARK(what)  "echo " what " >>$T/log; "
@@ -102,7 +102,13 @@ static inline int troupe_setup(void **state)
     clock_manual_init(&t->clock, 1000 * NS_PER_S, 0);
     t->loop = loop_new(&t->clock.clock);
     troupe_listen(t);
-    const struct family_options options = {-1, READY_NS, STOP_NS, troupe_ready, troupe_stopped, t};
+    const struct family_options options = {.lock_fd = -1,
+                                           .ready_ns = READY_NS,
+                                           .stop_ns = STOP_NS,
+                                           .on_ready = troupe_ready,
+                                           .on_stopped = troupe_stopped,
+                                           .arg = t,
+                                           .path = t->dir};
     t->family = family_new(t->loop, &options);
     assert_non_null(t->family);
     *state = t;

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "launch_child.h"
+#include "must.h"
 
 static char base[64];
 
@@ -61,9 +62,13 @@ static void what_was_made_is_removed(void **state)
     struct rundir *dir;
     assert_int_equal(rundir_open(below("p/run"), 0, &dir), ERR_OK);
     struct stat info;
-    assert_int_equal(stat(below("p/run/shm"), &info), 0);
-    assert_int_equal(info.st_mode & 0777, 0750 & ~022);
+    static const char *const directories[] = {"p/run/bus", "p/run/shm", "p/run/handlers"};
+    for (size_t i = 0; i < ARRAY_LEN(directories); i++) {
+        assert_int_equal(stat(below(directories[i]), &info), 0);
+        assert_int_equal(info.st_mode & 0777, 0750 & ~022);
+    }
     make_file("p/run/shm/ring");
+    make_file("p/run/handlers/chat.0");
     make_file("p/run/bus/broker.sock");
     make_file("p/run/sim.sock");
     make_file("p/run/sim.log");
@@ -85,6 +90,7 @@ static void what_was_there_stays(void **state)
     rundir_close(&dir);
     assert_false(exists("run/shm"));
     assert_false(exists("run/bus"));
+    assert_false(exists("run/handlers"));
     assert_false(exists("run/launcher.lock"));
     assert_true(exists("run/sim.log"));
     assert_int_equal(unlink(below("run/sim.log")), 0);
@@ -146,7 +152,8 @@ static void be_launcher(int let_go, int say)
     snprintf(script, sizeof script, "trap '' TERM; echo READY >&$NORIA_READY_FD; read x <&%d", let_go);
     const char *const argv[] = {"/bin/sh", "-c", script, NULL};
     if (rundir_open(below("run"), 0, &dir) != ERR_OK ||
-        child_start(argv, &(struct child_sockets){0}, rundir_family_fd(dir), &pid, &ready_fd) != ERR_OK)
+        child_start(&(struct child){.program = argv[0], .argv = argv}, rundir_family_fd(dir), &pid,
+                    &ready_fd) != ERR_OK)
         _exit(1);
     char text[8] = "";
     while (read(ready_fd, text, 6) < 0 && errno == EAGAIN)

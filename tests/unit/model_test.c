@@ -196,6 +196,39 @@ static void topics(void **state)
     assert_true(topic.hash != other.hash);
 }
 
+static void endpoint_topics(void **state)
+{
+    (void)state;
+    struct topic topic;
+    char path[TOPIC_PATH_MAX + 2] = "/chat", name[TOPIC_ENDPOINT_NAME_MAX + 2];
+    size_t len;
+    topic_make_endpoint(&topic, path, "a#b", 3);
+    assert_int_equal(topic.len, 17);
+    assert_memory_equal(topic.name, "endpoint/chat#a#b", 17);
+    assert_true(topic.hash == topic_hash("endpoint/chat#a#b", 17));
+    topic_make_endpoint(&topic, path, NULL, 0);
+    assert_int_equal(topic.len, 14);
+    assert_ptr_equal(topic_endpoint_id(topic.name, topic.len, &len), topic.name + 8);
+    assert_int_equal(len, 6);
+    memset(path + 1, 'p', TOPIC_PATH_MAX - 1);
+    memset(name, 'n', sizeof name);
+    topic_make_endpoint(&topic, path, name, TOPIC_ENDPOINT_NAME_MAX); /* the longest */
+    assert_ptr_equal(topic_endpoint_id(topic.name, topic.len, &len), topic.name + 8);
+    assert_int_equal(len, TOPIC_PATH_MAX + 1 + TOPIC_ENDPOINT_NAME_MAX);
+
+    char longer[256];
+    int n = snprintf(longer, sizeof longer, "endpoint%sp#", path);
+    assert_null(topic_endpoint_id(longer, (size_t)n, &len)); /* a path too long */
+    n = snprintf(longer, sizeof longer, "endpoint/#%.*s", (int)sizeof name, name);
+    assert_null(topic_endpoint_id(longer, (size_t)n, &len)); /* a name too long */
+    assert_non_null(topic_endpoint_id(longer, (size_t)n - 2, &len));
+    static const char *const others[] = {"",          "endpoint",        "endpoint/chat", "endpointchat#",
+                                         "endpoint#", "endpoints/chat#", "stream/chat#",  "state/#"};
+    for (size_t i = 0; i < ARRAY_LEN(others); i++)
+        assert_null(topic_endpoint_id(others[i], strlen(others[i]), &len));
+    assert_null(topic_stream_id(topic.name, topic.len, &len));
+}
+
 static void codes_have_names_and_texts(void **state)
 {
     (void)state;
@@ -218,6 +251,7 @@ int main(void)
         cmocka_unit_test(machine_info_is_the_documents),
         cmocka_unit_test(ids),
         cmocka_unit_test(topics),
+        cmocka_unit_test(endpoint_topics),
         cmocka_unit_test(codes_have_names_and_texts),
     };
     return cmocka_run_group_tests_name("model", tests, NULL, NULL);

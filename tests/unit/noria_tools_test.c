@@ -136,6 +136,49 @@ static void a_summary(void **state)
     shows("m.json:1: api_config is ignored");
 }
 
+static void handlers_and_endpoints(void **state)
+{
+    (void)state;
+    char text[2048];
+    write_file("m.json", "{\"type\":\"object\"}");
+    snprintf(text, sizeof text,
+             "runtime_dir: %s\n"
+             "handlers:\n"
+             "  - {name: chat, command: [no-such-program, -a, b, c, d], processes: 2, deadline_ms: 100}\n"
+             "  - {name: shell, command: [sh]}\n"
+             "  - {name: far, socket: /nonexistent/far.sock}\n"
+             "endpoints:\n"
+             "  - {path: /chat, handler: chat, schema: m.json, reply_schema: m.json, binary: true, "
+             "error_object: true}\n"
+             "  - {path: /raw, handler: far}\n",
+             directory);
+    write_file("c.yaml", text);
+    assert_int_equal(check("c.yaml"), 0);
+    shows("  handlers           3\n"
+          "    chat  no-such-program -a b c …, 2 processes; answers within 100 ms, killed after 30000 ms "
+          "without "
+          "one\n"
+          "    shell  sh, 1 process; answers within 5000 ms, killed after 30000 ms without one\n"
+          "    far  socket /nonexistent/far.sock; answers within 5000 ms, left after 30000 ms without one\n"
+          "  endpoints          2\n");
+    snprintf(text, sizeof text,
+             "    /chat  handler chat; messages as in %s/m.json, replies as in %s/m.json, in binary frames, "
+             "errors "
+             "as a tree, too\n"
+             "    /raw  handler far; traditional\n",
+             directory, directory);
+    shows(text);
+    shows("warning: handler chat: no-such-program is not found in PATH; its endpoints would answer 503\n");
+    shows("endpoints: nobody can reach them: no listener has endpoints among its dialects\n");
+    assert_null(strstr(shown, "handler shell:"));
+    write_file("m.json", "{\"type\":\"object\",");
+    assert_int_equal(check("c.yaml"), 1);
+    assert_string_equal(shown, "");
+    snprintf(text, sizeof text, "%s/m.json:1:", directory);
+    assert_ptr_equal(strstr(said, text), said);
+    assert_null(strchr(strchr(said, '\n') + 1, '\n')); /* one file, told once */
+}
+
 static void problems_end_with_1(void **state)
 {
     (void)state;
@@ -362,6 +405,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_summary, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(handlers_and_endpoints, set_up, tear_down),
         cmocka_unit_test_setup_teardown(problems_end_with_1, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_the_host_says, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_the_host_says_of_the_journals, set_up, tear_down),

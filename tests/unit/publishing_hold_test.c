@@ -1,4 +1,4 @@
-/* Publishing at the endpoint API: senders that are held, and what topics and messages cost. */
+/* Publishing at the endpoint API: senders that are held, other reasons to hold, and what topics and messages cost. */
 #include "publishing_stage.h"
 
 static char kib[1025];
@@ -86,6 +86,113 @@ static void many_are_let_go_in_portions(void **state)
         assert_true(stage->sockets[i].conn == NULL || !stage->sockets[i].held);
 }
 
+/* --- who publishes by topic, and has no sender to hold -------------------------------------------------------------------- */
+
+static void tell(struct stage *stage, size_t bytes)
+{
+    const struct topic topic = chat("");
+    memset(kib, 'k', 1024);
+    while (publishing(stage)->window.bytes <= bytes)
+        assert_int_equal(endpoint_publish_to(&stage->endpoints, &topic, 1, kib, 1024, false, NULL), ERR_OK);
+}
+
+static void between_the_marks_nobody_may_publish(void **state)
+{
+    struct stage *stage = *state;
+    open_chat(stage, 0, "red");
+    broker_dies(stage);
+    assert_true(endpoint_may_publish(&stage->endpoints));
+    tell(stage, PUBLISH_SOFT_BYTES - 3000);
+    assert_true(endpoint_may_publish(&stage->endpoints));
+    tell(stage, PUBLISH_SOFT_BYTES);
+    assert_false(endpoint_may_publish(&stage->endpoints));
+    assert_false(endpoint_may_publish(&stage->endpoint)); /* one window for all */
+    tell(stage, PUBLISH_SOFT_BYTES + 100000);             /* it may all the same */
+    assert_false(stage->sockets[0].held);
+    broker_comes(stage);
+    while (publishing(stage)->window.bytes >= PUBLISH_SOFT_BYTES / 2) {
+        assert_false(endpoint_may_publish(&stage->endpoints));
+        tail_drain(&stage->host.tail, 1);
+    }
+    assert_true(endpoint_may_publish(&stage->endpoints));
+    tell(stage, PUBLISH_SOFT_BYTES);
+    assert_false(endpoint_may_publish(&stage->endpoints));
+    publishing_lost(&stage->host); /* all that was sent has gone */
+    host_tick(&stage->host);
+    assert_true(endpoint_may_publish(&stage->endpoints));
+}
+
+/* Between the marks senders are held, and who publishes by topic waits for the same end: neither starves beside the other. */
+static void a_source_that_asks_lets_held_senders_have_their_turn(void **state)
+{
+    struct stage *stage = *state;
+    open_conn(stage, 0, 0, 1);
+    open_chat(stage, 1, "red");
+    broker_dies(stage);
+    tell(stage, PUBLISH_SOFT_BYTES);
+    assert_int_equal(say(stage, 0, "x"), ERR_OK);
+    assert_true(stage->sockets[0].held);
+    broker_comes(stage);
+    for (unsigned n = 0; stage->sockets[0].held; n++) {
+        assert_true(n < 10000);
+        tail_drain(&stage->host.tail, 1);
+        while (endpoint_may_publish(&stage->endpoints) && stage->sockets[0].held)
+            tell(stage, publishing(stage)->window.bytes);
+    }
+}
+
+/* --- two reasons to hold ------------------------------------------------------------------------------------------------- */
+
+static void a_dialect_may_hold_its_connections(void **state)
+{
+    struct stage *stage = *state;
+    struct endpoint_conn *conn = open_chat(stage, 0, "red");
+    struct socket *s = &stage->sockets[0];
+    endpoint_hold(conn, false); /* as it is */
+    assert_false(s->held);
+    endpoint_hold(conn, true);
+    endpoint_hold(conn, true);
+    assert_true(s->held && s->holds == 1);
+    host_tick(&stage->host);
+    assert_true(s->held);
+    endpoint_hold(conn, false);
+    endpoint_hold(conn, false);
+    assert_false(s->held);
+    endpoint_hold(conn, true);
+    close_conn(stage, 0); /* held: nobody lets it go */
+    assert_true(s->held);
+}
+
+static void make_it_read_on(struct stage *stage)
+{
+    publish_window_acknowledged(&publishing(stage)->window, publishing(stage)->window.last_seq);
+    host_tick(&stage->host);
+}
+
+static void it_is_read_when_neither_holds_it(void **state)
+{
+    struct stage *stage = *state;
+    struct endpoint_conn *conn = open_conn(stage, 0, 0, 1);
+    struct socket *s = &stage->sockets[0];
+    broker_dies(stage);
+    endpoint_hold(conn, true);
+    fill(stage, 0, PUBLISH_SOFT_BYTES); /* both */
+    assert_int_equal(publishing(stage)->held_count, 1);
+    make_it_read_on(stage); /* the dialect still does */
+    assert_int_equal(publishing(stage)->held_count, 0);
+    assert_true(s->held && s->holds == 1);
+    fill(stage, 0, PUBLISH_SOFT_BYTES); /* both again */
+    endpoint_hold(conn, false);         /* publishing still does */
+    assert_true(s->held && s->holds == 1);
+    make_it_read_on(stage);
+    assert_false(s->held);
+    fill(stage, 0, PUBLISH_SOFT_BYTES);
+    assert_true(s->held && s->holds == 2);
+    endpoint_hold(conn, true);
+    close_conn(stage, 0);
+    assert_int_equal(publishing(stage)->held_count, 0);
+}
+
 /* --- what it costs ----------------------------------------------------------------------------------------------------- */
 
 static void topics_are_charged(void **state)
@@ -138,6 +245,10 @@ int main(void)
         PLAY(above_the_soft_mark_senders_are_held),
         PLAY(the_hard_bound_refuses_and_holds),
         PLAY(many_are_let_go_in_portions),
+        PLAY(between_the_marks_nobody_may_publish),
+        PLAY(a_source_that_asks_lets_held_senders_have_their_turn),
+        PLAY(a_dialect_may_hold_its_connections),
+        PLAY(it_is_read_when_neither_holds_it),
         PLAY(topics_are_charged),
         PLAY(small_questions),
     };

@@ -1,5 +1,5 @@
-/* publishing_stage.h — a host whose connections publish: a real ring, played sockets, and a broker that is played as
- * broker/streams.c has it: in order, once per number, in parts. */
+/* publishing_stage.h — a host whose connections publish, and whose endpoints are published to: a real ring, played sockets, and a
+ * broker that is played as broker/streams.c has it: in order, once per number, in parts. */
 #pragma once
 
 #include <setjmp.h>
@@ -25,7 +25,7 @@
 
 struct socket {
     struct endpoint_conn *conn;
-    char text[4096]; /* the payloads that it was sent, each with a blank */
+    char text[4096]; /* the payloads that it was sent, each with a blank, binary ones in brackets */
     unsigned frames, charged;
     bool full, held, closed;
     unsigned holds;
@@ -38,7 +38,7 @@ struct stage {
     struct clock_manual clock;
     struct conf conf;
     struct endpoint_host host;
-    struct endpoint endpoint;
+    struct endpoint endpoint, endpoints; /* of streams; of endpoints */
     struct socket sockets[CONNS];
     /* the played broker */
     bool up, full, refuses;
@@ -56,20 +56,25 @@ static inline void append(struct stage *stage, const struct wire_publish *publis
     static struct topic topics[WIRE_PUBLISH_TOPICS_MAX];
     struct wire_text left = publish->topics, name;
     uint32_t count = 0;
-    for (; wire_topics_next(&left, &name); count++)
-        topic_make_stream(&topics[count], name.at + 7, name.len - 7);
+    for (size_t id_len; wire_topics_next(&left, &name); count++) {
+        assert_non_null(publish->dialect == DIALECT_STREAMS ? topic_stream_id(name.at, name.len, &id_len)
+                                                            : topic_endpoint_id(name.at, name.len, &id_len));
+        topics[count] = (struct topic){.hash = topic_hash(name.at, name.len), .len = (uint8_t)name.len};
+        memcpy(topics[count].name, name.at, name.len);
+    }
     assert_int_equal(left.len, 0);
     assert_true(count > 0);
     memcpy(memory + WS_HEADER_MAX, publish->payload.at, publish->payload.len);
     struct record_stream meta = {publish->publish_seq, 0, (count + 15) / 16};
     struct ring_entry entry = {.kind = RECORD_STREAM,
                                .dialect = (enum record_dialect_e)publish->dialect,
-                               .origin_mode = publish->echo ? ORIGIN_NONE : ORIGIN_NOT,
+                               .origin_mode =
+                                   publish->echo || publish->session_serial == 0 ? ORIGIN_NONE : ORIGIN_NOT,
                                .origin = {INCARNATION, publish->session_serial},
                                .meta = &meta,
                                .meta_len = sizeof meta,
-                               .frame =
-                                   ws_frame_prepend(memory + WS_HEADER_MAX, publish->payload.len, WS_TEXT)};
+                               .frame = ws_frame_prepend(memory + WS_HEADER_MAX, publish->payload.len,
+                                                         publish->binary ? WS_BINARY : WS_TEXT)};
     entry.frame_len = publish->payload.len + (uint32_t)ws_frame_header_len(publish->payload.len);
     for (; meta.part < meta.parts; meta.part++) {
         entry.topics = topics + 16 * meta.part;
@@ -128,8 +133,9 @@ static inline enum err_e sink_writev(void *sink, const struct iovec *pieces, int
         for (; at < end; s->frames++) {
             size_t total = ws_frame_total_len(at, (size_t)(end - at)), used = strlen(s->text);
             size_t header = at[1] < 126 ? 2 : at[1] == 126 ? 4 : 10;
-            if (total - header + used + 2 < sizeof s->text)
-                snprintf(s->text + used, sizeof s->text - used, "%.*s ", (int)(total - header), at + header);
+            if (total - header + used + 4 < sizeof s->text)
+                snprintf(s->text + used, sizeof s->text - used, at[0] == 0x82 ? "[%.*s] " : "%.*s ",
+                         (int)(total - header), at + header);
             at += total;
         }
     }
@@ -195,15 +201,44 @@ static const struct endpoint_dialect dialect = {.name = "played",
                                                 .on_disconnect = on_nothing,
                                                 .on_gap = on_nothing};
 
+static const struct endpoint_dialect endpoints_dialect = {.name = "endpoints",
+                                                          .record_dialect = DIALECT_ENDPOINTS,
+                                                          .on_connect = on_connect,
+                                                          .on_disconnect = on_nothing};
+
+static inline struct endpoint_conn *enter(struct stage *stage, unsigned i, struct endpoint *endpoint)
+{
+    static const struct endpoint_request request = {"/", "", "l", ""};
+    struct socket *s = &stage->sockets[i];
+    assert_null(s->conn);
+    *s = (struct socket){.conn = calloc(1, host_conn_bytes(endpoint->dialect))};
+    host_open(endpoint, s->conn, s, i + 1, &request);
+    return s->conn;
+}
+
+/* A topic of /chat. */
+static inline struct topic chat(const char *name)
+{
+    struct topic topic;
+    topic_make_endpoint(&topic, "/chat", name, strlen(name));
+    return topic;
+}
+
+/* A connection to /chat with the topics "" and `name`. */
+static inline struct endpoint_conn *open_chat(struct stage *stage, unsigned i, const char *name)
+{
+    struct endpoint_conn *conn = enter(stage, i, &stage->endpoints);
+    const struct topic topics[] = {chat(""), chat(name)};
+    assert_int_equal(endpoint_subscribe(conn, topics, 2), ERR_OK);
+    return conn;
+}
+
 static inline struct endpoint_conn *open_conn(struct stage *stage, unsigned i, unsigned first,
                                               unsigned streams)
 {
-    static const struct endpoint_request request = {"/", "", "l", ""};
     static struct topic topics[4096];
     struct socket *s = &stage->sockets[i];
-    assert_null(s->conn);
-    *s = (struct socket){.conn = calloc(1, host_conn_bytes(&dialect))};
-    host_open(&stage->endpoint, s->conn, s, i + 1, &request);
+    enter(stage, i, &stage->endpoint);
     for (unsigned n = 0; n < streams; n++) {
         char id[16];
         topic_make_stream(&topics[n], id, (size_t)snprintf(id, sizeof id, "s%u", first + n));
@@ -244,6 +279,7 @@ static inline int stage_open(void **state)
     const struct host_config config = {.conf = &stage->conf,
                                        .clock = &stage->clock.clock,
                                        .incarnation = INCARNATION,
+                                       .loop = (uv_loop_t *)(void *)stage, /* nobody looks into it */
                                        .ring_path = stage->ring_path,
                                        .lvt_path = stage->lvt_path,
                                        .sink = &sink,
@@ -255,6 +291,8 @@ static inline int stage_open(void **state)
                                        .arg = stage};
     assert_int_equal(host_init(&stage->host, &config), ERR_OK);
     stage->endpoint = (struct endpoint){.host = &stage->host, .dialect = &dialect, .listener = "l"};
+    stage->endpoints =
+        (struct endpoint){.host = &stage->host, .dialect = &endpoints_dialect, .listener = "l"};
     broker_comes(stage);
     *state = stage;
     return 0;

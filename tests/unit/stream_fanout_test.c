@@ -224,6 +224,23 @@ static void changing_streams_while_behind_loses_nothing(void **state)
     assert_false(listen_to(s).backwards);
 }
 
+static void streams_and_endpoints_do_not_meet(void **state)
+{
+    struct stage *stage = *state;
+    struct socket *stream = with_streams(stage, 0, 0, 2);
+    say(stage, NO_SENDER, 0, 1, 0);
+    stage->of_endpoints = true;
+    struct socket *endpoint = with_streams(stage, 1, 0, 2);
+    say(stage, 0, 0, 1, 0);
+    say(stage, 1, 1, 1, 0);
+    unsigned last = say(stage, NO_SENDER, 0, 20, 0);
+    pump(stage);
+    assert_int_equal(listen_to(stream).messages, 1);
+    assert_int_equal(listen_to(endpoint).messages, 2);
+    assert_int_equal(listen_to(endpoint).message, last);
+    assert_int_equal(stage->history.head - stage->history.tail, 0); /* neither is kept */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -237,6 +254,16 @@ int main(void)
         PLAY(also_in_a_log_of_its_own),
         PLAY(places_to_skip_are_bounded),
         PLAY(changing_streams_while_behind_loses_nothing),
+        PLAY(streams_and_endpoints_do_not_meet),
+        PLAY_ENDPOINTS(a_message_reaches_everybody_who_shares_a_stream_once),
+        PLAY_ENDPOINTS(with_echo_the_sender_is_one_of_them),
+        PLAY_ENDPOINTS(only_this_workers_numbers_are_told),
+        PLAY_ENDPOINTS(a_thousand_streams_in_parts),
+        PLAY_ENDPOINTS(each_hears_the_others_in_the_order_of_the_ring),
+        PLAY_ENDPOINTS(a_sender_that_is_behind_skips_what_it_said_as_one),
+        PLAY_ENDPOINTS(also_in_a_log_of_its_own),
+        PLAY_ENDPOINTS(places_to_skip_are_bounded),
+        PLAY_ENDPOINTS(changing_streams_while_behind_loses_nothing),
     };
     return cmocka_run_group_tests_name("stream_fanout", tests, NULL, NULL);
 }

@@ -292,6 +292,18 @@ int main(void)
         PLAY(a_damaged_record_does),
         PLAY(a_new_ring_does),
         PLAY(a_broker_that_goes_on_with_the_ring_closes_nobody),
+        PLAY_ENDPOINTS(a_burst_is_not_held_against_who_reads),
+        PLAY_ENDPOINTS(states_and_full_sockets_press_nobody),
+        PLAY_ENDPOINTS(the_hard_limit_of_a_few),
+        PLAY_ENDPOINTS(the_hard_limit_of_many),
+        PLAY_ENDPOINTS(the_soft_limit_is_one_of_time),
+        PLAY_ENDPOINTS(refused_memory_closes_who_lost_something),
+        PLAY_ENDPOINTS(refused_memory_of_a_log),
+        PLAY_ENDPOINTS(refused_memory_while_the_sender_is_behind),
+        PLAY_ENDPOINTS(a_lapped_worker_closes_who_has_streams),
+        PLAY_ENDPOINTS(a_damaged_record_does),
+        PLAY_ENDPOINTS(a_new_ring_does),
+        PLAY_ENDPOINTS(a_broker_that_goes_on_with_the_ring_closes_nobody),
     };
     return cmocka_run_group_tests_name("stream_limits", tests, NULL, NULL);
 }

@@ -54,9 +54,9 @@ static void paths(void **state)
                                        "/websocke", "/x", "websocket"};
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(served); i++)
-        assert_true(streams_dialect.path_served(served[i], strlen(served[i])));
+        assert_true(streams_dialect.path_served(&stage.workers[0], served[i], strlen(served[i])));
     for (size_t i = 0; i < ARRAY_LEN(not ); i++)
-        assert_false(streams_dialect.path_served(not [i], strlen(not [i])));
+        assert_false(streams_dialect.path_served(&stage.workers[0], not [i], strlen(not [i])));
 }
 
 /* --- open ----------------------------------------------------------------------------------------------------------- */

@@ -359,3 +359,11 @@ const struct survey_counts *counts(const struct rig *rig, unsigned worker)
 {
     return &rig->workers[worker].host.surveys.counts;
 }
+
+void give_list(struct rig *rig, const uint64_t *workers, uint32_t len)
+{
+    struct wire_message message = {.type = WIRE_SURVEY_WORKERS};
+    message.survey_workers = (struct wire_survey_workers){
+        rig->workers[0].host.surveys.last_query, true, {(const char *)workers, len}};
+    hand_over(rig, 0, &message);
+}

@@ -80,6 +80,7 @@ void registry_remove(struct registry *registry, uint64_t serial);
 
 int rig_open(void **state);
 int rig_close(void **state);
+#define PLAY(name) cmocka_unit_test_setup_teardown(name, rig_open, rig_close)
 void worker_open(struct rig *rig, unsigned i, const struct endpoint_dialect *dialect);
 void worker_close(struct worker *worker);
 uint64_t incarnation(unsigned worker);
@@ -99,3 +100,5 @@ void broker_is_back(struct rig *rig);
 /* The worker asks; *result is what it hears. */
 enum err_e survey(struct rig *rig, unsigned worker, struct result *result);
 void expect_end(const struct result *result, enum err_e err, unsigned silent, unsigned workers);
+/* The broker answers the first worker with this list. */
+void give_list(struct rig *rig, const uint64_t *workers, uint32_t len);

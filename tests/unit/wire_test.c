@@ -185,6 +185,27 @@ static void random_damage_never_reads_outside(void **state)
     }
 }
 
+/* Whoever changes this changes WIRE_VERSION. */
+static void a_publish_is_these_bytes(void **state)
+{
+    (void)state;
+    static const char bytes[] = "\x9a\x0b\x07\x01\x00\x04\xc2\xc3\x63\xc4\x0d\x0c"
+                                "endpoint/c#r\xc4\x02\xff\x00";
+    static const char version_4[] = "\x99\x0b\x07\x01\x05\x03\xc2\x63\xc4\x03\x02ss\xc4\x00";
+    unsigned char buffer[64];
+    struct wire_message message = {.type = WIRE_PUBLISH, .broker_gen = 7};
+    assert_int_equal(WIRE_VERSION, 5);
+    message.publish = (struct wire_publish){.publish_seq = 1,
+                                            .dialect = 4,
+                                            .binary = true,
+                                            .source_ns = 0x63,
+                                            .topics = {bytes + 11, 13},
+                                            .payload = {"\xff", 2}};
+    assert_int_equal(wire_encode(&message, buffer, sizeof buffer), sizeof bytes - 1);
+    assert_memory_equal(buffer, bytes, sizeof bytes - 1);
+    assert_int_equal(wire_decode(version_4, sizeof version_4 - 1, &message), ERR_MALFORMED);
+}
+
 /* --- a PUBLISH's topics ------------------------------------------------------------------------------------------- */
 
 static void topics_come_back_in_order(void **state)
@@ -297,6 +318,7 @@ int main(void)
         cmocka_unit_test(a_small_buffer_or_long_text_encodes_to_nothing),
         cmocka_unit_test(containers_and_huge_counts_are_refused_without_allocation),
         cmocka_unit_test(random_damage_never_reads_outside),
+        cmocka_unit_test(a_publish_is_these_bytes),
         cmocka_unit_test(topics_come_back_in_order),
         cmocka_unit_test(what_does_not_fit_appends_nothing),
         cmocka_unit_test(malformed_topics_end_with_something_left),

@@ -13,6 +13,7 @@
 
 #define RECORD_ALIGN      64u
 #define RECORD_TOPICS_MAX 16u
+#define RECORD_PARTS_MAX  63u            /* records of one message (struct record_stream) */
 #define RECORD_MAX        (256u * 1024u) /* bytes of a whole record */
 
 #define RECORD_KIND_TABLE(X)                                                                                 \
@@ -69,7 +70,7 @@ struct record_outcome {
     uint64_t agent_gen, outcome_seq; /* 0, 0: the broker's own refusal */
 };
 
-/* RECORD_STREAM: which message of the origin's worker it is. One on more topics than a record holds has further parts right behind the
+/* RECORD_STREAM: which message of the origin's worker it is; of streams, or of endpoints (then `origin` may have serial 0). One on more topics than a record holds has further parts right behind the
  * first, made visible with it: they name the other topics, and have no frame. */
 struct record_stream {
     uint64_t publish_seq; /* runs per worker incarnation, from 1; 0: the broker's own */

@@ -5,34 +5,12 @@ import subprocess
 from pathlib import Path
 
 from stagecraft.httpclient import get
+from stagecraft.launched import pids, restarted, up
 from stagecraft.process import children_of_this_process
 from stagecraft.registry import play
 from stagecraft.scripts import AT_REST
 from stagecraft.stage import BIN
 from stagecraft.wait import limit, now, until
-
-
-async def up(s, *machines):
-    for machine in machines:
-        s.machine(machine)
-    s.write_conf()
-    s.adopt_simulator()
-    actor = s.cast_argv("up", [BIN / "noria", "up", "-c", s.conf])
-    await actor.start(within=15)
-    return actor
-
-
-def pids(program, *words):
-    """Pids of a program below this play, whose command line has all words. One that is ending has none."""
-    return [pid for pid, line in children_of_this_process()
-            if line.split() and Path(line.split()[0]).name == program and all(word in line.split() for word in words)]
-
-
-async def restarted(program, old, *words, within=5.0):
-    def look():
-        now_there = [pid for pid in pids(program, *words) if pid not in old]
-        return now_there if len(pids(program, *words)) >= len(old) and now_there else None
-    return await until(f"another {program} {' '.join(words)}", look, within)
 
 
 @play("up serves everything; Ctrl-C leaves no process, no socket and no file", "asan")

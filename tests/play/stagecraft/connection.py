@@ -18,6 +18,8 @@ class Gone(AssertionError):
 
 
 class Connection:
+    hears_binary = False
+
     def __init__(self, name, url):
         self.name, self.url = name, url
         self.frames, self.cursor = [], 0
@@ -64,7 +66,7 @@ class Connection:
 
     def _take(self, text):
         try:
-            assert isinstance(text, str), f"a binary frame: {text!r}"
+            assert isinstance(text, str) or self.hears_binary, f"a binary frame: {text!r}"
             self.keep_frame(text)
         except (AssertionError, ValueError) as error:
             self.broken_rule = self.broken_rule or f"{self.name}: {error}"
@@ -137,5 +139,5 @@ class Connection:
 
     def _recent(self):
         recent = self.frames[max(0, len(self.frames) - 4):]
-        texts = [getattr(f, "text", f) for f in recent]
+        texts = [str(getattr(f, "text", f)) for f in recent]
         return f"{len(self.frames)} frames heard, at last: " + (" | ".join(t[:2000] for t in texts) or "nothing")

@@ -28,11 +28,11 @@ def die_with_parent():
 
 
 class Actor:
-    """A process with a name ("b1"). `argv` is the whole command line."""
+    """A process with a name ("b1"). `argv` is the whole command line, `fds` are descriptors that it inherits."""
 
-    def __init__(self, stage, name, argv, env=None, ready=True):
+    def __init__(self, stage, name, argv, env=None, ready=True, fds=()):
         self.stage, self.name, self.argv = stage, name, [str(a) for a in argv]
-        self.env, self.says_ready = dict(env or {}), ready
+        self.env, self.says_ready, self.fds = dict(env or {}), ready, list(fds)
         self.proc = None
         self.told_to_end = False
         self.starts = 0
@@ -68,7 +68,7 @@ class Actor:
         self.output.parent.mkdir(exist_ok=True)
         with open(self.output, "ab") as out:
             self.proc = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=env,
-                                         pass_fds=[write_end] if ready else [], cwd=self.stage.dir)
+                                         pass_fds=self.fds + [write_end] * ready, cwd=self.stage.dir)
         os.close(write_end)
         self.starts += 1
         self.told_to_end = False

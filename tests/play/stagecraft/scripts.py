@@ -11,6 +11,8 @@ DOCUMENT = json.loads((FIXTURES / "messages.json").read_text())
 STREAMS_DOCUMENT = {name: text.strip("\n") for name, _, text in
                     (part.partition("\n") for part in (FIXTURES / "stream_messages.txt").read_text().split("== ")[1:])}
 
+ENDPOINTS_DOCUMENT = json.loads((FIXTURES / "endpoint_messages.json").read_text())
+
 # The document's two machines, as configuration.
 DOCUMENT_MACHINES = [
     {"id": "machine_1", "name": "Carrusel Principal", "ip": "192.168.1.50", "port": 3200},

@@ -12,7 +12,9 @@ import signal
 import tempfile
 from pathlib import Path
 
+from .caller import Caller
 from .client import Client
+from .handlers import Handler
 from .ports import PortBlock
 from .process import Actor, children_of_this_process
 from .rawclient import Mute
@@ -52,7 +54,8 @@ class Stage:
         self.env = {}
         self.ports = PortBlock()
         self.port = self.ports.take()
-        self.streams_port = None
+        self.streams_port = self.endpoints_port = None
+        self.handlers, self.endpoints = {}, {}
         self.sim_base = self.ports.take(24)
         self.settings, self.machines = copy.deepcopy(SETTINGS), []
         self.listeners = [{"name": "carousel", "dialects": ["carousel"], "address": "127.0.0.1", "port": self.port}]
@@ -155,6 +158,61 @@ class Stage:
         for name in workers:
             await self.worker(name)
         await self.mark()
+
+    # --- endpoints ----------------------------------------------------------------------------------------------------------
+
+    def handler(self, name, processes=1, answers=None, by_socket=False, argv=(), **settings):
+        """Adds a handler to the configuration, whose processes are scripted (handlers.py). `by_socket`: Noria is told only where it
+        listens, else a command."""
+        self.handlers[name] = handler = Handler(self, name, processes, answers, by_socket, argv)
+        self.settings.setdefault("handlers", []).append({**handler.configuration(), **settings})
+        return handler
+
+    def endpoint(self, path, handler, schema=None, reply_schema=None, **settings):
+        """Adds an endpoint to the configuration; schemas are written to files beside it, which it names relatively."""
+        item = {"path": path, "handler": handler, **settings}
+        for key, value in (("schema", schema), ("reply_schema", reply_schema)):
+            if value is not None:
+                item[key] = f"{key}.{len(self.endpoints)}.json"
+                (self.dir / item[key]).write_text(json.dumps(value))
+        self.settings.setdefault("endpoints", []).append(item)
+        self.endpoints[path] = item
+
+    def endpoints_listener(self, **settings):
+        """Adds a listener for endpoints to the configuration; returns its port, which is the one that caller() takes if it is the first."""
+        port = self.ports.take()
+        self.listeners.append({"name": f"endpoints{len(self.listeners)}", "dialects": ["endpoints"], "address": "127.0.0.1",
+                               "port": port, **settings})
+        self.endpoints_port = self.endpoints_port or port
+        return port
+
+    async def endpoints_house(self, *workers, **listener):
+        """The cast for endpoints: handler processes, a broker and workers, all of which have met. Its one machine has no agent."""
+        if self.endpoints_port is None:
+            self.endpoints_listener(**listener)
+        if not self.machines:
+            self.machine("m1")
+        for handler in self.handlers.values():
+            await handler.start()
+        await self.broker()
+        for name in workers:
+            await self.cast_with_doors(name, endpoints={"dialects": ["endpoints"], **listener}).start()
+        for handler in self.handlers.values():
+            await handler.met(*workers)
+        await self.mark()
+
+    async def caller(self, name, path, on=None, port=None, query="", **options):
+        """A connected client of an endpoint. Its query says c=NAME, which is how the handlers' log knows it; so it knocks once, at the
+        worker's own door."""
+        endpoint = self.endpoints.get(path, {})
+
+        def kind(name, url):
+            return Caller(name, url, traditional="schema" not in endpoint, binary=endpoint.get("binary", False))
+
+        port = port or (self.actors[on].doors["endpoints"] if on else self.endpoints_port)
+        client = await self._connected(kind, name, None, "127.0.0.1", port, f"{path}?c={name}{query}", options)
+        self.clients[name] = client
+        return client
 
     async def all_connected(self):
         """Waits, as a client on every worker, until all machines are connected."""
@@ -259,6 +317,8 @@ class Stage:
         if not failed:
             complaints += await self._curtain()
         await self._kill_leftovers()
+        for handler in self.handlers.values():
+            handler.unlisten()
         if not failed and not complaints:
             complaints += self._files_left()
         complaints += self._sanitizer_reports()
@@ -296,8 +356,8 @@ class Stage:
                             lambda a=actor: sum(a.descriptors().values()) <= a.baseline)
 
     async def _all_stop(self):
-        """In the order in which nobody misses anybody: workers, agents, broker, simulator; `noria up` alone."""
-        order = sorted(self.actors.values(), key=lambda a: "wabs".find(a.name[0]))
+        """In the order in which nobody misses anybody: workers, agents, handlers, broker, simulator; `noria up` alone."""
+        order = sorted(self.actors.values(), key=lambda a: "wahbs".find(a.name[0]))
         for actor in order:
             if actor.alive:
                 await actor.stop()

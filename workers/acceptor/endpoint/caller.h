@@ -41,6 +41,7 @@ struct caller {
     uint32_t command_serial; /* of its last command */
     uint16_t pending;        /* commands without an answer yet */
     bool registered;         /* in host->sessions */
+    bool held_by_dialect;    /* endpoint_hold() */
     uint32_t held;           /* publishing.h: 1 + its place among those that are held; 0: it is not */
 };
 

@@ -5,10 +5,10 @@
 #include <string.h>
 
 #include "bytes.h"
+#include "frames_payload.h"
 #include "host.h"
 #include "log.h"
 #include "must.h"
-#include "ws_frame.h"
 
 /* A set is made anew with each change: so many of its topics cost as much as a message (README.md). */
 #define TOPICS_PER_MESSAGE 64u
@@ -58,20 +58,30 @@ const char *endpoint_principal(const struct endpoint_conn *conn)
 
 /* --- replies, subscriptions, commands ------------------------------------------------------------------------------ */
 
-void endpoint_reply(struct endpoint_conn *conn, const char *payload, size_t len)
+static void reply(struct endpoint_conn *conn, const void *payload, size_t len, bool binary)
 {
-    unsigned char small[2048 + WS_HEADER_MAX];
-    unsigned char *memory = len <= 2048 ? small : malloc(len + WS_HEADER_MAX);
+    unsigned char small[FRAMES_PAYLOAD_BYTES(2048)];
+    size_t cap = FRAMES_PAYLOAD_BYTES(len);
+    unsigned char *memory = cap <= sizeof small ? small : malloc(cap);
     if (memory == NULL) {
         log_error("reply-lost", "out of memory for a reply of %zu bytes; connection closed", len);
         endpoint_close(conn, 1013, "out of memory");
         return;
     }
-    memcpy(memory + WS_HEADER_MAX, payload, len);
-    unsigned char *frame = ws_frame_prepend(memory + WS_HEADER_MAX, len, WS_TEXT);
-    outbox_own_frame(&host_of(conn)->outbox, &conn->client, frame, len + ws_frame_header_len(len));
+    struct frame_bytes frame = frames_payload(memory, cap, payload, len, binary);
+    outbox_own_frame(&host_of(conn)->outbox, &conn->client, frame.at, frame.len);
     if (memory != small)
         free(memory);
+}
+
+void endpoint_reply(struct endpoint_conn *conn, const char *payload, size_t len)
+{
+    reply(conn, payload, len, false);
+}
+
+void endpoint_reply_binary(struct endpoint_conn *conn, const void *payload, size_t len)
+{
+    reply(conn, payload, len, true);
 }
 
 static bool has_all(const struct endpoint_conn *conn, const struct topic *topics, uint32_t count)
@@ -172,6 +182,16 @@ const struct mirror_machine *endpoint_find_machine(const struct endpoint *endpoi
 const struct conf *endpoint_conf(const struct endpoint *endpoint)
 {
     return endpoint->host->conf;
+}
+
+uv_loop_t *endpoint_loop(const struct endpoint *endpoint)
+{
+    return endpoint->host->loop;
+}
+
+const struct clock *endpoint_clock(const struct endpoint *endpoint)
+{
+    return endpoint->host->clock;
 }
 
 char *endpoint_scratch(struct endpoint *endpoint)

@@ -69,14 +69,14 @@ struct endpoint_dialect {
     void (*stop)(struct endpoint *endpoint);
     void (*tick)(struct endpoint *endpoint); /* a few times a second; NULL: not wanted */
 
-    /* False refuses the upgrade with 404. May be called before any connection exists. */
-    bool (*path_served)(const char *path, size_t len);
+    /* False refuses the upgrade with 404. May be called before any connection exists; not before start. */
+    bool (*path_served)(const struct endpoint *endpoint, const char *path, size_t len);
     void (*on_connect)(struct endpoint_conn *conn, const struct endpoint_request *request);
     void (*on_receive)(struct endpoint_conn *conn, const char *text, size_t len, bool binary);
     void (*on_disconnect)(struct endpoint_conn *conn);
 
     /* NULL are the next three in a dialect that never subscribes to states (states), never to anything that is kept, which are
-     * all topics but those of streams (on_gap), and never sends a command (on_command_failed).
+     * all topics but those of streams and endpoints (on_gap), and never sends a command (on_command_failed).
      *
      * The payload that shows the current states of `machines` (at least one); used where a client that lagged gets the
      * newest states instead of its backlog. `position`: what its "seq" says (endpoint_seq()), 0: no "seq", because other
@@ -189,11 +189,12 @@ enum err_e endpoint_publish(struct endpoint_conn *conn, const char *payload, siz
 /* The payload, as one text frame (`binary`: binary frame), goes to every connection of this dialect, at whatever worker, that is
  * subscribed to one of `topics`: to each once, in the order of the calls. `except`: one of this worker's that does not get it; NULL: everybody.
  * Whatever becomes of the broker, as endpoint_publish(); nobody is held: who is its source asks endpoint_may_publish() first.
- * ERR_TOO_LARGE: the payload, or more than 1,000 topics. ERR_FULL, ERR_MEMORY. Nothing is sent then. A text payload is valid UTF-8. */
+ * ERR_NOT_FOUND: no topics. ERR_TOO_LARGE: the payload, or more than 1,000 topics. ERR_FULL, ERR_MEMORY. Nothing is sent then.
+ * A text payload is valid UTF-8, and the topics are this dialect's: else the broker drops it. */
 enum err_e endpoint_publish_to(struct endpoint *endpoint, const struct topic *topics, uint32_t count,
-                               const void *payload, size_t len, bool binary,
-                               const struct endpoint_conn *except);
-/* False while what waits for the broker has reached the mark at which senders are held. */
+                               const void *payload, size_t len, bool binary, struct endpoint_conn *except);
+/* False from when what waits for the broker reaches the mark at which senders are held (1 MiB) until less than half of that is left. Up to
+ * the hard bound (4 MiB) endpoint_publish_to() takes messages all the same. */
 bool endpoint_may_publish(const struct endpoint *endpoint);
 
 /* The message at hand counts as `messages` more against the client's rate (websocket.max_messages_per_s), because of what it

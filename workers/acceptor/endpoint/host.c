@@ -199,6 +199,7 @@ enum err_e host_init(struct endpoint_host *host, const struct host_config *confi
     *host = (struct endpoint_host){.conf = config->conf,
                                    .clock = config->clock,
                                    .incarnation = config->incarnation,
+                                   .loop = config->loop,
                                    .send_up = config->send_up,
                                    .send_message = config->send_message,
                                    .peer_name = config->peer_name,

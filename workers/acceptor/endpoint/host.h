@@ -51,6 +51,7 @@ struct endpoint_host {
     struct map sessions; /* serial → struct caller, for those that ever sent a command or published */
     uint32_t ring_id;
     uint64_t incarnation;
+    uv_loop_t *loop;
     char *scratch;
     struct topic *topics; /* 2 * AUDIENCE_TOPICS_MAX, for building sets */
     /* Gives a command to the broker; ERR_OK if it was taken. */
@@ -69,6 +70,7 @@ struct host_config {
     const struct clock *clock;
     uint64_t incarnation;
     const char *ring_path, *lvt_path; /* must outlive the host */
+    uv_loop_t *loop; /* for dialects (endpoint_loop()): it runs, or will; NULL: there is none */
     const struct outbox_sink *sink;
     enum err_e (*send_up)(void *arg, const struct pending_entry *entry, bool resent);
     enum err_e (*send_message)(void *arg, struct wire_message *message);

@@ -32,7 +32,7 @@ struct publish_entry {
     uint64_t sent_ns; /* to the present broker; 0: not yet */
     uint32_t topics_len, payload_len;
     uint16_t dialect; /* enum record_dialect_e */
-    bool echo;
+    bool echo, binary;
     unsigned char bytes[]; /* topics (wire.h), then the payload; the caller fills them in */
 };
 

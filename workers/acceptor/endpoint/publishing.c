@@ -36,7 +36,8 @@ static void hold(struct endpoint_host *host, struct endpoint_conn *conn)
         return;
     p->held[p->held_count++] = conn;
     conn->caller.held = p->held_count;
-    host->hold(conn->client.sink, true);
+    if (!conn->caller.held_by_dialect)
+        host->hold(conn->client.sink, true);
 }
 
 void publishing_forget(struct endpoint_host *host, struct endpoint_conn *conn)
@@ -56,11 +57,23 @@ static void release_some(struct endpoint_host *host)
     struct publishing *p = &host->publishing;
     if (p->window.bytes >= PUBLISH_SOFT_BYTES / 2)
         return;
+    p->pressed = false;
     for (uint32_t n = 0; n < PUBLISH_RELEASE && p->held_count > 0; n++) {
         struct endpoint_conn *conn = p->held[0];
         publishing_forget(host, conn);
-        host->hold(conn->client.sink, false);
+        if (!conn->caller.held_by_dialect)
+            host->hold(conn->client.sink, false);
     }
+}
+
+void endpoint_hold(struct endpoint_conn *conn, bool hold)
+{
+    struct endpoint_host *host = endpoint_of(conn)->host;
+    if (host->hold == NULL || conn->caller.held_by_dialect == hold)
+        return;
+    conn->caller.held_by_dialect = hold;
+    if (conn->caller.held == 0)
+        host->hold(conn->client.sink, hold);
 }
 
 void publishing_fini(struct publishing *p)
@@ -82,6 +95,7 @@ static struct wire_message message_of(struct publish_entry *entry)
         .session_serial = entry->session_serial,
         .dialect = entry->dialect,
         .echo = entry->echo,
+        .binary = entry->binary,
         .source_ns = entry->source_ns,
         .topics = {(const char *)entry->bytes, entry->topics_len},
         .payload = {(const char *)publish_entry_payload(entry), entry->payload_len},
@@ -159,26 +173,52 @@ void publishing_tick(struct endpoint_host *host)
 
 /* --- from the dialects --------------------------------------------------------------------------------------------- */
 
-static enum err_e keep(struct endpoint_conn *conn, const char *payload, size_t len, bool echo)
+/* What is given to the window. */
+struct publication {
+    const struct endpoint *endpoint;
+    const struct audience *audience; /* whose topics; NULL: those listed */
+    const struct topic *topics;
+    uint32_t topic_count;
+    struct caller *sender; /* NULL: nobody's */
+    bool echo, binary;
+    const void *payload;
+    size_t len;
+};
+
+static const struct topic *topic_of(const struct publication *what, uint32_t i)
 {
-    struct endpoint_host *host = conn->endpoint->host;
-    const struct audience *audience = conn->client.audience;
-    uint32_t topics_len = audience->names_bytes + audience->topic_count;
+    return what->audience != NULL ? audience_topic(what->audience, i) : &what->topics[i];
+}
+
+static uint32_t topics_bytes(const struct publication *what)
+{
+    uint32_t bytes = what->topic_count;
+    if (what->audience != NULL)
+        return bytes + what->audience->names_bytes;
+    for (uint32_t i = 0; i < what->topic_count; i++)
+        bytes += what->topics[i].len;
+    return bytes;
+}
+
+static enum err_e keep(struct endpoint_host *host, const struct publication *what)
+{
+    uint32_t topics_len = topics_bytes(what);
     struct publish_entry *entry;
-    enum err_e err = publish_window_add(&host->publishing.window, topics_len, (uint32_t)len, &entry);
+    enum err_e err = publish_window_add(&host->publishing.window, topics_len, (uint32_t)what->len, &entry);
     if (err != ERR_OK)
         return err;
-    entry->session_serial = conn->caller.serial;
-    entry->dialect = (uint16_t)conn->caller.record_dialect;
+    entry->session_serial = what->sender != NULL ? what->sender->serial : 0;
+    entry->dialect = (uint16_t)what->endpoint->dialect->record_dialect;
     entry->source_ns = clock_mono_ns(host->clock);
-    entry->echo = echo;
+    entry->echo = what->echo;
+    entry->binary = what->binary;
     size_t at = 0;
-    for (uint32_t i = 0; i < audience->topic_count; i++) {
-        const struct topic *topic = audience_topic(audience, i);
+    for (uint32_t i = 0; i < what->topic_count; i++) {
+        const struct topic *topic = topic_of(what, i);
         MUST(wire_topics_append(entry->bytes, topics_len, &at, topic->name, topic->len));
     }
-    if (len > 0)
-        memcpy(publish_entry_payload(entry), payload, len);
+    if (what->len > 0)
+        memcpy(publish_entry_payload(entry), what->payload, what->len);
     return ERR_OK;
 }
 
@@ -190,32 +230,72 @@ static void count_refusal(struct publish_counts *counts, enum err_e err)
         counts->out_of_memory++;
 }
 
+/* A sender is known from now on by its serial, so that the record finds it again. */
+static enum err_e publish(struct endpoint_host *host, const struct publication *what)
+{
+    struct publishing *p = &host->publishing;
+    enum err_e err = what->sender != NULL ? caller_register(host, what->sender) : ERR_OK;
+    if (err == ERR_OK)
+        err = keep(host, what);
+    if (err != ERR_OK) {
+        count_refusal(&p->counts, err);
+        return err;
+    }
+    p->counts.published++;
+    p->pressed |= p->window.bytes > PUBLISH_SOFT_BYTES;
+    FAULT_POINT(WORKER_PUBLISH_KEPT);
+    publishing_send(host);
+    return ERR_OK;
+}
+
+static bool is_too_large(const struct publication *what)
+{
+    return what->len > ENDPOINT_PUBLISH_MAX || what->topic_count > WIRE_PUBLISH_TOPICS_MAX;
+}
+
 enum err_e endpoint_publish(struct endpoint_conn *conn, const char *payload, size_t len, bool echo)
 {
     struct endpoint_host *host = endpoint_of(conn)->host;
-    struct publishing *p = &host->publishing;
     const struct audience *audience = conn->client.audience;
     if (conn->client.closing)
         return ERR_CLOSED;
     if (audience == NULL)
         return ERR_NOT_FOUND;
-    if (len > ENDPOINT_PUBLISH_MAX || audience->topic_count > WIRE_PUBLISH_TOPICS_MAX)
+    struct publication what = {.endpoint = conn->endpoint,
+                               .audience = audience,
+                               .topic_count = audience->topic_count,
+                               .sender = &conn->caller,
+                               .echo = echo,
+                               .payload = payload,
+                               .len = len};
+    if (is_too_large(&what))
         return ERR_TOO_LARGE;
-    enum err_e err = caller_register(host, &conn->caller);
+    enum err_e err = publish(host, &what);
     if (err == ERR_OK)
-        err = keep(conn, payload, len, echo);
-    if (err != ERR_OK) {
-        count_refusal(&p->counts, err);
+        endpoint_charge(conn, (audience->topic_count + 15) / 16 - 1);
+    if (err != ERR_OK || host->publishing.window.bytes > PUBLISH_SOFT_BYTES)
         hold(host, conn);
-        return err;
-    }
-    p->counts.published++;
-    FAULT_POINT(WORKER_PUBLISH_KEPT);
-    publishing_send(host);
-    endpoint_charge(conn, (audience->topic_count + 15) / 16 - 1);
-    if (p->window.bytes > PUBLISH_SOFT_BYTES)
-        hold(host, conn);
-    return ERR_OK;
+    return err;
+}
+
+enum err_e endpoint_publish_to(struct endpoint *endpoint, const struct topic *topics, uint32_t count,
+                               const void *payload, size_t len, bool binary, struct endpoint_conn *except)
+{
+    struct publication what = {.endpoint = endpoint,
+                               .topics = topics,
+                               .topic_count = count,
+                               .sender = except != NULL ? &except->caller : NULL,
+                               .binary = binary,
+                               .payload = payload,
+                               .len = len};
+    if (count == 0)
+        return ERR_NOT_FOUND;
+    return is_too_large(&what) ? ERR_TOO_LARGE : publish(endpoint->host, &what);
+}
+
+bool endpoint_may_publish(const struct endpoint *endpoint)
+{
+    return !endpoint->host->publishing.pressed;
 }
 
 void endpoint_charge(struct endpoint_conn *conn, unsigned messages)

@@ -4,10 +4,14 @@
  *              │            └─ not taken, or a new broker ─▶ publishing_send     again, in order
  *              └─ above PUBLISH_SOFT_BYTES: the sender is held ─▶ below half of that: it is read on
  *
+ * endpoint_publish_to() goes the same way, without a sender to hold: between the same two marks endpoint_may_publish() says no. That it
+ * does so down to the lower mark, too, is what lets held senders have their turn beside a source that fills up to the upper one.
+ *
  * Nothing is given to a broker before this worker has attached to its ring: else the record could stand before the place
  * where the worker begins to read, and would never be seen.
  *
- * Who is held stands in a list with room for all; a connection knows its place in it (caller.held). They are let go in
+ * Who is held stands in a list with room for all; a connection knows its place in it (caller.held). It may be held by its dialect, too
+ * (caller.held_by_dialect), and is read when neither holds it. They are let go in
  * portions, because each may bring a whole read (16 KiB) before it can be held again: PUBLISH_RELEASE of them and half of
  * the soft mark stay below the hard bound.
  */
@@ -28,7 +32,7 @@ struct endpoint_conn;
 struct endpoint_host;
 
 struct publish_counts {
-    uint64_t published;           /* messages taken from clients */
+    uint64_t published;           /* messages taken, of clients and of endpoint_publish_to() */
     uint64_t resent;              /* given to another broker, too */
     uint64_t full, out_of_memory; /* refused */
     uint64_t unknown;             /* sent, and then records were lost (publishing_lost()) */
@@ -37,7 +41,8 @@ struct publish_counts {
 
 struct publishing {
     struct publish_window window;
-    bool open; /* the broker is up, and its ring is read */
+    bool open;    /* the broker is up, and its ring is read */
+    bool pressed; /* above PUBLISH_SOFT_BYTES, and not below half of that since */
     struct endpoint_conn **held;
     uint32_t held_count, held_cap;
     struct log_limit log_limit;

@@ -19,7 +19,7 @@
  * slow_hard_bytes: who falls off it is over the hard limit. Rejected: a lane with copies of its frames, a mebibyte each for
  * ten thousand audiences.
  *
- * Pressure. Members of passing audiences (streams) cannot lag. So what their sockets would take must not fall off a log
+ * Pressure. Members of passing audiences (streams, endpoints) cannot lag. So what their sockets would take must not fall off a log
  * only because the tail ran ahead of the rounds, and the tail asks: how many bytes of streams are newer than the rounds?
  * A mark in the list of dirty audiences tells. When it comes to the front, everybody who waited when it was put
  * there has been visited; then it goes to the end again, and what was counted before its last turn is forgotten. Above

@@ -22,7 +22,7 @@
  *
  * Limits on what cannot be merged (lane, own frames): beyond hard_bytes, or beyond soft_bytes for soft_ms, the client
  * is closed with 1013; rounds and a sweep once a second look. So is one who is given more own frames with OUTBOX_OWN_MAX
- * bytes waiting, or whose lane's frames have left the history. Clients with passing topics (streams) cannot lag: their
+ * bytes waiting, or whose lane's frames have left the history. Clients with passing topics (streams, endpoints) cannot lag: their
  * log is what they have, and falling off it is the hard limit.
  *
  * Loop-agnostic and socket-agnostic: the owner passes an outbox_sink, so that tests play the sockets.

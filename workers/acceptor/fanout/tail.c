@@ -9,9 +9,6 @@
 #include "must.h"
 #include "topic.h"
 
-/* Of the topics that one PUBLISH may name, RECORD_TOPICS_MAX each. */
-#define PARTS_MAX 63u
-
 static void set_position(struct tail *tail)
 {
     tail->outbox->position = ring_reader_position(tail->ring);
@@ -217,7 +214,8 @@ static void go_on_with_message(struct tail *tail, const struct ring_record *reco
 static void handle_stream(struct tail *tail, const struct ring_record *record)
 {
     const struct record_stream *meta = record->meta;
-    bool sound = record->meta_len == sizeof *meta && meta->part < meta->parts && meta->parts <= PARTS_MAX;
+    bool sound =
+        record->meta_len == sizeof *meta && meta->part < meta->parts && meta->parts <= RECORD_PARTS_MAX;
     if (sound && follows(&tail->message, record, meta)) {
         go_on_with_message(tail, record);
         return;

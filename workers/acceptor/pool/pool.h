@@ -46,7 +46,8 @@ struct pool_events {
     void (*send)(void *owner, uint64_t status, const msgpack_object *body);
     void (*subscribe)(void *owner, struct handler_text topic, bool subscribe);
     void (*close)(void *owner, unsigned code, struct handler_text reason);
-    /* `except`: an owner, or NULL. ERR_NOT_FOUND: the handler has no such endpoint (a fault of the handler). */
+    /* `except`: an owner, or NULL. ERR_NOT_FOUND: the handler has no such endpoint (a fault of the handler). Whatever is not ERR_OK is
+     * logged and counted by the pool. */
     enum err_e (*publish)(void *arg, size_t handler, struct handler_text path, struct handler_text topic,
                           uint64_t status, const msgpack_object *body, void *except);
     bool (*may_publish)(
@@ -61,6 +62,7 @@ struct pool_config {
     uint32_t max_answer_bytes;
     const struct pool_events *events;
     void *arg;
+    uint64_t seed; /* of the back-offs' jitter; 0: from the kernel */
 };
 
 /* ERR_MEMORY, ERR_SYSTEM. Connects as soon as the loop runs. */
@@ -73,26 +75,31 @@ struct pool_client { /* copied */
     size_t endpoint; /* index in conf.endpoints */
     const char *query, *principal, *peer;
 };
-/* NULL: out of memory. */
+/* NULL: out of memory, or a text that OPEN cannot carry: not UTF-8, longer than handler_wire.h allows. */
 struct pool_conn *pool_open(struct pool *pool, const struct pool_client *client, void *owner);
 
-/* A message, its body as msgpack. ERR_OK: `answered` comes exactly once with `token`, never from within this call (unless pool_close() comes first).
- * ERR_FULL: too much waits for the handler (answer 503 at once); ERR_MEMORY. */
+/* A message, its body as msgpack (copied). ERR_OK: `answered` comes exactly once with `token`, never from within this call (unless
+ * pool_close() comes first). ERR_FULL: too much waits for the handler (answer 503 at once); ERR_TOO_LARGE, ERR_MALFORMED: the body,
+ * as handler_value() judges it (400); ERR_MEMORY. A message that was never written when its deadline passes is not sent any more. */
 enum err_e pool_send(struct pool_conn *conn, const void *body, size_t len, uint64_t token);
 
-/* The client is gone. */
+/* The client is gone. What it said still goes to the handler, in order, and then CLOSED; if its OPEN was not sent yet, nothing of it
+ * does. The connection must not be used any more. */
 void pool_close(struct pool_conn *conn);
 
 /* Deadlines, stuck processes, connecting again: a few times a second. */
 void pool_tick(struct pool *pool);
 
 struct pool_counts {
-    uint64_t connects, links_lost;    /* to handler processes */
-    uint64_t opened, closed, resumed; /* OPEN, CLOSED, OPEN with resumed */
-    uint64_t messages, replies, failed, timeouts, unavailable, full;
-    uint64_t late;                     /* replies after their deadline */
+    uint64_t connects, links_lost;    /* to handler processes: WELCOMEs, ends after one */
+    uint64_t connects_failed;         /* ends before one */
+    uint64_t opened, closed, resumed; /* written: OPEN, CLOSED, OPEN with resumed */
+    /* messages = replies + failed + timeouts + unavailable + abandoned + those not answered yet; `full` were never taken on */
+    uint64_t messages, replies, failed, timeouts, unavailable, abandoned, full;
+    uint64_t late; /* replies that nobody waited for any more; their messages are counted above */
     uint64_t sends, publishes, closes; /* from handlers */
-    uint64_t sends_lost;               /* to a connection that was gone already */
+    uint64_t sends_lost;               /* to a connection that was gone or had moved, or too large */
+    uint64_t publishes_lost;           /* no such endpoint, too large, no room */
     uint64_t malformed, killed; /* peers that broke the protocol; processes killed because they were stuck */
     uint64_t links, conns, waiting; /* now: links that are up, connections, events not yet written */
     uint64_t waiting_bytes;

@@ -42,8 +42,7 @@ static enum command_code_e take_request_id(const json_t *object, const char *key
     char header[REQUEST_ID_MAX + 1];
     bool present;
     out->request_id[0] = '\0';
-    enum command_code_e code =
-        command_json_text(object, "request_id", out->request_id, sizeof out->request_id, &present, text);
+    enum command_code_e code = command_json_request_id(object, out->request_id, &present, text);
     if (code != CODE_NONE || key == NULL)
         return code;
     code = take_key(key, header, text);
@@ -69,7 +68,7 @@ static enum command_code_e take_command(const json_t *object, enum rest_body_e k
 {
     struct command_json json = {.argument = -1, .deadline_ms = -1};
     enum command_code_e code = kind == REST_BODY_REARM  ? command_json_deadline(object, &json, text)
-                               : kind == REST_BODY_MOVE ? command_json_move(object, "position", &json, text)
+                               : kind == REST_BODY_MOVE ? command_json_move(object, &json, text)
                                                         : command_json_parse(object, &json, text);
     out->command = kind == REST_BODY_REARM ? COMMAND_REARM : json.command;
     out->argument = json.argument;

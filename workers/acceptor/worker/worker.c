@@ -89,6 +89,7 @@ enum err_e worker_start(struct worker *w, const struct conf *conf)
     struct host_config host = {.conf = conf,
                                .clock = w->clock,
                                .incarnation = w->incarnation,
+                               .loop = &w->loop,
                                .ring_path = w->ring_path,
                                .lvt_path = w->lvt_path,
                                .sink = &worker_sink,
@@ -101,12 +102,12 @@ enum err_e worker_start(struct worker *w, const struct conf *conf)
     enum err_e err = worker_listen(w); /* first: inherited descriptors are taken before others are opened */
     if (err == ERR_OK)
         err = host_init(&w->host, &host);
+    if (err == ERR_OK && uv_loop_init(&w->loop) != 0)
+        err = ERR_SYSTEM;
     if (err == ERR_OK)
-        err = worker_start_dialects(w);
+        err = worker_start_dialects(w); /* which may put things of their own on the loop */
     if (err != ERR_OK)
         return err;
-    if (uv_loop_init(&w->loop) != 0)
-        return ERR_SYSTEM;
     start_handles(w);
     return worker_uplink_open(w);
 }
@@ -125,9 +126,10 @@ int worker_run(struct worker *w)
     worker_close_doors(w);
     host_stop(&w->host);
     worker_uplink_close(w);
-    host_fini(&w->host);
     uv_walk(&w->loop, close_handle, NULL);
-    uv_run(&w->loop, UV_RUN_DEFAULT);
+    uv_run(&w->loop,
+           UV_RUN_DEFAULT); /* what a dialect closed when it stopped lies in memory that goes next */
+    host_fini(&w->host);
     int leftover = uv_loop_close(&w->loop);
     if (leftover != 0)
         log_warn("stopped", "event loop still had handles: %s", uv_strerror(leftover));

@@ -15,7 +15,7 @@ static struct endpoint *endpoint_at(struct worker *w, unsigned listener, const c
 {
     struct worker_listener *l = &w->listeners[listener];
     for (unsigned i = 0; i < l->endpoint_count; i++)
-        if (l->endpoints[i].dialect->path_served(path, strlen(path)))
+        if (l->endpoints[i].dialect->path_served(&l->endpoints[i], path, strlen(path)))
             return &l->endpoints[i];
     return NULL;
 }

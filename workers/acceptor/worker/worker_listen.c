@@ -13,9 +13,11 @@
 #include "must.h"
 #include "proc.h"
 #include "streams_dialect.h"
+#include "validated.h"
 #include "worker.h"
 
-static const struct endpoint_dialect *const dialects[] = {&carousel_dialect, &streams_dialect};
+static const struct endpoint_dialect *const dialects[] = {&carousel_dialect, &streams_dialect,
+                                                          &validated_dialect};
 
 static const struct endpoint_dialect *dialect_named(const char *name)
 {

@@ -9,6 +9,7 @@
 #include "http.h"
 #include "rest.h"
 #include "stats.h"
+#include "validated.h"
 
 #define WORKER_METRICS(X)                                                                                    \
     X(CONNECTIONS, connections, GAUGE, w->ws ? ws_count(w->ws) : 0)                                          \
@@ -119,6 +120,41 @@
     X(PUBLISH_WINDOW, publish_window, GAUGE, publish_window_count(&host->publishing.window))                 \
     X(PUBLISH_WINDOW_BYTES, publish_window_bytes, GAUGE, host->publishing.window.bytes)                      \
     X(PUBLISH_HELD, publish_held, GAUGE, host->publishing.held_count)                                        \
+    X(ENDPOINT_MESSAGES, endpoint_messages, COUNTER, endpoints->received)                                    \
+    X(ENDPOINT_ANSWERED, endpoint_answered, COUNTER, endpoints->answered)                                    \
+    X(ENDPOINT_REFUSED, endpoint_refused, COUNTER, endpoints->refused)                                       \
+    X(ENDPOINT_FAILED, endpoint_failed, COUNTER, endpoints->failed)                                          \
+    X(ENDPOINT_UNAVAILABLE, endpoint_unavailable, COUNTER, endpoints->unavailable)                           \
+    X(ENDPOINT_SENT, endpoint_sent, COUNTER, endpoints->sent)                                                \
+    X(ENDPOINT_PUBLISHED, endpoint_published, COUNTER, endpoints->published)                                 \
+    X(ENDPOINT_DEFERRED, endpoint_deferred, COUNTER, endpoints->deferred)                                    \
+    X(ENDPOINT_WAITING_BYTES, endpoint_waiting_bytes, GAUGE, endpoints->waiting_bytes)                       \
+    X(ENDPOINT_CLOSED_WAITING, endpoint_closed_waiting, COUNTER, endpoints->closed_waiting)                  \
+    X(HANDLER_LINKS, handler_links, GAUGE, pool->links)                                                      \
+    X(HANDLER_CONNS, handler_conns, GAUGE, pool->conns)                                                      \
+    X(HANDLER_CONNECTS, handler_connects, COUNTER, pool->connects)                                           \
+    X(HANDLER_CONNECTS_FAILED, handler_connects_failed, COUNTER, pool->connects_failed)                      \
+    X(HANDLER_LINKS_LOST, handler_links_lost, COUNTER, pool->links_lost)                                     \
+    X(HANDLER_OPENED, handler_opened, COUNTER, pool->opened)                                                 \
+    X(HANDLER_RESUMED, handler_resumed, COUNTER, pool->resumed)                                              \
+    X(HANDLER_CLOSED, handler_closed, COUNTER, pool->closed)                                                 \
+    X(HANDLER_MESSAGES, handler_messages, COUNTER, pool->messages)                                           \
+    X(HANDLER_REPLIES, handler_replies, COUNTER, pool->replies)                                              \
+    X(HANDLER_FAILED, handler_failed, COUNTER, pool->failed)                                                 \
+    X(HANDLER_TIMEOUTS, handler_timeouts, COUNTER, pool->timeouts)                                           \
+    X(HANDLER_UNAVAILABLE, handler_unavailable, COUNTER, pool->unavailable)                                  \
+    X(HANDLER_ABANDONED, handler_abandoned, COUNTER, pool->abandoned)                                        \
+    X(HANDLER_FULL, handler_full, COUNTER, pool->full)                                                       \
+    X(HANDLER_LATE, handler_late, COUNTER, pool->late)                                                       \
+    X(HANDLER_SENDS, handler_sends, COUNTER, pool->sends)                                                    \
+    X(HANDLER_SENDS_LOST, handler_sends_lost, COUNTER, pool->sends_lost)                                     \
+    X(HANDLER_PUBLISHES, handler_publishes, COUNTER, pool->publishes)                                        \
+    X(HANDLER_PUBLISHES_LOST, handler_publishes_lost, COUNTER, pool->publishes_lost)                         \
+    X(HANDLER_CLOSES, handler_closes, COUNTER, pool->closes)                                                 \
+    X(HANDLER_MALFORMED, handler_malformed, COUNTER, pool->malformed)                                        \
+    X(HANDLER_KILLED, handler_killed, COUNTER, pool->killed)                                                 \
+    X(HANDLER_WAITING, handler_waiting, GAUGE, pool->waiting)                                                \
+    X(HANDLER_WAITING_BYTES, handler_waiting_bytes, GAUGE, pool->waiting_bytes)                              \
     X(GAPS, gaps, COUNTER, host->counts.gaps)                                                                \
     X(SURVEYS, surveys, COUNTER, host->surveys.counts.begun)                                                 \
     X(SURVEYS_FAILED, surveys_failed, COUNTER, host->surveys.counts.failed)                                  \
@@ -144,10 +180,13 @@ enum worker_metric_e {
 #define X(status, text) WORKER_HTTP_##status,
         HTTP_STATUSES(X)
 #undef X
-#define X(NAME, name) WORKER_##NAME,
-            WORKER_HISTOGRAMS(X)
+#define X(NAME, name, text) WORKER_FAULT_##NAME,
+            VALIDATED_FAULTS(X)
 #undef X
-                WORKER_METRIC_COUNT
+#define X(NAME, name) WORKER_##NAME,
+                WORKER_HISTOGRAMS(X)
+#undef X
+                    WORKER_METRIC_COUNT
 };
 
 struct worker;

@@ -170,8 +170,9 @@ static void on_receive(struct endpoint_conn *conn, const char *text, size_t len,
     MUST_NOT_REACH();
 }
 
-static bool path_served(const char *path, size_t len)
+static bool path_served(const struct endpoint *endpoint, const char *path, size_t len)
 {
+    (void)endpoint;
     (void)path; /* "ws://HOST:8765", any path */
     return len > 0;
 }

@@ -1,5 +1,6 @@
 #include "carousel_message.h"
 
+#include <assert.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -29,66 +30,102 @@ __attribute__((format(printf, 3, 4))) static bool refuse(struct carousel_problem
 
 #define malformed(problem, ...) refuse(problem, CODE_INVALID_MESSAGE_FORMAT, __VA_ARGS__)
 
-/* Copies the string `value`, which the message calls `name`. */
-static bool take_text(const json_t *value, const char *name, char *out, size_t cap,
-                      struct carousel_problem *problem)
-{
-    if (!json_is_string(value))
-        return malformed(problem, "%s: expected a string", name);
-    size_t len = json_string_length(value);
-    if (len >= cap)
-        return malformed(problem, "%s: longer than %zu bytes", name, cap - 1);
-    if (memchr(json_string_value(value), '\0', len) != NULL)
-        return malformed(problem, "%s: holds a NUL character", name);
-    memcpy(out, json_string_value(value), len + 1);
-    return true;
-}
+/* --- what is declared ----------------------------------------------------------------------------------------------- */
 
-static bool text_is(const json_t *value, const char *text)
-{
-    return json_string_length(value) == strlen(text) &&
-           memcmp(json_string_value(value), text, strlen(text)) == 0;
-}
+#define MEMBERS(...) .members = (const struct schema_member[]){__VA_ARGS__}, .strict = true
 
-/* The optional member `name` as text of at most cap - 1 bytes; "" if it is absent. */
-static bool optional_text(const json_t *object, const char *name, char *out, size_t cap, bool *present,
-                          struct carousel_problem *problem)
+static_assert(CAROUSEL_PING == 0 && CAROUSEL_UNSUBSCRIBE == 5, "types as their choices are numbered");
+static struct schema_kept envelope = {
+    .table = &(const struct schema_object){
+        .name = "Message",
+        .member_count = 1,
+        MEMBERS(
+            {.name = "type",
+             .type = {.kind = SCHEMA_STRING,
+                      .choices = "[\"ping\",\"get_status\",\"get_machines\",\"send_command\",\"subscribe\","
+                                 "\"unsubscribe\"]"}})}};
+
+static struct schema_kept get_status = {
+    .table = &(const struct schema_object){
+        .name = "GetStatus", .member_count = 1, MEMBERS(COMMAND_JSON_TEXT("machine_id", MACHINE_ID_MAX))}};
+
+/* Beside the command's own members: dialects/command. */
+enum { SEND_REQUEST, SEND_MACHINE, SEND_MEMBERS };
+static struct schema_kept send_command = {
+    .table = &(const struct schema_object){.name = "SendCommand",
+                                           .member_count = SEND_MEMBERS,
+                                           MEMBERS(COMMAND_JSON_TEXT("request_id", REQUEST_ID_MAX),
+                                                   COMMAND_JSON_TEXT("machine_id", MACHINE_ID_MAX))}};
+
+static const struct schema_type machine_id = {
+    .kind = SCHEMA_STRING, .max_bytes = MACHINE_ID_MAX, .no_nul = true};
+
+#define SUBSCRIPTION                                                                                         \
+    {.name = "subscription_type",                                                                            \
+     .type = {.kind = SCHEMA_STRING,                                                                         \
+              .nullable = true,                                                                              \
+              .choices = "[\"status_updates\",\"command_results\",\"all_events\"]"},                         \
+     .optional = true},                                                                                      \
+    {                                                                                                        \
+        .name = "machine_ids",                                                                               \
+        .type = {.kind = SCHEMA_LIST,                                                                        \
+                 .nullable = true,                                                                           \
+                 .items = &machine_id,                                                                       \
+                 .max_length = CAROUSEL_IDS_MAX},                                                            \
+        .optional = true                                                                                     \
+    }
+
+enum { SUBSCRIPTION_TYPE, SUBSCRIPTION_IDS, SUBSCRIPTION_SINCE, SUBSCRIPTION_MEMBERS };
+static struct schema_kept subscribe = {
+    .table =
+        &(const struct schema_object){.name = "Subscribe",
+                                      .member_count = SUBSCRIPTION_MEMBERS,
+                                      MEMBERS(SUBSCRIPTION, COMMAND_JSON_TEXT("since", CAROUSEL_SINCE_MAX))}};
+static struct schema_kept unsubscribe = {
+    .table = &(const struct schema_object){
+        .name = "Unsubscribe", .member_count = SUBSCRIPTION_SINCE, MEMBERS(SUBSCRIPTION)}};
+
+/* --- and what is said when it is something else; the rest is in dialects/command ------------------------------------ */
+
+static const struct schema_row rows[] = {
+    {"subscription_type", "enum", CODE_INVALID_MESSAGE_FORMAT,
+     "expected status_updates, command_results or all_events", NULL},
+    {"machine_ids", "list_type", CODE_INVALID_MESSAGE_FORMAT, "expected an array of strings", NULL},
+    {"machine_ids", "too_long", CODE_INVALID_MESSAGE_FORMAT, "more than ", ""},
+    {"type", "enum", CODE_INVALID_MESSAGE_FORMAT, "unknown", NULL},
+};
+
+static bool judge(const json_t *object, struct schema_kept *kept, struct schema_found *found,
+                  struct carousel_problem *problem)
 {
-    problem->code = command_json_text(object, name, out, cap, present, problem->text);
+    problem->code = command_json_judge(object, kept, rows, ARRAY_LEN(rows), found, problem->text);
     return problem->code == CODE_NONE;
 }
 
-static bool parse_machine(const json_t *object, struct carousel_message *message,
-                          struct carousel_problem *problem)
+/* --- the messages --------------------------------------------------------------------------------------------------- */
+
+static void take_machine(const json_t *value, struct carousel_message *message,
+                         struct carousel_problem *problem)
 {
-    if (!optional_text(object, "machine_id", message->machine.text, sizeof message->machine.text,
-                       &message->has_machine, problem))
-        return false;
+    message->has_machine = value != NULL;
+    command_json_copy(value, message->machine.text);
     problem->machine = message->machine;
-    return true;
 }
 
 static bool parse_get_status(const json_t *object, bool single, struct carousel_message *message,
                              struct carousel_problem *problem)
 {
+    struct schema_found found;
     (void)single;
-    return parse_machine(object, message, problem);
+    if (!judge(object, &get_status, &found, problem))
+        return false;
+    take_machine(found.value, message, problem);
+    return true;
 }
 
-/* --- send_command -------------------------------------------------------------------------------------------------- */
-
-static bool parse_send_command(const json_t *object, bool single, struct carousel_message *message,
-                               struct carousel_problem *problem)
+static bool parse_command(const json_t *object, struct carousel_message *message,
+                          struct carousel_problem *problem)
 {
-    bool present;
-    if (!optional_text(object, "request_id", message->request_id, sizeof message->request_id, &present,
-                       problem))
-        return false;
-    memcpy(problem->request_id, message->request_id, sizeof problem->request_id);
-    if (!parse_machine(object, message, problem))
-        return false;
-    if (!message->has_machine && !single)
-        return malformed(problem, "machine_id: missing");
     struct command_json command;
     problem->code = command_json_parse(object, &command, problem->text);
     if (problem->code != CODE_NONE)
@@ -99,61 +136,55 @@ static bool parse_send_command(const json_t *object, bool single, struct carouse
     return true;
 }
 
-/* --- subscribe ------------------------------------------------------------------------------------------------------ */
-
-static bool parse_subscription(const json_t *object, struct carousel_message *message,
+/* The answer to a wrong machine_id names the request, too. */
+static bool parse_send_command(const json_t *object, bool single, struct carousel_message *message,
                                struct carousel_problem *problem)
 {
-    const json_t *value = json_object_get(object, "subscription_type");
-    message->subscription = CAROUSEL_STATUS_UPDATES;
-    if (value == NULL || json_is_null(value))
-        return true;
-    if (!json_is_string(value))
-        return malformed(problem, "subscription_type: expected a string");
-    for (unsigned i = 0; i < ARRAY_LEN(subscription_texts); i++) {
-        if (text_is(value, subscription_texts[i])) {
-            message->subscription = (enum carousel_subscription_e)i;
-            return true;
-        }
-    }
-    return malformed(problem, "subscription_type: expected status_updates, command_results or all_events");
+    struct schema_found found[SEND_MEMBERS] = {0};
+    bool ok = judge(object, &send_command, found, problem), named = ok || found[SEND_MACHINE].value != NULL;
+    command_json_copy(named ? found[SEND_REQUEST].value : NULL, message->request_id);
+    memcpy(problem->request_id, message->request_id, sizeof problem->request_id);
+    if (!ok)
+        return false;
+    take_machine(found[SEND_MACHINE].value, message, problem);
+    if (!message->has_machine && !single)
+        return malformed(problem, "machine_id: missing");
+    return parse_command(object, message, problem);
 }
 
-static bool parse_ids(const json_t *object, struct carousel_message *message,
-                      struct carousel_problem *problem)
+static void take_subscription(const struct schema_found *found, struct carousel_message *message)
 {
-    char name[40];
-    const json_t *ids = json_object_get(object, "machine_ids");
-    message->all_machines = ids == NULL || json_is_null(ids);
-    if (message->all_machines)
-        return true;
-    if (!json_is_array(ids))
-        return malformed(problem, "machine_ids: expected an array of strings");
-    if (json_array_size(ids) > CAROUSEL_IDS_MAX)
-        return malformed(problem, "machine_ids: more than %d", CAROUSEL_IDS_MAX);
-    for (size_t i = 0; i < json_array_size(ids); i++) {
-        const json_t *id = json_array_get(ids, i);
-        snprintf(name, sizeof name, "machine_ids[%zu]", i);
-        if (!take_text(id, name, message->ids[i].text, sizeof message->ids[i].text, problem))
-            return false;
-    }
-    message->id_count = (uint32_t)json_array_size(ids);
-    return true;
+    const json_t *type = found[SUBSCRIPTION_TYPE].value, *ids = found[SUBSCRIPTION_IDS].value;
+    message->subscription = type != NULL ? (enum carousel_subscription_e)found[SUBSCRIPTION_TYPE].choice
+                                         : CAROUSEL_STATUS_UPDATES;
+    message->all_machines = ids == NULL;
+    message->id_count = ids != NULL ? (uint32_t)json_array_size(ids) : 0;
+    for (uint32_t i = 0; i < message->id_count; i++)
+        command_json_copy(json_array_get(ids, i), message->ids[i].text);
 }
 
 static bool parse_unsubscribe(const json_t *object, bool single, struct carousel_message *message,
                               struct carousel_problem *problem)
 {
+    struct schema_found found[SUBSCRIPTION_MEMBERS];
     (void)single;
-    return parse_subscription(object, message, problem) && parse_ids(object, message, problem);
+    if (!judge(object, &unsubscribe, found, problem))
+        return false;
+    take_subscription(found, message);
+    return true;
 }
 
 static bool parse_subscribe(const json_t *object, bool single, struct carousel_message *message,
                             struct carousel_problem *problem)
 {
-    return parse_unsubscribe(object, single, message, problem) &&
-           optional_text(object, "since", message->since, sizeof message->since, &message->has_since,
-                         problem);
+    struct schema_found found[SUBSCRIPTION_MEMBERS];
+    (void)single;
+    if (!judge(object, &subscribe, found, problem))
+        return false;
+    take_subscription(found, message);
+    message->has_since = found[SUBSCRIPTION_SINCE].value != NULL;
+    command_json_copy(found[SUBSCRIPTION_SINCE].value, message->since);
+    return true;
 }
 
 static bool parse_nothing(const json_t *object, bool single, struct carousel_message *message,
@@ -168,39 +199,30 @@ static bool parse_nothing(const json_t *object, bool single, struct carousel_mes
 
 /* --- the message ---------------------------------------------------------------------------------------------------- */
 
-static const struct {
-    const char *text;
-    enum carousel_type_e type;
-    bool (*parse)(const json_t *object, bool single, struct carousel_message *message,
-                  struct carousel_problem *problem);
-} types[] = {
-    {"ping", CAROUSEL_PING, parse_nothing},
-    {"get_status", CAROUSEL_GET_STATUS, parse_get_status},
-    {"get_machines", CAROUSEL_GET_MACHINES, parse_nothing},
-    {"send_command", CAROUSEL_SEND_COMMAND, parse_send_command},
-    {"subscribe", CAROUSEL_SUBSCRIBE, parse_subscribe},
-    {"unsubscribe", CAROUSEL_UNSUBSCRIBE, parse_unsubscribe},
+static bool (*const parsers[])(const json_t *object, bool single, struct carousel_message *message,
+                               struct carousel_problem *problem) = {
+    [CAROUSEL_PING] = parse_nothing,         [CAROUSEL_GET_STATUS] = parse_get_status,
+    [CAROUSEL_GET_MACHINES] = parse_nothing, [CAROUSEL_SEND_COMMAND] = parse_send_command,
+    [CAROUSEL_SUBSCRIBE] = parse_subscribe,  [CAROUSEL_UNSUBSCRIBE] = parse_unsubscribe,
 };
 
-static bool parse_object(const json_t *object, bool single, struct carousel_message *message,
-                         struct carousel_problem *problem)
+/* At most 40 bytes of the type, cut between characters. */
+static bool unknown_type(const json_t *type, struct carousel_problem *problem)
 {
-    const json_t *type = json_object_get(object, "type");
-    if (type == NULL)
-        return malformed(problem, "type: missing");
-    if (!json_is_string(type))
-        return malformed(problem, "type: expected a string");
-    for (unsigned i = 0; i < ARRAY_LEN(types); i++) {
-        if (text_is(type, types[i].text)) {
-            message->type = types[i].type;
-            return types[i].parse(object, single, message, problem);
-        }
-    }
-    /* At most 40 bytes of it, cut between characters. */
     int len = (int)json_string_length(type);
     for (len = len < 40 ? len : 40; len > 0 && (json_string_value(type)[len] & 0xc0) == 0x80; len--)
         ;
     return malformed(problem, "type: unknown \"%.*s\"", len, json_string_value(type));
+}
+
+static bool parse_object(const json_t *object, bool single, struct carousel_message *message,
+                         struct carousel_problem *problem)
+{
+    struct schema_found type = {0};
+    if (!judge(object, &envelope, &type, problem))
+        return json_is_string(type.value) ? unknown_type(type.value, problem) : false;
+    message->type = (enum carousel_type_e)type.choice;
+    return parsers[message->type](object, single, message, problem);
 }
 
 bool carousel_parse(const char *text, size_t len, bool single, struct carousel_message *message,

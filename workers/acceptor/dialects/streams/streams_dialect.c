@@ -284,9 +284,10 @@ static void on_receive(struct endpoint_conn *conn, const char *text, size_t len,
     MUST_NOT_REACH();
 }
 
-static bool path_served(const char *path, size_t len)
+static bool path_served(const struct endpoint *endpoint, const char *path, size_t len)
 {
     static const char *const paths[] = {"/", "/websocket"};
+    (void)endpoint;
     for (size_t i = 0; i < ARRAY_LEN(paths); i++)
         if (len == strlen(paths[i]) && memcmp(path, paths[i], len) == 0)
             return true;

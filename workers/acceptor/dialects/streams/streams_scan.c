@@ -1,4 +1,4 @@
-/* Hop: C2. See streams_scan.h. A string costs a look at eight bytes at a time; everything else a few branches a token.
+/* Hop: C2. See streams_scan.h. A string costs a look at sixteen bytes at a time; everything else a few branches a token.
  *
  * Rejected: jansson, which allocates for every member and every string, reads 1.10 as 1.1 and refuses 1e400; and a table
  * of states, which was no faster and could not be read. Figures: README.md. */
@@ -106,16 +106,23 @@ static uint64_t has_byte(uint64_t word, char byte)
     return has_less(word ^ EACH(byte), 1);
 }
 
+/* Zero: none of the eight bytes at `p` is special; else some may be. `beyond`: a bit for each byte that shall be ASCII. */
+static uint64_t special_bits(const char *p, char quote, uint64_t beyond)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    return has_less(word, 0x20) | has_byte(word, quote) | has_byte(word, '\\') | (word & beyond);
+}
+
 /* The next byte that is not simply part of the string: its quote, a backslash, a control character, and what is not ASCII
  * unless that is known to be good. */
 static const char *skip_plain(const char *p, const char *end, char quote, bool known)
 {
     const uint64_t beyond = known ? 0 : EACH(0x80);
-    for (uint64_t word; end - p >= 8; p += 8) {
-        memcpy(&word, p, sizeof word);
-        if (has_less(word, 0x20) | has_byte(word, quote) | has_byte(word, '\\') | (word & beyond))
-            break;
-    }
+    while (end - p >= 16 && (special_bits(p, quote, beyond) | special_bits(p + 8, quote, beyond)) == 0)
+        p += 16;
+    if (end - p >= 8 && special_bits(p, quote, beyond) == 0)
+        p += 8;
     for (; p < end; p++) {
         unsigned char c = (unsigned char)*p;
         if (c < 0x20 || *p == quote || c == '\\' || (c >= 0x80 && !known))

@@ -1,0 +1,464 @@
+/* Processes that die, at every point of a connection's and a message's life. What has to hold: one answer for each message, and over
+ * all processes one OPEN that is not resumed and one CLOSED for each connection whose OPEN was ever TAKEN. */
+#include "pool_stage.h"
+
+#include <signal.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+static struct actor *actor(unsigned k)
+{
+    return &stage->actors[k];
+}
+
+/* Process 0 has the connection, process 1 stands by. */
+static void two_processes(struct visitor *visitor)
+{
+    actor_greet(actor(0));
+    visitor_open(visitor, 0);
+    stage_until(actor_take(actor(0)));
+    assert_int_equal(actor(0)->message.type, HANDLER_OPEN);
+    actor_greet(actor(1));
+}
+
+static void dies(unsigned k)
+{
+    uint64_t lost = counts()->links_lost;
+    actor_die(actor(k));
+    stage_until(counts()->links_lost == lost + 1);
+}
+
+static void ends(struct visitor *visitor, unsigned k)
+{
+    visitor_close(visitor);
+    actor_close(actor(k));
+    stage_until(counts()->conns == 0);
+    actor_quiet(actor(k));
+}
+
+static void open_written_not_taken(void **state)
+{
+    (void)state;
+    struct visitor ana = {0};
+    two_processes(&ana);
+    dies(0);
+    actor_open(actor(1), false);
+    ends(&ana, 1);
+    assert_int_equal(counts()->resumed, 0);
+    assert_int_equal(counts()->opened, 2); /* written twice, taken once */
+}
+
+static void open_taken(void **state)
+{
+    (void)state;
+    struct visitor ana = {0};
+    two_processes(&ana);
+    actor_taken(actor(0));
+    stage_turn(4);
+    dies(0);
+    actor_open(actor(1), true);
+    ends(&ana, 1);
+}
+
+static void taken_is_read_although_the_process_is_dead(void **state)
+{
+    (void)state;
+    struct visitor ana = {0};
+    two_processes(&ana);
+    visitor_send(&ana, 1); /* not read by the process: its end is a reset */
+    stage_turn(4);
+    actor_taken(actor(0));
+    dies(0);
+    visitor_answered(&ana, 1, POOL_FAILED);
+    actor_open(actor(1), true);
+    ends(&ana, 1);
+}
+
+static void a_reply_counts_although_the_process_is_dead(void **state)
+{
+    (void)state;
+    struct visitor ana = {0};
+    two_processes(&ana);
+    actor_taken(actor(0));
+    visitor_send(&ana, 1);
+    visitor_send(&ana, 2);
+    actor_reply(actor(0), actor_message(actor(0), 1), 5);
+    dies(0);
+    stage_until(ana.answers == 2);
+    assert_int_equal(ana.tokens[0], 1);
+    assert_int_equal(ana.tokens[1], 2);
+    assert_int_equal(counts()->replies, 1);
+    assert_int_equal(counts()->failed, 1);
+    actor_open(actor(1), true);
+    ends(&ana, 1);
+}
+
+static void a_write_that_fails_is_not_the_end(void **state)
+{
+    (void)state;
+    struct visitor ana = {0};
+    two_processes(&ana);
+    actor_taken(actor(0));
+    actor_die(actor(0));
+    visitor_send(&ana, 1); /* written into the void, or refused: its answer says which */
+    stage_until(counts()->links_lost == 1);
+    actor_open(actor(1), true);
+    if (ana.answers == 0) {
+        actor_reply(actor(1), actor_message(actor(1), 1), 1);
+        visitor_answered(&ana, 1, POOL_REPLY);
+    } else {
+        assert_int_equal(ana.last.outcome, POOL_FAILED);
+    }
+    ends(&ana, 1);
+}
+
+static void what_was_not_written_goes_on_in_order(void **state)
+{
+    (void)state;
+    struct visitor ana = {0}, eva = {0};
+    two_processes(&ana);
+    actor_taken(actor(0));
+    stage_turn(4);
+    enum { COUNT = 20, LARGE = 30000 };
+    for (uint64_t i = 0; i < COUNT; i++)
+        assert_int_equal(visitor_send_large(&ana, i, LARGE), ERR_OK);
+    stage_turn(4);
+    uint64_t waiting = counts()->waiting;
+    assert_true(waiting > 2 && waiting < COUNT);
+    actor_die(actor(1)); /* so that eva goes to 0, too */
+    stage_until(counts()->links == 1);
+    visitor_open(&eva, 0);
+    stage_turn(4);
+    actor_greet(actor(1));
+    dies(0);
+    stage_until(ana.answers == COUNT - waiting);
+    assert_int_equal(counts()->failed, COUNT - waiting);
+    for (unsigned i = 0; i < COUNT - waiting; i++)
+        assert_int_equal(ana.tokens[i], i);
+    unsigned opens = 0, heard = 0;
+    while (opens < 2 || heard < waiting) {
+        stage_until(actor_take(actor(1)));
+        struct handler_message *message = &actor(1)->message;
+        if (message->type == HANDLER_OPEN) {
+            assert_int_equal(message->resumed, message->conn == 1);
+            assert_true(message->conn != 1 || heard == 0);
+            opens++;
+            actor_taken(actor(1));
+        } else {
+            assert_int_equal(message->type, HANDLER_MESSAGE);
+            assert_int_equal(message->conn, 1);
+            heard++;
+            actor_reply(actor(1), message->event, heard);
+        }
+    }
+    stage_until(ana.answers == COUNT);
+    for (unsigned i = 0; i < COUNT; i++)
+        assert_int_equal(ana.tokens[i], i);
+    visitor_close(&ana);
+    actor_close(actor(1));
+    ends(&eva, 1);
+    assert_int_equal(counts()->waiting_bytes, 0);
+}
+
+static void closed_written_not_taken(void **state)
+{
+    (void)state;
+    struct visitor ana = {0};
+    two_processes(&ana);
+    actor_taken(actor(0));
+    visitor_close(&ana);
+    actor_wait(actor(0), HANDLER_CLOSED);
+    dies(0);
+    actor_open(actor(1), true);
+    actor_close(actor(1));
+    stage_until(counts()->conns == 0);
+    actor_quiet(actor(1));
+}
+
+static void closed_taken(void **state)
+{
+    (void)state;
+    struct visitor ana = {0};
+    two_processes(&ana);
+    actor_taken(actor(0));
+    visitor_close(&ana);
+    actor_close(actor(0));
+    dies(0);
+    assert_int_equal(counts()->conns, 0);
+    actor_quiet(actor(1));
+}
+
+static void gone_and_never_taken_gets_neither(void **state)
+{
+    (void)state;
+    struct visitor ana = {0};
+    two_processes(&ana);
+    visitor_send(&ana, 1);
+    visitor_close(&ana);
+    dies(0);
+    assert_int_equal(counts()->conns, 0);
+    actor_quiet(actor(1));
+}
+
+static void gone_while_nobody_was_there(void **state)
+{
+    (void)state;
+    struct visitor ana = {0};
+    two_processes(&ana);
+    actor_taken(actor(0));
+    stage_turn(4);
+    dies(1);
+    dies(0);
+    visitor_send(&ana, 1);
+    visitor_close(&ana);
+    assert_int_equal(counts()->conns, 1);
+    actor_greet(actor(2));
+    actor_open(actor(2), true);
+    actor_wait(actor(2), HANDLER_MESSAGE);
+    actor_reply(actor(2), actor(2)->message.event, 1);
+    actor_close(actor(2));
+    stage_until(counts()->conns == 0);
+    assert_int_equal(counts()->late, 1);
+}
+
+static void three_deaths_on_the_way(void **state)
+{
+    (void)state;
+    struct visitor ana = {0};
+    two_processes(&ana);
+    dies(0);
+    actor_wait(actor(1), HANDLER_OPEN);
+    assert_false(actor(1)->message.resumed);
+    actor_greet(actor(0));
+    actor_taken(actor(1));
+    stage_turn(4);
+    dies(1);
+    actor_wait(actor(0), HANDLER_OPEN);
+    assert_true(actor(0)->message.resumed);
+    actor_greet(actor(1));
+    dies(0); /* a resumed OPEN that was not taken stays one */
+    actor_open(actor(1), true);
+    visitor_send(&ana, 3);
+    actor_reply(actor(1), actor_message(actor(1), 3), 3);
+    visitor_answered(&ana, 1, POOL_REPLY);
+    ends(&ana, 1);
+}
+
+static void an_event_may_close_what_fails_with_it(void **state)
+{
+    (void)state;
+    struct visitor ana = {.close_when_answered = true}, eva = {.again = 1};
+    two_processes(&ana);
+    actor_taken(actor(0));
+    actor_die(actor(1));
+    stage_until(counts()->links == 1);
+    visitor_open(&eva, 0);
+    actor_open(actor(0), false);
+    visitor_send(&ana, 1);
+    visitor_send(&ana, 2);
+    visitor_send(&eva, 3);
+    actor_wait(actor(0), HANDLER_MESSAGE);
+    dies(0);
+    assert_int_equal(ana.answers, 1);
+    assert_int_equal(eva.answers, 1);
+    actor_greet(actor(0));
+    for (unsigned left = 4; left > 0; left--) { /* OPEN, OPEN, CLOSED, MESSAGE */
+        stage_until(actor_take(actor(0)));
+        if (actor(0)->message.type == HANDLER_MESSAGE)
+            actor_reply(actor(0), actor(0)->message.event, 1);
+        else
+            actor_taken(actor(0));
+    }
+    visitor_answered(&eva, 2, POOL_REPLY);
+    assert_int_equal(eva.tokens[1], 1003);
+    ends(&eva, 0);
+}
+
+/* --- real processes ------------------------------------------------------------------------------------------------------------------ */
+
+/* A handler that takes everything and answers; `silent_after` messages it stands still for ever. */
+static void handler_process(int listen_fd, unsigned silent_after)
+{
+    struct actor self = {.listen_fd = listen_fd, .fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC)};
+    msgpack_zone_init(&self.zone, 4096);
+    self.bytes = malloc(1 << 20);
+    for (unsigned messages = 0;;) {
+        size_t len;
+        while (handler_frame(self.bytes, self.len, &len) != ERR_OK) {
+            ssize_t got = read(self.fd, self.bytes + self.len, (1 << 20) - self.len);
+            if (got <= 0)
+                _exit(0);
+            self.len += (size_t)got;
+        }
+        handler_decode(self.bytes + 4, len, &self.zone, &self.message);
+        if (self.message.type == HANDLER_MESSAGE && messages++ == silent_after)
+            for (;;)
+                pause();
+        struct handler_message answer = {.type = self.message.type == HANDLER_HELLO     ? HANDLER_WELCOME
+                                                 : self.message.type == HANDLER_MESSAGE ? HANDLER_REPLY
+                                                                                        : HANDLER_TAKEN,
+                                         .version = HANDLER_VERSION,
+                                         .program = handler_text("child"),
+                                         .event = self.message.event,
+                                         .status = 200,
+                                         .body = self.message.body};
+        msgpack_sbuffer out;
+        msgpack_sbuffer_init(&out);
+        handler_encode(&answer, &out);
+        if (write(self.fd, out.data, out.size) != (ssize_t)out.size)
+            _exit(1);
+        msgpack_sbuffer_destroy(&out);
+        self.len -= 4 + len;
+        memmove(self.bytes, self.bytes + 4 + len, self.len);
+    }
+}
+
+static pid_t start_process(struct actor *a, const char *path, unsigned silent_after)
+{
+    if (a->listen_fd < 0)
+        actor_listen(a, path);
+    uint64_t links = counts()->links;
+    fcntl(a->listen_fd, F_SETFL, 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        handler_process(a->listen_fd, silent_after);
+    for (unsigned i = 0; i < 1000 && counts()->links == links; i++) {
+        stage_pass(10);
+        raw_turn(&stage->loop, -1);
+    }
+    assert_int_equal(counts()->links, links + 1);
+    return pid;
+}
+
+static const char *chat_socket(unsigned k)
+{
+    static char path[CONF_PATH_MAX];
+    conf_handler_socket(&stage->conf, &stage->handlers[0], k, path);
+    return path;
+}
+
+static int ended(pid_t pid)
+{
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return status;
+}
+
+static void a_process_is_killed(void **state)
+{
+    (void)state;
+    struct visitor ana = {0};
+    pid_t one = start_process(actor(0), chat_socket(0), 1);
+    visitor_open(&ana, 0);
+    visitor_send(&ana, 1);
+    visitor_answered(&ana, 1, POOL_REPLY);
+    assert_int_equal(ana.last_value, 1);
+    visitor_send(&ana, 2); /* on which it stands still */
+    stage_until(counts()->waiting == 0);
+    kill(one, SIGKILL);
+    visitor_answered(&ana, 2, POOL_FAILED);
+    ended(one);
+    pid_t two = start_process(actor(0), chat_socket(0), 100);
+    visitor_send(&ana, 3);
+    visitor_answered(&ana, 3, POOL_REPLY);
+    assert_int_equal(counts()->opened, 1);
+    assert_int_equal(counts()->resumed, 1);
+    visitor_close(&ana);
+    stage_until(counts()->conns == 0);
+    kill(two, SIGKILL);
+    ended(two);
+}
+
+static void a_stuck_process_of_a_command_is_killed(void **state)
+{
+    (void)state;
+    struct visitor ana = {0};
+    pid_t child = start_process(actor(0), chat_socket(0), 0);
+    visitor_open(&ana, 0);
+    visitor_send(&ana, 1);
+    stage_until(counts()->waiting == 0 && stage->pool->links[0].window.count == 1);
+    assert_true(stage->pool->links[0].pidfd >= 0);
+    stage_pass(10 * STAGE_STUCK_MS); /* this worker stood still: one second of it counts */
+    visitor_answered(&ana, 1, POOL_TIMEOUT);
+    stage_pass_slowly(STAGE_STUCK_MS - 2000);
+    assert_int_equal(counts()->killed, 0);
+    stage_pass_slowly(2000);
+    assert_int_equal(counts()->killed, 1);
+    int status = ended(child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    stage_until(counts()->links == 0);
+    assert_int_equal(ana.answers, 1);
+    actor_greet(actor(1));
+    actor_open(actor(1), true);
+    ends(&ana, 1);
+}
+
+static void a_stuck_process_behind_a_socket_is_left(void **state)
+{
+    (void)state;
+    struct visitor ana = {0};
+    pid_t child = start_process(&stage->out, stage->out_path, 0);
+    visitor_open(&ana, 2);
+    visitor_send(&ana, 1);
+    stage_until(counts()->waiting == 0 && counts()->opened == 1);
+    stage_pass_slowly(STAGE_STUCK_MS + 1000);
+    stage_until(counts()->links == 0);
+    assert_int_equal(counts()->killed, 0);
+    visitor_close(&ana);
+    assert_int_equal(kill(child, 0), 0);
+    kill(child, SIGKILL);
+    ended(child);
+}
+
+static void who_talks_is_not_stuck(void **state)
+{
+    (void)state;
+    struct visitor ana = {0};
+    struct actor *out = &stage->out;
+    actor_greet(out);
+    visitor_open(&ana, 2);
+    actor_open(out, false);
+    visitor_send(&ana, 1);
+    actor_message(out, 1);
+    for (unsigned i = 0; i < 4; i++) {
+        stage_pass_slowly(STAGE_STUCK_MS / 2);
+        actor_say(out, &(struct handler_message){.type = HANDLER_SEND, .conn = 1, .status = 200});
+        stage_until(ana.sends == i + 1);
+    }
+    actor_say(out, &(struct handler_message){.type = HANDLER_SEND, .conn = 1, .status = 200});
+    clock_manual_advance_ns(&stage->clock, STAGE_STUCK_MS * NS_PER_MS);
+    for (unsigned i = 0; i < STAGE_STUCK_MS / 1000 + 1; i++)
+        stage_pass(1000); /* what has arrived is no silence, though it was not read yet */
+    assert_int_equal(counts()->links, 1);
+    stage_until(ana.sends == 5);
+    actor_reply(out, out->message.event, 1);
+    visitor_close(&ana);
+    actor_close(out);
+    stage_until(counts()->conns == 0);
+    stage_pass_slowly(2 * STAGE_STUCK_MS); /* nothing is under way */
+    assert_int_equal(counts()->links, 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(open_written_not_taken),
+        T(open_taken),
+        T(taken_is_read_although_the_process_is_dead),
+        T(a_reply_counts_although_the_process_is_dead),
+        T(a_write_that_fails_is_not_the_end),
+        T(what_was_not_written_goes_on_in_order),
+        T(closed_written_not_taken),
+        T(closed_taken),
+        T(gone_and_never_taken_gets_neither),
+        T(gone_while_nobody_was_there),
+        T(three_deaths_on_the_way),
+        T(an_event_may_close_what_fails_with_it),
+        T(a_process_is_killed),
+        T(a_stuck_process_of_a_command_is_killed),
+        T(a_stuck_process_behind_a_socket_is_left),
+        T(who_talks_is_not_stuck),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,507 @@
+/* The dialect of endpoints over an endpoint API and a pool that the test plays: connections with every frame that they were told, topics
+ * and publications; and a handler outside, whose messages the test reads as JSON and answers as it likes.
+ *
+ *     /chat      message (at least one character), user ("anonymous"); answers: message, user, n
+ *     /any       any JSON object with whatever in it, errorObject, binary frames
+ *     /raw       traditional
+ *     /other     of another handler
+ */
+#pragma once
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "conf.h"
+#include "must.h"
+#include "pool.h"
+#include "validated.h"
+#include "validated_pack.h"
+#include "validated_text.h"
+
+#define STAGE_FRAMES 4096 /* of a connection */
+#define STAGE_TOPICS 8
+
+struct endpoint {
+    void *shared;
+};
+
+struct stage_frame {
+    char *at;
+    size_t len;
+    bool binary;
+};
+
+struct endpoint_conn {
+    struct endpoint *endpoint;
+    struct stage_frame frames[STAGE_FRAMES]; /* replies, in order */
+    unsigned frame_count, read;
+    unsigned holds;
+    bool held, wants_subscribe_error;
+    unsigned close_code, closes;
+    char close_reason[128];
+    struct topic topics[STAGE_TOPICS];
+    uint32_t topic_count;
+    uint64_t state[8];
+};
+
+struct pool_conn { /* at the handler that is played */
+    void *owner;
+    size_t endpoint;
+    char query[64], principal[64], peer[64];
+    unsigned sent; /* messages */
+    bool closed;
+};
+
+struct stage_message { /* that went to the handler */
+    struct pool_conn *conn;
+    uint64_t token;
+    char *json; /* its body as JSON; bytes as "bin:…" */
+};
+
+struct stage_publication {
+    struct topic topic;
+    char *payload;
+    size_t len;
+    bool binary;
+    const struct endpoint_conn *except;
+};
+
+static struct {
+    struct endpoint own;
+    struct conf conf;
+    struct conf_handler handlers[2];
+    struct conf_endpoint endpoints[8];
+    struct clock_manual clock;
+    char *scratch, *big;
+    const struct pool_events *events;
+    void *events_arg;
+    struct stage_message messages[STAGE_FRAMES];
+    unsigned message_count, opened, closed, ticks;
+    struct stage_publication publication; /* the last */
+    unsigned publications;
+    bool may_publish;
+    struct pool_counts pool_counts;
+    struct {
+        enum err_e open, send, publish;
+    } will;
+    char files[4][32];
+    unsigned file_count;
+} stage;
+
+/* --- the endpoint API --------------------------------------------------------------------------------------------------- */
+
+void *endpoint_state(struct endpoint_conn *conn)
+{
+    return conn->state;
+}
+
+struct endpoint *endpoint_of(struct endpoint_conn *conn)
+{
+    return conn->endpoint;
+}
+
+void *endpoint_shared(const struct endpoint *endpoint)
+{
+    return endpoint->shared;
+}
+
+static void stage_told(struct endpoint_conn *conn, const void *payload, size_t len, bool binary)
+{
+    if (conn->close_code != 0)
+        return; /* as endpoint.h has it: replies are dropped */
+    MUST(conn->frame_count < STAGE_FRAMES);
+    struct stage_frame *frame = &conn->frames[conn->frame_count++];
+    *frame = (struct stage_frame){malloc(len + 1), len, binary};
+    MUST(frame->at != NULL);
+    memcpy(frame->at, payload, len);
+    frame->at[len] = '\0';
+}
+
+void endpoint_reply(struct endpoint_conn *conn, const char *payload, size_t len)
+{
+    stage_told(conn, payload, len, false);
+}
+
+void endpoint_reply_binary(struct endpoint_conn *conn, const void *payload, size_t len)
+{
+    stage_told(conn, payload, len, true);
+}
+
+void endpoint_hold(struct endpoint_conn *conn, bool hold)
+{
+    MUST(conn->held != hold); /* the dialect remembers */
+    conn->held = hold;
+    conn->holds += hold;
+}
+
+enum err_e endpoint_subscribe(struct endpoint_conn *conn, const struct topic *topics, uint32_t count)
+{
+    if (conn->wants_subscribe_error || conn->topic_count + count > STAGE_TOPICS)
+        return ERR_TOO_LARGE;
+    for (uint32_t i = 0; i < count; i++) {
+        MUST(!endpoint_is_subscribed(conn, &topics[i]));
+        conn->topics[conn->topic_count++] = topics[i];
+    }
+    return ERR_OK;
+}
+
+enum err_e endpoint_unsubscribe(struct endpoint_conn *conn, const struct topic *topics, uint32_t count)
+{
+    MUST(count == 1);
+    for (uint32_t i = 0; i < conn->topic_count; i++)
+        if (conn->topics[i].hash == topics->hash)
+            conn->topics[i] = conn->topics[--conn->topic_count];
+    return ERR_OK;
+}
+
+uint32_t endpoint_topics(struct endpoint_conn *conn, const struct topic **topics)
+{
+    *topics = conn->topics;
+    return conn->topic_count;
+}
+
+bool endpoint_is_subscribed(const struct endpoint_conn *conn, const struct topic *topic)
+{
+    for (uint32_t i = 0; i < conn->topic_count; i++)
+        if (conn->topics[i].hash == topic->hash)
+            return true;
+    return false;
+}
+
+void endpoint_close(struct endpoint_conn *conn, unsigned code, const char *reason)
+{
+    conn->closes++;
+    if (conn->close_code != 0)
+        return;
+    conn->close_code = code;
+    snprintf(conn->close_reason, sizeof conn->close_reason, "%s", reason);
+}
+
+void endpoint_peer(const struct endpoint_conn *conn, char peer[ENDPOINT_PEER_MAX])
+{
+    (void)conn;
+    snprintf(peer, ENDPOINT_PEER_MAX, "127.0.0.1:50000");
+}
+
+enum err_e endpoint_publish_to(struct endpoint *endpoint, const struct topic *topics, uint32_t count,
+                               const void *payload, size_t len, bool binary, struct endpoint_conn *except)
+{
+    MUST(endpoint == &stage.own && count == 1 && len <= ENDPOINT_PUBLISH_MAX);
+    if (stage.will.publish != ERR_OK)
+        return stage.will.publish;
+    free(stage.publication.payload);
+    stage.publication = (struct stage_publication){topics[0], malloc(len + 1), len, binary, except};
+    MUST(stage.publication.payload != NULL);
+    memcpy(stage.publication.payload, payload, len);
+    stage.publication.payload[len] = '\0';
+    stage.publications++;
+    return ERR_OK;
+}
+
+bool endpoint_may_publish(const struct endpoint *endpoint)
+{
+    (void)endpoint;
+    return stage.may_publish;
+}
+
+const struct conf *endpoint_conf(const struct endpoint *endpoint)
+{
+    (void)endpoint;
+    return &stage.conf;
+}
+
+const struct clock *endpoint_clock(const struct endpoint *endpoint)
+{
+    (void)endpoint;
+    return &stage.clock.clock;
+}
+
+uv_loop_t *endpoint_loop(const struct endpoint *endpoint)
+{
+    (void)endpoint;
+    return NULL;
+}
+
+char *endpoint_scratch(struct endpoint *endpoint)
+{
+    (void)endpoint;
+    return stage.scratch;
+}
+
+/* --- the pool ----------------------------------------------------------------------------------------------------------- */
+
+enum err_e pool_new(const struct pool_config *config, struct pool **pool)
+{
+    MUST(config->conf == &stage.conf && config->max_answer_bytes == VALIDATED_ANSWER_MAX);
+    stage.events = config->events;
+    stage.events_arg = config->arg;
+    *pool = (struct pool *)(void *)&stage;
+    return ERR_OK;
+}
+
+void pool_free(struct pool **pool)
+{
+    MUST(stage.opened == stage.closed);
+    *pool = NULL;
+}
+
+void pool_tick(struct pool *pool)
+{
+    (void)pool;
+    stage.ticks++;
+}
+
+const struct pool_counts *pool_counts(const struct pool *pool)
+{
+    (void)pool;
+    return &stage.pool_counts;
+}
+
+struct pool_conn *pool_open(struct pool *pool, const struct pool_client *client, void *owner)
+{
+    struct pool_conn *conn = stage.will.open == ERR_OK ? calloc(1, sizeof *conn) : NULL;
+    (void)pool;
+    if (conn == NULL)
+        return NULL;
+    stage.opened++;
+    conn->owner = owner;
+    conn->endpoint = client->endpoint;
+    snprintf(conn->query, sizeof conn->query, "%s", client->query);
+    snprintf(conn->principal, sizeof conn->principal, "%s", client->principal);
+    snprintf(conn->peer, sizeof conn->peer, "%s", client->peer);
+    return conn;
+}
+
+static char *stage_json_of(const void *body, size_t len)
+{
+    msgpack_unpacked value;
+    size_t at = 0;
+    msgpack_unpacked_init(&value);
+    MUST(msgpack_unpack_next(&value, body, len, &at) == MSGPACK_UNPACK_SUCCESS && at == len);
+    char *text = malloc(8 * len + 64);
+    struct out out = out_init(text, 8 * len + 63);
+    if (value.data.type == MSGPACK_OBJECT_BIN) {
+        out_literal(&out, "bin:");
+        out_bytes(&out, value.data.via.bin.ptr, value.data.via.bin.size);
+    } else {
+        MUST(validated_text_pack(&out, &value.data) == NULL);
+    }
+    MUST(!out.overflow);
+    text[out.len] = '\0';
+    msgpack_unpacked_destroy(&value);
+    return text;
+}
+
+enum err_e pool_send(struct pool_conn *conn, const void *body, size_t len, uint64_t token)
+{
+    MUST(!conn->closed && handler_value(body, len) == ERR_OK);
+    if (stage.will.send != ERR_OK)
+        return stage.will.send;
+    MUST(stage.message_count < STAGE_FRAMES);
+    stage.messages[stage.message_count++] = (struct stage_message){conn, token, stage_json_of(body, len)};
+    conn->sent++;
+    return ERR_OK;
+}
+
+void pool_close(struct pool_conn *conn)
+{
+    MUST(!conn->closed);
+    stage.closed++;
+    conn->closed = true;
+    for (unsigned i = 0; i < stage.message_count; i++)
+        if (stage.messages[i].conn == conn)
+            stage.messages[i].conn = NULL; /* no event names it any more */
+    free(conn);
+}
+
+/* --- what the handler does ---------------------------------------------------------------------------------------------- */
+
+/* A body out of JSON, or of bytes: as msgpack-c would have read it off the link. */
+struct stage_body {
+    msgpack_sbuffer pack;
+    msgpack_unpacked value;
+};
+
+static inline const msgpack_object *stage_body(struct stage_body *body, const char *json)
+{
+    if (json == NULL)
+        return NULL;
+    json_t *tree = json_loads(json, JSON_DECODE_ANY, NULL);
+    size_t at = 0;
+    MUST(tree != NULL);
+    msgpack_sbuffer_init(&body->pack);
+    msgpack_unpacked_init(&body->value);
+    MUST(validated_pack_json(&body->pack, tree) == ERR_OK);
+    MUST(msgpack_unpack_next(&body->value, body->pack.data, body->pack.size, &at) == MSGPACK_UNPACK_SUCCESS);
+    json_decref(tree);
+    return &body->value.data;
+}
+
+static inline void stage_body_fini(struct stage_body *body, const char *json)
+{
+    if (json == NULL)
+        return;
+    msgpack_unpacked_destroy(&body->value);
+    msgpack_sbuffer_destroy(&body->pack);
+}
+
+static inline struct pool_conn *stage_pool_conn(struct endpoint_conn *conn)
+{
+    return validated_user(conn);
+}
+
+/* The handler answers message `index` of all that it got; an object of msgpack-c's, or a text of JSON. */
+static inline void stage_answer_object(unsigned index, uint64_t status, const msgpack_object *object)
+{
+    const struct stage_message *message = &stage.messages[index];
+    const struct pool_answer answer = {POOL_REPLY, status, object};
+    MUST(index < stage.message_count);
+    if (message->conn != NULL)
+        stage.events->answered(message->conn->owner, message->token, &answer);
+}
+
+static inline void stage_answer(unsigned index, uint64_t status, const char *json)
+{
+    struct stage_body body;
+    stage_answer_object(index, status, stage_body(&body, json));
+    stage_body_fini(&body, json);
+}
+
+static inline void stage_outcome(unsigned index, enum pool_outcome_e outcome)
+{
+    const struct stage_message *message = &stage.messages[index];
+    const struct pool_answer answer = {outcome, 0, NULL};
+    if (message->conn != NULL)
+        stage.events->answered(message->conn->owner, message->token, &answer);
+}
+
+static inline void stage_send(struct endpoint_conn *conn, uint64_t status, const char *json)
+{
+    struct stage_body body;
+    stage.events->send(conn, status, stage_body(&body, json));
+    stage_body_fini(&body, json);
+}
+
+static inline enum err_e stage_publish(size_t handler, const char *path, const char *topic, uint64_t status,
+                                       const char *json, struct endpoint_conn *except)
+{
+    struct stage_body body;
+    enum err_e err = stage.events->publish(stage.events_arg, handler, handler_text(path), handler_text(topic),
+                                           status, stage_body(&body, json), except);
+    stage_body_fini(&body, json);
+    return err;
+}
+
+/* --- the stage ---------------------------------------------------------------------------------------------------------- */
+
+static inline const char *stage_file(const char *text)
+{
+    char *path = stage.files[stage.file_count++];
+    snprintf(path, sizeof stage.files[0], "/tmp/validated-XXXXXX");
+    int fd = mkstemp(path);
+    MUST(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+    return path;
+}
+
+#define STAGE_CHAT                                                                                           \
+    "{\"type\":\"object\",\"properties\":{\"message\":{\"type\":\"string\",\"minLength\":1},\"user\":{"      \
+    "\"type\":"                                                                                              \
+    "\"string\",\"default\":\"anonymous\"},\"n\":{\"type\":\"integer\"}},\"required\":[\"message\"]}"
+#define STAGE_CHAT_REPLY                                                                                     \
+    "{\"type\":\"object\",\"properties\":{\"message\":{\"type\":\"string\"},\"user\":{\"type\":\"string\"}," \
+    "\"n\":{"                                                                                                \
+    "\"type\":\"integer\",\"default\":7},\"any\":{}},\"required\":[\"message\",\"user\"]}"
+
+static inline void stage_describe(void)
+{
+    stage.handlers[0] = (struct conf_handler){.name = "chat"};
+    stage.handlers[1] = (struct conf_handler){.name = "other"};
+    stage.endpoints[0] = (struct conf_endpoint){
+        .path = "/chat", .schema = stage_file(STAGE_CHAT), .reply_schema = stage_file(STAGE_CHAT_REPLY)};
+    stage.endpoints[1] = (struct conf_endpoint){.path = "/any",
+                                                .schema = stage_file("{\"type\":\"object\"}"),
+                                                .reply_schema = "",
+                                                .binary = true,
+                                                .error_object = true};
+    stage.endpoints[2] = (struct conf_endpoint){.path = "/raw", .schema = "", .reply_schema = ""};
+    stage.endpoints[3] =
+        (struct conf_endpoint){.path = "/other", .schema = "", .reply_schema = "", .handler = 1};
+    stage.conf = (struct conf){
+        .handlers = stage.handlers, .handler_count = 2, .endpoints = stage.endpoints, .endpoint_count = 4};
+}
+
+static inline void stage_prepare(void)
+{
+    static char *scratch; /* for all stages of the process */
+    memset(&stage, 0, sizeof stage);
+    if (scratch == NULL)
+        scratch = malloc(ENDPOINT_SCRATCH);
+    stage.scratch = scratch;
+    stage.may_publish = true;
+    clock_manual_init(&stage.clock, 100 * NS_PER_S, 0);
+    stage_describe();
+    stage.own.shared = calloc(1, validated_dialect.shared_bytes);
+    MUST(stage.scratch != NULL && stage.own.shared != NULL);
+    MUST(validated_dialect.conn_bytes <= sizeof(((struct endpoint_conn *)0)->state));
+}
+
+static inline void stage_start(void)
+{
+    stage_prepare();
+    MUST(validated_dialect.start(&stage.own) == ERR_OK);
+}
+
+static inline void stage_stop(void)
+{
+    validated_dialect.stop(&stage.own);
+    free(stage.own.shared);
+    free(stage.publication.payload);
+    for (unsigned i = 0; i < stage.message_count; i++)
+        free(stage.messages[i].json);
+    for (unsigned i = 0; i < stage.file_count; i++)
+        unlink(stage.files[i]);
+}
+
+static inline struct endpoint_conn *stage_connect(const char *path)
+{
+    const struct endpoint_request request = {path, "room=1", "http", "ana"};
+    struct endpoint_conn *conn = calloc(1, sizeof *conn);
+    MUST(conn != NULL && validated_dialect.path_served(&stage.own, path, strlen(path)));
+    conn->endpoint = &stage.own;
+    validated_dialect.on_connect(conn, &request);
+    return conn;
+}
+
+static inline void stage_disconnect(struct endpoint_conn *conn)
+{
+    validated_dialect.on_disconnect(conn);
+    for (unsigned i = 0; i < conn->frame_count; i++)
+        free(conn->frames[i].at);
+    free(conn);
+}
+
+static inline void stage_hear(struct endpoint_conn *conn, const char *text, size_t len, bool binary)
+{
+    char *exact = malloc(len > 0 ? len : 1); /* the dialect may read no further, and not later */
+    MUST(exact != NULL);
+    memcpy(exact, text, len);
+    if (conn->close_code == 0)
+        validated_dialect.on_receive(conn, exact, len, binary);
+    memset(exact, 0xa5, len);
+    free(exact);
+}
+
+static inline void stage_say(struct endpoint_conn *conn, const char *text)
+{
+    stage_hear(conn, text, strlen(text), false);
+}
+
+/* The next frame that the client reads; NULL: there is none. */
+static inline const char *stage_read(struct endpoint_conn *conn)
+{
+    return conn->read < conn->frame_count ? conn->frames[conn->read++].at : NULL;
+}
