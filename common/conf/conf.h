@@ -156,6 +156,10 @@ struct conf {
     size_t handler_count;
     struct conf_endpoint *endpoints; /* served by every listener with the dialect "endpoints" */
     size_t endpoint_count;
+    /* Schemas that cannot be read, in the form of problems; no error of conf_load(), because neither broker nor agents need
+     * them, and who edits an endpoint must not be able to stop machines. `noria up`, check-config and workers refuse. */
+    const char *const *unreadable;
+    size_t unreadable_count;
     const char *machines_from; /* as written, "": none */
     size_t machines_from_count;
     struct profile *profiles; /* the user's own; linted (profile_lint.h) */

@@ -20,6 +20,7 @@ struct conf_load {
     struct conf_place *machine_places; /* where each machine stands */
     bool pure;                         /* no other file, no environment */
     const char **warnings;             /* conf.warnings, while they are noted */
+    const char **unreadable;           /* conf.unreadable, likewise */
     size_t warnings_lost;              /* beyond the most that are kept */
     const char *seed_text;             /* the file is itself one of machines: its text */
     size_t seed_len;

@@ -75,6 +75,28 @@ static const char profiles_example[] = "\n"
                                        "of a profile together must fit a state's text "
                                        "of 1280 bytes.\n";
 
+static const char endpoints_example[] =
+    "\n"
+    "```\n"
+    "listeners:\n"
+    "  - {name: http, dialects: [rest, endpoints], address: 127.0.0.1, port: 8000}\n"
+    "handlers:\n"
+    "  - {name: chat, command: [noria-chat, --verbose], processes: 2}\n"
+    "  - {name: orders, socket: /run/orders/noria.sock, deadline_ms: 20000}\n"
+    "endpoints:\n"
+    "  - {path: /chat, handler: chat, schema: chat_request.json, reply_schema: chat_response.json}\n"
+    "  - {path: /chat-raw, handler: chat}\n"
+    "  - {path: /orders/new, handler: orders, schema: order.json, error_object: true}\n"
+    "```\n"
+    "\n"
+    "Process K of the handler NAME listens at `handlers/NAME.K` below runtime_dir. What a schema may say "
+    "stands in "
+    "common/schema/schema.h;\n"
+    "`noria check-config` reads the files and says what is wrong with them. A listener's dialects are asked "
+    "in their "
+    "order: `carousel` serves\n"
+    "every path, so `endpoints` stands before it.\n";
+
 static const char machines_from_text[] =
     "\n"
     "## A file of machines (machines_from)\n"
@@ -162,6 +184,8 @@ static void inner_sections(int fd, const struct conf_section *section, const cha
         inner_sections(fd, key->section, inner);
         if (strcmp(inner, "profiles[]") == 0)
             dprintf(fd, "%s", profiles_example);
+        if (strcmp(inner, "endpoints[]") == 0)
+            dprintf(fd, "%s", endpoints_example);
     }
 }
 

@@ -30,6 +30,8 @@ static const char *foreign_key(const char *word)
         {"api_config", "a file of machines is named by machines_from, or has a name that ends in .json"},
         {"host", "addresses are called address (listeners) and ip (machines)"},
         {"tls", "TLS is a proxy's business"},
+        {"endpoints",
+         "endpoints are the file's own key, for every listener that has endpoints among its dialects"},
     };
     for (size_t i = 0; i < ARRAY_LEN(table); i++)
         if (strcmp(table[i][0], word) == 0)
@@ -81,11 +83,14 @@ static void wrong_kind(const struct conf_key *key, const struct conf_outline *ou
                        const char *found, struct conf_problems *problems)
 {
     char path[CONF_KEY_PATH_MAX], expected[CONF_EXPECTED_MAX];
+    bool words = key->type == CONF_STRINGS && outline->nodes[node].kind == CONF_NODE_SCALAR;
     bool dashes = key->type == CONF_LIST && outline->nodes[node].kind == CONF_NODE_MAPPING;
     conf_outline_path(outline, node, path);
     conf_key_expected(key, expected);
     conf_problem(problems, outline->nodes[node].line, path, "%s found, expected %s%s", found, expected,
-                 dashes ? ", each beginning with \"- \"" : "");
+                 dashes  ? ", each beginning with \"- \""
+                 : words ? ", such as [one, two]"
+                         : "");
 }
 
 static const char *kind_text(const struct conf_node *node)

@@ -72,26 +72,44 @@ static bool read_header(const unsigned char *at, size_t left, struct header *hea
     return header->bytes <= left - header->len && header->items <= left - header->len;
 }
 
+/* Small integers, and texts of up to 31 bytes, which are most of a message: 1 to 32 bytes in all; 0: look at the whole header. */
+static inline size_t short_scalar(unsigned char first)
+{
+    if (first <= 0x7f || first >= 0xe0)
+        return 1;
+    return first >= 0xa0 && first <= 0xbf ? 1u + (first & 0x1fu) : 0;
+}
+
 enum err_e handler_walk(const void *bytes, size_t len, unsigned depth, size_t *used)
 {
-    uint64_t open[HANDLER_DEPTH_MAX + 2] = {1}; /* values still to come, per level */
+    uint64_t open[HANDLER_DEPTH_MAX + 2]; /* values still to come in the containers around this one */
+    uint64_t left = 1;                    /* … and in this one */
+    const unsigned char *p = bytes;
     unsigned level = 0;
     size_t at = 0, values = 0;
     MUST(depth < ARRAY_LEN(open));
-    for (;;) {
+    for (;; left--) {
+        while (left == 0 && level > 0)
+            left = open[--level];
+        if (left == 0)
+            break;
+        if (++values > HANDLER_VALUES_MAX)
+            return ERR_TOO_LARGE;
+        size_t quick = at < len ? short_scalar(p[at]) : 0;
+        if (quick > 0 && quick <= len - at) {
+            at += quick;
+            continue;
+        }
         struct header header;
-        if (!read_header((const unsigned char *)bytes + at, len - at, &header))
+        if (!read_header(p + at, len - at, &header))
             return ERR_MALFORMED;
-        if (++values > HANDLER_VALUES_MAX || (header.container && level >= depth))
+        if (header.container && level >= depth)
             return ERR_TOO_LARGE;
         at += header.len + header.bytes;
-        open[level]--;
-        if (header.items > 0)
-            open[++level] = header.items;
-        while (open[level] == 0 && level > 0)
-            level--;
-        if (level == 0 && open[0] == 0)
-            break;
+        if (header.items > 0) {
+            open[level++] = left - 1;
+            left = header.items + 1;
+        }
     }
     *used = at;
     return ERR_OK;

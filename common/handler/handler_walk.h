@@ -15,7 +15,7 @@
  * ERR_MALFORMED: it does not end within `len`, or is none. ERR_TOO_LARGE: too deep, or too many values. */
 enum err_e handler_walk(const void *bytes, size_t len, unsigned depth, size_t *used);
 
-/* The header of an array that was walked over: *used, and how many values it holds. False: it begins another kind of value. */
+/* The header of an array: *used, its length, and how many values it holds. False: it begins another kind of value. */
 bool handler_walk_array(const void *bytes, size_t len, size_t *used, uint64_t *items);
 
 /* True if an array or a map begins with this byte. */

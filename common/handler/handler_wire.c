@@ -1,7 +1,7 @@
 /* handler_wire.c — the messages between workers and handler processes, from one table of fields (handler_wire.h).
  *
- * Decoding walks the whole message first (handler_walk.h), which bounds what msgpack-c is going to allocate; then each field is
- * decoded by its own msgpack_unpack() call, the body last and only if asked for. Encoding writes behind what the buffer holds and takes back
+ * Decoding walks over each field first (handler_walk.h), which bounds what msgpack-c is going to allocate for it; then it is decoded by
+ * its own msgpack_unpack() call, the body last and only if asked for. Encoding writes behind what the buffer holds and takes back
  * what it wrote if anything is not as a decoder would accept it: what one side can write, the other can read.
  */
 #include "handler_wire.h"
@@ -149,6 +149,8 @@ static enum err_e pack_body(msgpack_packer *packer, const struct handler_message
 
 static enum err_e pack_endpoints(msgpack_packer *packer, const struct handler_message *message)
 {
+    if (message->endpoint_count > HANDLER_VALUES_MAX / 4) /* each is an array of two */
+        return ERR_TOO_LARGE;
     enum err_e err = packed(msgpack_pack_array(packer, message->endpoint_count));
     for (uint32_t i = 0; i < message->endpoint_count && err == ERR_OK; i++) {
         const struct handler_endpoint *endpoint = &message->endpoints[i];
@@ -180,15 +182,6 @@ static enum err_e pack_field(msgpack_packer *packer, const struct field *field,
     MUST_NOT_REACH();
 }
 
-/* The message is whole; its body was looked at, its number of values together was not. */
-static enum err_e check_whole(const char *message, size_t len)
-{
-    size_t used;
-    if (len > HANDLER_FRAME_MAX)
-        return ERR_TOO_LARGE;
-    return handler_walk(message, len, HANDLER_DEPTH_MAX + 1, &used);
-}
-
 enum err_e handler_encode(const struct handler_message *message, msgpack_sbuffer *out)
 {
     const struct message_def *def = message_def(message->type);
@@ -202,11 +195,11 @@ enum err_e handler_encode(const struct handler_message *message, msgpack_sbuffer
                             msgpack_pack_uint64(&packer, message->type));
     for (uint32_t i = 0; i < def->field_count && err == ERR_OK; i++)
         err = pack_field(&packer, &def->fields[i], message);
-    size_t begin = start + HANDLER_LENGTH_BYTES;
+    size_t len = out->size - start - HANDLER_LENGTH_BYTES;
+    if (err == ERR_OK && len > HANDLER_FRAME_MAX)
+        err = ERR_TOO_LARGE;
     if (err == ERR_OK)
-        err = check_whole(out->data + begin, out->size - begin);
-    if (err == ERR_OK)
-        put_length(out->data + start, out->size - begin);
+        put_length(out->data + start, len);
     else
         out->size = start;
     return err;
@@ -219,16 +212,16 @@ struct source {
     size_t left;
 };
 
-/* The bytes of the next value; they were walked over, so that it is there. */
-static struct source next_value(struct source *source)
+/* The bytes of the next value, walked over; no message has one that is too deep or too large. */
+static enum err_e next_value(struct source *source, struct source *value)
 {
-    size_t used = 0;
-    enum err_e err = handler_walk(source->at, source->left, HANDLER_DEPTH_MAX, &used);
-    MUST(err == ERR_OK);
-    struct source value = {source->at, used};
+    size_t used;
+    if (handler_walk(source->at, source->left, HANDLER_DEPTH_MAX, &used) != ERR_OK)
+        return ERR_MALFORMED;
+    *value = (struct source){source->at, used};
     source->at += used;
     source->left -= used;
-    return value;
+    return ERR_OK;
 }
 
 static enum err_e unpack(struct source value, msgpack_zone *zone, msgpack_object *object)
@@ -314,9 +307,9 @@ static enum err_e take_type(struct source *source, struct handler_message *out,
                             const struct message_def **def)
 {
     const struct field type = NUMBER(event); /* any number of the struct: the type is none of its members */
-    enum err_e err = take_scalar(&type, next_value(source), out);
-    if (err != ERR_OK)
-        return err;
+    struct source value;
+    if (next_value(source, &value) != ERR_OK || take_scalar(&type, value, out) != ERR_OK)
+        return ERR_MALFORMED;
     *def = message_def(out->event);
     if (*def == NULL)
         return ERR_NOT_FOUND;
@@ -325,23 +318,35 @@ static enum err_e take_type(struct source *source, struct handler_message *out,
     return ERR_OK;
 }
 
+/* The fields that are known, then those that later versions put behind them. */
+static enum err_e take_fields(const struct message_def *def, uint64_t items, struct source source,
+                              msgpack_zone *zone, struct handler_message *out)
+{
+    enum err_e err = def == NULL || items >= def->field_count ? ERR_OK : ERR_MALFORMED;
+    for (uint64_t i = 0; i < items && err == ERR_OK; i++) {
+        struct source value;
+        err = next_value(&source, &value);
+        if (err == ERR_OK && def != NULL && i < def->field_count)
+            err = take_field(&def->fields[i], value, zone, out);
+    }
+    return err == ERR_OK && source.left > 0 ? ERR_MALFORMED : err;
+}
+
 enum err_e handler_decode_head(const void *message, size_t len, msgpack_zone *zone,
                                struct handler_message *out)
 {
     size_t used;
     uint64_t items;
-    const struct message_def *def;
+    const struct message_def *def = NULL;
     memset(out, 0, sizeof *out);
-    if (len > HANDLER_FRAME_MAX || handler_walk(message, len, HANDLER_DEPTH_MAX + 1, &used) != ERR_OK ||
-        used != len || !handler_walk_array(message, len, &used, &items) || items == 0)
+    if (len > HANDLER_FRAME_MAX || !handler_walk_array(message, len, &used, &items) || items == 0)
         return ERR_MALFORMED;
     struct source source = {(const char *)message + used, len - used};
-    enum err_e err = take_type(&source, out, &def);
-    if (err == ERR_OK && items < 1 + def->field_count)
-        err = ERR_MALFORMED;
-    for (uint32_t i = 0; err == ERR_OK && i < def->field_count; i++)
-        err = take_field(&def->fields[i], next_value(&source), zone, out);
-    return err;
+    enum err_e known = take_type(&source, out, &def);
+    if (known == ERR_MALFORMED)
+        return ERR_MALFORMED;
+    enum err_e err = take_fields(def, items - 1, source, zone, out);
+    return err == ERR_OK ? known : err;
 }
 
 enum err_e handler_decode_body(struct handler_message *message, msgpack_zone *zone)

@@ -39,7 +39,7 @@
 #define HANDLER_TOPIC_MAX    60u   /* bytes of a topic's name; "" is every connection of the endpoint */
 #define HANDLER_REASON_MAX   123u  /* bytes of a close reason */
 #define HANDLER_DEPTH_MAX    31u /* arrays and maps of a body within each other; what msgpack-c can decode */
-#define HANDLER_VALUES_MAX   (1u << 20) /* values in a message, the members of its maps among them */
+#define HANDLER_VALUES_MAX   (1u << 20) /* values in a body, the members of its maps among them */
 
 /* X(number, NAME, fields as the page shows them) */
 #define HANDLER_MESSAGE_TABLE(X)                                                                             \
@@ -104,8 +104,8 @@ enum err_e handler_value(const void *bytes, size_t len);
  * that handler_encode() would not write, but for fields behind those that are known. ERR_MEMORY.
  *
  * All texts are UTF-8 without a NUL, and within their limits. The strings of a body are not looked at: a worker sends UTF-8 only, a
- * handler may send anything. Takes at most 24 bytes of the zone for each value, because the whole message was walked before msgpack-c
- * saw it: it would allocate what a hostile header claims. What an error has taken of the zone goes with it. */
+ * handler may send anything. Takes at most 24 bytes of the zone for each value, because every field was walked over before msgpack-c
+ * saw it: that would allocate what a hostile header claims. What an error has taken of the zone goes with it. */
 enum err_e handler_decode(const void *message, size_t len, msgpack_zone *zone, struct handler_message *out);
 
 /* The same in two steps, for receivers that judge a body before it becomes objects: all but `body`, for which the zone is not needed

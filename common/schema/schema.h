@@ -1,4 +1,4 @@
-/* schema.h — declared messages: a schema, read once; messages, validated against it. Pure: no I/O, no clock.
+/* schema.h — declared messages: a schema, read once; messages, validated against it. Pure: no I/O (but for schema_file.h), no clock.
  *
  *     C tables ─────► JSON Schema ─────► struct schema ◄───── JSON Schema of a configuration, of Pydantic
  *                                            │

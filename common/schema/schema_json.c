@@ -14,6 +14,7 @@ static json_t *read_value(struct reader *reader);
 
 static json_t *fail(struct reader *reader, const char *why)
 {
+    reader->token = reader->at;
     return json_reader_fail(reader, reader->at, why);
 }
 
@@ -98,26 +99,36 @@ static bool whole_number(const char *at, size_t len, int64_t *out)
 }
 
 /* Not inlined: its room would lie in every level's frame. */
-__attribute__((noinline)) static json_t *read_number(struct reader *reader)
+__attribute__((noinline)) static json_t *read_real(const char *start, size_t len)
+{
+    char room[SCHEMA_JSON_NUMBER + 1];
+    char *text = len < sizeof room ? room : schema_alloc(len + 1);
+    if (text == NULL)
+        return NULL;
+    memcpy(text, start, len);
+    text[len] = '\0';
+    double real = strtod(text, NULL);
+    if (text != room)
+        schema_release(text);
+    if (real > SCHEMA_JSON_HUGE || real < -SCHEMA_JSON_HUGE)
+        real = real > 0 ? SCHEMA_JSON_HUGE : -SCHEMA_JSON_HUGE;
+    return json_real(real);
+}
+
+static json_t *read_number(struct reader *reader)
 {
     const char *start = reader->at, *at = start;
     bool whole = true;
     if (!skip_number(reader, &at, &whole))
         return NULL;
     size_t len = (size_t)(at - start);
-    if (len > SCHEMA_JSON_NUMBER)
+    if (len > SCHEMA_JSON_NUMBER && !reader->rules->long_numbers)
         return json_reader_fail(reader, start + SCHEMA_JSON_NUMBER + 1, "number out of range");
     reader->at = at;
     int64_t value;
     if (whole && whole_number(start, len, &value))
         return json_integer(value);
-    char room[SCHEMA_JSON_NUMBER + 1];
-    memcpy(room, start, len);
-    room[len] = '\0';
-    double real = strtod(room, NULL);
-    if (real > SCHEMA_JSON_HUGE || real < -SCHEMA_JSON_HUGE)
-        real = real > 0 ? SCHEMA_JSON_HUGE : -SCHEMA_JSON_HUGE;
-    return json_real(real);
+    return read_real(start, len);
 }
 
 /* --- strings, arrays and objects ---------------------------------------------------------------------- */
@@ -131,7 +142,9 @@ static json_t *read_string(struct reader *reader)
 /* A container that has something in it goes one deeper. */
 static bool enter(struct reader *reader)
 {
-    if (reader->depth == SCHEMA_JSON_DEPTH) {
+    unsigned most = reader->rules->depth > 0 ? reader->rules->depth : SCHEMA_JSON_DEPTH;
+    if (reader->depth == most) {
+        reader->kind = SCHEMA_JSON_TOO_DEEP;
         fail(reader, "recursion limit exceeded");
         return false;
     }
@@ -212,6 +225,21 @@ static bool read_member_value(struct reader *reader, json_t *object, const struc
     return ok;
 }
 
+static bool check_name(struct reader *reader, const json_t *object, const struct piece *name)
+{
+    if (reader->rules->no_nul_names && name->escaped && memchr(name->at, '\0', name->len) != NULL) {
+        reader->kind = SCHEMA_JSON_NUL_NAME;
+        json_reader_fail(reader, reader->token, "NUL in a name");
+        return false;
+    }
+    if (reader->rules->unique && json_object_getn(object, name->at, name->len) != NULL) {
+        reader->kind = SCHEMA_JSON_TWICE;
+        json_reader_fail(reader, reader->token, "this member stands here twice");
+        return false;
+    }
+    return true;
+}
+
 static bool read_member(struct reader *reader, json_t *object, bool first)
 {
     struct piece name;
@@ -222,13 +250,9 @@ static bool read_member(struct reader *reader, json_t *object, bool first)
                                           : "key must be a string");
         return false;
     }
-    const char *start = reader->at;
-    if (!json_read_piece(reader, &name))
+    reader->token = reader->at;
+    if (!json_read_piece(reader, &name) || !check_name(reader, object, &name))
         return false;
-    if (reader->unique && json_object_getn(object, name.at, name.len) != NULL) {
-        json_reader_fail(reader, start, "this member stands here twice");
-        return false;
-    }
     c = next_char(reader);
     if (c != ':') {
         fail(reader, c < 0 ? "EOF while parsing an object" : "expected `:`");
@@ -269,6 +293,7 @@ static json_t *read_value(struct reader *reader)
     if (reader->values_left == 0)
         return fail(reader, "too many values");
     reader->values_left--;
+    reader->token = reader->at;
     switch (c) {
     case '{':
         return read_object(reader);
@@ -297,6 +322,8 @@ static void check_utf8(struct reader *reader)
     size_t bytes;
     while (at < reader->end && (bytes = utf8_step(at, (size_t)(reader->end - at))) > 0)
         at += bytes;
+    reader->kind = SCHEMA_JSON_UTF8;
+    reader->token = at;
     json_reader_fail(reader, at, "invalid unicode code point");
 }
 
@@ -316,11 +343,8 @@ static void say_where(const struct reader *reader, struct schema_json_fault *fau
 json_t *schema_json_read(const char *text, size_t len, const struct schema_json_rules *rules,
                          struct schema_json_fault *fault)
 {
-    struct reader reader = {.text = text,
-                            .at = text,
-                            .end = text + len,
-                            .values_left = rules->max_values,
-                            .unique = rules->unique};
+    struct reader reader = {
+        .text = text, .at = text, .end = text + len, .values_left = rules->max_values, .rules = rules};
     json_t *value = NULL;
     check_utf8(&reader);
     if (reader.why == NULL)
@@ -333,6 +357,9 @@ json_t *schema_json_read(const char *text, size_t len, const struct schema_json_
     *fault = (struct schema_json_fault){0};
     if (value == NULL && reader.why != NULL) {
         fault->why = reader.why;
+        fault->kind = reader.kind;
+        fault->at = (size_t)(reader.at - text);
+        fault->token = (size_t)(reader.token - text);
         say_where(&reader, fault);
     }
     return value;

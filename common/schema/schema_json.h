@@ -33,12 +33,26 @@
 
 struct schema_json_rules {
     size_t max_values;
-    bool unique; /* an object that has a member twice is refused */
+    unsigned depth;    /* 0: SCHEMA_JSON_DEPTH */
+    bool unique;       /* an object that has a member twice is refused, */
+    bool no_nul_names; /* and a member whose name has a NUL in it */
+    bool long_numbers; /* of any length */
+};
+
+enum schema_json_e {
+    SCHEMA_JSON_SYNTAX, /* everything else */
+    SCHEMA_JSON_UTF8,
+    SCHEMA_JSON_TWICE,
+    SCHEMA_JSON_NUL_NAME,
+    SCHEMA_JSON_TOO_DEEP
 };
 
 struct schema_json_fault {
     const char *why; /* static; NULL: no memory */
+    enum schema_json_e kind;
     size_t line, column;
+    size_t at,
+        token; /* offsets: where it is wrong; where the string, number, word or sign begins that is wrong or not expected */
 };
 
 /* The tree (json_decref() it), or NULL and *fault. */

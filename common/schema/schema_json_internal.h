@@ -7,9 +7,11 @@ struct reader {
     const char *text, *at, *end;
     size_t values_left;
     unsigned depth;
-    bool unique;
-    const char *why; /* the error, at `at`; NULL and no result: no memory */
-    char *scratch;   /* the last string that had escapes */
+    const struct schema_json_rules *rules;
+    const char *token;       /* what is being read */
+    enum schema_json_e kind; /* of the error */
+    const char *why;         /* the error, at `at`; NULL and no result: no memory */
+    char *scratch;           /* the last string that had escapes */
     size_t scratch_size;
 };
 

@@ -36,7 +36,11 @@ static bool check_one(const char *path, conf_report_f *report, void *arg)
 
 bool check_schemas(const struct conf *conf, conf_report_f *report, void *arg)
 {
-    bool fine = true;
+    bool fine = conf->unreadable_count == 0;
+    for (size_t i = 0; i < conf->unreadable_count; i++) /* with the line that names each */
+        report(arg, conf->unreadable[i]);
+    if (!fine)
+        return false;
     for (size_t k = 0; k < 2 * conf->endpoint_count; k++)
         if (file_at(conf, k)[0] != '\0' && !seen_before(conf, k))
             fine = check_one(file_at(conf, k), report, arg) && fine;

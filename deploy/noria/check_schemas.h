@@ -1,4 +1,4 @@
-/* check_schemas.h — do the endpoints' schemas compile? Asked by `noria check-config` and before `noria up` starts anything; a
+/* check_schemas.h — can the endpoints' schemas be read, and do they compile? Asked by `noria check-config` and before `noria up` starts anything; a
  * worker that loads them finds the same faults, in the same words (schema_file.h). */
 #pragma once
 

@@ -66,7 +66,7 @@ bool family_stopping(const struct family *family)
 
 static bool settled(const struct member *member)
 {
-    if (member->state == MEMBER_READY || member->state == MEMBER_GONE || member->what.handler != NULL)
+    if (member->state == MEMBER_READY || member->state == MEMBER_GONE)
         return true;
     return member->failed_once && member->what.stage != FAMILY_BROKER;
 }

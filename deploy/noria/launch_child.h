@@ -8,10 +8,10 @@
  * A handler is a program of the user's, and not trusted to be patient or to end when it is told to. It gets its socket (that
  * alone, blocking, as a program expects that knows nothing of it), NORIA_HANDLER, and the configuration's directory to work
  * in; no pipe, because nobody waits for it; no lock, because one that does not end must not keep the next launcher away.
- * It runs at CHILD_HANDLER_NICE: the kernel gives a process of nice 5 a third of the weight of one of nice 0 (335 to 1024,
- * sched_prio_to_weight), so that a handler that spins on a worker's core leaves it three quarters of that core instead of
- * half, and one that has something to do on an idle core loses nothing. Rejected: 19 (weight 15), which lets a busy worker
- * starve it beyond its deadline; 0, with which the worker's p99 depends on somebody else's program.
+ * It runs at CHILD_HANDLER_NICE: the kernel weighs nice 5 as 335 and nice 0 as 1024, so that a handler that spins leaves a worker
+ * on the same core three quarters of it instead of half (two spinning processes on one core for 4 s: 1.39 s of CPU to 0.46 s;
+ * both at nice 0: 1.19 to 1.20), and one that has something to do on an idle core loses nothing. Rejected: 19 (weight
+ * 15), at which a busy worker starves it beyond its deadlines; 0, at which workers' latency is at the mercy of somebody else's program.
  */
 #pragma once
 

@@ -68,12 +68,13 @@ LAYERS = {
                                 "workers/acceptor/pool"],
     "workers/handler": ["common/base", "common/proc", "common/handler", "workers/handler/include/noria"],
     "workers/handler/include/noria": [],  # what is installed
-    "workers/handler/example": [],  # a project of its own: it sees what is installed
+    "workers/handler/example": ["workers/handler"],  # a project of its own: it sees what is installed
     "deploy/noria": [*SMALL, "common/stats", "common/schema", "common/conf", "common/journal", "common/loop", "common/proc", "common/shm/layout",
                      "common/shm/reader", "common/wire", "common/bus"],
 }
 # Of a folder that is seen from another, only these headers (the others are its own business).
 ONLY = {
+    ("workers/handler/example", "workers/handler"): set(),
     ("plc-agent/drivers/carousel", "plc-agent"): {"driver.h"},
     # what the endpoint API hands a dialect: settings, a machine of the mirror, the number of its records
     ("workers/acceptor/dialects/carousel", "common/conf"): {"conf.h"},

@@ -64,7 +64,7 @@ BREACHES = {
     "libwebsockets outside ws": (append("workers/acceptor/fanout/mirror.c", "#include <libwebsockets.h>"), "ws alone"),
     "libuv outside gate, ws and worker": (append("common/loop/loop.c", "#include <uv.h>"), "belongs to workers/acceptor/gate"),
     "libcyaml outside conf": (append("broker/registry.c", "#include <cyaml/cyaml.h>"), "belongs to common/conf alone"),
-    "JSON outside the codecs": (append("broker/registry.c", "#include <jansson.h>"), "<jansson.h> belongs to common/conf, common/journal, workers/acceptor"),
+    "JSON outside the codecs": (append("broker/registry.c", "#include <jansson.h>"), "<jansson.h> belongs to common/conf, common/journal, common/schema, workers/acceptor"),
     "mman outside shm": (append("broker/registry.c", "#include <sys/mman.h>"), "belongs to common/shm/layout alone"),
     "a library nobody chose": (append("broker/registry.c", "#include <curl/curl.h>"), "a third party that no layer names"),
     "mmap without its header": (append("broker/registry.c", "void *f(void) { return mmap (0, 1, 1, 1, 1, 0); }"), "common/shm alone"),

@@ -18,6 +18,7 @@ struct bench_options {
     const struct payload *payload;
     bool smoke, pin, keep;
     const char *csv;
+    const char *only; /* a part of a scenario, by the beginning of its name; NULL: all of it */
     char bin_dir[256];
 };
 
@@ -48,6 +49,7 @@ static inline uint32_t bench_or(uint32_t given, const struct bench *bench, uint3
 
 struct rig_config bench_rig(const struct bench *bench);  /* defaults, payload and cores of the options */
 struct gen_options bench_gen(const struct bench *bench); /* subscribing clients, on the generator's core */
+bool bench_wanted(const struct bench *bench, const char *name); /* by --only */
 void bench_sleep_ms(uint32_t ms);
 double bench_median(double *values, uint32_t count); /* sorts them */
 

@@ -13,9 +13,15 @@ enum control_mode_e {
     CONTROL_FLOOD  /* publish to everybody, as fast as it can */
 };
 
+enum control_weight_e {
+    CONTROL_AS_STARTED, /* the launcher's niceness */
+    CONTROL_NOT_NICE,   /* 0, as everything else */
+    CONTROL_IDLE_POLICY /* SCHED_IDLE: runs when nothing else wants to */
+};
+
 struct bench_control {
-    _Atomic uint32_t mode; /* enum control_mode_e; the scenario writes, like `nice` */
-    _Atomic int32_t nice;
+    _Atomic uint32_t mode;   /* enum control_mode_e; the scenario writes, like `weight` */
+    _Atomic uint32_t weight; /* enum control_weight_e; taken on with the next message, never given back */
     _Atomic uint64_t starts, crashes, spins, naps, published; /* the handler writes */
 };
 

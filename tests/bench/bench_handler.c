@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <noria/handler.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,11 +62,21 @@ static void flood(struct noria_handler *handler)
     }
 }
 
+static void put_on_weight(void)
+{
+    static enum control_weight_e weight = CONTROL_AS_STARTED;
+    if (weight == atomic_load(&control->weight))
+        return;
+    weight = atomic_load(&control->weight);
+    if (weight == CONTROL_NOT_NICE)
+        setpriority(PRIO_PROCESS, 0, 0);
+    else
+        sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
+}
+
 static void misbehave(struct noria_handler *handler)
 {
-    int nice = atomic_load(&control->nice);
-    if (getpriority(PRIO_PROCESS, 0) != nice)
-        setpriority(PRIO_PROCESS, 0, nice);
+    put_on_weight();
     if (mode() == CONTROL_CRASH)
         crash();
     while (mode() == CONTROL_SPIN)

@@ -30,8 +30,10 @@ static const struct {
      "every client another random set of machines: memory, cost per delivery, resuming"},
     {"machines", scenario_machines, "many agents polling: CPU in all, memory each"},
     {"poll_lag", scenario_poll_lag, "one bad PLC of twenty: when the others are polled"},
-    {"endpoints", scenario_endpoints, "validated round trips beside a bare echo: in-process, handler processes"},
-    {"isolation", scenario_isolation, "one handler misbehaves: another endpoint's round trips, machines' states"},
+    {"endpoints", scenario_endpoints,
+     "validated round trips beside a bare echo: in-process, handler processes"},
+    {"isolation", scenario_isolation,
+     "one handler misbehaves: another endpoint's round trips, machines' states"},
     {"selftest", scenario_selftest, "generator and bare sender alone: what the bench itself can do"},
 };
 
@@ -44,7 +46,7 @@ static const char help[] =
     "  --clients N       connections\n"
     "  --rate N          messages per second; 0: as fast as the clients receive\n"
     "  --window N        messages on their way with --rate 0 (256; streams: at any rate, 128 KiB;\n"
-    "                    endpoints: of each client, up to 16, 8)\n"
+    "                    endpoints: of each client, up to 16, with --clients)\n"
     "  --bytes N         of a stream message (streams; 64 to 4096, 150)\n"
     "  --payload NAME    small, standard or large (standard)\n"
     "  --machines N      machines of the configuration\n"
@@ -52,6 +54,8 @@ static const char help[] =
     "  --pairs N         interleaved pairs of system and bare sender; medians are reported\n"
     "  --never-read N    clients that do not read (slow)\n"
     "  --samples N       changes or commands (latency, command)\n"
+    "  --only WORD       of a scenario, the part whose name begins so (endpoints: small, nested; isolation: "
+    "spins …)\n"
     "  --smoke           few clients, short phases: does it work at all?\n"
     "  --no-pin          do not pin the worker to core 0 and everything else to core 1\n"
     "  --csv FILE        append figures: scenario,case,metric,value,unit\n"
@@ -67,6 +71,7 @@ enum option_e {
     OPT_SMOKE,
     OPT_NO_PIN,
     OPT_KEEP,
+    OPT_ONLY,
     OPT_PAYLOAD,
     OPT_HELP,
     OPT_VERSION,
@@ -130,6 +135,9 @@ static bool set_option(struct bench_options *options, int option, const char *te
     case OPT_BIN:
         snprintf(options->bin_dir, sizeof options->bin_dir, "%s", text);
         return true;
+    case OPT_ONLY:
+        options->only = text;
+        return true;
     case OPT_SMOKE:
         return options->smoke = true;
     case OPT_NO_PIN:
@@ -150,10 +158,11 @@ static bool set_option(struct bench_options *options, int option, const char *te
 static size_t long_options(struct option *out)
 {
     static const struct option fixed[] = {
-        {"csv", required_argument, NULL, OPT_CSV}, {"bin-dir", required_argument, NULL, OPT_BIN},
-        {"smoke", no_argument, NULL, OPT_SMOKE},   {"no-pin", no_argument, NULL, OPT_NO_PIN},
-        {"keep", no_argument, NULL, OPT_KEEP},     {"payload", required_argument, NULL, OPT_PAYLOAD},
-        {"help", no_argument, NULL, OPT_HELP},     {"version", no_argument, NULL, OPT_VERSION}};
+        {"csv", required_argument, NULL, OPT_CSV},   {"bin-dir", required_argument, NULL, OPT_BIN},
+        {"smoke", no_argument, NULL, OPT_SMOKE},     {"no-pin", no_argument, NULL, OPT_NO_PIN},
+        {"keep", no_argument, NULL, OPT_KEEP},       {"payload", required_argument, NULL, OPT_PAYLOAD},
+        {"only", required_argument, NULL, OPT_ONLY}, {"help", no_argument, NULL, OPT_HELP},
+        {"version", no_argument, NULL, OPT_VERSION}};
     memcpy(out, fixed, sizeof fixed);
     size_t n = ARRAY_LEN(fixed);
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)

@@ -1,5 +1,6 @@
 /* bench_util.c — what several scenarios need (bench.h). */
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "bench.h"
@@ -26,6 +27,12 @@ struct gen_options bench_gen(const struct bench *bench)
                                 .dialogue = GEN_SUBSCRIBE,
                                 .text = BENCH_SUBSCRIBE,
                                 .core = bench->options.pin ? GENERATOR_CORE : -1};
+}
+
+bool bench_wanted(const struct bench *bench, const char *name)
+{
+    const char *only = bench->options.only;
+    return only == NULL || strncmp(name, only, strlen(only)) == 0;
 }
 
 void bench_sleep_ms(uint32_t ms)

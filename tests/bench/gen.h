@@ -23,7 +23,7 @@
 #include "source_table.h"
 
 #define GEN_CLIENTS_MAX 18000u /* of one process: 20,000 descriptors are all it may hold */
-#define GEN_EVENTS_MAX  4096u
+#define GEN_EVENTS_MAX  16384u
 
 enum gen_dialogue_e {
     GEN_BARE,      /* live after the 101 */

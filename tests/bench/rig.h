@@ -29,7 +29,7 @@ struct rig_config {
     const char *dialect;  /* of the one listener, which has its name: "carousel", "streams", … */
     const char *dialects; /* all of it, if it has several: "endpoints, carousel" */
     uint32_t workers;
-    bool launcher; /* `noria up` starts all; no machines are configured then, and nothing is pinned */
+    bool launcher; /* `noria up` starts all, and nothing is pinned */
     /* Adds to the configuration, and makes what it names, before anything starts; NULL: nothing to add. */
     enum err_e (*extend)(const struct rig *rig, FILE *conf, void *arg);
     void *extend_arg;

@@ -75,8 +75,7 @@ enum err_e rig_conf_write(const struct rig *rig)
     if (file == NULL)
         return ERR_SYSTEM;
     write_settings(file, rig);
-    if (!rig->config.launcher)
-        write_machines(file, rig);
+    write_machines(file, rig);
     enum err_e err =
         rig->config.extend != NULL ? rig->config.extend(rig, file, rig->config.extend_arg) : ERR_OK;
     bool failed = ferror(file) != 0;

@@ -23,7 +23,6 @@
 
 #define SETTLE_MS  200u
 #define DRAIN_MS   10000u
-#define DEPTH      8u
 #define ROUNDS_MAX 100u
 
 enum row_e { ROW_BARE, ROW_IN_PROCESS, ROW_POOLED_1, ROW_POOLED_2, ROW_TRADITIONAL, ROWS };
@@ -232,23 +231,41 @@ static void stop(struct endpoints *e)
     report_check(report, house_stop(&e->in_process), "a process of the in-process side did not end cleanly");
 }
 
+static const struct load loads[] = {
+    {ASK_SMALL, 1, 1},  {ASK_SMALL, 100, 1},  {ASK_SMALL, 100, 8},  {ASK_SMALL, 1000, 8},
+    {ASK_NESTED, 1, 1}, {ASK_NESTED, 100, 1}, {ASK_NESTED, 100, 8}, {ASK_NESTED, 1000, 8},
+};
+static const struct load smoke_loads[] = {{ASK_SMALL, 1, 1}, {ASK_SMALL, 20, 8}, {ASK_NESTED, 20, 4}};
+
+static void measure_all(struct endpoints *e, const struct load *all, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (bench_wanted(e->bench, ask_text_name(all[i].text)))
+            measure(e, &all[i]);
+}
+
+/* --clients and --window in the place of the table. */
+static void measure_given(struct endpoints *e, const struct bench_options *options)
+{
+    uint32_t depth = options->window != 0 && options->window <= ASK_DEPTH_MAX ? options->window : 1;
+    const struct load given[] = {{ASK_SMALL, options->clients, depth}, {ASK_NESTED, options->clients, depth}};
+    measure_all(e, given, 2);
+}
+
 void scenario_endpoints(struct bench *bench)
 {
     static struct endpoints e;
-    static const uint32_t clients[] = {1, 100, 1000}, smoke[] = {1, 20};
     const struct bench_options *options = &bench->options;
-    uint32_t depth = options->window != 0 && options->window <= ASK_DEPTH_MAX ? options->window : DEPTH;
     e = (struct endpoints){.bench = bench};
-    endpoints_parts(bench);
+    if (bench_wanted(bench, "parts"))
+        endpoints_parts(bench);
     enum err_e err = start(&e);
     report_check(&bench->report, err == ERR_OK, "the system did not start");
-    for (unsigned i = 0; err == ERR_OK && i < (options->smoke ? 2u : 3u); i++)
-        for (enum ask_text_e text = 0; text < ASK_TEXTS; text++) {
-            uint32_t count = options->smoke ? smoke[i] : clients[i];
-            struct load load = {text, options->clients != 0 ? options->clients : count, 1};
-            load.depth = load.clients == 1 ? 1 : depth;
-            if (options->clients == 0 || i == 0)
-                measure(&e, &load);
-        }
+    if (err == ERR_OK && options->clients != 0)
+        measure_given(&e, options);
+    else if (err == ERR_OK && options->smoke)
+        measure_all(&e, smoke_loads, sizeof smoke_loads / sizeof smoke_loads[0]);
+    else if (err == ERR_OK)
+        measure_all(&e, loads, sizeof loads / sizeof loads[0]);
     stop(&e);
 }

@@ -1,9 +1,9 @@
 /* scenario_isolation.c — one handler misbehaves: what that costs another endpoint's round trips and the states of machines.
  *
- *     noria up ─┬─ noria-broker ◀─ bench-source (states)
- *               ├─ noria-worker ─▶ bench-gen: states' latency               measured
- *               ├─ good.0  ◀─ /good ─ bench-ask: round trips                measured
- *               └─ bad.0   ◀─ /bad ── bench-ask, loose: provokes            not measured
+ *     noria up ─┬─ plc-sim, plc-agent, noria-broker
+ *               ├─ noria-worker ─▶ bench-gen: states, from the PLC's answer  measured
+ *               ├─ good.0  ◀─ /good ─ bench-ask: round trips                 measured
+ *               └─ bad.0   ◀─ /bad ── bench-ask, loose: provokes             not measured
  *
  * The launcher starts and restarts all, at its own niceness and back-off; nothing is pinned. A pair is a quiet phase, in which the bad
  * handler echoes, and a disturbed one; the provoker asks at the same rate in both. Compared are the medians of p99. Each pair with a
@@ -20,33 +20,31 @@
 #include "ask_text.h"
 #include "bench.h"
 #include "bench_control.h"
+#include "change_meter.h"
 #include "clock.h"
-#include "fan_setup.h"
 #include "house.h"
 #include "log.h"
 #include "trips.h"
 
-#define MACHINES     8u
+#define POLL_MS      10u
 #define SUBSCRIBERS  20u
-#define STATES_RATE  200u
 #define GOOD_CLIENTS 4u
 #define GOOD_RATE    400u
-#define BAD_CLIENTS  32u
+#define BAD_CLIENTS  4u
 #define BAD_RATE     200u
 #define DEADLINE_MS  1000u /* of the bad handler: refusals come within a phase */
 #define LIVE_MS      20000u
 #define BACK_MS      40000u /* until a handler that crashed is back: more than the launcher's longest back-off */
 #define SETTLE_MS    500u
 #define PAIRS_MAX    100u
-#define NICE         5 /* of handlers under the launcher */
 
 struct isolation {
     struct bench *bench;
     struct rig rig;
-    struct fan_source source;
     struct fleet subscribers;
+    struct change_meter meter;
     struct asker good, bad;
-    struct bench_control *control;
+    struct bench_control *control, *good_control; /* of the bad handler, of the good one */
     char text[ASK_TEXT_MAX];
     size_t len;
 };
@@ -56,47 +54,68 @@ static void stop(struct isolation *s);
 
 struct look {
     struct trips_phase good;
-    struct phase states;
+    struct hist states[CHANGE_SPANS];
+    struct fleet_counts counts; /* of the subscribers */
+    uint32_t made, matched;
 };
 
 static const struct disturbance {
     const char *name;
     enum control_mode_e mode;
-    int nice;
+    enum control_weight_e weight; /* of both handlers */
 } disturbances[] = {
-    {"spins", CONTROL_SPIN, NICE},         {"crashes at once", CONTROL_CRASH, NICE},
-    {"reads nothing", CONTROL_DEAF, NICE}, {"floods", CONTROL_FLOOD, NICE},
-    {"spins; not nice", CONTROL_SPIN, 0},  {"floods; not nice", CONTROL_FLOOD, 0},
+    {"spins", CONTROL_SPIN, CONTROL_AS_STARTED},
+    {"crashes at once", CONTROL_CRASH, CONTROL_AS_STARTED},
+    {"reads nothing", CONTROL_DEAF, CONTROL_AS_STARTED},
+    {"floods", CONTROL_FLOOD, CONTROL_AS_STARTED},
+    {"nothing", CONTROL_QUIET, CONTROL_AS_STARTED}, /* what chance makes of it */
+    {"spins; handlers not nice", CONTROL_SPIN, CONTROL_NOT_NICE},
+    {"spins; handlers SCHED_IDLE", CONTROL_SPIN, CONTROL_IDLE_POLICY},
 };
 #define DISTURBANCES (sizeof disturbances / sizeof disturbances[0])
 
 /* --- a phase ------------------------------------------------------------------------------------------------------------ */
 
+/* One change after another, until the time is over. */
+static void make_changes(struct isolation *s, uint32_t ms, struct look *look)
+{
+    uint64_t end = clock_mono_ns(clock_system()) + ms * NS_PER_MS;
+    memset(look->states, 0, sizeof look->states);
+    change_match(&s->meter, look->states); /* what the last phase left */
+    memset(look->states, 0, sizeof look->states);
+    look->counts = fleet_counts(&s->subscribers);
+    for (look->made = 0; clock_mono_ns(clock_system()) < end; look->made++)
+        if (!change_make(&s->meter))
+            break;
+    struct fleet_counts before = look->counts;
+    look->counts = fleet_counts(&s->subscribers);
+    fleet_counts_subtract(&look->counts, &before);
+    look->matched = change_match(&s->meter, look->states);
+}
+
 static void run_phase(struct isolation *s, enum control_mode_e mode, struct look *look)
 {
     struct trips_subject good = {.asker = &s->good};
-    struct subject states = {.fleet = &s->subscribers, .rig = &s->rig};
     atomic_store(&s->control->mode, mode);
     bench_sleep_ms(SETTLE_MS);
     trips_begin(&good, &look->good);
-    phase_begin(&states, &look->states);
-    bench_sleep_ms(bench_or(s->bench->options.duration_ms, s->bench, 4000, 500));
+    make_changes(s, bench_or(s->bench->options.duration_ms, s->bench, 4000, 500), look);
     trips_end(&good, &look->good);
-    phase_end(&states, &look->states);
 }
 
 static void check_look(struct isolation *s, const char *name, const struct look *look)
 {
     struct report *report = &s->bench->report;
-    const struct fleet_counts *c = &look->states.counts;
+    const struct fleet_counts *c = &look->counts;
     report_check(report, look->good.answers > 0, "%s: the good endpoint answered nothing", name);
     report_check(report, look->good.wrong == 0, "%s: the good endpoint gave %" PRIu64 " wrong answers: %s",
                  name, look->good.wrong, s->good.shared->first_wrong);
-    report_check(report, c->deliveries > 0, "%s: no state was delivered", name);
-    report_check(report, c->gaps + c->lost + c->disorder + c->malformed + c->closed == 0,
-                 "%s: states: gaps %" PRIu64 " lost %" PRIu64 " out of order %" PRIu64 " malformed %" PRIu64
+    report_check(report, look->made > 0 && look->matched >= look->made,
+                 "%s: only %u of %u changes were seen by every subscriber", name, look->matched, look->made);
+    report_check(report, c->gaps + c->disorder + c->malformed + c->closed == 0,
+                 "%s: states: gaps %" PRIu64 " out of order %" PRIu64 " malformed %" PRIu64
                  " closed %" PRIu64,
-                 name, c->gaps, c->lost, c->disorder, c->malformed, c->closed);
+                 name, c->gaps, c->disorder, c->malformed, c->closed);
 }
 
 static bool bad_answers(struct isolation *s)
@@ -165,7 +184,8 @@ static void run_pair(struct isolation *s, const struct disturbance *d, uint32_t 
 {
     static struct look quiet, disturbed;
     uint64_t before = deeds(s->control, d->mode);
-    atomic_store(&s->control->nice, d->nice);
+    atomic_store(&s->control->weight, d->weight);
+    atomic_store(&s->good_control->weight, d->weight);
     report_check(&s->bench->report, bad_answers(s), "%s: the bad handler does not answer", d->name);
     run_phase(s, CONTROL_QUIET, &quiet);
     run_phase(s, d->mode, &disturbed);
@@ -173,8 +193,8 @@ static void run_pair(struct isolation *s, const struct disturbance *d, uint32_t 
     check_look(s, d->name, &disturbed);
     note(&f->trips99, i, &quiet.good.latency, &disturbed.good.latency, 0.99);
     note(&f->trips50, i, &quiet.good.latency, &disturbed.good.latency, 0.5);
-    note(&f->states99, i, &quiet.states.latency, &disturbed.states.latency, 0.99);
-    note(&f->states50, i, &quiet.states.latency, &disturbed.states.latency, 0.5);
+    note(&f->states99, i, &quiet.states[ANSWERED_TO_LAST], &disturbed.states[ANSWERED_TO_LAST], 0.99);
+    note(&f->states50, i, &quiet.states[ANSWERED_TO_LAST], &disturbed.states[ANSWERED_TO_LAST], 0.5);
     f->all_cpu[i] = (double)disturbed.good.machine_ns / 1e9 / disturbed.good.seconds;
     f->seconds += disturbed.good.seconds + SETTLE_MS / 1e3;
     f->deeds += deeds(s->control, d->mode) - before;
@@ -214,13 +234,16 @@ static void measure(struct bench *bench, const struct disturbance *d)
     if (err != ERR_OK)
         return;
     report_figures(&bench->report, d->name, &figures, pairs);
-    report_check(&bench->report, figures.deeds > 0, "%s: the handler did not misbehave", d->name);
+    report_check(&bench->report, d->mode == CONTROL_QUIET || figures.deeds > 0,
+                 "%s: the handler did not misbehave", d->name);
 }
 
 /* --- the system --------------------------------------------------------------------------------------------------------- */
 
-static struct bench_control *make_control(const char *path)
+static struct bench_control *make_control(const struct rig *rig, const char *name)
 {
+    char path[96];
+    snprintf(path, sizeof path, "%s/%s", rig->dir, name);
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_EXCL, 0600);
     if (fd < 0 || ftruncate(fd, sizeof(struct bench_control)) != 0) {
         if (fd >= 0)
@@ -235,16 +258,16 @@ static struct bench_control *make_control(const char *path)
 static enum err_e extend(const struct rig *rig, FILE *file, void *arg)
 {
     struct isolation *s = arg;
-    char path[96];
-    snprintf(path, sizeof path, "%s/control", rig->dir);
-    s->control = make_control(path);
-    if (s->control == NULL)
+    s->control = make_control(rig, "bad.control");
+    s->good_control = make_control(rig, "good.control");
+    if (s->control == NULL || s->good_control == NULL)
         return ERR_SYSTEM;
-    atomic_store(&s->control->nice, NICE);
     const char *bin = rig->config.bin_dir;
-    fprintf(file, "handlers:\n  - {name: good, command: [%s/bench-handler]}\n", bin);
-    fprintf(file, "  - {name: bad, command: [%s/bench-handler, --control, %s], deadline_ms: %u}\n", bin, path,
-            DEADLINE_MS);
+    fprintf(file, "handlers:\n  - {name: good, command: [%s/bench-handler, --control, %s/good.control]}\n",
+            bin, rig->dir);
+    fprintf(file,
+            "  - {name: bad, command: [%s/bench-handler, --control, %s/bad.control], deadline_ms: %u}\n", bin,
+            rig->dir, DEADLINE_MS);
     fprintf(file, "endpoints:\n  - {path: /good, handler: good, schema: small.json}\n");
     fprintf(file, "  - {path: /bad, handler: bad, schema: small.json}\n");
     return house_write_schemas(rig);
@@ -276,13 +299,11 @@ static enum err_e start_states(struct isolation *s)
     struct gen_options options = bench_gen(s->bench);
     options.port = s->rig.port;
     options.clients = SUBSCRIBERS;
-    options.table = s->source.table;
+    options.log_events = true;
     options.core = -1;
+    s->meter = (struct change_meter){.rig = &s->rig, .fleet = &s->subscribers, .clients = SUBSCRIBERS};
     enum err_e err = fleet_start(&s->subscribers, &options);
-    if (err == ERR_OK)
-        err = fleet_wait_live(&s->subscribers, LIVE_MS);
-    atomic_store(&s->source.shared->rate, STATES_RATE);
-    return err == ERR_OK ? fan_source_start(&s->source, &s->subscribers, -1) : err;
+    return err == ERR_OK ? fleet_wait_live(&s->subscribers, LIVE_MS) : err;
 }
 
 static enum err_e start(struct isolation *s)
@@ -290,7 +311,9 @@ static enum err_e start(struct isolation *s)
     struct rig_config config = bench_rig(s->bench);
     s->len = ask_text_make(ASK_SMALL, s->text);
     config.launcher = true;
-    config.machines = MACHINES;
+    config.agents = true;
+    config.machines = 1;
+    config.poll_ms = config.poll_moving_ms = POLL_MS;
     config.dialect = "isolation";
     config.dialects = "endpoints, carousel";
     config.worker_core = config.other_core = -1;
@@ -298,14 +321,11 @@ static enum err_e start(struct isolation *s)
     config.extend_arg = s;
     enum err_e err = rig_start(&config, &s->rig);
     if (err == ERR_OK)
-        err = fan_source_init(&s->source, &s->rig);
-    if (err == ERR_OK)
         err = start_states(s);
     if (err == ERR_OK)
         err = start_askers(s);
     if (err != ERR_OK)
         return err;
-    fan_source_set(&s->source, SOURCE_RUN);
     asker_set(&s->good, ASK_RUN);
     asker_set(&s->bad, ASK_RUN);
     return ERR_OK;
@@ -316,7 +336,6 @@ static void stop(struct isolation *s)
     struct report *report = &s->bench->report;
     if (s->control != NULL)
         atomic_store(&s->control->mode, CONTROL_QUIET);
-    fan_source_stop(&s->source);
     fleet_stop(&s->subscribers);
     report_check(report, asker_stop(&s->good), "the good endpoint lost a connection");
     asker_stop(&s->bad);
@@ -324,10 +343,13 @@ static void stop(struct isolation *s)
     report_check(report, rig_stop(&s->rig), "a process of the system did not end cleanly");
     if (s->control != NULL)
         munmap(s->control, sizeof *s->control);
+    if (s->good_control != NULL)
+        munmap(s->good_control, sizeof *s->good_control);
 }
 
 void scenario_isolation(struct bench *bench)
 {
     for (size_t i = 0; i < DISTURBANCES; i++)
-        measure(bench, &disturbances[i]);
+        if (bench_wanted(bench, disturbances[i].name))
+            measure(bench, &disturbances[i]);
 }

@@ -11,38 +11,22 @@
 #include <stdio.h>
 
 #include "bench.h"
-#include "clock.h"
+#include "change_meter.h"
 #include "fan_setup.h"
 #include "seg_counters.h"
-#include "sim_link.h"
 #include "wakeup.h"
 
-#define POLL_MS     10u
-#define LIVE_MS     60000u
-#define ARRIVE_MS   5000u
-#define CHANGES_MAX 8192u
-#define BARE_RATE   25u
+#define POLL_MS   10u
+#define LIVE_MS   60000u
+#define BARE_RATE 25u
 
 struct latency {
     struct bench *bench;
     struct rig rig;
     struct fleet fleet;
+    struct change_meter meter;
     uint32_t clients;
 };
-
-/* Waits until `events` changes have reached every client. */
-static bool wait_events(const struct latency *l, uint32_t events)
-{
-    const struct gen_shared *shared = l->fleet.shared[0];
-    uint64_t deadline = clock_mono_ns(clock_system()) + ARRIVE_MS * NS_PER_MS;
-    while (clock_mono_ns(clock_system()) < deadline) {
-        uint32_t count = atomic_load_explicit(&shared->event_count, memory_order_acquire);
-        if (count >= events && shared->events[events - 1].seen >= l->clients)
-            return true;
-        bench_sleep_ms(1);
-    }
-    return false;
-}
 
 /* Pauses of changing length, so that changes do not keep step with polls. */
 static uint32_t pause_ms(uint32_t sample)
@@ -52,45 +36,12 @@ static uint32_t pause_ms(uint32_t sample)
 
 static uint32_t make_changes(struct latency *l, uint32_t samples)
 {
-    uint32_t before = atomic_load(&l->fleet.shared[0]->event_count);
     for (uint32_t i = 0; i < samples; i++) {
-        char command[80], id[RIG_ID_MAX];
-        rig_machine_id(0, id);
-        snprintf(command, sizeof command, "set %s position %u", id, 1 + i % 25);
-        if (sim_link_command(&l->rig, command) != ERR_OK || !wait_events(l, before + i + 1))
+        if (!change_make(&l->meter))
             return i;
         bench_sleep_ms(pause_ms(i));
     }
     return samples;
-}
-
-static void add(struct hist *hist, uint64_t from, uint64_t to)
-{
-    hist_add(hist, to > from ? to - from : 0);
-}
-
-/* Pairs each change the clients saw with the answer of the simulator that first said it. */
-static uint32_t match(const struct latency *l, const struct sim_change *changes, size_t change_count,
-                      struct hist hists[4])
-{
-    const struct gen_shared *shared = l->fleet.shared[0];
-    uint32_t matched = 0;
-    size_t at = 0;
-    for (uint32_t i = 0; i < atomic_load(&shared->event_count); i++) {
-        const struct gen_event *event = &shared->events[i];
-        while (at < change_count &&
-               (changes[at].raw != event->raw || changes[at].position != event->position))
-            at++;
-        if (at == change_count)
-            break;
-        add(&hists[0], changes[at].rx_ns, event->first_ns);
-        add(&hists[1], changes[at].rx_ns, event->last_ns);
-        add(&hists[2], changes[at].tx_ns, event->first_ns);
-        add(&hists[3], changes[at].tx_ns, event->last_ns);
-        matched++;
-        at++;
-    }
-    return matched;
 }
 
 static void report_quantiles(struct report *report, const char *name, const char *what,
@@ -124,16 +75,16 @@ static void report_worker(struct report *report, const char *name, const struct 
 
 static void report_all(struct latency *l, uint32_t samples, uint32_t done)
 {
-    static struct sim_change changes[CHANGES_MAX];
-    static struct hist hists[4];
-    static const char *const what[] = {"PLC asked to first client", "PLC asked to last client",
-                                       "PLC answered to first client", "PLC answered to last client"};
+    static struct hist hists[CHANGE_SPANS];
+    static const char *const what[CHANGE_SPANS] = {"PLC asked to first client", "PLC asked to last client",
+                                                   "PLC answered to first client",
+                                                   "PLC answered to last client"};
     struct report *report = &l->bench->report;
     char name[64];
     snprintf(name, sizeof name, "%u clients; idle", l->clients);
-    uint32_t matched = match(l, changes, sim_link_changes(&l->rig, 0, changes, CHANGES_MAX), hists);
+    uint32_t matched = change_match(&l->meter, hists);
     report_value(report, name, "samples", matched, "");
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < CHANGE_SPANS; i++)
         report_quantiles(report, name, what[i], &hists[i]);
     report_worker(report, name, &l->rig);
     struct fleet_counts c = fleet_counts(&l->fleet);
@@ -202,6 +153,7 @@ void scenario_latency(struct bench *bench)
 {
     static struct latency l;
     l = (struct latency){.bench = bench, .clients = bench_or(bench->options.clients, bench, 1000, 20)};
+    l.meter = (struct change_meter){.rig = &l.rig, .fleet = &l.fleet, .clients = l.clients};
     uint32_t samples = bench_or(bench->options.samples, bench, 300, 20);
     enum err_e err = start(&l);
     report_check(&bench->report, err == ERR_OK, "the system did not start");

@@ -1,21 +1,21 @@
 """handling.py: clients of endpoints and a handler of two processes, as a part of the load. The clients (stagecraft/chatterbox.py) come, talk and go on workers
-that die; the handler's processes are killed as a plan says ("h0", "h1"). At the end of a house stagecraft/handled.py judges from the
+that die; the handler's processes are killed as a plan says. At the end of a house stagecraft/handled.py judges from the
 handlers' own log: on_connect and on_disconnect once for each connection, no message given twice, answers in order.
 
-If a worker and the process that had one of its connections die within TOGETHER_S, nobody is left who knows: such connections are excused, of
-them only "twice" is a mistake.
+If a worker and the process that had one of its connections die within TOGETHER_S, and that one had not noted the worker's end, nobody is left who
+knows: such connections are excused, of them only "twice" is a mistake. How many they are is told beside the rest.
 """
 from collections import defaultdict
 
 from stagecraft import handled
 from stagecraft.caller import Caller
 from stagecraft.chatterbox import ECHO, Chatterbox
-from stagecraft.wait import limit, next_look, until
+from stagecraft.wait import limit, next_look, now, until
 
 from load import CONNECT_ERRORS
 
 PATHS = ["/play", "/raw"]
-TOGETHER_S = 1.0
+TOGETHER_S = 0.5
 
 
 class Handling:
@@ -25,8 +25,8 @@ class Handling:
         self.house, self.handler = house, house.stage.handlers["play"]
         self.talkers = [Talking(self, f"talking{n}", draw()) for n in range(talkers)]
         self.past, self.count = [], 0
-        self.ends = defaultdict(list)  # actor: seconds at which it died
-        self.complaints = []
+        self.ends, self.died_at = defaultdict(list), {}  # actor: when it died, each time; the same of handlers' processes by pid
+        self.complaints, self.excuses = [], 0
 
     @staticmethod
     def configure(stage):
@@ -52,6 +52,13 @@ class Handling:
             raise OSError("a new life")
         return Chatterbox(client, life)
 
+    def dies(self, actor):
+        """Somebody is killed now, or was a moment ago."""
+        self.ends[actor.name].append(now())
+        if actor.name[0] == "h":
+            self.handler.deaths[actor.pid] = "killed"
+            self.died_at[actor.pid] = now()
+
     # --- the end --------------------------------------------------------------------------------------------------------
 
     async def finish(self):
@@ -62,9 +69,10 @@ class Handling:
         for box in living:
             await box.has_all(self.house.answer_s)
         excused = self.excused()
+        self.excuses = len(excused)
         await until("every on_disconnect that is owed", lambda: not self.owed(excused, living), self.house.answer_s)
         self.complaints += handled.complaints(self.handler.events(), self.handler.deaths, {box.name for box in living}, excused=excused,
-                                              answered={box.name for box in living + self.past if box.heard})
+                                              answered={box.name for box in living + self.past if box.was_handled})
         self.complaints += [told for box in living + self.past for told in box.complaints(self.handler)]
 
     def owed(self, excused, living):
@@ -76,14 +84,15 @@ class Handling:
                 and not (last[who]["what"] in ("open", "closed") and last[who]["pid"] not in alive)]
 
     def excused(self):
-        """Connections of a worker that died close to the death of the process that had them."""
-        owners = {event["who"]: event["pid"] for event in self.handler.events() if event["what"] == "open"}
-        by_pid = {pid: at for pid, at in self.ends["handler"]}
+        """Connections of a worker that died close to the death of the process that had them, before that one knew."""
+        events = self.handler.events()
+        owners = {event["who"]: (event["pid"], event["link"]) for event in events if event["what"] == "open"}
+        known = {(event["pid"], event["link"]) for event in events if event["what"] == "end"}
         found = set()
         for box in self.past:
-            worker = box.worker.split("#")[0]
-            at = by_pid.get(owners.get(box.name))
-            if at is not None and any(abs(at - end) < limit(TOGETHER_S) for end in self.ends[worker]):
+            owner = owners.get(box.name)
+            at = self.died_at.get(owner[0]) if owner and owner not in known else None
+            if at is not None and any(abs(at - end) < limit(TOGETHER_S) for end in self.ends[box.worker.split("#")[0]]):
                 found.add(box.name)
         return found
 

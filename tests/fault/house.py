@@ -2,7 +2,8 @@
 
 Simulator, broker, workers w1 w2 (victims) and w3 (nobody kills it: the observer lives there), four machines that are driven, a
 metronome that turns all the time, and a quiet machine that is turned once per death of the broker, a moment before it: a last state
-that is lost shows there, because nothing comes after it. Each machine has its agent. Chatters (chatter.py) talk over streams meanwhile.
+that is lost shows there, because nothing comes after it. Each machine has its agent. Chatters (chatter.py) talk over streams meanwhile, others
+to a handler of two processes, victims too (handling.py).
 Each worker has ports of its own beside the shared one, so that a client chooses who serves it.
 
 A plan is a list of steps; lanes carry them out side by side, never two on one victim:
@@ -30,6 +31,7 @@ from stagecraft.wait import LOOK_EVERY_S, Late, limit, next_look, now, until
 import checker
 from autopsy import autopsy
 from chatter import Chat
+from handling import Handling
 from load import ANSWER_S, PRINCIPAL, POSITIONS, STRIDE, TOKEN, Asker, Driver, Metronome, Wanted
 from record import Recorder
 
@@ -40,9 +42,10 @@ DRIVERS = [("conn", "m1"), ("uuid", "m1"), ("token", "m2"), ("uuid", "m2"), ("re
            ("rest", "m4")]
 WORKERS = ["w1", "w2", "w3"]
 DOORS = {"carousel": {"dialects": ["carousel"]}, "token": {"dialects": ["carousel"], "auth": "token"}, "rest": {"dialects": ["rest"]},
-         "streams": {"dialects": ["streams"]}}
-CHATTERS = 6
-VICTIMS = ["b1", "w1", "w2", *(f"a.{m}" for m in MACHINES)]
+         "streams": {"dialects": ["streams"]}, "endpoints": {"dialects": ["endpoints"]}}
+CHATTERS, TALKERS = 6, 5
+HANDLERS = ["h.play.0", "h.play.1"]
+VICTIMS = ["b1", "w1", "w2", *(f"a.{m}" for m in MACHINES), *HANDLERS]
 SUBSCRIBERS = [("all_events", None), ("status_updates", ["m1", "m2"]), ("command_results", None), ("all_events", ["m3"])]
 POINT_S = 30.0   # by then a point is reached, or the plan is wrong
 STALL_S = 0.03   # a look that comes so late is a stall
@@ -83,7 +86,7 @@ class House:
         self.record = Recorder(self.stage.dir / "record.jsonl")
         self.stop, self.tally = asyncio.Event(), Tally()
         self.workers = WORKERS
-        self.observer, self.chat, self.quiet, self.stalled = None, None, 0, 0.0
+        self.observer, self.chat, self.handling, self.quiet, self.stalled = None, None, None, 0, 0.0
         self.lost = []  # bytes that each power cut took
         self.done, self.silences = Counter(), []  # kinds of deaths; seconds without current states after a broker's death
         self.locks = {victim: asyncio.Lock() for victim in VICTIMS}
@@ -101,7 +104,9 @@ class House:
         s.set("auth", tokens=[{"principal": PRINCIPAL, "sha256": hashlib.sha256(TOKEN.encode()).hexdigest()}])
         for machine in EVERY_MACHINE:
             s.machine(machine)
+        Handling.configure(s)
         self.sim = await s.sim()
+        await s.handlers["play"].start()
         await s.broker()
         for worker in WORKERS:
             await s.cast_with_doors(worker, **DOORS).start()
@@ -138,9 +143,11 @@ class House:
                             for n, (kind, machines) in enumerate(SUBSCRIBERS)]
         self.chat = Chat(self, CHATTERS, draw)
         await self.chat.begin()
+        self.handling = Handling(self, TALKERS, draw)
+        await self.handling.handler.met(*WORKERS)
         self.stalls = Stalls(self.record)
         runs = [self.stalls.run(self.stop), self.metronome.run(), *(driver.run() for driver in self.drivers),
-                *(chatter.run() for chatter in self.chat.chatters),
+                *(chatter.run() for chatter in self.chat.chatters), *(talking.run() for talking in self.handling.talkers),
                 *(self._subscribe(subscriber) for subscriber in self.subscribers)]
         self._tasks = [asyncio.ensure_future(run) for run in runs]
 
@@ -243,7 +250,7 @@ class House:
         for victim in everybody:
             self.record.note("down", victim=victim, how="all")
             self.stage.actor(victim).told_to_end = True
-            self.tally.deaths[victim] += 1
+            self.count_death(victim)
             self.stage.actor(victim).send_signal(signal.SIGKILL)
         died_at = now()
         for victim in everybody:
@@ -257,11 +264,15 @@ class House:
     async def die(self, victim, how):
         actor = self.stage.actor(victim)
         self.record.note("down", victim=victim, how=how)
-        self.tally.deaths[victim] += 1
+        self.count_death(victim)
         self.died_at = now()
         await actor.kill()
         self.look_at(victim)
         self.done[f"{how} {kind_of(victim)}"] += 1
+
+    def count_death(self, victim):
+        self.tally.deaths[victim] += 1
+        self.handling.dies(self.stage.actor(victim))
 
     def look_at(self, victim):
         """What a dead broker left must be in order."""
@@ -286,7 +297,7 @@ class House:
             raise PlanError(f"{victim} did not come to {point} the {nth}. time within {limit(POINT_S):g} s") from None
         self.died_at = now()
         self.record.note("down", victim=victim, how=point)
-        self.tally.deaths[victim] += 1
+        self.count_death(victim)
         assert code == -signal.SIGKILL, f"{victim} was to die at {point}, and ended with {code}:\n{actor.tail()}"
         self.look_at(victim)
         self.done[f"{kind} {kind_of(victim)}"] += 1
@@ -339,6 +350,7 @@ class House:
         for driver in self.drivers:
             await driver.finish()
         await self.chat.finish()
+        await self.handling.finish()
         markers = {machine: await self._marker(machine) for machine in EVERY_MACHINE}
         truth = {}
         for machine in EVERY_MACHINE:
@@ -395,6 +407,9 @@ class House:
         if self.chat is not None:
             await self.chat.leave()
             complaints += [f"streams: {c}" for c in self.chat.complaints]
+        if self.handling is not None:
+            await self.handling.leave()
+            complaints += [f"endpoints: {c}" for c in self.handling.complaints]
         keep, self.stage.keep = self.stage.keep, True
         complaints += await self.stage.strike(failed=failed)
         self.record.close()
@@ -405,7 +420,7 @@ class House:
 
 
 def kind_of(victim):
-    return {"b": "broker", "w": "worker", "a": "agent"}[victim[0]]
+    return {"b": "broker", "w": "worker", "a": "agent", "h": "handler"}[victim[0]]
 
 
 def stands(actor):

@@ -3,7 +3,8 @@
  *
  * Checked beside memory: a refused document has a reason; what is accepted comes out as something that the same schema accepts again
  * unchanged; what is refused has 1 to SCHEMA_ERRORS_MAX + 1 errors of three members each, within their bytes; the same message gives the
- * same answer twice; and everything reads as JSON what jansson reads (but for what schema_json.h names). */
+ * same answer twice; everything reads as JSON what jansson reads (but for what schema_json.h names);
+ * and schema_judge() of a strict table tells the first error that schema_validate() tells. */
 #include <jansson.h>
 #include <math.h>
 #include <stdint.h>
@@ -12,6 +13,7 @@
 
 #include "must.h"
 #include "schema.h"
+#include "schema_judge.h"
 #include "schema_json.h"
 #include "schema_pattern.h"
 
@@ -143,6 +145,43 @@ static void check_fixed(const json_t *message)
     }
 }
 
+/* --- strict tables -------------------------------------------------------------------------------------------------- */
+
+static const struct schema_type strict_text = {
+    .kind = SCHEMA_STRING, .min_length = 1, .max_bytes = 4, .no_nul = true};
+static const struct schema_member strict_members[] = {
+    {.name = "a", .type = {.kind = SCHEMA_INT, .ge = "0", .le = "255", .nullable = true}, .optional = true},
+    {.name = "b", .type = {.kind = SCHEMA_STRING, .choices = "[\"x\",\"yy\"]"}, .optional = true},
+    {.name = "c",
+     .type = {.kind = SCHEMA_LIST, .items = &strict_text, .min_length = 1, .max_length = 3},
+     .optional = true},
+    {.name = "d",
+     .type = {.kind = SCHEMA_LIST, .items = &strict_text, .or_item = true, .nullable = true},
+     .optional = true},
+    {.name = "e", .type = {.kind = SCHEMA_FLOAT, .lt = "9"}, .optional = true},
+    {.name = "f", .optional = true},
+};
+static const struct schema_object strict_table = {
+    .name = "Strict", .members = strict_members, .member_count = ARRAY_LEN(strict_members), .strict = true};
+static struct schema_kept strict = {.table = &strict_table};
+
+static void check_judged(const json_t *message)
+{
+    struct schema_found found[ARRAY_LEN(strict_members)];
+    struct schema_wrong wrong;
+    struct schema_result result;
+    bool ok = schema_judge(schema_of(&strict), message, found, &wrong);
+    MUST(schema_validate(schema_of(&strict), (json_t *)message, &result) == (ok ? ERR_OK : ERR_MALFORMED));
+    const json_t *error = json_array_get(result.errors, 0), *loc = json_object_get(error, "loc");
+    MUST(ok || strcmp(json_string_value(json_object_get(error, "type")), wrong.type) == 0);
+    MUST(ok || (wrong.member == NULL) == (json_array_size(loc) == 0));
+    MUST(ok || wrong.member == NULL || strcmp(json_string_value(json_array_get(loc, 0)), wrong.member) == 0);
+    MUST(ok || (wrong.index == SCHEMA_NONE) == (json_array_size(loc) < 2));
+    MUST(ok || wrong.index == SCHEMA_NONE || json_integer_value(json_array_get(loc, 1)) == wrong.index);
+    json_decref(result.value);
+    json_decref(result.errors);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *text = (const char *)data, *gap = size > 0 ? memchr(text, '\0', size) : NULL;
@@ -152,8 +191,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     json_t *document = gap != NULL ? load(text, first) : NULL, *message = load(rest, rest_len);
     if (document != NULL && message != NULL)
         check_with(document, message);
-    if (message != NULL)
+    if (message != NULL) {
         check_fixed(message);
+        check_judged(message);
+    }
     check_pattern(text, first, rest, rest_len);
     json_decref(document);
     json_decref(message);

@@ -5,13 +5,6 @@
 
 #include "log.h"
 
-/* Kills the agent; returns when the broker knows. */
-static void agent_dies(struct stage *stage, struct end *agent)
-{
-    end_close(stage, agent);
-    wait_counter(stage, "agents", 0);
-}
-
 /* Nothing came of what was said before: the next record of the path is this one's. */
 static void marker(struct stage *stage, struct end *agent, uint64_t seq, const struct end *worker,
                    uint64_t serial, size_t results)
@@ -32,14 +25,14 @@ static void a_command_is_handed_to_the_same_agent_again_and_then_to_its_successo
     assert_int_equal(link_send(worker.link, &message), ERR_OK);
     wait_for(stage, &agent.commands, 1);
     assert_false(agent.last.resent);
-    agent_dies(stage, &agent);
+    end_leaves(stage, &agent);
     agent_open(stage, &agent, "m1", "standard", 100); /* as after a lost connection */
     wait_for(stage, &agent.commands, 1);
     assert_false(agent.last.resent);
     wait_counter(stage, "commands_again", 1); /* counted when it is sent */
     int64_t left_ms = agent.last.deadline_ms;
     for (uint64_t incarnation = 101; incarnation <= 102; incarnation++) { /* both die with it */
-        agent_dies(stage, &agent);
+        end_leaves(stage, &agent);
         agent_open(stage, &agent, "m1", "standard", incarnation);
         wait_for(stage, &agent.commands, 1);
         assert_true(agent.last.resent);
@@ -56,7 +49,7 @@ static void a_command_is_handed_to_the_same_agent_again_and_then_to_its_successo
     assert_int_equal(wait_record(stage, RECORD_RESULT, 0)->origin_mode, ORIGIN_ALSO);
     say_outcome(&agent, 2, OUTCOME_RESULT, &worker, 2);
     wait_for(stage, &agent.acks, 2);
-    agent_dies(stage, &agent);
+    end_leaves(stage, &agent);
     agent_open(stage, &agent, "m1", "standard", 103); /* what has its answer is not handed to anybody */
     say_command(&worker, 3, "m1", 60000, false);
     wait_for(stage, &agent.commands, 1);
@@ -73,7 +66,7 @@ static void what_may_have_been_handed_over_goes_to_the_agent_whatever_stands_aga
     worker_open(stage, &worker, 900, UINT32_MAX);
     say_command(&worker, 1, "m1", 60000, false);
     wait_for(stage, &agent.commands, 1);
-    agent_dies(stage, &agent);
+    end_leaves(stage, &agent);
     agent_open(stage, &agent, "m1", "delta-as", 101); /* decodes otherwise than the broker */
     assert_false(agent.agrees);
     wait_for(stage, &agent.commands, 1);
@@ -99,7 +92,7 @@ static void what_one_agent_has_said_is_not_heard_again_from_another(void **state
     say_outcome(&agent, 1, OUTCOME_RESULT, &worker, 1);
     say_outcome(&agent, 2, OUTCOME_COMPLETION, &worker, 1);
     wait_for(stage, &agent.acks, 2);
-    agent_dies(stage, &agent);
+    end_leaves(stage, &agent);
     agent_open(stage, &agent, "m1", "standard", 101); /* its journal does not say that the broker was told */
     say_outcome(&agent, 1, OUTCOME_RESULT, &worker, 1);
     say_outcome(&agent, 2, OUTCOME_COMPLETION, &worker, 1);
@@ -135,7 +128,7 @@ static void nor_by_a_broker_that_only_reads_of_it_in_the_ring(void **state)
     wait_for(stage, &agent.acks, 4);
     assert_int_equal(counter(stage, "outcomes_repeated"), 3);
     assert_int_equal(counter(stage, "outcomes_unasked"), 0);
-    agent_dies(stage, &agent);
+    end_leaves(stage, &agent);
     restart(stage);
     agent_open(stage, &agent, "m1", "standard", 102); /* and once more, from the ring and from the table */
     for (int i = 0; i < 2; i++)
@@ -156,7 +149,7 @@ static void a_completion_of_an_unknown_command_is_said_once_and_stands_for_its_r
         say_outcome(&agent, 1, OUTCOME_COMPLETION, &worker, 1);
         say_outcome(&agent, 2, OUTCOME_RESULT, &worker, 1);
         wait_for(stage, &agent.acks, 2);
-        agent_dies(stage, &agent);
+        end_leaves(stage, &agent);
     }
     agent_open(stage, &agent, "m1", "standard", 103);
     marker(stage, &agent, 1, &worker, 2, 0);
@@ -174,7 +167,7 @@ static void what_was_given_up_is_resolved_by_a_successor_once(void **state)
     worker_open(stage, &worker, 900, UINT32_MAX);
     say_command(&worker, 1, "m1", -1, false);
     wait_for(stage, &agent.commands, 1);
-    agent_dies(stage, &agent);
+    end_leaves(stage, &agent);
     wait_refusal(stage, 0, 1, "The command was sent; whether it was carried out is unknown",
                  "OUTCOME_UNKNOWN");
     for (uint64_t incarnation = 101; incarnation <= 102; incarnation++) {
@@ -183,7 +176,7 @@ static void what_was_given_up_is_resolved_by_a_successor_once(void **state)
         say_outcome(&agent, 2, OUTCOME_COMPLETION, &worker, 1);
         wait_for(stage, &agent.acks, 2);
         assert_int_equal(agent.commands, 0);
-        agent_dies(stage, &agent);
+        end_leaves(stage, &agent);
     }
     agent_open(stage, &agent, "m1", "standard", 103);
     marker(stage, &agent, 1, &worker, 2, 1);

@@ -229,8 +229,7 @@ static void a_request_that_was_handed_over_is_not_new_by_another_key(void **stat
     wait_for(stage, &agent.commands, 1);
     assert_string_equal(agent.last_scope, "u:");
     assert_false(agent.last.resent);
-    end_close(stage, &agent);
-    wait_counter(stage, "agents", 0);
+    end_leaves(stage, &agent);
     message.command.command_serial = 2;
     message.command.age_ms = 1;
     assert_int_equal(link_send(worker.link, &message), ERR_OK);
@@ -241,7 +240,7 @@ static void a_request_that_was_handed_over_is_not_new_by_another_key(void **stat
     wait_refusal(stage, 0, 3, "No connection to the PLC", "CONNECTION_ERROR");
     assert_int_equal(counter(stage, "commands_held"), 1);
     agent_open(stage, &agent, "m1", "standard", 101);
-    wait_for(stage, &agent.commands, 1);
+    wait_for(stage, &agent.commands, 2);
     assert_int_equal(agent.last.command_serial, 2);
     assert_true(agent.last.resent && agent.last.age_ms >= 5000);
 }

@@ -309,7 +309,7 @@ static void any_message_from_any_peer_does_no_harm(void **state)
     }
     for (int i = 0; i < 3; i++)
         raw_close(&peers[i]);
-    wait_counter(stage, "agents", 0);
+    wait_gauge(stage, "agents", 0);
     ring_reader_seek(stage->ring, ring_reader_head(stage->ring)); /* it may have been lapped */
     stage->record_count = 0;
     agent_open(stage, &agent, "m1", "standard", 100);

@@ -247,6 +247,13 @@ void wait_counter(struct stage *stage, const char *metric, uint64_t at_least)
             fail_msg("%s stays at %llu", metric, (unsigned long long)counter(stage, metric));
 }
 
+void wait_gauge(struct stage *stage, const char *metric, uint64_t value)
+{
+    for (uint64_t deadline = real_ms() + DEADLINE_MS; counter(stage, metric) != value; pump(stage))
+        if (real_ms() > deadline)
+            fail_msg("%s stays at %llu", metric, (unsigned long long)counter(stage, metric));
+}
+
 /* --- what is expected -------------------------------------------------------------------------------------------- */
 
 /* The table says what the machine's last record says. */

@@ -109,6 +109,8 @@ const struct seen_record *wait_refusal(struct stage *stage, size_t n, uint64_t s
 uint64_t metric_of(const struct stage *stage, const char *segment, const char *metric);
 uint64_t counter(const struct stage *stage, const char *metric);
 void wait_counter(struct stage *stage, const char *metric, uint64_t at_least);
+/* … to have this value: gauges are as of the janitor's last tick. */
+void wait_gauge(struct stage *stage, const char *metric, uint64_t value);
 void shows(const struct seen_record *record, const char *what);
 void table_agrees(struct stage *stage, uint32_t slot, const struct seen_record *record);
 
@@ -119,6 +121,8 @@ void worker_open(struct stage *stage, struct end *end, uint64_t incarnation, uin
 void tool_open(struct stage *stage, struct end *end, uint64_t incarnation);
 void end_open(struct stage *stage, struct end *end);
 void end_close(struct stage *stage, struct end *end);
+/* The same; returns when the broker knows. */
+void end_leaves(struct stage *stage, struct end *end);
 void say_state(struct end *agent, enum connection_e connection, int raw, int position);
 void say_command(struct end *worker, uint64_t serial, const char *machine, int64_t deadline_ms, bool resent);
 /* A move to 7, for m1: what say_command() says. */

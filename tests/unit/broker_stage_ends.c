@@ -105,6 +105,13 @@ void end_close(struct stage *stage, struct end *end)
         }
 }
 
+void end_leaves(struct stage *stage, struct end *end)
+{
+    uint64_t goodbyes = counter(stage, "goodbyes");
+    end_close(stage, end);
+    wait_counter(stage, "goodbyes", goodbyes + 1);
+}
+
 void agent_open(struct stage *stage, struct end *end, const char *machine, const char *profile,
                 uint64_t incarnation)
 {

@@ -106,8 +106,7 @@ static void a_rearm_is_handed_to_the_next_agent_too(void **state)
     worker_open(stage, &worker, 900, UINT32_MAX);
     say_rearm(&worker, 1, "m1");
     wait_for(stage, &agent.commands, 1);
-    end_close(stage, &agent);
-    wait_counter(stage, "agents", 0);
+    end_leaves(stage, &agent);
     agent_open(stage, &agent, "m1", "standard", 101);
     wait_for(stage, &agent.commands, 1);
     assert_true(agent.last.resent && agent.last.command == COMMAND_REARM);

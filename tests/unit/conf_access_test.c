@@ -73,7 +73,7 @@ static void wrong_dialects(void **state)
                  "c.yaml:3: listeners[0].dialects: an empty list found, expected a list of 1 to 8 values\n");
     conf_refuses("c.yaml", "listeners:\n  - name: a\n    dialects: carousel\n",
                  "c.yaml:3: listeners[0].dialects: a single value found, expected a list of 1 to 8 "
-                 "values\n");
+                 "values, such as [one, two]\n");
     conf_refuses("c.yaml", "listeners:\n  - name: a\n    dialects: [[rest]]\n",
                  "c.yaml:3: listeners[0].dialects[0]: a list found, expected one of rest, carousel, streams, "
                  "endpoints\n");

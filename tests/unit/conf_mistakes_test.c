@@ -194,6 +194,32 @@ static const struct {
      "---\n"
      "log: {level: info}\n",
      "1: uses a YAML directive (%), which is not supported\n"},
+    {"listeners:\n"
+     "  - {name: a, dialects: [endpoint]}\n"
+     "  - {name: b, port: 1, endpoints: [/chat]}\n",
+     "3: listeners[1].endpoints: is an unknown key; endpoints are the file's own key, for every listener "
+     "that has endpoints among "
+     "its dialects\n"
+     "2: listeners[0].dialects[0]: endpoint is not one of rest, carousel, streams, endpoints; did you mean "
+     "endpoints?\n"},
+    {"handler:\n"
+     "  - {name: chat, command: [x]}\n"
+     "endpoints:\n"
+     "  - {path: /a, handlers: chat, reply: b.json, deadline_ms: 100}\n",
+     "1: handler: is an unknown key, did you mean handlers?\n"
+     "4: endpoints[0].handlers: is an unknown key, did you mean handler?\n"
+     "4: endpoints[0].reply: is an unknown key, did you mean reply_schema?\n"
+     "4: endpoints[0].deadline_ms: is an unknown key here, did you mean handlers[].deadline_ms?\n"
+     "4: endpoints[0]: the key handler is missing, expected a name (1 to 32 of A-Z a-z 0-9 _ . -)\n"},
+    {"handlers:\n"
+     "  - {name: chat, command: noria-chat --verbose}\n"
+     "endpoints:\n"
+     "  - /chat\n",
+     "2: handlers[0].command: a single value found, expected a list of 1 to 32 values, such as [one, two]\n"
+     "4: endpoints[0]: a single value found, expected a mapping of keys to values, such as {path: …}\n"},
+    {"handlers:\n"
+     "  chat: {command: [noria-chat]}\n",
+     "1: handlers: a mapping found, expected a list of at most 64 entries, each beginning with \"- \"\n"},
 };
 
 static const char *without_name(const char *file)

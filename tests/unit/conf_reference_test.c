@@ -157,7 +157,13 @@ static void the_demonstration_is_accepted(void **state)
     struct conf *conf = conf_good("demo.yaml", text);
     assert_int_equal(conf->machine_count, 2);
     assert_int_equal(conf->bridge_count, 2);
+    assert_int_equal(conf->endpoint_count, 2);
     assert_int_equal(conf->warning_count, 0);
+    conf_free(&conf);
+    conf_told[0] = '\0';
+    if (conf_load(NORIA_TREE "/deploy/conf/demo.yaml", conf_collect, NULL, &conf) != ERR_OK)
+        fail_msg("%s", conf_told);
+    assert_int_equal(conf->unreadable_count, 0);
     conf_free(&conf);
 }
 

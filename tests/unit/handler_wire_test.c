@@ -1,5 +1,5 @@
 /* handler_wire: every message of handlers survives its round trip; nothing that an encoder would not write is accepted; a
- * hostile header decides neither how much is allocated nor how deep anything goes; HANDLER.md tells the truth. */
+ * hostile header decides neither how much is allocated nor how deep anything goes. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -355,20 +355,81 @@ static void depth_is_bounded(void **state)
     assert_int_equal(judge(deep, sizeof deep), ERR_MALFORMED);
 }
 
+/* What msgpack-c never decodes, but a program may build. */
+static void depth_of_objects_is_bounded(void **state)
+{
+    (void)state;
+    msgpack_object nest[HANDLER_DEPTH_MAX + 1];
+    for (size_t i = 0; i < ARRAY_LEN(nest); i++) {
+        nest[i].type = MSGPACK_OBJECT_ARRAY;
+        nest[i].via.array = (msgpack_object_array){i + 1 < ARRAY_LEN(nest) ? 1 : 0, &nest[i + 1]};
+    }
+    struct handler_message m = sample(HANDLER_MESSAGE);
+    m.body_bytes = NULL;
+    m.body = nest[1];
+    assert_int_equal(encode(&m), ERR_OK);
+    m.body = nest[0];
+    assert_int_equal(encode(&m), ERR_TOO_LARGE);
+}
+
+/* Every format of msgpack's: whole, a byte short, a byte long, and as msgpack-c has it. */
+static void each_format_has_its_length(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *head;
+        size_t head_len, len;
+    } formats[] = {
+#define FORMAT(head, len) {head, sizeof(head) - 1, len}
+        FORMAT("\x00", 1),         FORMAT("\x7f", 1),           FORMAT("\xe0", 1),
+        FORMAT("\xff", 1),         FORMAT("\xc0", 1),           FORMAT("\xc2", 1),
+        FORMAT("\xc3", 1),         FORMAT("\x80", 1),           FORMAT("\x82", 5),
+        FORMAT("\x8f", 31),        FORMAT("\x90", 1),           FORMAT("\x9f", 16),
+        FORMAT("\xa0", 1),         FORMAT("\xbf", 32),          FORMAT("\xc4\x00", 2),
+        FORMAT("\xc4\xff", 257),   FORMAT("\xc5\x01\x02", 261), FORMAT("\xc6\x00\x01\x00\x01", 65542),
+        FORMAT("\xc7\x05", 8),     FORMAT("\xc8\x01\x00", 260), FORMAT("\xc9\x00\x01\x00\x00", 65542),
+        FORMAT("\xca", 5),         FORMAT("\xcb", 9),           FORMAT("\xcc", 2),
+        FORMAT("\xcd", 3),         FORMAT("\xce", 5),           FORMAT("\xcf", 9),
+        FORMAT("\xd0", 2),         FORMAT("\xd1", 3),           FORMAT("\xd2", 5),
+        FORMAT("\xd3", 9),         FORMAT("\xd4", 3),           FORMAT("\xd5", 4),
+        FORMAT("\xd6", 6),         FORMAT("\xd7", 10),          FORMAT("\xd8", 18),
+        FORMAT("\xd9\x03", 5),     FORMAT("\xda\x01\x00", 259), FORMAT("\xdb\x00\x01\x00\x00", 65541),
+        FORMAT("\xdc\x00\x03", 6), FORMAT("\xdc\x01\x00", 259), FORMAT("\xdd\x00\x00\x01\x01", 262),
+        FORMAT("\xde\x00\x03", 9), FORMAT("\xde\x01\x00", 515), FORMAT("\xdf\x00\x00\x00\x02", 9),
+#undef FORMAT
+    };
+    static char bytes[70000];
+    for (size_t i = 0; i < ARRAY_LEN(formats); i++) {
+        memset(bytes, 1, sizeof bytes);
+        memcpy(bytes, formats[i].head, formats[i].head_len);
+        size_t len = formats[i].len, offset = 0;
+        if (handler_value(bytes, len) != ERR_OK || handler_value(bytes, len - 1) != ERR_MALFORMED ||
+            handler_value(bytes, len + 1) != ERR_MALFORMED)
+            fail_msg("format 0x%02x is not %zu bytes", (unsigned char)bytes[0], len);
+        msgpack_zone zone;
+        msgpack_object object;
+        assert_true(msgpack_zone_init(&zone, 256));
+        assert_int_equal(msgpack_unpack(bytes, len, &offset, &zone, &object), MSGPACK_UNPACK_SUCCESS);
+        assert_int_equal(offset, len);
+        msgpack_zone_destroy(&zone);
+    }
+}
+
 static void values_are_bounded(void **state)
 {
     (void)state;
     size_t room = HANDLER_VALUES_MAX + 16u, at = 0;
     char *bytes = malloc(room);
     assert_non_null(bytes);
-    memset(bytes, '\xc0', room);             /* nils: a byte each, 24 when decoded */
-    uint32_t items = HANDLER_VALUES_MAX - 5; /* the message, its three numbers, the body itself */
-    memcpy(bytes, "\x94\x23\x01\x01\xdd", 5);
-    for (at = 5; at < 9; at++)
-        bytes[at] = (char)(items >> (8 * (8 - at)));
-    assert_int_equal(judge(bytes, 9 + items), ERR_OK);
-    bytes[8]++;
-    assert_int_equal(judge(bytes, 9 + items + 1), ERR_MALFORMED);
+    memset(bytes, '\xc0', room); /* nils: a byte each, 24 when decoded */
+    for (unsigned more = 0; more < 2; more++) {
+        uint32_t items = HANDLER_VALUES_MAX - 1 + more; /* and the array itself */
+        memcpy(bytes, "\x94\x23\x01\x01\xdd", 5);
+        for (at = 5; at < 9; at++)
+            bytes[at] = (char)(items >> (8 * (8 - at)));
+        assert_int_equal(judge(bytes, 9 + items), more ? ERR_MALFORMED : ERR_OK);
+        assert_int_equal(handler_value(bytes + 4, 5 + items), more ? ERR_TOO_LARGE : ERR_OK);
+    }
     free(bytes);
 }
 
@@ -406,6 +467,8 @@ int main(void)
         cmocka_unit_test(damage_is_survived),
         cmocka_unit_test(encoders_refuse_what_decoders_would),
         cmocka_unit_test(depth_is_bounded),
+        cmocka_unit_test(depth_of_objects_is_bounded),
+        cmocka_unit_test(each_format_has_its_length),
         cmocka_unit_test(values_are_bounded),
         cmocka_unit_test(a_header_allocates_nothing),
     };

@@ -274,6 +274,92 @@ static void an_event_may_close_what_fails_with_it(void **state)
     ends(&eva, 0);
 }
 
+/* --- processes that are left, and live ---------------------------------------------------------------------------------------------- */
+
+static void breaks_the_protocol(struct actor *bad)
+{
+    uint64_t lost = counts()->links_lost;
+    actor_say(bad, &(struct handler_message){.type = HANDLER_TAKEN, .event = UINT64_MAX});
+    stage_until(counts()->links_lost == lost + 1);
+    assert_true(actor_is_left(bad));
+}
+
+/* It sees the end of the stream, and runs on_disconnect of what it has taken and of what it has yet to take. */
+static void connections_of_a_process_that_is_left_begin_anew(void **state)
+{
+    (void)state;
+    struct visitor taken = {0}, written = {0}, gone = {0}, closing = {0};
+    two_processes(&taken);
+    actor_taken(actor(0));
+    dies(1);
+    visitor_open(&closing, 0);
+    actor_open(actor(0), false);
+    visitor_close(&closing);
+    actor_wait(actor(0), HANDLER_CLOSED); /* not taken */
+    visitor_open(&gone, 0);
+    actor_open(actor(0), false);
+    visitor_send(&gone, 1);
+    visitor_open(&written, 0);
+    stage_turn(4);
+    visitor_close(&gone);
+    breaks_the_protocol(actor(0));
+    assert_int_equal(counts()->conns, 2); /* `gone` and `closing` had their end there */
+    actor_greet(actor(1));
+    actor_open(actor(1), false);
+    actor_open(actor(1), false);
+    visitor_close(&written);
+    actor_close(actor(1));
+    ends(&taken, 1);
+}
+
+/* A resumed OPEN that it has not read whole is none of its business; one that it will read is. */
+static void what_the_process_that_is_left_was_never_told_goes_on(void **state)
+{
+    (void)state;
+    struct visitor ana = {0}, eva = {0};
+    two_processes(&ana);
+    actor_taken(actor(0));
+    visitor_open(&eva, 0);
+    actor_open(actor(1), false);
+    dies(1);
+    actor_open(actor(0), true); /* eva */
+    stage_turn(4);
+    dies(0); /* both homeless */
+    actor_greet(actor(0));
+    actor_wait(actor(0), HANDLER_OPEN);
+    assert_true(actor(0)->message.resumed);
+    breaks_the_protocol(actor(0)); /* both OPENs are written */
+    actor_greet(actor(1));
+    actor_open(actor(1), false);
+    actor_open(actor(1), false);
+    visitor_close(&eva);
+    actor_close(actor(1));
+    ends(&ana, 1);
+}
+
+static void what_a_dead_process_said_is_read_however_long_it_takes(void **state)
+{
+    (void)state;
+    struct visitor ana = {0};
+    two_processes(&ana);
+    stage->may_publish = false;
+    struct handler_message publish = {.type = HANDLER_PUBLISH, .path = handler_text("/chat"), .status = 200};
+    for (unsigned i = 0; i < 100; i++) /* more than one wake-up reads */
+        actor_say(actor(0), &publish);
+    actor_taken(actor(0));
+    stage_until(stage->pool->paused == 1);
+    actor_die(actor(0));
+    visitor_send(&ana, 1); /* the write fails */
+    stage_turn(2);
+    stage_pass(2 * POOL_ENDING_NS / NS_PER_MS);
+    stage->may_publish = true;
+    stage_pass(1);
+    stage_until(counts()->links == 1);
+    assert_int_equal(stage->publishes, 100);
+    actor_open(actor(1), true);
+    ends(&ana, 1);
+}
+
 /* --- real processes ------------------------------------------------------------------------------------------------------------------ */
 
 /* A handler that takes everything and answers; `silent_after` messages it stands still for ever. */
@@ -455,6 +541,9 @@ int main(void)
         T(gone_while_nobody_was_there),
         T(three_deaths_on_the_way),
         T(an_event_may_close_what_fails_with_it),
+        T(connections_of_a_process_that_is_left_begin_anew),
+        T(what_the_process_that_is_left_was_never_told_goes_on),
+        T(what_a_dead_process_said_is_read_however_long_it_takes),
         T(a_process_is_killed),
         T(a_stuck_process_of_a_command_is_killed),
         T(a_stuck_process_behind_a_socket_is_left),

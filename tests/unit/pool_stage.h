@@ -46,10 +46,13 @@ struct stage {
     struct actor out;
     bool may_publish;
     enum err_e publish_result;
-    unsigned publishes;
+    unsigned publishes, drained;
     uint64_t published_value;
     void *published_except;
     char published_to[128];
+    void (*heard)(struct visitor *visitor, uint64_t token,
+                  const struct pool_answer *answer); /* NULL: not wanted */
+    void (*leaves)(struct visitor *visitor);         /* likewise; before its pool_close() */
 };
 
 extern struct stage *stage;
@@ -84,7 +87,8 @@ struct actor *actor_any(void);
 
 void visitor_open(struct visitor *visitor, size_t endpoint);
 enum err_e visitor_send(struct visitor *visitor, uint64_t value); /* the token is the value, too */
-enum err_e visitor_send_large(struct visitor *visitor, uint64_t token, size_t len); /* a text of so many bytes */
+enum err_e visitor_send_large(struct visitor *visitor, uint64_t token,
+                              size_t len); /* a text of so many bytes */
 void visitor_close(struct visitor *visitor);
 void visitor_answered(const struct visitor *visitor, unsigned count, enum pool_outcome_e outcome); /* waits */
 

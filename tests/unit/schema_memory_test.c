@@ -66,6 +66,16 @@ static const struct schema_object checked = {.name = "Checked",
                                              .check_count = 1,
                                              .closed = true};
 
+static const struct schema_type a_text = {.kind = SCHEMA_STRING, .max_bytes = 9, .no_nul = true};
+static const struct schema_member strict_members[] = {
+    {.name = "op", .type = {.kind = SCHEMA_STRING, .choices = "[\"a\",\"b\"]"}},
+    {.name = "ids",
+     .type = {.kind = SCHEMA_LIST, .items = &a_text, .or_item = true, .nullable = true},
+     .optional = true},
+};
+static const struct schema_object strict = {
+    .name = "Strict", .members = strict_members, .member_count = ARRAY_LEN(strict_members), .strict = true};
+
 /* Returns whether memory was missing. */
 typedef bool attempt_f(const void *arg);
 
@@ -101,6 +111,7 @@ static void tables(void **state)
     (void)state;
     assert_true(fail_each(make_table, &tree) > 100);
     assert_true(fail_each(make_table, &checked) > 100);
+    assert_true(fail_each(make_table, &strict) > 50);
 }
 
 static bool make_json(const void *arg)
@@ -150,12 +161,15 @@ static bool validate(const void *arg)
 static void messages(void **state)
 {
     struct schema_problem problem;
-    struct schema *plain, *with_checks;
+    struct schema *plain, *with_checks, *uncoerced;
     (void)state;
     left = ~0ul;
     assert_int_equal(schema_from_table(&tree, &plain, &problem), ERR_OK);
     assert_int_equal(schema_from_table(&checked, &with_checks, &problem), ERR_OK);
+    assert_int_equal(schema_from_table(&strict, &uncoerced, &problem), ERR_OK);
     const struct message all[] = {
+        {uncoerced, "{\"op\":\"a\",\"ids\":\"\\u0061\"}", ERR_OK},
+        {uncoerced, "{\"op\":\"c\",\"ids\":[\"a\",\"0123456789\",\"\\u0000\"]}", ERR_MALFORMED},
         {plain,
          "{\"n\":\"7\",\"any\":[{\"a\\u0062\":\"\\n\"}],\"kids\":[{\"n\":1.0,\"e\":\"x\",\"c\":true}]}",
          ERR_OK},
@@ -172,6 +186,7 @@ static void messages(void **state)
         assert_true(fail_each(validate, &all[i]) >= 3);
     schema_free(&plain);
     schema_free(&with_checks);
+    schema_free(&uncoerced);
     assert_int_equal(alive, 0);
 }
 

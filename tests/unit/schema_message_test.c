@@ -1,4 +1,4 @@
-/* schema: whole messages: order and places of errors, defaults, nesting, recursion, extra members, custom checks, bounds. */
+/* schema: whole messages: order and places of errors, defaults, nesting, recursion, extra members. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,78 +10,9 @@
 #include <cmocka.h>
 
 #include "must.h"
-#include "schema.h"
-
-static struct schema *read_json(const char *text)
-{
-    struct schema *schema;
-    struct schema_problem problem;
-    json_error_t error;
-    json_t *document = json_loads(text, 0, &error);
-    if (document == NULL)
-        fail_msg("%s: %s", text, error.text);
-    if (schema_from_json(document, &schema, &problem) != ERR_OK)
-        fail_msg("%s: %s", problem.pointer, problem.why);
-    json_decref(document);
-    return schema;
-}
-
-static struct schema *read_table(const struct schema_object *table)
-{
-    struct schema *schema;
-    struct schema_problem problem;
-    if (schema_from_table(table, &schema, &problem) != ERR_OK)
-        fail_msg("%s: %s", problem.pointer, problem.why);
-    return schema;
-}
-
-static void put(char **out, const char *end, const char *text)
-{
-    size_t len = strlen(text), room = (size_t)(end - *out) - 1;
-    memcpy(*out, text, len < room ? len : room);
-    *out += len < room ? len : room;
-    **out = '\0';
-}
-
-/* The value, or errors as `["a",1] type; ["b"] type`. */
-static void show(enum err_e err, struct schema_result *result, char *out, size_t size)
-{
-    char *end = out + size, *text;
-    *out = '\0';
-    if (err == ERR_OK) {
-        text = json_dumps(result->value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(16));
-        put(&out, end, text);
-        free(text);
-    }
-    for (size_t i = 0; i < json_array_size(result->errors); i++) {
-        json_t *error = json_array_get(result->errors, i);
-        text = json_dumps(json_object_get(error, "loc"), JSON_COMPACT);
-        put(&out, end, i > 0 ? "; " : "");
-        put(&out, end, text);
-        put(&out, end, " ");
-        put(&out, end, json_string_value(json_object_get(error, "type")));
-        free(text);
-    }
-    json_decref(result->value);
-    json_decref(result->errors);
-}
-
-static void see(const struct schema *schema, const char *message, const char *expected)
-{
-    static char got[65536];
-    struct schema_result result;
-    enum err_e err = schema_validate_text(schema, message, strlen(message), &result);
-    show(err, &result, got, sizeof got);
-    assert_string_equal(got, expected);
-}
+#include "schema_stage.h"
 
 /* --- the document's example, and order ------------------------------------------------------------------------------ */
-
-static const struct schema_member chat_members[] = {
-    {.name = "message", .type = {.kind = SCHEMA_STRING}},
-    {.name = "user", .type = {.kind = SCHEMA_STRING}, .fallback = "\"System\""},
-};
-static const struct schema_object chat = {.name = "Chat", .members = chat_members, .member_count = 2};
 
 static void the_documents_error(void **state)
 {
@@ -260,15 +191,6 @@ static void a_short_list_with_a_wrong_item(void **state)
 
 /* --- recursion ------------------------------------------------------------------------------------------------------ */
 
-static const struct schema_object tree;
-static const struct schema_type a_tree = {.kind = SCHEMA_OBJECT, .object = &tree};
-static const struct schema_member tree_members[] = {
-    {.name = "v", .type = {.kind = SCHEMA_INT}},
-    {.name = "kids", .type = {.kind = SCHEMA_LIST, .items = &a_tree}, .fallback = "[]"},
-    {.name = "next", .type = {.kind = SCHEMA_OBJECT, .object = &tree, .nullable = true}, .fallback = "null"},
-};
-static const struct schema_object tree = {.name = "Tree", .members = tree_members, .member_count = 3};
-
 static void recursion(void **state)
 {
     struct schema *schemas[] = {
@@ -322,171 +244,6 @@ static void levels_are_bounded(void **state)
     schema_free(&schema);
 }
 
-/* --- checks --------------------------------------------------------------------------------------------------------- */
-
-static void same_password(const json_t *object, struct schema_report *report, void *arg)
-{
-    const char *a = json_string_value(json_object_get(object, "password"));
-    const char *b = json_string_value(json_object_get(object, "confirm"));
-    (void)arg;
-    if (a == NULL || b == NULL || strcmp(a, b) != 0)
-        schema_report(report, "password", "same-password", "Both must be the same");
-}
-
-static void never(const json_t *object, struct schema_report *report, void *arg)
-{
-    (void)object;
-    schema_report(report, NULL, "user-custom", arg);
-}
-
-static void looks_at_types(const json_t *object, struct schema_report *report, void *arg)
-{
-    (void)arg;
-    if (json_is_integer(json_object_get(object, "n")))
-        schema_report(report, "n", json_integer_value(json_object_get(object, "n")) == 7 ? "seven" : "whole",
-                      "");
-    if (json_is_string(json_object_get(object, "n")))
-        schema_report(report, "n", "as-received", "");
-}
-
-static const struct schema_check user_checks[] = {{never, "Custom error"}, {same_password, NULL}};
-static const struct schema_check extra_checks[] = {{looks_at_types, NULL}};
-static const struct schema_member extra_members[] = {
-    {.name = "n", .type = {.kind = SCHEMA_INT}},
-};
-static const struct schema_object extra = {
-    .name = "Extra", .members = extra_members, .member_count = 1, .checks = extra_checks, .check_count = 1};
-static const struct schema_type an_extra = {.kind = SCHEMA_OBJECT, .object = &extra};
-static const struct schema_member user_members[] = {
-    {.name = "username", .type = {.kind = SCHEMA_STRING}},
-    {.name = "password", .type = {.kind = SCHEMA_STRING, .min_length = 3}},
-    {.name = "confirm", .type = {.kind = SCHEMA_STRING}},
-    {.name = "extra", .type = {.kind = SCHEMA_OBJECT, .object = &extra}, .optional = true},
-    {.name = "extras", .type = {.kind = SCHEMA_LIST, .items = &an_extra}, .optional = true},
-    {.name = "by", .type = {.kind = SCHEMA_DICT, .items = &an_extra}, .optional = true},
-};
-static const struct schema_object user = {
-    .name = "User", .members = user_members, .member_count = 6, .checks = user_checks, .check_count = 2};
-
-static void checks_come_first(void **state)
-{
-    struct schema *schema = read_table(&user), *part = read_table(&extra);
-    (void)state;
-    see(schema, "{\"password\":\"pa\",\"confirm\":\"other\",\"extra\":{}}",
-        "[\"__model__\"] user-custom; [\"password\"] same-password; [\"extra\",\"n\"] missing; "
-        "[\"username\"] missing; "
-        "[\"password\"] string_too_short");
-    see(schema,
-        "{\"username\":\"u\",\"password\":\"abc\",\"confirm\":\"abc\",\"by\":{\"k\":{\"n\":\"7\"}},"
-        "\"extras\":[{\"n\":\"x\"},{\"n\":1}]}",
-        "[\"__model__\"] user-custom; [\"extras\",0,\"n\"] as-received; [\"extras\",1,\"n\"] whole; "
-        "[\"by\",\"k\",\"n\"] seven; "
-        "[\"extras\",0,\"n\"] int_parsing");
-    see(schema, "[]", "[] model_type");
-    see(part, "{\"n\":7.0}", "[\"n\"] seven");
-    see(part, "{\"n\":1.5}", "[\"n\"] int_from_float");
-    schema_free(&schema);
-    schema_free(&part);
-}
-
-static void silent(const json_t *object, struct schema_report *report, void *arg)
-{
-    (void)object;
-    (void)report;
-    ++*(unsigned *)arg;
-}
-
-static void checks_that_find_nothing(void **state)
-{
-    unsigned count = 0;
-    struct schema_check checks[] = {{silent, &count}};
-    struct schema_object object = chat;
-    object.checks = checks;
-    object.check_count = 1;
-    struct schema *schema = read_table(&object);
-    (void)state;
-    see(schema, "{\"message\":\"m\"}", "{\"message\":\"m\",\"user\":\"System\"}");
-    see(schema, "{}", "[\"message\"] missing");
-    see(schema, "3", "[] model_type");
-    assert_int_equal(count, 2);
-    schema_free(&schema);
-}
-
-/* --- bounds of the list --------------------------------------------------------------------------------------------- */
-
-static json_t *errors_of(const struct schema *schema, json_t *message)
-{
-    struct schema_result result;
-    assert_int_equal(schema_validate(schema, message, &result), ERR_MALFORMED);
-    json_decref(message);
-    return result.errors;
-}
-
-static const char *last_type(const json_t *errors)
-{
-    json_t *last = json_array_get(errors, json_array_size(errors) - 1);
-    return json_string_value(json_object_get(last, "type"));
-}
-
-static void a_hundred_errors(void **state)
-{
-    struct schema *schema = read_json("{\"type\":\"array\",\"items\":{\"type\":\"integer\"}}");
-    json_t *list = json_array(), *errors;
-    (void)state;
-    for (unsigned i = 0; i < SCHEMA_ERRORS_MAX; i++)
-        json_array_append_new(list, json_null());
-    errors = errors_of(schema, json_deep_copy(list));
-    assert_int_equal(json_array_size(errors), SCHEMA_ERRORS_MAX);
-    assert_string_equal(last_type(errors), "int_type");
-    json_decref(errors);
-    for (unsigned i = 0; i < 100000; i++)
-        json_array_append_new(list, json_null());
-    errors = errors_of(schema, list);
-    assert_int_equal(json_array_size(errors), SCHEMA_ERRORS_MAX + 1);
-    assert_string_equal(last_type(errors), "too_many_errors");
-    json_decref(errors);
-    schema_free(&schema);
-}
-
-static void long_names_are_cut(void **state)
-{
-    struct schema *schema =
-        read_json("{\"type\":\"object\",\"additionalProperties\":{\"type\":\"integer\"}}");
-    static char name[100000];
-    (void)state;
-    for (size_t i = 0; i + 2 < sizeof name; i += 2)
-        memcpy(name + i + 1, "\xc3\xa9", 2); /* so that the cut would fall into a character */
-    name[0] = 'x';
-    json_t *object = json_object();
-    json_object_set_new(object, name, json_null());
-    json_t *errors = errors_of(schema, object);
-    json_t *loc = json_object_get(json_array_get(errors, 0), "loc");
-    assert_int_equal(json_string_length(json_array_get(loc, 0)), SCHEMA_NAME_SHOWN - 1 + 3);
-    json_decref(errors);
-    schema_free(&schema);
-}
-
-/* Deep places times many errors are bounded in bytes. */
-static void bytes_are_bounded(void **state)
-{
-    struct schema *schema = read_table(&tree);
-    json_t *kids = json_array();
-    (void)state;
-    for (unsigned i = 0; i < 200; i++)
-        json_array_append_new(kids, json_object());
-    json_t *deep = json_pack("{siso}", "v", 0, "kids", kids);
-    for (unsigned i = 0; i < 190; i++)
-        deep = json_pack("{siso}", "v", 0, "next", deep);
-    json_t *errors = errors_of(schema, deep);
-    char *text = json_dumps(errors, JSON_COMPACT);
-    assert_true(json_array_size(errors) < SCHEMA_ERRORS_MAX);
-    assert_string_equal(last_type(errors), "too_many_errors");
-    assert_true(strlen(text) < 2 * SCHEMA_ERROR_BYTES);
-    free(text);
-    json_decref(errors);
-    schema_free(&schema);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -500,11 +257,6 @@ int main(void)
         cmocka_unit_test(recursion),
         cmocka_unit_test(a_short_list_with_a_wrong_item),
         cmocka_unit_test(levels_are_bounded),
-        cmocka_unit_test(checks_come_first),
-        cmocka_unit_test(checks_that_find_nothing),
-        cmocka_unit_test(a_hundred_errors),
-        cmocka_unit_test(long_names_are_cut),
-        cmocka_unit_test(bytes_are_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,12 +82,13 @@ static struct {
     unsigned message_count, opened, closed, ticks;
     struct stage_publication publication; /* the last */
     unsigned publications;
-    bool may_publish;
+    bool may_publish, pressed[2];
+    unsigned room; /* not 0: after so many messages handler 0 is pressed */
     struct pool_counts pool_counts;
     struct {
         enum err_e open, send, publish;
     } will;
-    char files[4][32];
+    char files[8][32];
     unsigned file_count;
 } stage;
 
@@ -108,16 +109,22 @@ void *endpoint_shared(const struct endpoint *endpoint)
     return endpoint->shared;
 }
 
+static inline char *stage_copy(const char *text, size_t len)
+{
+    char *copy = malloc(len + 1);
+    MUST(copy != NULL);
+    if (len > 0)
+        memcpy(copy, text, len);
+    copy[len] = '\0';
+    return copy;
+}
+
 static void stage_told(struct endpoint_conn *conn, const void *payload, size_t len, bool binary)
 {
     if (conn->close_code != 0)
         return; /* as endpoint.h has it: replies are dropped */
     MUST(conn->frame_count < STAGE_FRAMES);
-    struct stage_frame *frame = &conn->frames[conn->frame_count++];
-    *frame = (struct stage_frame){malloc(len + 1), len, binary};
-    MUST(frame->at != NULL);
-    memcpy(frame->at, payload, len);
-    frame->at[len] = '\0';
+    conn->frames[conn->frame_count++] = (struct stage_frame){stage_copy(payload, len), len, binary};
 }
 
 void endpoint_reply(struct endpoint_conn *conn, const char *payload, size_t len)
@@ -193,10 +200,7 @@ enum err_e endpoint_publish_to(struct endpoint *endpoint, const struct topic *to
     if (stage.will.publish != ERR_OK)
         return stage.will.publish;
     free(stage.publication.payload);
-    stage.publication = (struct stage_publication){topics[0], malloc(len + 1), len, binary, except};
-    MUST(stage.publication.payload != NULL);
-    memcpy(stage.publication.payload, payload, len);
-    stage.publication.payload[len] = '\0';
+    stage.publication = (struct stage_publication){topics[0], stage_copy(payload, len), len, binary, except};
     stage.publications++;
     return ERR_OK;
 }
@@ -303,7 +307,14 @@ enum err_e pool_send(struct pool_conn *conn, const void *body, size_t len, uint6
     MUST(stage.message_count < STAGE_FRAMES);
     stage.messages[stage.message_count++] = (struct stage_message){conn, token, stage_json_of(body, len)};
     conn->sent++;
+    if (stage.room > 0 && --stage.room == 0)
+        stage.pressed[0] = true;
     return ERR_OK;
+}
+
+bool pool_is_pressed(const struct pool_conn *conn)
+{
+    return stage.pressed[stage.endpoints[conn->endpoint].handler];
 }
 
 void pool_close(struct pool_conn *conn)
@@ -488,7 +499,8 @@ static inline void stage_hear(struct endpoint_conn *conn, const char *text, size
 {
     char *exact = malloc(len > 0 ? len : 1); /* the dialect may read no further, and not later */
     MUST(exact != NULL);
-    memcpy(exact, text, len);
+    if (len > 0)
+        memcpy(exact, text, len);
     if (conn->close_code == 0)
         validated_dialect.on_receive(conn, exact, len, binary);
     memset(exact, 0xa5, len);

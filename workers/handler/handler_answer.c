@@ -190,18 +190,19 @@ static int publisher(struct noria_handler *handler, const char *path, struct lin
 int noria_publish(struct noria_handler *handler, const char *path, const char *topic, unsigned status,
                   const msgpack_sbuffer *body, struct noria_conn *except)
 {
-    struct handler_message message = {.type = HANDLER_PUBLISH,
-                                      .path = handler_text(path),
-                                      .topic = handler_text(topic),
-                                      .status = status,
-                                      .except = except != NULL ? except->number : 0};
-    struct link *link = except != NULL ? except->link : NULL;
+    struct handler_message message = {
+        .type = HANDLER_PUBLISH, .path = handler_text(path), .topic = handler_text(topic), .status = status};
+    struct link *link = except != NULL && !except->link->mute ? except->link : NULL;
     int failed = !status_is_known(status) ? -EINVAL
                  : link == NULL           ? publisher(handler, path, &link)
                  : has_room(link)         ? 0
                                           : -EAGAIN;
+    if (failed)
+        return failed;
+    if (except != NULL && link == except->link) /* whose worker is dead cannot be reached anyway */
+        message.except = except->number;
     set_body(&message, body);
-    return failed ? failed : errno_of(say(link, &message));
+    return errno_of(say(link, &message));
 }
 
 int noria_publish_text(struct noria_handler *handler, const char *path, const char *topic, const char *text,

@@ -152,7 +152,7 @@ static bool link_handle(struct link *link)
 {
     while (!link->dropped && (link->mute || link_unsent(link) < LINK_UNREAD_MAX)) {
         size_t len = link->in_len - link->in_at;
-        const char *at = link->in + (len > 0 ? link->in_at : 0), *why = "a frame of no or too many bytes";
+        const char *at = len > 0 ? link->in + link->in_at : "", *why = "a frame of no or too many bytes";
         enum err_e err = handler_frame(at, len, &len);
         if (err == ERR_BUSY)
             return true;

@@ -8,7 +8,7 @@ from stagecraft.httpclient import get
 from stagecraft.launched import pids, restarted, up
 from stagecraft.process import children_of_this_process
 from stagecraft.registry import play
-from stagecraft.scripts import AT_REST
+from stagecraft.scripts import AT_REST, ENDPOINTS_DOCUMENT, compact
 from stagecraft.stage import BIN
 from stagecraft.wait import limit, now, until
 
@@ -126,10 +126,21 @@ async def up_again(s):
 DEPLOY = Path(__file__).resolve().parents[3] / "deploy"
 
 
+async def the_documents_chat(s):
+    """/chat and /chat-raw, by the example handler that is started with all the rest."""
+    s.endpoints["/chat"] = {"schema": "chat_request.json"}
+    chat, raw = await s.caller("chat", "/chat"), await s.caller("raw", "/chat-raw")
+    for message, expected in (({"message": "Hi"}, "success"), ({}, "refused"), ({"message": "Hi"}, "success")):
+        await chat.say(message)
+        assert (await chat.next()).text == compact(ENDPOINTS_DOCUMENT[expected])
+    await raw.say(compact(ENDPOINTS_DOCUMENT["traditional"]))
+    await raw.raw(compact(ENDPOINTS_DOCUMENT["sent"]))
+
+
 async def demonstration(s, launcher):
-    """What deploy/conf/demo.yaml promises: two simulated machines with at least 26 positions, on ports 8765 and 8000, and
-    bridged to streams on 7078."""
-    s.port, s.streams_port = 8765, 7078
+    """What deploy/conf/demo.yaml promises: two simulated machines with at least 26 positions, on ports 8765 and 8000, bridged to streams on
+    7078, and the endpoints of the example handler."""
+    s.port, s.streams_port, s.endpoints_port = 8765, 7078, 8000
     s.adopt_simulator()
     c1 = await s.client("c1", welcome=False)
     welcome = await c1.next("welcome", mode="multi-plc")
@@ -145,6 +156,7 @@ async def demonstration(s, launcher):
         await c1.hear("command_completed", machine_id=machine, success=True, position=25, within=10)
         for start in ('{"type":"status_broadcast",', f'{{"type":"command_completed","machine_id":"{machine}",'):
             await streams.hear(test=lambda text, start=start: text.startswith(start))
+    await the_documents_chat(s)
     assert len(pids("noria-worker")) == os.cpu_count(), "one worker per core"
     await launcher.stop(signal.SIGINT, within=10)
     assert await c1.closed() == await streams.closed() == 1001
@@ -155,7 +167,8 @@ async def demonstration(s, launcher):
 @play("the demonstration as it is shipped", "namespace")
 async def demo(s):
     argv = [BIN / "noria", "up", "-c", DEPLOY / "conf/demo.yaml"]
-    launcher = s.cast_argv("up", argv, env={"NORIA_RUNTIME_DIR": str(s.runtime), "NORIA_STATE_DIR": str(s.state)})
+    launcher = s.cast_argv("up", argv, env={"NORIA_RUNTIME_DIR": str(s.runtime), "NORIA_STATE_DIR": str(s.state),
+                                            "PATH": f"{BIN}:{os.environ['PATH']}"})
     await launcher.start(within=15)
     await demonstration(s, launcher)
 

@@ -5,7 +5,7 @@ A negative ("does not hear it") waits for a later publication to the same connec
 """
 import asyncio
 
-from stagecraft.caller import FAILED, UNAVAILABLE
+from stagecraft.caller import FAILED, TIMEOUT, UNAVAILABLE
 from stagecraft.chatterbox import ECHO
 from stagecraft.handled import assert_once
 from stagecraft.registry import play
@@ -49,7 +49,7 @@ async def sends(s):
 async def sends_nonsense(s):
     handler = await forum(s, "w1")
     client = await s.caller("c1", "/play")
-    steps = [["send_nobody", n] for n in (0, 99999, 2 ** 63)]
+    steps = [["send_nobody", n] for n in (0, 99999, 2 ** 53)]
     steps += [["send_odd", kind] for kind in ("ext", "nan", "intkey", "utf8")]
     steps += [["send", 299, "x"], ["subscribe", "x" * 60], ["unsubscribe", "nowhere"], ["publish", "/nobody's", "", 200, "x"],
               ["publish", "/play", "", 299, "x"], ["wire", [99, "a type of another version"]]]
@@ -136,18 +136,25 @@ async def publishes_kinds(s):
     await binary.next(200, {"a": 1})
 
 
+def libzmq_leaks(s):
+    """libzmq's pipe_t::process_hiccup() forgets the parts of a message that was not complete when its peer went."""
+    (s.dir / "lsan").write_text("leak:libzmq.so\n")
+    s.env["LSAN_OPTIONS"] = f"suppressions={s.dir / 'lsan'}:print_suppressions=0"
+
+
 @play("publishing goes on over the broker's death: each to everybody once, in order; what is too much meanwhile waits at the handler", "asan",
       within=120)
 async def over_the_broker(s):
+    libzmq_leaks(s)
     s.set("ring", size_mib=64)
-    s.set("slow_clients", hard_kib=65536)  # what had to wait for the broker comes in one go
+    s.set("slow_clients", hard_kib=65536)  # what had to wait for the broker comes in one go: 3.2 MB, for each worker more than its window
     handler = await forum(s, "w1", "w2", processes=2)
     hearers = [await s.caller(f"h{n}", "/play", on=f"w{n % 2 + 1}") for n in range(4)]
     speakers = [await s.caller(f"s{n}", "/other", on=f"w{n % 2 + 1}") for n in range(4)]
     count, rounds = 40, 5
     for n in range(rounds):
         for speaker in speakers:  # their processes are all that speak
-            await speaker.act(["publish_many", "/play", "", n * count, count, 8000], ["reply", 200, n])
+            await speaker.act(["publish_many", "/play", "", n * count, count, 4000], ["reply", 200, n])
         await s.actor("b1").kill()
         await s.actor("b1").start()
     for speaker in speakers:
@@ -208,6 +215,55 @@ async def nonsense(s):
         await handler.notes("end", ends + 1)
         await client.ask({"n": 2}, 200, {"n": 2, "do": []})
         assert len(client.frames) == 2, what
+
+
+@play("a frame that is announced and never comes: 503 for who waits, then the process counts as stuck", "asan")
+async def half_a_frame(s):
+    handler = await forum(s, "w1", processes=1, stuck_ms=2000, deadline_ms=1500)
+    client = await s.caller("c1", "/play")
+    await client.ask({"n": 0}, 200)
+    before = s.actor("w1").rss_kib()
+    await handler.order(0, "do", who="c1", steps=[["garbage", "013fffff93"]])
+    await client.ask({"n": 1}, 503, TIMEOUT)
+    assert await handler.died(0, within=20) == -9
+    assert s.actor("w1").rss_kib() < before + 8192, "memory for what was only announced"
+    await handler.start(0)
+    await until("the client to be served", lambda: served(client), within=20)
+
+
+def in_pairs(handler, who, is_open):
+    """on_connect, then on_disconnect, at each link that had it; how many had. (Between two links the log's order is that of their processes.)"""
+    links = {}
+    for event in handler.heard("connect", "disconnect", who=who):
+        links.setdefault((event["pid"], event["link"]), []).append(event["what"])
+    calls = list(links.values())
+    assert calls == [["connect", "disconnect"]] * (len(calls) - is_open) + [["connect"]] * is_open, calls
+    return len(calls)
+
+
+@play("a link that the worker ends though the process lives: there its connections have ended, so they begin anew, in pairs", "asan", within=120)
+async def begins_anew(s):
+    """By a broken protocol, and by silence of a process behind a socket, which is somebody else's and not to be killed."""
+    handler = s.handler("play", 2)
+    away = s.handler("away", by_socket=True, stuck_ms=800, deadline_ms=400)
+    s.endpoint("/play", "play", schema=ECHO)
+    s.endpoint("/away", "away", schema=ECHO)
+    await s.endpoints_house("w1")
+    client, stuck = await s.caller("c1", "/play"), await s.caller("c2", "/away")
+    for n in range(3):
+        await client.ask({"n": n}, 200)
+        await handler.order(handler.process_of("c1"), "do", who="c1", steps=[["garbage", "ffffffff"]])
+        await handler.notes("end", n + 1)
+    await client.ask({"n": 3}, 200)
+    assert in_pairs(handler, "c1", is_open=True) == 4 and not handler.heard("resume"), handler.heard("open")
+    await stuck.act(["stand"], n=1)
+    assert (await stuck.next()).status == 503
+    await s.counts("w1", "handler_links_lost", 4, within=20)
+    away.actors[0].resume()
+    await away.notes("disconnect", who="c2")
+    await until("the client to be served", lambda: served(stuck), within=20)
+    assert away.actors[0].alive and len(away.heard("start")) == 1
+    assert in_pairs(away, "c2", is_open=True) == 2 and not away.heard("resume")
 
 
 @play("an event answered that was never asked, or twice, is no answer to anything", "asan")

@@ -47,9 +47,10 @@ async def starts(s):
 
 @play("a handler's process killed is started again; its connections were with the other meanwhile, and nobody was refused", "asan", within=120)
 async def restarts(s):
-    _, handler, there = await shop(s)
+    launcher, handler, there = await shop(s)
     clients = [await s.caller(f"c{n}", "/play") for n in range(8)]
-    said = 0
+    said, everybody = 0, [launcher.pid, *pids("noria-worker")]
+    descriptors = [len(os.listdir(f"/proc/{pid}/fd")) for pid in everybody]
     for round_ in range(4):
         for client in clients:
             await client.ask({"n": said}, 200)
@@ -64,6 +65,8 @@ async def restarts(s):
         said += 1
     for client in clients:
         await client.ask({"n": said}, 200)
+    await until("launcher and workers to hold as many descriptors as before",
+                lambda: [len(os.listdir(f"/proc/{pid}/fd")) for pid in everybody] == descriptors)
     assert_once(handler, still_open=[c.name for c in clients], answered=[c.name for c in clients])
 
 
@@ -116,7 +119,7 @@ async def crash_loop(s):
 async def stuck(s):
     s.handler("other")
     s.endpoint("/other", "other", schema=ECHO)
-    _, handler, there = await shop(s, processes=1, stuck_ms=1000, deadline_ms=500)
+    _, handler, there = await shop(s, processes=1, stuck_ms=2000, deadline_ms=1500)
     client, other, carousel = await s.caller("c1", "/play"), await s.caller("c2", "/other"), await s.client("c3")
     await client.ask({"n": 0}, 200)
     await client.act(["spin"], n=1)
@@ -138,7 +141,7 @@ async def served(client):
 
 @play("a process that stands still (SIGSTOP) is killed and replaced, too")
 async def stands(s):
-    _, handler, _ = await shop(s, processes=2, stuck_ms=1000, deadline_ms=500)
+    _, handler, _ = await shop(s, processes=2, stuck_ms=2000, deadline_ms=1500)
     client = await s.caller("c1", "/play")
     await client.ask({"n": 0}, 200)
     pid = handler.owner("c1")

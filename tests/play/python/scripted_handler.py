@@ -93,12 +93,21 @@ class Link:
         while (size := await self.read(4)) and (data := await self.read(int.from_bytes(size, "big"))):
             await self.actor.may_hear.wait()
             await self.take(msgpack.unpackb(data, raw=False, strict_map_key=False))
-        self.note("end")
         for conn in list(self.conns.values()):
             self.forget(conn, why="end")
+        self.note("end")
         self.actor.links.discard(self)
         self.broken = True
         self.sock.close()
+
+    def has_more(self):
+        try:
+            self.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            pass
+        return True  # bytes, or the end
 
     async def take(self, message):
         kind, *fields = message
@@ -119,6 +128,9 @@ class Link:
         conn = self.conns[number] = Conn(self, number, path, query)
         self.note("open", conn=number, who=conn.who, path=path, query=query, principal=principal, peer=peer, resumed=resumed)
         await self.taken(event, "open")
+        if self.broken:  # nobody will ever know that it was taken
+            del self.conns[number]
+            return
         self.note("resume" if resumed else "connect", conn=number, who=conn.who)
         await self.perform(conn, None, None, self.actor.on_connect)
 
@@ -377,6 +389,9 @@ class Actor:
         accepting = asyncio.ensure_future(self.accept(self.listening()))
         accepting.add_done_callback(self.ended)
         await stop.wait()
+        self.may_hear.set()
+        while any(link.has_more() for link in self.links):  # what has come is heard out
+            await asyncio.sleep(0)
         self.note("stop")
         control.unlink()
         if self.args.socket:

@@ -77,7 +77,7 @@ class Caller(Connection):
 
     # --- speaking and hearing -----------------------------------------------------------------------------------------
 
-    async def ask(self, message, status=200, body=ANY, within=10.0):
+    async def ask(self, message, status=ANY, body=ANY, within=10.0):
         await self.say(message)
         return await self.next(status, body, within)
 

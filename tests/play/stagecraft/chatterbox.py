@@ -20,6 +20,11 @@ class Chatterbox:
     def __repr__(self):
         return f"<{self.name} on {self.worker}: {self.heard} of {self.said} answered>"
 
+    @property
+    def was_handled(self):
+        """A handler has answered it. One whose process died with all that it was given need not have been seen by any."""
+        return self.heard > len(self.failed)
+
     async def speak(self, count=1):
         for _ in range(count):
             await self.client.say(json.dumps({"n": self.said}))

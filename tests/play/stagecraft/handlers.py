@@ -119,7 +119,7 @@ class Handler:
         """Waits for so many lines of a kind; returns them."""
         def look():
             found = self.heard(what, **members)
-            return found if len(found) >= count else None
+            return (found or True) if len(found) >= count else None
         return await until(f"{self.name} to note {count} of {what} {members}; it has {len(self.heard(what, **members))}", look, within)
 
     async def met(self, *workers, k=None, within=10.0):

@@ -163,9 +163,10 @@ class Stage:
 
     def handler(self, name, processes=1, answers=None, by_socket=False, argv=(), **settings):
         """Adds a handler to the configuration, whose processes are scripted (handlers.py). `by_socket`: Noria is told only where it
-        listens, else a command."""
+        listens, else a command. Times are long unless a play is about them: who is slow is not to be taken for who is stuck."""
         self.handlers[name] = handler = Handler(self, name, processes, answers, by_socket, argv)
-        self.settings.setdefault("handlers", []).append({**handler.configuration(), **settings})
+        times = {"deadline_ms": min(60000, settings.get("stuck_ms", 60000)), "stuck_ms": max(60000, settings.get("deadline_ms", 0))}
+        self.settings.setdefault("handlers", []).append({**handler.configuration(), **times, **settings})
         return handler
 
     def endpoint(self, path, handler, schema=None, reply_schema=None, **settings):

@@ -14,14 +14,14 @@ static void flush(struct pool *pool)
     while (!list_empty(&pool->dirty))
         pool_link_flush(LIST_ENTRY(pool->dirty.next, struct pool_link, dirty));
     pool_event_tell_failed(pool); /* what could not be encoded */
+    pool_event_drained(pool);
 }
 
 static void resume_paused(struct pool *pool)
 {
     for (uint32_t i = 0; i < pool->link_count && pool->paused > 0; i++) {
-        struct pool_link *link = &pool->links[i];
-        if (link->paused && pool->config.events->may_publish(pool->config.arg))
-            pool_link_resume(link);
+        if (pool->links[i].pause != PAUSE_NONE)
+            pool_link_resume(&pool->links[i]);
     }
 }
 
@@ -59,6 +59,7 @@ static void on_retry(uv_timer_t *handle)
     for (uint32_t i = 0; i < pool->link_count; i++)
         if (pool->links[i].state == LINK_DOWN)
             pool_link_tick(&pool->links[i]);
+    resume_paused(pool);
     pool_arm(pool);
 }
 
@@ -66,11 +67,9 @@ void pool_arm(struct pool *pool)
 {
     uint64_t now = pool_now(pool), wait = UINT64_MAX;
     for (uint32_t i = 0; i < pool->link_count; i++) {
-        const struct pool_link *link = &pool->links[i];
-        if (link->state != LINK_DOWN)
-            continue;
-        uint64_t left = link->due_ns > now ? link->due_ns - now : 0;
-        wait = left < wait ? left : wait;
+        uint64_t due = pool_link_due(&pool->links[i]);
+        uint64_t left = due > now ? due - now : 0;
+        wait = due != UINT64_MAX && left < wait ? left : wait;
     }
     if (wait == UINT64_MAX)
         uv_timer_stop(&pool->uv->retry);

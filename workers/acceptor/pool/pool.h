@@ -52,6 +52,9 @@ struct pool_events {
                           uint64_t status, const msgpack_object *body, void *except);
     bool (*may_publish)(
         void *arg); /* false: links are not read until it is true; asked in pool_tick(), too */
+    /* pool_is_pressed() was true of this handler's connections and is false now. Never from within a call of the pool's. NULL: not
+     * wanted. */
+    void (*drained)(void *arg, size_t handler);
 };
 
 struct pool_config {
@@ -83,6 +86,10 @@ struct pool_conn *pool_open(struct pool *pool, const struct pool_client *client,
  * as handler_value() judges it (400); ERR_MEMORY. A message that was never written when its deadline passes is not sent any more. */
 enum err_e pool_send(struct pool_conn *conn, const void *body, size_t len, uint64_t token);
 
+/* True from when half of what may wait for the handler waits until less than a quarter does: who sends should be held until
+ * `drained`. */
+bool pool_is_pressed(const struct pool_conn *conn);
+
 /* The client is gone. What it said still goes to the handler, in order, and then CLOSED; if its OPEN was not sent yet, nothing of it
  * does. The connection must not be used any more. */
 void pool_close(struct pool_conn *conn);
@@ -94,12 +101,15 @@ struct pool_counts {
     uint64_t connects, links_lost;    /* to handler processes: WELCOMEs, ends after one */
     uint64_t connects_failed;         /* ends before one */
     uint64_t opened, closed, resumed; /* written: OPEN, CLOSED, OPEN with resumed */
+    uint64_t
+        anew; /* connections that were TAKEN by a process that was left alive: they begin again elsewhere */
     /* messages = replies + failed + timeouts + unavailable + abandoned + those not answered yet; `full` were never taken on */
     uint64_t messages, replies, failed, timeouts, unavailable, abandoned, full;
     uint64_t late; /* replies that nobody waited for any more; their messages are counted above */
     uint64_t sends, publishes, closes; /* from handlers */
     uint64_t sends_lost;               /* to a connection that was gone or had moved, or too large */
     uint64_t publishes_lost;           /* no such endpoint, too large, no room */
+    uint64_t throttled; /* times that a link was not read for a while because it said too much unasked */
     uint64_t malformed, killed; /* peers that broke the protocol; processes killed because they were stuck */
     uint64_t links, conns, waiting; /* now: links that are up, connections, events not yet written */
     uint64_t waiting_bytes;

@@ -97,6 +97,16 @@ void pool_conn_leave(struct pool_conn *conn)
         pool_conn_place(conn);
 }
 
+void pool_conn_anew(struct pool_conn *conn)
+{
+    bool told = conn->state == CONN_OPENING &&
+                conn->life.written; /* it takes that, sees the end, and runs on_disconnect */
+    if (!told && conn->state != CONN_OPEN && conn->state != CONN_CLOSING)
+        return;
+    conn->taken = false;
+    conn->pool->counts.anew++;
+}
+
 void pool_conn_taken(struct pool_conn *conn)
 {
     if (conn->state == CONN_CLOSING) {
@@ -203,6 +213,11 @@ enum err_e pool_send(struct pool_conn *conn, const void *body, size_t len, uint6
     counts->messages++;
     pool_conn_ready(conn);
     return ERR_OK;
+}
+
+bool pool_is_pressed(const struct pool_conn *conn)
+{
+    return conn->handler->pressed;
 }
 
 static void abandon(struct pool *pool, struct list_node *events)

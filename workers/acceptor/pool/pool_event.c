@@ -61,6 +61,12 @@ static bool has_room(const struct pool_handler *handler, size_t len)
                                      len <= POOL_WAITING_BYTES - handler->waiting_bytes);
 }
 
+/* A part of what may wait: the half, a quarter. */
+static bool waits_more_than(const struct pool_handler *handler, unsigned part)
+{
+    return handler->waiting >= POOL_WAITING_MAX / part || handler->waiting_bytes >= POOL_WAITING_BYTES / part;
+}
+
 enum err_e pool_event_wait(struct pool_conn *conn, const void *body, size_t len, uint64_t token)
 {
     struct pool_handler *handler = conn->handler;
@@ -75,7 +81,24 @@ enum err_e pool_event_wait(struct pool_conn *conn, const void *body, size_t len,
     list_append(&conn->waiting, &event->of_conn);
     list_append(&handler->due, &event->due);
     count_waiting(handler, conn->pool, len, true);
+    if (!handler->pressed && waits_more_than(handler, 2)) {
+        handler->pressed = true;
+        conn->pool->pressed++;
+    }
     return ERR_OK;
+}
+
+void pool_event_drained(struct pool *pool)
+{
+    for (size_t i = 0; i < pool->handler_count && pool->pressed > 0; i++) {
+        struct pool_handler *handler = &pool->handlers[i];
+        if (!handler->pressed || waits_more_than(handler, 4))
+            continue;
+        handler->pressed = false;
+        pool->pressed--;
+        if (pool->config.events->drained != NULL)
+            pool->config.events->drained(pool->config.arg, i);
+    }
 }
 
 void pool_event_free(struct pool_event *event)

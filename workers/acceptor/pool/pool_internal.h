@@ -23,21 +23,20 @@
 #include "map.h"
 #include "pool.h"
 
-#define POOL_WAITING_MAX   4096u           /* messages that wait for a handler … */
-#define POOL_WAITING_BYTES (1024u * 1024u) /* … and their bytes; a lone larger one may wait */
-#define POOL_OUT_BYTES     (64u * 1024u)   /* encoded and not written: no more is encoded then */
-#define POOL_IN_BYTES      (64u * 1024u)   /* of a link's buffer, unless a larger frame comes */
-#define POOL_FRAME_BUDGET  64u             /* frames of a link per wake-up */
-#define POOL_HEAD_BYTES    32u             /* of a REPLY or SEND, around its body */
-#define POOL_SMALL_BYTES   1024u           /* a larger body is given back as soon as it is written */
+#define POOL_WAITING_MAX   4096u         /* messages that wait for a handler … */
+#define POOL_WAITING_BYTES (4u << 20)    /* … and their bytes; a lone larger one may wait */
+#define POOL_OUT_BYTES     (64u * 1024u) /* encoded and not written: no more is encoded then */
+#define POOL_IN_BYTES      (64u * 1024u) /* of a link's buffer, unless a larger frame comes */
+#define POOL_FRAME_BUDGET  64u           /* frames of a link per wake-up */
+#define POOL_SMALL_BYTES   1024u         /* a larger body is given back as soon as it is written */
 #define POOL_WELCOME_NS    (5 * NS_PER_S)
 #define POOL_ENDING_NS     (5 * NS_PER_S) /* from a kill, or a write that failed, to the end of the stream */
 #define POOL_RETRY_MIN_NS  (10 * NS_PER_MS)
 #define POOL_RETRY_MAX_NS  (1 * NS_PER_S)
 #define POOL_SETTLED_NS    (1 * NS_PER_S) /* up for so long: the next outage begins with the shortest pause */
-#define POOL_STRIDE_NS                                                                                       \
-    (1 * NS_PER_S) /* the most that one tick counts: time in which this worker stood still is no
-                                           * handler's silence */
+#define POOL_STRIDE_NS     (1 * NS_PER_S) /* the most that one tick counts towards a handler's silence */
+#define POOL_UNASKED_NS    (50 * NS_PER_US) /* what one SEND, PUBLISH, … costs a link: 20,000/s … */
+#define POOL_UNASKED_BURST 2000u            /* … and so many at once */
 
 struct pool_event {
     struct list_node of_conn; /* its connection's waiting or sent */
@@ -74,6 +73,7 @@ struct pool_conn {
 };
 
 enum link_state_e { LINK_DOWN, LINK_GREETING, LINK_UP };
+enum pause_e { PAUSE_NONE, PAUSE_PUBLISH, PAUSE_RATE }; /* why a link is not read */
 
 struct link_poll { /* outlives its descriptor until libuv has closed the handle */
     uv_poll_t poll;
@@ -97,7 +97,9 @@ struct pool_link {
 
     char *in;
     size_t in_at, in_len, in_cap;
-    bool eof, more, paused;
+    bool eof, more;
+    enum pause_e pause;
+    uint64_t unasked_ns; /* up to this time its unasked messages are paid for */
 
     msgpack_sbuffer out;
     size_t out_at;
@@ -127,6 +129,7 @@ struct pool_handler {
     uint32_t waiting;
     size_t waiting_bytes;
     uint64_t deadline_ns, stuck_ns;
+    bool pressed;
     struct log_limit log_limit;
 };
 
@@ -149,7 +152,8 @@ struct pool {
     uint64_t last_conn;
     struct list_node dirty;  /* links with something to write */
     struct list_node failed; /* messages whose process is gone; only while a link ends */
-    uint32_t paused;         /* links that wait for may_publish */
+    uint32_t paused;         /* links that are not read for a while */
+    uint32_t pressed;        /* handlers */
     uint32_t more;           /* links with whole frames in their buffers */
     uint64_t last_tick_ns, awake_ns;
     msgpack_zone zone; /* of the message that is being heard */
@@ -168,6 +172,8 @@ enum handler_message_e pool_conn_next(const struct pool_conn *conn); /* 0: nothi
 void pool_conn_ready(struct pool_conn *conn);                        /* it may have something to send */
 void pool_conn_place(struct pool_conn *conn); /* homeless: to a process, if there is one */
 void pool_conn_leave(struct pool_conn *conn); /* its link ended */
+/* Its link is going to end, and the process is not: there on_disconnect runs. */
+void pool_conn_anew(struct pool_conn *conn);
 void pool_conn_free(struct pool_conn *conn);
 void pool_conn_taken(struct pool_conn *conn);
 /* One that the link's process may speak of; NULL: gone, or elsewhere. */
@@ -187,6 +193,7 @@ bool pool_event_overdue(const struct pool_link *link);
 bool pool_event_taken(struct pool_link *link, uint64_t number);
 bool pool_event_reply(struct pool_link *link, uint64_t number, const struct pool_answer *answer);
 void pool_event_timeouts(struct pool_handler *handler);
+void pool_event_drained(struct pool *pool); /* calls back */
 /* The link has ended: its events go back to their connections, or to pool.failed. */
 void pool_event_link_ended(struct pool_link *link);
 void pool_event_tell_failed(struct pool *pool); /* calls back */
@@ -197,17 +204,21 @@ void pool_link_init(struct pool *pool, struct pool_handler *handler, struct pool
 void pool_link_fini(struct pool_link *link);
 void pool_link_connect(struct pool_link *link);
 void pool_link_welcome(struct pool_link *link, struct handler_text program);
-void pool_link_end(struct pool_link *link, const char *reason);  /* calls back */
-void pool_link_breach(struct pool_link *link, const char *what); /* likewise */
+/* The stream has ended, or the process lives on and is left; both call back. */
+void pool_link_end(struct pool_link *link, const char *reason);
+void pool_link_leave(struct pool_link *link, const char *reason);
+void pool_link_breach(struct pool_link *link, const char *what); /* it is left */
 void pool_link_dirty(struct pool_link *link);
 void pool_link_flush(struct pool_link *link);
 void pool_link_serve(struct pool_link *link);
-void pool_link_resume(struct pool_link *link);
+void pool_link_resume(struct pool_link *link);        /* if the reason of its pause is gone */
+uint64_t pool_link_due(const struct pool_link *link); /* when to look after it; UINT64_MAX: no need to */
 void pool_link_tick(struct pool_link *link);
 
 /* --- pool_hear.c ---------------------------------------------------------------------------------------------------- */
 
-enum hear_e { HEARD, HEAR_LATER, HEAR_ENDED }; /* HEAR_LATER: not now, the link is to pause */
+/* The two in the middle: not now, the link is to pause. */
+enum hear_e { HEARD, HEAR_WHEN_PUBLISHING, HEAR_WHEN_PAID, HEAR_ENDED };
 enum hear_e pool_hear(struct pool_link *link, const char *message, size_t len);
 
 /* --- pool_stuck.c --------------------------------------------------------------------------------------------------- */
@@ -218,7 +229,8 @@ void pool_stuck_ask(struct pool_link *link);
 ssize_t pool_stuck_recv(struct pool_link *link, void *to, size_t room);
 void pool_stuck_forget(struct pool_link *link);
 void pool_stuck_heard(struct pool_link *link);
-void pool_stuck_tick(struct pool_link *link); /* calls back */
+void pool_stuck_tick(struct pool_link *link);        /* calls back */
+short pool_stuck_look(const struct pool_link *link); /* poll()'s events of its socket */
 
 /* --- pool.c --------------------------------------------------------------------------------------------------------- */
 

@@ -12,6 +12,7 @@
  * everything that it brought, out of one buffer. */
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -43,8 +44,8 @@ static void watch(struct pool_link *link)
 {
     if (link->fd < 0)
         return;
-    int wanted =
-        (link->paused || link->eof ? 0 : UV_READABLE) | (link->full && !link->broken ? UV_WRITABLE : 0);
+    int wanted = (link->pause != PAUSE_NONE || link->eof ? 0 : UV_READABLE) |
+                 (link->full && !link->broken ? UV_WRITABLE : 0);
     if (wanted == link->watched)
         return;
     link->watched = wanted;
@@ -61,10 +62,14 @@ static void set_more(struct pool_link *link, bool more)
     pool_serve_more(link->pool);
 }
 
-static void set_paused(struct pool_link *link, bool paused)
+static void set_pause(struct pool_link *link, enum pause_e pause)
 {
-    link->pool->paused += (paused ? 1u : 0u) - (link->paused ? 1u : 0u);
-    link->paused = paused;
+    link->pool->paused += (pause != PAUSE_NONE ? 1u : 0u) - (link->pause != PAUSE_NONE ? 1u : 0u);
+    link->pause = pause;
+    if (pause == PAUSE_RATE) {
+        link->pool->counts.throttled++;
+        pool_arm(link->pool);
+    }
 }
 
 static void on_poll_closed(uv_handle_t *handle)
@@ -92,7 +97,7 @@ static void close_socket(struct pool_link *link)
     link->watched = 0;
     link->eof = link->full = link->broken = link->killed = false;
     set_more(link, false);
-    set_paused(link, false);
+    set_pause(link, PAUSE_NONE);
     pool_stuck_forget(link);
     free(link->in);
     link->in = NULL;
@@ -102,6 +107,7 @@ static void close_socket(struct pool_link *link)
     link->out_at = 0;
     link->out_end = link->out_sent = 0;
     link->last_number = 0;
+    link->unasked_ns = 0;
     list_remove(&link->dirty);
 }
 
@@ -198,13 +204,17 @@ void pool_link_welcome(struct pool_link *link, struct handler_text program)
 
 /* --- the end ------------------------------------------------------------------------------------------------------------- */
 
-static void links_conns_leave(struct pool_link *link)
+static void conns_leave(struct pool_link *link, bool lives)
 {
-    while (!list_empty(&link->conns))
-        pool_conn_leave(LIST_ENTRY(link->conns.next, struct pool_conn, of_link));
+    while (!list_empty(&link->conns)) {
+        struct pool_conn *conn = LIST_ENTRY(link->conns.next, struct pool_conn, of_link);
+        if (lives)
+            pool_conn_anew(conn);
+        pool_conn_leave(conn);
+    }
 }
 
-void pool_link_end(struct pool_link *link, const char *reason)
+static void end(struct pool_link *link, const char *reason, bool lives)
 {
     struct pool *pool = link->pool;
     if (link->state != LINK_UP) {
@@ -220,14 +230,24 @@ void pool_link_end(struct pool_link *link, const char *reason)
     pool_event_link_ended(link);
     close_socket(link);
     try_later(link);
-    links_conns_leave(link);
+    conns_leave(link, lives);
     pool_event_tell_failed(pool);
+}
+
+void pool_link_end(struct pool_link *link, const char *reason)
+{
+    end(link, reason, false);
+}
+
+void pool_link_leave(struct pool_link *link, const char *reason)
+{
+    end(link, reason, true);
 }
 
 void pool_link_breach(struct pool_link *link, const char *what)
 {
     link->pool->counts.malformed++;
-    pool_link_end(link, what);
+    pool_link_leave(link, what);
 }
 
 /* --- reading --------------------------------------------------------------------------------------------------------------- */
@@ -241,7 +261,7 @@ static bool has_frame(const struct pool_link *link)
 /* False: the link has ended. */
 static bool take_frames(struct pool_link *link, unsigned *budget)
 {
-    while (*budget > 0 && link->in_len > link->in_at && !link->paused) {
+    while (*budget > 0 && link->in_len > link->in_at && link->pause == PAUSE_NONE) {
         size_t message_len;
         enum err_e err = handler_frame(link->in + link->in_at, link->in_len - link->in_at, &message_len);
         if (err == ERR_BUSY)
@@ -253,8 +273,8 @@ static bool take_frames(struct pool_link *link, unsigned *budget)
         enum hear_e heard = pool_hear(link, link->in + link->in_at + LENGTH_BYTES, message_len);
         if (heard == HEAR_ENDED)
             return false;
-        if (heard == HEAR_LATER) {
-            set_paused(link, true);
+        if (heard != HEARD) {
+            set_pause(link, heard == HEAR_WHEN_PAID ? PAUSE_RATE : PAUSE_PUBLISH);
             return true;
         }
         link->in_at += LENGTH_BYTES + message_len;
@@ -296,7 +316,7 @@ static enum err_e make_room(struct pool_link *link)
 static bool read_some(struct pool_link *link)
 {
     if (make_room(link) != ERR_OK) {
-        pool_link_end(link, "out of memory");
+        pool_link_leave(link, "out of memory");
         return false;
     }
     ssize_t got = pool_stuck_recv(link, link->in + link->in_len, link->in_cap - link->in_len);
@@ -312,18 +332,29 @@ void pool_link_serve(struct pool_link *link)
     unsigned budget = POOL_FRAME_BUDGET;
     if (!take_frames(link, &budget))
         return;
-    if (budget > 0 && !link->paused && !link->eof && (!read_some(link) || !take_frames(link, &budget)))
+    if (budget > 0 && link->pause == PAUSE_NONE && !link->eof &&
+        (!read_some(link) || !take_frames(link, &budget)))
         return;
-    set_more(link, !link->paused && link->in_len > link->in_at && has_frame(link));
-    if (link->eof && !link->paused && !link->more)
+    set_more(link, link->pause == PAUSE_NONE && link->in_len > link->in_at && has_frame(link));
+    if (link->eof && link->pause == PAUSE_NONE && !link->more)
         pool_link_end(link, "closed by the handler");
     else
         watch(link);
 }
 
+static bool may_go_on(const struct pool_link *link)
+{
+    const struct pool_config *config = &link->pool->config;
+    if (link->pause == PAUSE_PUBLISH)
+        return config->events->may_publish(config->arg);
+    return pool_now(link->pool) >= pool_link_due(link);
+}
+
 void pool_link_resume(struct pool_link *link)
 {
-    set_paused(link, false);
+    if (!may_go_on(link))
+        return;
+    set_pause(link, PAUSE_NONE);
     pool_stuck_heard(link);
     pool_link_serve(link);
 }
@@ -383,18 +414,37 @@ void pool_link_flush(struct pool_link *link)
 static void on_event(uv_poll_t *handle, int status, int events)
 {
     struct pool_link *link = ((struct link_poll *)handle->data)->link;
-    if (status < 0) /* the descriptor cannot be watched: what it says is read all the same */
+    if (status <
+        0) { /* POLLERR: the process died with something unread. libuv has stopped watching; what it said is read first */
+        link->watched = 0;
         events = UV_READABLE;
+    }
     if (events & UV_WRITABLE) {
         link->full = false;
         pool_link_dirty(link);
         watch(link);
     }
-    if ((events & UV_READABLE) && !link->more && !link->paused)
+    if ((events & UV_READABLE) && !link->more && link->pause == PAUSE_NONE)
         pool_link_serve(link);
 }
 
 /* --- time ------------------------------------------------------------------------------------------------------------------ */
+
+uint64_t pool_link_due(const struct pool_link *link)
+{
+    uint64_t half_burst = POOL_UNASKED_BURST / 2 * POOL_UNASKED_NS;
+    if (link->state == LINK_DOWN)
+        return link->due_ns;
+    if (link->pause == PAUSE_RATE)
+        return link->unasked_ns > half_burst ? link->unasked_ns - half_burst : 0;
+    return UINT64_MAX;
+}
+
+/* Then the process has closed its end, and what it had said is read to the end. */
+static bool is_hung_up(const struct pool_link *link)
+{
+    return link->eof || link->pause != PAUSE_NONE || (pool_stuck_look(link) & POLLHUP) != 0;
+}
 
 void pool_link_tick(struct pool_link *link)
 {
@@ -411,8 +461,8 @@ void pool_link_tick(struct pool_link *link)
     }
     if (!list_empty(&link->ready)) /* memory was short */
         pool_link_dirty(link);
-    if ((link->broken || link->killed) && !link->paused && now >= link->ending_ns)
-        pool_link_end(link, link->killed ? "killed, and not gone" : "it does not read any more");
+    if ((link->broken || link->killed) && now >= link->ending_ns && !is_hung_up(link))
+        pool_link_leave(link, link->killed ? "killed, and not gone" : "it does not read any more");
     else
         pool_stuck_tick(link);
 }

@@ -34,9 +34,9 @@ void pool_stuck_ask(struct pool_link *link)
         set_passcred(link->fd, 1);
 }
 
-static short events_of(int fd)
+short pool_stuck_look(const struct pool_link *link)
 {
-    struct pollfd look = {.fd = fd, .events = POLLIN};
+    struct pollfd look = {.fd = link->fd, .events = POLLIN};
     return poll(&look, 1, 0) < 0 ? 0 : look.revents;
 }
 
@@ -44,7 +44,7 @@ static short events_of(int fd)
 static void remember(struct pool_link *link, pid_t pid)
 {
     int fd = pid > 0 && pid != getpid() ? pidfd_open(pid, 0) : -1;
-    if (fd >= 0 && (events_of(link->fd) & POLLHUP)) {
+    if (fd >= 0 && (pool_stuck_look(link) & POLLHUP)) {
         close(fd);
         fd = -1;
     }
@@ -106,13 +106,13 @@ void pool_stuck_heard(struct pool_link *link)
 static void deal_with(struct pool_link *link)
 {
     if (link->pidfd < 0) {
-        pool_link_end(link, "stuck");
+        pool_link_leave(link, "stuck");
         return;
     }
     log_warn("handler-stuck", "handler=%s process=%u silent_ms=%u killed=1", link->handler->conf->name,
              link->index, link->handler->conf->stuck_ms);
     if (pidfd_send_signal(link->pidfd, SIGKILL, NULL, 0) != 0 && errno != ESRCH) {
-        pool_link_end(link, "stuck, and may not be killed");
+        pool_link_leave(link, "stuck, and may not be killed");
         return;
     }
     link->pool->counts.killed++;
@@ -122,10 +122,10 @@ static void deal_with(struct pool_link *link)
 
 void pool_stuck_tick(struct pool_link *link)
 {
-    if (link->window.count == 0 || link->paused || link->killed || link->eof ||
+    if (link->window.count == 0 || link->pause != PAUSE_NONE || link->killed || link->eof ||
         link->pool->awake_ns - link->quiet_since_ns < link->handler->stuck_ns)
         return;
-    if (events_of(link->fd) & (POLLIN | POLLHUP))
+    if (pool_stuck_look(link) & (POLLIN | POLLHUP))
         return;
     deal_with(link);
 }

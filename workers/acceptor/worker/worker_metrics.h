@@ -128,6 +128,7 @@
     X(ENDPOINT_SENT, endpoint_sent, COUNTER, endpoints->sent)                                                \
     X(ENDPOINT_PUBLISHED, endpoint_published, COUNTER, endpoints->published)                                 \
     X(ENDPOINT_DEFERRED, endpoint_deferred, COUNTER, endpoints->deferred)                                    \
+    X(ENDPOINT_PRESSED, endpoint_pressed, GAUGE, endpoints->pressed)                                         \
     X(ENDPOINT_WAITING_BYTES, endpoint_waiting_bytes, GAUGE, endpoints->waiting_bytes)                       \
     X(ENDPOINT_CLOSED_WAITING, endpoint_closed_waiting, COUNTER, endpoints->closed_waiting)                  \
     X(HANDLER_LINKS, handler_links, GAUGE, pool->links)                                                      \
@@ -137,6 +138,7 @@
     X(HANDLER_LINKS_LOST, handler_links_lost, COUNTER, pool->links_lost)                                     \
     X(HANDLER_OPENED, handler_opened, COUNTER, pool->opened)                                                 \
     X(HANDLER_RESUMED, handler_resumed, COUNTER, pool->resumed)                                              \
+    X(HANDLER_ANEW, handler_anew, COUNTER, pool->anew)                                                       \
     X(HANDLER_CLOSED, handler_closed, COUNTER, pool->closed)                                                 \
     X(HANDLER_MESSAGES, handler_messages, COUNTER, pool->messages)                                           \
     X(HANDLER_REPLIES, handler_replies, COUNTER, pool->replies)                                              \
@@ -151,6 +153,7 @@
     X(HANDLER_PUBLISHES, handler_publishes, COUNTER, pool->publishes)                                        \
     X(HANDLER_PUBLISHES_LOST, handler_publishes_lost, COUNTER, pool->publishes_lost)                         \
     X(HANDLER_CLOSES, handler_closes, COUNTER, pool->closes)                                                 \
+    X(HANDLER_THROTTLED, handler_throttled, COUNTER, pool->throttled)                                        \
     X(HANDLER_MALFORMED, handler_malformed, COUNTER, pool->malformed)                                        \
     X(HANDLER_KILLED, handler_killed, COUNTER, pool->killed)                                                 \
     X(HANDLER_WAITING, handler_waiting, GAUGE, pool->waiting)                                                \

@@ -1,126 +1,165 @@
-/* Hop: C2. See carousel_json.h. jansson refuses a number that it cannot represent; such a message, and only such, is read
- * a second time from a copy in which every number that could be the reason has become one that is neither an integer
- * nor too large. Rejected: JSON_DECODE_INT_AS_REAL, under which 1 and 1.0 look the same. */
+/* Hop: C2. See carousel_json.h. The schema library's reader, with rules and words of this dialect's own.
+ *
+ * Where a mistake stands is said as clients know it from the beginning: behind the string, number, word or sign that is wrong or not expected
+ * (within a string behind the escape, or before the character), in characters. So a mistake is looked at once more, from where
+ * its token begins. Rejected: jansson's reader, whose places these are: three times the time, and a second parse of every message
+ * that holds 2^63. */
 #include "carousel_json.h"
 
 #include <stdbool.h>
-#include <stdlib.h>
+#include <stdint.h>
 #include <string.h>
 
-#define EXACT_DIGITS 18 /* an integer of so many digits fits 64 bits */
+#include "schema_json.h"
 
-struct scan {
-    char *at, *end;
+#define LEVELS_MAX 2048u
+
+static const struct schema_json_rules rules = {.max_values = SIZE_MAX,
+                                               .depth = LEVELS_MAX - 1, /* around a value */
+                                               .unique = true,
+                                               .no_nul_names = true,
+                                               .long_numbers = true};
+
+/* --- tokens --------------------------------------------------------------------------------------------------------- */
+
+struct token {
+    const char *end; /* behind it, or where it is wrong */
+    bool whole;      /* else it is no token, whatever it is for */
 };
 
-static size_t digits(const char *at, const char *end)
+static bool is_digit(char c)
 {
-    size_t n = 0;
-    while (at + n < end && at[n] >= '0' && at[n] <= '9')
-        n++;
-    return n;
+    return c >= '0' && c <= '9';
 }
 
-/* Length of the JSON number at `at`, 0 if there is none. *large: it may be more than jansson can represent. */
-static size_t number_len(const char *at, const char *end, bool *large)
+static bool is_letter(char c)
 {
-    const char *p = at + (at < end && *at == '-');
-    size_t whole = digits(p, end);
-    if (whole == 0 || (*p == '0' && whole > 1))
-        return 0;
-    p += whole;
-    *large = whole > EXACT_DIGITS;
-    if (p < end && *p == '.') {
-        size_t part = digits(p + 1, end);
-        if (part == 0)
-            return 0;
-        p += 1 + part;
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'z';
+}
+
+/* Behind the escape at `at`; *bad: behind what is wrong with it. */
+static const char *skip_escape(const char *at, const char *end, bool *bad)
+{
+    size_t digits = 0;
+    at++;
+    *bad = at == end || memchr("\"\\/bfnrtu", *at, 9) == NULL;
+    if (at == end || *at++ != 'u')
+        return at;
+    for (; digits < 4 && at < end && (is_digit(*at) || (is_letter(*at) && (*at | 0x20) <= 'f')); digits++)
+        at++;
+    *bad = digits < 4;
+    return at + (*bad && at < end);
+}
+
+static struct token string_token(const char *at, const char *end)
+{
+    bool bad = false;
+    for (at++; at < end && *at != '"' && (unsigned char)*at >= 0x20 && !bad;)
+        at = *at == '\\' ? skip_escape(at, end, &bad) : at + 1;
+    bool closed = !bad && at < end && *at == '"';
+    return (struct token){at + closed, closed};
+}
+
+static const char *skip_digits(const char *at, const char *end)
+{
+    while (at < end && is_digit(*at))
+        at++;
+    return at;
+}
+
+static const char *skip_number(const char *at, const char *end)
+{
+    at += *at == '-';
+    const char *digits = at;
+    at = at < end && *at == '0' ? at + 1 : skip_digits(at, end);
+    if (at == digits || (*digits == '0' && at < end && is_digit(*at)))
+        return at;
+    if (at < end && *at == '.') {
+        digits = ++at;
+        at = skip_digits(at, end);
+        if (at == digits)
+            return at;
     }
-    if (p < end && (*p == 'e' || *p == 'E')) {
-        const char *power = p + 1 + (p + 1 < end && (p[1] == '+' || p[1] == '-'));
-        size_t part = digits(power, end);
-        if (part == 0)
-            return 0;
-        p = power + part;
-        *large = *large || part > 2;
+    if (at < end && (*at | 0x20) == 'e') {
+        at++;
+        at += at < end && (*at == '+' || *at == '-');
+        at = skip_digits(at, end);
     }
-    return (size_t)(p - at);
+    return at;
 }
 
-static void skip_string(struct scan *scan)
+/* `cut`: at the end stands a byte that is no UTF-8, which a number or a word would run into. */
+static struct token read_token(const char *at, const char *end, bool cut)
 {
-    for (scan->at++; scan->at < scan->end && *scan->at != '"'; scan->at++)
-        scan->at += *scan->at == '\\' && scan->at + 1 < scan->end;
-    scan->at += scan->at < scan->end;
+    if (at < end && *at == '"')
+        return string_token(at, end);
+    if (at < end && *at != '-' && !is_digit(*at) && !is_letter(*at))
+        return (struct token){at + 1, true};
+    if (at < end && is_letter(*at))
+        while (at < end && is_letter(*at))
+            at++;
+    else if (at < end)
+        at = skip_number(at, end);
+    return (struct token){at, at < end || !cut};
 }
 
-/* A large number has at least five characters ("1e400"), so that the text keeps its length and its columns. */
-static void tame_number(struct scan *scan)
-{
-    static const char tame[] = {'0', '.', '5'};
-    bool large = false;
-    size_t len = number_len(scan->at, scan->end, &large);
-    if (large && len > sizeof tame) {
-        memcpy(scan->at, tame, sizeof tame);
-        memset(scan->at + sizeof tame, ' ', len - sizeof tame);
-    }
-    scan->at += len > 0 ? len : 1;
-}
+/* --- what is said --------------------------------------------------------------------------------------------------- */
 
-static void tame_numbers(char *text, size_t len)
+static void say(const char *text, const char *at, struct carousel_json_fault *fault)
 {
-    struct scan scan = {text, text + len};
-    while (scan.at < scan.end) {
-        if (*scan.at == '"')
-            skip_string(&scan);
-        else
-            tame_number(&scan);
+    fault->line = 1;
+    fault->column = 0;
+    for (; text < at; text++) {
+        if (*text == '\n') {
+            fault->line++;
+            fault->column = 0;
+        } else {
+            fault->column += ((unsigned char)*text & 0xc0) != 0x80;
+        }
     }
 }
 
-static json_t *load(const char *text, size_t len, json_error_t *error)
+static const char *reason(enum schema_json_e kind)
 {
-    return json_loadb(text, len, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY | JSON_ALLOW_NUL, error);
-}
-
-static json_t *load_tamed(const char *text, size_t len, json_error_t *error)
-{
-    char *copy = malloc(len);
-    if (copy == NULL)
-        return NULL;
-    memcpy(copy, text, len);
-    tame_numbers(copy, len);
-    json_t *root = load(copy, len, error);
-    free(copy);
-    return root;
-}
-
-static const char *reason(const json_error_t *error)
-{
-    switch (json_error_code(error)) {
-    case json_error_duplicate_key:
+    switch (kind) {
+    case SCHEMA_JSON_TWICE:
         return "Duplicate member";
-    case json_error_stack_overflow:
+    case SCHEMA_JSON_TOO_DEEP:
         return "JSON nested too deeply";
-    case json_error_null_byte_in_key:
+    case SCHEMA_JSON_NUL_NAME:
         return "NUL in a member's name";
-    case json_error_numeric_overflow: /* memory for the copy was missing */
-        return "Number too large";
     default:
         return "Invalid JSON";
     }
 }
 
-json_t *carousel_json_load(const char *text, size_t len, const char **why, int *line, int *column)
+/* A text that ends before its first byte that is no UTF-8 is wrong earlier, or there. */
+static void before_wrong_byte(const char *text, size_t len, struct schema_json_fault *found)
 {
-    json_error_t error;
-    json_t *root = load(text, len, &error);
-    if (root == NULL && json_error_code(&error) == json_error_numeric_overflow)
-        root = load_tamed(text, len, &error);
-    if (root == NULL) {
-        *why = reason(&error);
-        *line = error.line;
-        *column = error.column;
+    struct schema_json_fault earlier;
+    json_t *root = schema_json_read(text, len, &rules, &earlier);
+    if (root == NULL && earlier.why != NULL)
+        *found = earlier;
+    json_decref(root);
+}
+
+json_t *carousel_json_load(const char *text, size_t len, struct carousel_json_fault *fault)
+{
+    struct schema_json_fault found;
+    json_t *root = schema_json_read(text, len, &rules, &found);
+    if (root != NULL)
+        return root;
+    if (found.why == NULL) {
+        *fault = (struct carousel_json_fault){.why = NULL};
+        return NULL;
     }
-    return root;
+    bool cut = found.kind == SCHEMA_JSON_UTF8;
+    size_t end = cut ? found.at : len;
+    if (cut)
+        before_wrong_byte(text, end, &found);
+    struct token token = read_token(text + found.token, text + end, cut);
+    fault->why = reason(token.whole ? found.kind : SCHEMA_JSON_SYNTAX);
+    say(text, token.end, fault);
+    return NULL;
 }

@@ -228,8 +228,7 @@ static bool parse_object(const json_t *object, bool single, struct carousel_mess
 bool carousel_parse(const char *text, size_t len, bool single, struct carousel_message *message,
                     struct carousel_problem *problem)
 {
-    const char *why;
-    int line, column;
+    struct carousel_json_fault fault;
     *problem = (struct carousel_problem){0};
     message->has_machine = false;
     message->machine.text[0] = '\0';
@@ -237,9 +236,11 @@ bool carousel_parse(const char *text, size_t len, bool single, struct carousel_m
     message->has_since = false;
     message->since[0] = '\0';
     message->id_count = 0;
-    json_t *root = carousel_json_load(text, len, &why, &line, &column);
+    json_t *root = carousel_json_load(text, len, &fault);
+    if (root == NULL && fault.why == NULL)
+        return refuse(problem, CODE_INTERNAL_ERROR, "Internal error");
     if (root == NULL)
-        return malformed(problem, "%s at line %d, column %d", why, line, column);
+        return malformed(problem, "%s at line %zu, column %zu", fault.why, fault.line, fault.column);
     bool ok = json_is_object(root) ? parse_object(root, single, message, problem)
                                    : malformed(problem, "Expected a JSON object");
     json_decref(root);

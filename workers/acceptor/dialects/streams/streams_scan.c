@@ -4,6 +4,7 @@
  * of states, which was no faster and could not be read. Figures: README.md. */
 #include "streams_scan.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include "utf8.h"
@@ -94,8 +95,8 @@ static enum streams_scan_e take_close(struct streams_scan *scan)
 
 #define EACH(byte) (0x0101010101010101ULL * (unsigned char)(byte))
 
-/* A bit set in some byte of the result: the word may hold a byte less than `n` (at most 128) or, for has_byte, this one.
- * Zero: it holds none. */
+/* The lowest bit that is set in the result stands in the first byte that is less than `n` (at most 128) or, for has_byte, this one; what is
+ * set above it means nothing. Zero: there is none. */
 static uint64_t has_less(uint64_t word, unsigned char n)
 {
     return (word - EACH(n)) & ~word & EACH(0x80);
@@ -106,23 +107,19 @@ static uint64_t has_byte(uint64_t word, char byte)
     return has_less(word ^ EACH(byte), 1);
 }
 
-/* Zero: none of the eight bytes at `p` is special; else some may be. `beyond`: a bit for each byte that shall be ASCII. */
-static uint64_t special_bits(const char *p, char quote, uint64_t beyond)
-{
-    uint64_t word;
-    memcpy(&word, p, sizeof word);
-    return has_less(word, 0x20) | has_byte(word, quote) | has_byte(word, '\\') | (word & beyond);
-}
-
 /* The next byte that is not simply part of the string: its quote, a backslash, a control character, and what is not ASCII
  * unless that is known to be good. */
 static const char *skip_plain(const char *p, const char *end, char quote, bool known)
 {
     const uint64_t beyond = known ? 0 : EACH(0x80);
-    while (end - p >= 16 && (special_bits(p, quote, beyond) | special_bits(p + 8, quote, beyond)) == 0)
-        p += 16;
-    if (end - p >= 8 && special_bits(p, quote, beyond) == 0)
-        p += 8;
+    for (uint64_t word; end - p >= 8; p += 8) {
+        memcpy(&word, p, sizeof word);
+        word = le64toh(word);
+        uint64_t special =
+            has_less(word, 0x20) | has_byte(word, quote) | has_byte(word, '\\') | (word & beyond);
+        if (special != 0)
+            return p + __builtin_ctzll(special) / 8;
+    }
     for (; p < end; p++) {
         unsigned char c = (unsigned char)*p;
         if (c < 0x20 || *p == quote || c == '\\' || (c >= 0x80 && !known))

@@ -132,6 +132,7 @@ struct validated_counts {
     uint64_t sent, published;  /* by handlers */
     uint64_t deferred;         /* messages that waited because VALIDATED_UNDER_WAY were under way */
     uint64_t closed_waiting;   /* connections closed because too much waited for earlier answers */
+    uint64_t pressed;          /* now: connections not read because too much waits for their handler */
     uint64_t waiting_bytes;    /* now */
     uint64_t faults[VALIDATED_FAULT_COUNT];
 };

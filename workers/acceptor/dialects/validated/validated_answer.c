@@ -25,9 +25,8 @@ void validated_fault(struct validated_shared *shared, const struct site *site, e
     if (!log_limit_ok(&shared->fault_log[fault], clock_mono_ns(endpoint_clock(shared->own)), 60 * NS_PER_S, 1,
                       &suppressed))
         return;
-    log_warn("handler-fault", "endpoint=%s suppressed=%u: its handler gave %s%s%s",
-             site->endpoint.path, suppressed, texts[fault], why != NULL ? ": " : "",
-             why != NULL ? why : "");
+    log_warn("handler-fault", "endpoint=%s suppressed=%u: its handler gave %s%s%s", site->endpoint.path,
+             suppressed, texts[fault], why != NULL ? ": " : "", why != NULL ? why : "");
 }
 
 /* --- bodies --------------------------------------------------------------------------------------------------------- */
@@ -112,14 +111,14 @@ static bool write_raw(const struct letter *letter, struct validated_text *text)
 {
     const msgpack_object *body = letter->body.pack;
     bool bytes = body->type == MSGPACK_OBJECT_BIN;
-    const char *at = bytes ? body->via.bin.ptr : body->via.str.ptr;
     size_t len = bytes ? body->via.bin.size : body->via.str.size;
+    const char *given = bytes ? body->via.bin.ptr : body->via.str.ptr;
+    const char *at = len > 0 ? given : ""; /* msgpack-c has NULL there */
     if (len > letter->max)
         return spoilt(letter, VALIDATED_FAULT_LARGE, NULL);
     if (!bytes && !utf8_is_valid(at, len))
         return spoilt(letter, VALIDATED_FAULT_BODY, "a text that is not UTF-8");
-    char *kept = (char *)(uintptr_t)(len > 0 ? at : "");
-    *text = (struct validated_text){kept, len, bytes || letter->site->endpoint.binary};
+    *text = (struct validated_text){(char *)(uintptr_t)at, len, bytes || letter->site->endpoint.binary};
     return true;
 }
 
@@ -213,7 +212,7 @@ void validated_send(struct endpoint_conn *conn, uint64_t status, struct validate
 
 static bool name_is_good(const char *name, size_t len)
 {
-    return len <= TOPIC_ENDPOINT_NAME_MAX && utf8_is_valid(name, len);
+    return len == 0 || (len <= TOPIC_ENDPOINT_NAME_MAX && utf8_is_valid(name, len));
 }
 
 enum err_e validated_publish(struct endpoint *own, const struct validated_publication *publication)
@@ -285,9 +284,9 @@ void validated_close(struct endpoint_conn *conn, unsigned code, const char *reas
 {
     struct validated_conn *state = endpoint_state(conn);
     char text[REASON_MAX + 1];
-    bool good = code_is_good(code) && len <= REASON_MAX && utf8_is_valid(reason, len) &&
-                (len == 0 || memchr(reason, '\0', len) == NULL);
-    if (!good) {
+    bool shown =
+        len == 0 || (len <= REASON_MAX && utf8_is_valid(reason, len) && memchr(reason, '\0', len) == NULL);
+    if (!shown || !code_is_good(code)) {
         validated_fault(validated_shared_of(conn), state->site, VALIDATED_FAULT_CLOSE, NULL);
         code = 1011;
         reason = "The handler failed";

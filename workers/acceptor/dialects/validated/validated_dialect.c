@@ -104,11 +104,17 @@ static void take(struct endpoint_conn *conn, const char *text, size_t len, bool 
     json_decref(result.errors);
 }
 
+static bool is_stopped(const struct validated_conn *state)
+{
+    return validated_is_pressed(state) || (state->queue != NULL && validated_queue_full(state->queue));
+}
+
 static void set_hold(struct endpoint_conn *conn)
 {
     struct validated_conn *state = endpoint_state(conn);
-    bool hold = validated_queue_full(state->queue) || validated_queue_deferred(state->queue) ||
-                (state->held && validated_queue_under_way(state->queue) > HELD_UNTIL);
+    unsigned under_way = state->queue != NULL ? validated_queue_under_way(state->queue) : 0;
+    state->crowded = under_way == VALIDATED_UNDER_WAY || (state->crowded && under_way > HELD_UNTIL);
+    bool hold = state->crowded || validated_is_pressed(state);
     if (hold == state->held)
         return;
     state->held = hold;
@@ -124,15 +130,20 @@ static void settle(struct endpoint_conn *conn)
     if (state->settling)
         return;
     state->settling = true;
-    while (!state->closed && !validated_queue_full(state->queue) &&
+    while (!state->closed && state->queue != NULL && !is_stopped(state) &&
            validated_queue_recall(state->queue, &message)) {
         take(conn, message.at, message.len, message.binary);
         free(message.at);
     }
     state->settling = false;
     set_hold(conn);
-    if (validated_queue_idle(state->queue))
+    if (state->queue != NULL && validated_queue_idle(state->queue))
         validated_queue_free(&state->queue);
+}
+
+void validated_resume(struct endpoint_conn *conn)
+{
+    settle(conn);
 }
 
 static void defer(struct endpoint_conn *conn, const char *text, size_t len, bool binary)
@@ -152,7 +163,7 @@ static void on_receive(struct endpoint_conn *conn, const char *text, size_t len,
         give_up(conn, "out of memory");
         return;
     }
-    if (validated_queue_full(state->queue) || validated_queue_deferred(state->queue)) {
+    if (is_stopped(state)) { /* else nothing is deferred: settle() */
         defer(conn, text, len, binary);
         return;
     }
@@ -178,6 +189,8 @@ void *validated_user(struct endpoint_conn *conn)
 static void on_connect(struct endpoint_conn *conn, const struct endpoint_request *request)
 {
     struct validated_conn *state = endpoint_state(conn);
+    state->conn = conn;
+    list_init(&state->in_crowd);
     state->site = validated_site(validated_shared_of(conn), request->path, strlen(request->path));
     MUST(state->site != NULL); /* path_served() */
     const struct validated_endpoint *endpoint = &state->site->endpoint;
@@ -214,8 +227,7 @@ static bool path_served(const struct endpoint *endpoint, const char *path, size_
 static void stop(struct endpoint *endpoint)
 {
     struct validated_shared *shared = endpoint_shared(endpoint);
-    if (shared->pool != NULL)
-        pool_free(&shared->pool);
+    validated_pool_stop(shared);
     validated_unload(shared);
     msgpack_sbuffer_destroy(&shared->message);
     msgpack_sbuffer_init(&shared->message);
@@ -235,9 +247,7 @@ static enum err_e start(struct endpoint *endpoint)
 
 static void tick(struct endpoint *endpoint)
 {
-    struct validated_shared *shared = endpoint_shared(endpoint);
-    if (shared->pool != NULL)
-        pool_tick(shared->pool);
+    validated_pool_tick(endpoint_shared(endpoint));
 }
 
 const struct validated_counts *validated_counts(const struct endpoint *own)

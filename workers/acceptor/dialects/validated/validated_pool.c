@@ -1,6 +1,10 @@
 /* Hop: C2. Handlers outside: messages go to the pool of their processes as msgpack, what those say comes back as calls of validated.h. The
- * owner of a pool's connection is the endpoint's. */
+ * owner of a pool's connection is the endpoint's.
+ *
+ * Backpressure: while a handler is pressed, who sends to it joins its crowd, which is not read. Released by the pool's word and by ticks, some
+ * at a time, so that not all of them send at once. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "conf.h"
@@ -9,6 +13,48 @@
 #include "validated_pack.h"
 
 #define MESSAGE_KEEP (256u * 1024u) /* bytes of the message buffer that are kept for the next */
+
+#define RELEASE_MAX 128u /* connections at once */
+
+/* --- crowds ----------------------------------------------------------------------------------------------------------- */
+
+static void join_crowd(struct endpoint_conn *conn)
+{
+    struct validated_shared *shared = validated_shared_of(conn);
+    struct validated_conn *state = endpoint_state(conn);
+    size_t handler = endpoint_conf(shared->own)->endpoints[state->site->conf_index].handler;
+    if (validated_is_pressed(state))
+        return;
+    list_append(&shared->crowds[handler], &state->in_crowd);
+    shared->counts.pressed++;
+}
+
+static void leave_crowd(struct endpoint_conn *conn)
+{
+    struct validated_conn *state = endpoint_state(conn);
+    if (!validated_is_pressed(state))
+        return;
+    list_remove(&state->in_crowd);
+    validated_shared_of(conn)->counts.pressed--;
+}
+
+/* Who waits longest first; who is released may soon stand at the end again. */
+static void release_some(struct list_node *crowd)
+{
+    for (unsigned n = 0; n < RELEASE_MAX && !list_empty(crowd); n++) {
+        struct endpoint_conn *conn = LIST_ENTRY(crowd->next, struct validated_conn, in_crowd)->conn;
+        if (pool_is_pressed(validated_user(conn)))
+            return;
+        leave_crowd(conn);
+        validated_resume(conn);
+    }
+}
+
+static void on_drained(void *arg, size_t handler)
+{
+    struct validated_shared *shared = arg;
+    release_some(&shared->crowds[handler]);
+}
 
 /* --- to the pool ------------------------------------------------------------------------------------------------------ */
 
@@ -44,6 +90,8 @@ static enum err_e receive_outside(void *arg, struct endpoint_conn *conn,
     enum err_e err = pack_message(buffer, message);
     if (err == ERR_OK)
         err = pool_send(validated_user(conn), buffer->data, buffer->size, token);
+    if (err == ERR_OK && pool_is_pressed(validated_user(conn)))
+        join_crowd(conn);
     if (buffer->alloc > MESSAGE_KEEP) {
         msgpack_sbuffer_destroy(buffer);
         msgpack_sbuffer_init(buffer);
@@ -54,6 +102,7 @@ static enum err_e receive_outside(void *arg, struct endpoint_conn *conn,
 static void disconnect_outside(void *arg, struct endpoint_conn *conn)
 {
     (void)arg;
+    leave_crowd(conn);
     pool_close(validated_user(conn));
     validated_set_user(conn, NULL);
 }
@@ -121,8 +170,13 @@ static bool may_publish(void *arg)
 
 enum err_e validated_pool_start(struct validated_shared *shared)
 {
-    static const struct pool_events events = {on_answered, on_send,    on_subscribe,
-                                              on_close,    on_publish, may_publish};
+    static const struct pool_events events = {.answered = on_answered,
+                                              .send = on_send,
+                                              .subscribe = on_subscribe,
+                                              .close = on_close,
+                                              .publish = on_publish,
+                                              .may_publish = may_publish,
+                                              .drained = on_drained};
     snprintf(shared->worker, sizeof shared->worker, "worker %ld", (long)getpid());
     const struct pool_config config = {.loop = endpoint_loop(shared->own),
                                        .clock = endpoint_clock(shared->own),
@@ -131,5 +185,25 @@ enum err_e validated_pool_start(struct validated_shared *shared)
                                        .max_answer_bytes = VALIDATED_ANSWER_MAX,
                                        .events = &events,
                                        .arg = shared};
-    return pool_new(&config, &shared->pool);
+    shared->crowds = calloc(config.conf->handler_count, sizeof *shared->crowds);
+    for (size_t i = 0; shared->crowds != NULL && i < config.conf->handler_count; i++)
+        list_init(&shared->crowds[i]);
+    return shared->crowds != NULL ? pool_new(&config, &shared->pool) : ERR_MEMORY;
+}
+
+void validated_pool_tick(struct validated_shared *shared)
+{
+    if (shared->pool == NULL)
+        return;
+    pool_tick(shared->pool);
+    for (size_t i = 0; i < endpoint_conf(shared->own)->handler_count; i++)
+        release_some(&shared->crowds[i]);
+}
+
+void validated_pool_stop(struct validated_shared *shared)
+{
+    if (shared->pool != NULL)
+        pool_free(&shared->pool);
+    free(shared->crowds);
+    shared->crowds = NULL;
 }

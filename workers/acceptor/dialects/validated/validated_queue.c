@@ -143,11 +143,6 @@ enum err_e validated_queue_defer(struct validated_queue *queue, const char *text
     return ERR_OK;
 }
 
-bool validated_queue_deferred(const struct validated_queue *queue)
-{
-    return queue->oldest != NULL;
-}
-
 bool validated_queue_recall(struct validated_queue *queue, struct validated_text *message)
 {
     struct deferred *oldest = queue->oldest;

@@ -50,6 +50,5 @@ bool validated_queue_next(struct validated_queue *queue, struct validated_text *
 
 /* A message that must wait until fewer are under way. ERR_MEMORY. */
 enum err_e validated_queue_defer(struct validated_queue *queue, const char *text, size_t len, bool binary);
-bool validated_queue_deferred(const struct validated_queue *queue);
 /* The oldest of them, whose text the caller frees. */
 bool validated_queue_recall(struct validated_queue *queue, struct validated_text *message);

@@ -97,8 +97,9 @@ struct noria_endpoint {
      * was replied to already), and `request` is no longer valid. */
     int (*on_receive)(struct noria_request *request, const msgpack_object *message);
 
-    /* Frees what noria_conn_set_user() was given, when the library forgets the connection: after on_disconnect, when this
-     * process stops, or when it drops a worker that breaks the protocol. Never called with NULL. NULL: nothing to do. */
+    /* Frees what noria_conn_set_user() was given, when the library forgets the connection: after on_disconnect; and without it, when this
+     * process stops or drops a worker that breaks the protocol. Who keeps pointers to connections gives each a user, and
+     * lets go of them here. Never called with NULL. NULL: nothing to do. */
     void (*free_user)(void *user);
 
     void *reserved[3]; /* zero */
@@ -143,8 +144,8 @@ NORIA_API void *noria_handler_arg(const struct noria_handler *handler);
  * Valid until the next call. Any other msgpack_sbuffer may be used in its place. */
 NORIA_API msgpack_sbuffer *noria_body(struct noria_handler *handler, msgpack_packer *packer);
 
-/* The one reply to a message. `body` NULL: none. The request is no longer valid afterwards, whatever is returned; with -EINVAL, -EMSGSIZE and
- * -EAGAIN the client is answered 500. -ENOTCONN: its worker is gone. Members of maps have names that are text; ext values, nan and inf have no
+/* The one reply to a message. `body` NULL: none. The request is no longer valid afterwards, whatever is returned; with -EINVAL and -EMSGSIZE the
+ * client is answered 500. -ENOTCONN: its worker is gone. Members of maps have names that are text; ext values, nan and inf have no
  * JSON and make the client's answer a 500. */
 NORIA_API int noria_reply(struct noria_request *request, unsigned status, const msgpack_sbuffer *body);
 /* To a traditional endpoint's message: a text frame (UTF-8, as it is), a binary frame. */
