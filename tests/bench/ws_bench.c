@@ -196,7 +196,7 @@ static void on_accepted(void *arg, int fd, const struct gate_request *request, u
 
 static void noria_start(struct noria *noria, int listen_fd)
 {
-    static const struct ws_events events = {on_open, on_message, on_writable, on_closed};
+    static const struct ws_events events = {on_open, on_message, on_writable, on_closed, NULL};
     uv_loop_init(&noria->loop);
     struct ws_config config = {.loop = &noria->loop,
                                .user_bytes = 64,

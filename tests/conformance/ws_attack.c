@@ -245,7 +245,7 @@ static void on_end(uv_timer_t *timer)
 
 static void serve(int listen_fd, uint32_t rate, uint64_t ms, struct report *report)
 {
-    static const struct ws_events events = {on_open, on_message, on_conn, on_conn};
+    static const struct ws_events events = {on_open, on_message, on_conn, on_conn, NULL};
     static struct server s;
     uv_loop_init(&s.loop);
     struct ws_config ws = {.loop = &s.loop,

@@ -145,7 +145,7 @@ static uint16_t listen_any(int *listen_fd)
 
 static void start(struct echo *echo, uint32_t max_message_bytes, uint32_t max_messages_per_s)
 {
-    static const struct ws_events events = {on_open, on_message, on_writable, on_closed};
+    static const struct ws_events events = {on_open, on_message, on_writable, on_closed, NULL};
     struct ws_config config = {.loop = &echo->loop,
                                .user_bytes = sizeof(struct user),
                                .max_message_bytes = max_message_bytes,

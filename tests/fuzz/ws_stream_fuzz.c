@@ -85,7 +85,7 @@ static void stop(void)
 
 static void start_once(void)
 {
-    static const struct ws_events events = {on_open, on_message, on_writable, on_closed};
+    static const struct ws_events events = {on_open, on_message, on_writable, on_closed, NULL};
     if (host.ws != NULL)
         return;
     clock_manual_init(&host.clock, 1000 * NS_PER_S, 0);

@@ -396,6 +396,12 @@ void reply(struct stage *stage, struct socket *s, const char *text)
     outbox_own_frame(&stage->outbox, &s->client, frame, make_frame(frame, text, strlen(text), 0));
 }
 
+void end_read(struct stage *stage)
+{
+    if (stage->outbox.reading != NULL)
+        outbox_settle(&stage->outbox, stage->outbox.reading);
+}
+
 void pump(struct stage *stage)
 {
     bool more = true;
@@ -403,6 +409,7 @@ void pump(struct stage *stage)
         more = audiences_pressed(&stage->audiences) || tail_drain(&stage->tail, 1000);
         more |= outbox_slice(&stage->outbox, NS_PER_S);
     }
+    end_read(stage);
 }
 
 void give_room(struct stage *stage, struct socket *s, size_t room)

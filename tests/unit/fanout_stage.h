@@ -109,6 +109,8 @@ void subscribe(struct stage *stage, struct socket *s, enum topic_kind_e kind, co
 void send_snapshot(struct stage *stage, struct socket *s, uint64_t since, uint64_t position);
 void reply(struct stage *stage, struct socket *s, const char *text);
 
+/* Whose messages were read (outbox_begin_read()) is sent its replies. pump() ends with it. */
+void end_read(struct stage *stage);
 void pump(struct stage *stage);
 void give_room(struct stage *stage, struct socket *s, size_t room);
 

@@ -132,7 +132,7 @@ static void many_members(struct out *out, const struct seed *seed)
 {
     char name[32];
     out_char(out, '{');
-    for (unsigned i = 0; out->cap - out->len > seed->len + 40; i++) {
+    for (unsigned i = 0; out->cap - out->len > seed->len + 80; i++) {
         snprintf(name, sizeof name, "\"m%u%c\":", i, 'a' + i % 26);
         out_text(out, name);
         put_seed(out, seed);

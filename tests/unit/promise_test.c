@@ -212,6 +212,7 @@ static void resume(struct world *world, unsigned i)
         if (model->intervals[n].from > since)
             model->intervals[n].from = since;
     }
+    outbox_begin_read(&stage->outbox, &s->client);
     reply(stage, s, "P=1;");
     uint64_t hashes[64], now = stage->outbox.position;
     uint32_t count = audience_kept_hashes(s->client.audience, hashes);
@@ -235,6 +236,8 @@ static void random_step(struct world *world)
     unsigned what = (unsigned)rand() % 20;
     if (here && s->closed && !world->tight)
         fail_msg("client %u closed with %u", i, s->close_code);
+    if (here && rand() % 2)
+        outbox_begin_read(&stage->outbox, &s->client); /* its replies wait, whatever happens meanwhile */
     if (here && (s->closed || (what == 0 && rand() % 3 == 0)))
         go(world, i);
     else if (!here && what < 3)

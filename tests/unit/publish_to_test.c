@@ -209,6 +209,26 @@ static void replies_are_texts_or_binary(void **state)
     assert_non_null(strstr(stage->sockets[0].text, "x] behind "));
 }
 
+/* Where the worker says when a read is through. */
+static void the_replies_of_a_read_leave_together(void **state)
+{
+    struct stage *stage = *state;
+    struct endpoint_conn *conn = open_chat(stage, 0, "red");
+    host_message(&conn->client, "as ever", 7, false);
+    expect_heard(stage, 0, "as ever ");
+    stage->host.settles = true;
+    host_message(&conn->client, "one", 3, false);
+    host_message(&conn->client, "two", 3, false);
+    expect_heard(stage, 0, "");
+    uint64_t writes = stage->host.outbox.counts.writes;
+    host_settle(&conn->client);
+    assert_int_equal(stage->host.outbox.counts.writes, writes + 1);
+    expect_heard(stage, 0, "one two ");
+    host_message(&conn->client, "last", 4, false);
+    endpoint_close(conn, 1000, "");
+    expect_heard(stage, 0, "last ");
+}
+
 static void the_loop_is_the_workers(void **state)
 {
     struct stage *stage = *state;
@@ -228,6 +248,7 @@ int main(void)
         PLAY(at_the_hard_bound_nothing_is_taken),
         PLAY(every_message_is_published_once_whenever_the_broker_dies),
         PLAY(replies_are_texts_or_binary),
+        PLAY(the_replies_of_a_read_leave_together),
         PLAY(the_loop_is_the_workers),
     };
     return cmocka_run_group_tests_name("publish_to", tests, NULL, NULL);

@@ -86,6 +86,33 @@ static void many_are_let_go_in_portions(void **state)
         assert_true(stage->sockets[i].conn == NULL || !stage->sockets[i].held);
 }
 
+static void acknowledge_all(struct stage *stage)
+{
+    publish_window_acknowledged(&publishing(stage)->window, publishing(stage)->window.last_seq);
+    host_tick(&stage->host);
+}
+
+/* Whoever is held again at once waits behind all others. */
+static void who_has_waited_longest_is_let_go_first(void **state)
+{
+    struct stage *stage = *state;
+    for (unsigned i = 0; i < CONNS; i++)
+        open_conn(stage, i, 0, 1);
+    broker_dies(stage);
+    fill(stage, 0, PUBLISH_SOFT_BYTES);
+    for (unsigned i = 0; i < CONNS; i++)
+        assert_int_equal(say(stage, i, "x"), ERR_OK);
+    acknowledge_all(stage);
+    for (unsigned i = 0; i < CONNS; i++)
+        assert_int_equal(stage->sockets[i].held, i >= PUBLISH_RELEASE);
+    fill(stage, 0, PUBLISH_SOFT_BYTES);
+    assert_true(stage->sockets[0].held);
+    acknowledge_all(stage);
+    assert_true(stage->sockets[0].held);
+    for (unsigned i = 1; i < 2 * PUBLISH_RELEASE; i++)
+        assert_false(stage->sockets[i].held);
+}
+
 /* --- who publishes by topic, and has no sender to hold -------------------------------------------------------------------- */
 
 static void tell(struct stage *stage, size_t bytes)
@@ -245,6 +272,7 @@ int main(void)
         PLAY(above_the_soft_mark_senders_are_held),
         PLAY(the_hard_bound_refuses_and_holds),
         PLAY(many_are_let_go_in_portions),
+        PLAY(who_has_waited_longest_is_let_go_first),
         PLAY(between_the_marks_nobody_may_publish),
         PLAY(a_source_that_asks_lets_held_senders_have_their_turn),
         PLAY(a_dialect_may_hold_its_connections),

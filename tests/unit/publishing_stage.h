@@ -201,9 +201,18 @@ static const struct endpoint_dialect dialect = {.name = "played",
                                                 .on_disconnect = on_nothing,
                                                 .on_gap = on_nothing};
 
+static inline void echo(struct endpoint_conn *conn, const char *text, size_t len, bool binary)
+{
+    if (binary)
+        endpoint_reply_binary(conn, text, len);
+    else
+        endpoint_reply(conn, text, len);
+}
+
 static const struct endpoint_dialect endpoints_dialect = {.name = "endpoints",
                                                           .record_dialect = DIALECT_ENDPOINTS,
                                                           .on_connect = on_connect,
+                                                          .on_receive = echo,
                                                           .on_disconnect = on_nothing};
 
 static inline struct endpoint_conn *enter(struct stage *stage, unsigned i, struct endpoint *endpoint)

@@ -118,6 +118,7 @@ static void pump_all(struct world *world)
         note_read(world);
         more |= outbox_slice(&world->stage->outbox, NS_PER_S);
     }
+    end_read(world->stage);
 }
 
 /* --- what happens ---------------------------------------------------------------------------------------------------- */
@@ -181,6 +182,8 @@ static void say_reply(struct world *world, unsigned i)
     char text[32];
     snprintf(text, sizeof text, "P=%u;", ++world->replies);
     owe(&world->models[i], world->replies | REPLY);
+    if (rand() % 2)
+        outbox_begin_read(&world->stage->outbox, &world->stage->sockets[i].client);
     reply(world->stage, &world->stage->sockets[i], text);
 }
 

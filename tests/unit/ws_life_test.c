@@ -23,6 +23,48 @@ static void closing_from_every_callback(void **state)
     PUMP_UNTIL(&server->loop, server->closes == 2);
 }
 
+/* Two messages, and what ends the connection, in one read: what was kept goes before the Close, whoever's it is. */
+static void what_the_owner_has_kept_goes_before_a_close(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned first;
+        const char *payload;
+        unsigned code;
+    } ends[] = {{0x88, "\x03\xe8", 1000}, {0x83, "no", 1002}, {0x81, "\xff\xff", 1007}};
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++) {
+        struct raw_client c = client_open("/keep");
+        unsigned char bytes[64];
+        size_t len = raw_frame(bytes, 0x81, "one", 3, true);
+        len += raw_frame(bytes + len, 0x81, "two", 3, true);
+        len += raw_frame(bytes + len, ends[i].first, ends[i].payload, 2, true);
+        raw_send(&c, bytes, len);
+        raw_expect_frame(&c, 0x81, "onetwo", 6);
+        raw_expect_close(&c, ends[i].code);
+        raw_close(&c);
+        PUMP_UNTIL(&server->loop, server->closes == i + 1);
+    }
+}
+
+static void what_the_owner_has_kept_goes_when_a_read_is_through(void **state)
+{
+    (void)state;
+    struct raw_client c = client_open("/keep");
+    unsigned char bytes[64];
+    size_t len = raw_frame(bytes, 0x81, "one", 3, true);
+    len += raw_frame(bytes + len, 0x81, "two", 3, true);
+    raw_send(&c, bytes, len);
+    raw_expect_frame(&c, 0x81, "onetwo", 6);
+    assert_int_equal(server->settles, 1);
+    raw_send_frame(&c, 0x81, "three", 5);
+    raw_expect_frame(&c, 0x81, "three", 5);
+    strcpy(server->kept, "last"); /* an answer from elsewhere */
+    ws_close(server->last, WS_CLOSE_GOING_AWAY, "bye");
+    raw_expect_frame(&c, 0x81, "last", 4);
+    raw_expect_close(&c, 1001);
+    raw_close(&c);
+}
+
 static void a_peer_that_does_not_answer_a_close(void **state)
 {
     (void)state;
@@ -198,6 +240,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(closing_from_every_callback),
+        T(what_the_owner_has_kept_goes_before_a_close),
+        T(what_the_owner_has_kept_goes_when_a_read_is_through),
         T(a_peer_that_does_not_answer_a_close),
         T(close_all),
         T(free_drops_what_is_left),

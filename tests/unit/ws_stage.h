@@ -32,6 +32,8 @@ struct server {
     size_t last_len;
     bool last_binary;
     void (*go_on)(struct ws_conn *conn); /* what `writable` does for /slow */
+    char kept[64];                       /* what /keep has not been answered yet */
+    unsigned settles;                    /* of /keep */
 };
 
 static struct server *server;
@@ -82,6 +84,8 @@ static inline void on_message(void *arg, struct ws_conn *conn, const char *data,
     server->last_binary = binary;
     if (strcmp(user->path, "/echo") == 0)
         write_text(conn, data, len, binary ? WS_BINARY : WS_TEXT);
+    if (strcmp(user->path, "/keep") == 0)
+        snprintf(server->kept + strlen(server->kept), 32, "%.*s", (int)len, data);
     if (strcmp(user->path, "/hold") == 0)
         ws_hold(conn);
     if (strcmp(user->path, "/dear") == 0)
@@ -100,6 +104,19 @@ static inline void on_writable(void *arg, struct ws_conn *conn)
         ws_close(conn, WS_CLOSE_TRY_LATER, "slow");
     if (server->go_on != NULL)
         server->go_on(conn);
+}
+
+/* What was kept goes as one message. */
+static inline void on_settle(void *arg, struct ws_conn *conn)
+{
+    const struct user *user = ws_user(conn);
+    (void)arg;
+    if (strcmp(user->path, "/keep") != 0)
+        return;
+    server->settles++;
+    if (server->kept[0] != '\0')
+        write_text(conn, server->kept, strlen(server->kept), WS_TEXT);
+    server->kept[0] = '\0';
 }
 
 static inline void on_closed(void *arg, struct ws_conn *conn)
@@ -129,7 +146,7 @@ static inline bool path_known(void *arg, unsigned listener, const char *path)
 
 static inline int setup(void **state)
 {
-    static const struct ws_events events = {on_open, on_message, on_writable, on_closed};
+    static const struct ws_events events = {on_open, on_message, on_writable, on_closed, on_settle};
     struct server *s = calloc(1, sizeof *s);
     assert_non_null(s);
     server = s;

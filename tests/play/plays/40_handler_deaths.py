@@ -179,7 +179,7 @@ async def dies_by_message(s):
 @play("dies with a CLOSED that it had not taken: another gets the connection resumed, and its CLOSED", "asan")
 async def dies_before_closed(s):
     handler = await clinic(s, "w1")
-    names = await two_apart(s, handler)
+    await two_apart(s, handler)
     victim = handler.process_of("a")
     await handler.order(victim, "die_at", what="closed")
     await s.clients["a"].close()

@@ -8,6 +8,8 @@
     connection  a WebSocket connection that keeps what it hears, whatever its dialect
     client      a client of the carousel dialect that checks its rules on every frame it hears
     streams     a client of the streams dialect
+    caller      a client of an endpoint; chatterbox: one that numbers its messages and knows what must come back
+    handlers    scripted handler processes; handled judges from their log, handled_stories spoils logs for it
     talker      one that tells stream_model everything, which knows who must hear what; stream_histories spoils histories for it
     rawclient   sockets without manners: hostile handshakes, clients that never read
     stage       casts all of them, and strikes the set: nothing may be left over

@@ -67,8 +67,16 @@ void host_message(struct client *client, const char *text, size_t len, bool bina
     struct endpoint_conn *conn = conn_of(client);
     if (client->closing)
         return;
-    conn->endpoint->host->counts.received++;
+    struct endpoint_host *host = conn->endpoint->host;
+    host->counts.received++;
+    if (host->settles)
+        outbox_begin_read(&host->outbox, client);
     conn->endpoint->dialect->on_receive(conn, text, len, binary);
+}
+
+void host_settle(struct client *client)
+{
+    outbox_settle(&conn_of(client)->endpoint->host->outbox, client);
 }
 
 void host_writable(struct client *client)
@@ -200,6 +208,7 @@ enum err_e host_init(struct endpoint_host *host, const struct host_config *confi
                                    .clock = config->clock,
                                    .incarnation = config->incarnation,
                                    .loop = config->loop,
+                                   .settles = config->settles,
                                    .send_up = config->send_up,
                                    .send_message = config->send_message,
                                    .peer_name = config->peer_name,

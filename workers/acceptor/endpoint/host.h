@@ -53,6 +53,7 @@ struct endpoint_host {
     uint64_t incarnation;
     uv_loop_t *loop;
     char *scratch;
+    bool settles;
     struct topic *topics; /* 2 * AUDIENCE_TOPICS_MAX, for building sets */
     /* Gives a command to the broker; ERR_OK if it was taken. */
     enum err_e (*send_up)(void *arg, const struct pending_entry *entry, bool resent);
@@ -78,6 +79,8 @@ struct host_config {
     void (*peer_name)(void *sink, char from[CALLER_FROM_MAX]);
     /* The connection behind a sink is not read, or read again; NULL: senders are never held. */
     void (*hold)(void *sink, bool hold);
+    /* The owner calls host_settle() at the end of each read, and before a Close: replies to its messages wait for that. */
+    bool settles;
     /* So many messages more on the account of its client's rate; NULL: there are none. */
     void (*charge)(void *sink, unsigned messages);
     void *arg;
@@ -93,6 +96,7 @@ size_t host_conn_bytes(const struct endpoint_dialect *dialect);
 struct client *host_open(struct endpoint *endpoint, void *memory, void *sink, uint64_t serial,
                          const struct endpoint_request *request);
 void host_message(struct client *client, const char *text, size_t len, bool binary);
+void host_settle(struct client *client);
 void host_writable(struct client *client);
 void host_closed(struct client *client); /* on_disconnect runs; the memory is free afterwards */
 

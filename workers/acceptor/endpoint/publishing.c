@@ -58,11 +58,19 @@ static void release_some(struct endpoint_host *host)
     if (p->window.bytes >= PUBLISH_SOFT_BYTES / 2)
         return;
     p->pressed = false;
-    for (uint32_t n = 0; n < PUBLISH_RELEASE && p->held_count > 0; n++) {
-        struct endpoint_conn *conn = p->held[0];
-        publishing_forget(host, conn);
-        if (!conn->caller.held_by_dialect)
-            host->hold(conn->client.sink, false);
+    if (p->held_count == 0)
+        return;
+    struct endpoint_conn *first[PUBLISH_RELEASE]; /* who has waited longest */
+    uint32_t count = p->held_count < PUBLISH_RELEASE ? p->held_count : PUBLISH_RELEASE;
+    memcpy(first, p->held, count * sizeof *first);
+    p->held_count -= count;
+    memmove(p->held, p->held + count, p->held_count * sizeof *p->held);
+    for (uint32_t i = 0; i < p->held_count; i++)
+        p->held[i]->caller.held = i + 1;
+    for (uint32_t i = 0; i < count; i++) {
+        first[i]->caller.held = 0;
+        if (!first[i]->caller.held_by_dialect)
+            host->hold(first[i]->client.sink, false);
     }
 }
 

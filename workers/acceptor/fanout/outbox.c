@@ -94,8 +94,29 @@ static bool flush_step(struct outbox *outbox, struct client *client)
     return serve_log(outbox, client);
 }
 
+/* The client owed nothing else when the first of them was kept, and everything that could change that sends them first. */
+static void send_kept(struct outbox *outbox, struct client *client)
+{
+    if (outbox->reading != client || outbox->kept_len == 0)
+        return;
+    struct iovec frames = {outbox->kept, outbox->kept_len};
+    size_t taken = 0;
+    outbox->kept_len = 0;
+    if (client->closing)
+        return;
+    outbox_write(outbox, client, &frames, 1, &taken);
+    if (taken == frames.iov_len || client->closing)
+        return;
+    struct own_entry *entry = entry_new(outbox, client, OWN_REPLY, frames.iov_len - taken, OUTBOX_OWN_MAX);
+    if (entry == NULL)
+        return;
+    memcpy(entry->bytes, outbox->kept + taken, entry->len);
+    entry_queue(client, entry);
+}
+
 void outbox_flush(struct outbox *outbox, struct client *client)
 {
+    send_kept(outbox, client);
     if (client->choked || client->closing || outbox->flushing == client)
         return;
     if (!outbox->sink->can_write(client->sink)) {
@@ -129,6 +150,34 @@ static bool is_owed_something(const struct client *client)
            (client->audience != NULL && client->cursor != audience_head(client->audience));
 }
 
+void outbox_begin_read(struct outbox *outbox, struct client *client)
+{
+    if (outbox->reading != NULL && outbox->reading != client)
+        outbox_settle(outbox, outbox->reading); /* its connection died within its read */
+    outbox->reading = client;
+}
+
+void outbox_settle(struct outbox *outbox, struct client *client)
+{
+    send_kept(outbox, client);
+    if (outbox->reading == client)
+        outbox->reading = NULL;
+}
+
+static bool is_at_rest(const struct outbox *outbox, const struct client *client)
+{
+    return !client->choked && outbox->flushing != client && !is_owed_something(client);
+}
+
+static bool keep(struct outbox *outbox, const struct client *client, struct iovec frame)
+{
+    if (outbox->reading != client || frame.iov_len > OUTBOX_KEPT_MAX - outbox->kept_len)
+        return false;
+    memcpy(outbox->kept + outbox->kept_len, frame.iov_base, frame.iov_len);
+    outbox->kept_len += frame.iov_len;
+    return true;
+}
+
 /* Queued before anything else is sent: a record's own frame comes when the tail stands behind the record already, and what
  * is sent then may say so. */
 static void give_own(struct outbox *outbox, struct client *client, enum own_kind_e kind, uint64_t position,
@@ -138,7 +187,12 @@ static void give_own(struct outbox *outbox, struct client *client, enum own_kind
         return;
     if (!client->choked && !outbox->sink->can_write(client->sink))
         outbox_set_choked(client, true);
-    if (!client->choked && outbox->flushing != client && !is_owed_something(client)) {
+    if (kind == OWN_REPLY && is_at_rest(outbox, client) && keep(outbox, client, frame))
+        return;
+    send_kept(outbox, client);
+    if (client->closing)
+        return;
+    if (is_at_rest(outbox, client)) {
         size_t taken = 0;
         outbox_write(outbox, client, &frame, 1, &taken);
         if (taken == frame.iov_len || client->closing)
@@ -361,6 +415,7 @@ enum err_e outbox_move(struct outbox *outbox, struct client *client, const struc
 void outbox_drop(struct outbox *outbox, struct client *client)
 {
     client->closing = true;
+    outbox_settle(outbox, client);
     if (client->lag != NULL)
         outbox_end_lag(outbox, client);
     audience_leave(outbox->audiences, client);

@@ -25,6 +25,11 @@
  * bytes waiting, or whose lane's frames have left the history. Clients with passing topics (streams, endpoints) cannot lag: their
  * log is what they have, and falling off it is the hard limit.
  *
+ * Replies to the messages of one read, to a client that is owed nothing else, are kept until the read is through (outbox_begin_read(),
+ * outbox_settle()) and leave with one write: a system call costs more than all else that a reply does. They go before anything else that
+ * the client is sent, and before it is closed. Rejected: the same until the end of the loop's turn, for whoever is answered; answers
+ * that come one by one from elsewhere only come later for it (README.md).
+ *
  * Loop-agnostic and socket-agnostic: the owner passes an outbox_sink, so that tests play the sockets.
  */
 #pragma once
@@ -45,7 +50,8 @@
 /* Beyond this, another own frame closes. Four thousand machines make a snapshot of half a mebibyte, and a client may ask
  * for status, machines and snapshot in one breath; so a frame is refused for what waits before it, not for its size. */
 #define OUTBOX_OWN_MAX     (1024u * 1024u)
-#define OUTBOX_PORTION     32u /* machines in one frame of a pass */
+#define OUTBOX_KEPT_MAX    (32u * 1024u) /* bytes of replies that wait for the end of a read */
+#define OUTBOX_PORTION     32u           /* machines in one frame of a pass */
 #define OUTBOX_PORTION_MAX (OUTBOX_PORTION * (MACHINE_TEXT_MAX + 160u) + 256u) /* bytes of that frame */
 
 struct outbox_sink {
@@ -92,13 +98,20 @@ struct outbox {
     uint64_t now_ns;   /* of the running slice or sweep */
     uint64_t swept_ns;
     struct client *flushing; /* whose frames are being sent: what it is given now is only queued */
+    struct client *reading;  /* whose messages are being told; NULL: nobody's */
+    size_t kept_len;         /* its replies until now */
+    unsigned char kept[OUTBOX_KEPT_MAX];
     struct outbox_counts counts;
 };
 
 /* Gives the client one frame of its own (complete, unmasked), after everything that it is owed at this moment; if it
  * lags, before everything but its other replies. The bytes are copied if they cannot be sent now. */
 void outbox_own_frame(struct outbox *outbox, struct client *client, const void *frame, size_t len);
-/* The same with a frame of the ring that is for it alone; it keeps its place among the ring's frames. */
+/* A message of the client's is told now; its read, which may bring more, ends with outbox_settle(). */
+void outbox_begin_read(struct outbox *outbox, struct client *client);
+/* What was kept for it goes. */
+void outbox_settle(struct outbox *outbox, struct client *client);
+/* As outbox_own_frame(), with a frame of the ring that is for it alone; it keeps its place among the ring's frames. */
 void outbox_own_record(struct outbox *outbox, struct client *client, uint64_t position, const void *frame,
                        size_t len);
 

@@ -19,6 +19,7 @@ void outbox_set_choked(struct client *client, bool choked)
 
 void outbox_close(struct outbox *outbox, struct client *client, unsigned code, const char *reason)
 {
+    outbox_settle(outbox, client);
     if (client->closing)
         return;
     client->closing = true;

@@ -284,10 +284,9 @@ static void time_out(struct pool_event *event)
     bool waits = event->number == 0, wanted = is_wanted(event);
     uint64_t token = event->token;
     list_remove(&event->due);
-    if (waits) {
-        pool_event_free(event);
-        pool_conn_ready(conn);
-    }
+    if (waits)
+        pool_event_free(
+            event); /* its connection still stands among the ready ones of its link, if it has one */
     if (!wanted)
         return;
     struct pool_counts *counts = &conn->pool->counts;

@@ -97,7 +97,7 @@ struct pool_link {
 
     char *in;
     size_t in_at, in_len, in_cap;
-    bool eof, more;
+    bool more; /* whole frames are in it */
     enum pause_e pause;
     uint64_t unasked_ns; /* up to this time its unasked messages are paid for */
 

@@ -44,8 +44,8 @@ static void watch(struct pool_link *link)
 {
     if (link->fd < 0)
         return;
-    int wanted = (link->pause != PAUSE_NONE || link->eof ? 0 : UV_READABLE) |
-                 (link->full && !link->broken ? UV_WRITABLE : 0);
+    int wanted =
+        (link->pause != PAUSE_NONE ? 0 : UV_READABLE) | (link->full && !link->broken ? UV_WRITABLE : 0);
     if (wanted == link->watched)
         return;
     link->watched = wanted;
@@ -95,7 +95,7 @@ static void close_socket(struct pool_link *link)
     link->poll = NULL;
     link->fd = -1;
     link->watched = 0;
-    link->eof = link->full = link->broken = link->killed = false;
+    link->full = link->broken = link->killed = false;
     set_more(link, false);
     set_pause(link, PAUSE_NONE);
     pool_stuck_forget(link);
@@ -312,7 +312,7 @@ static enum err_e make_room(struct pool_link *link)
     return ERR_OK;
 }
 
-/* False: the link has ended. */
+/* Every whole frame that is here was heard: if the stream ends now, all of it was. False: the link has ended. */
 static bool read_some(struct pool_link *link)
 {
     if (make_room(link) != ERR_OK) {
@@ -322,9 +322,10 @@ static bool read_some(struct pool_link *link)
     ssize_t got = pool_stuck_recv(link, link->in + link->in_len, link->in_cap - link->in_len);
     if (got > 0)
         link->in_len += (size_t)got;
-    else if (got == 0 || (errno != EAGAIN && errno != EINTR))
-        link->eof = true; /* ECONNRESET comes when everything is read, too */
-    return true;
+    if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR)))
+        return true;
+    pool_link_end(link, "closed by the handler"); /* ECONNRESET comes when everything is read, too */
+    return false;
 }
 
 void pool_link_serve(struct pool_link *link)
@@ -332,14 +333,10 @@ void pool_link_serve(struct pool_link *link)
     unsigned budget = POOL_FRAME_BUDGET;
     if (!take_frames(link, &budget))
         return;
-    if (budget > 0 && link->pause == PAUSE_NONE && !link->eof &&
-        (!read_some(link) || !take_frames(link, &budget)))
+    if (budget > 0 && link->pause == PAUSE_NONE && (!read_some(link) || !take_frames(link, &budget)))
         return;
     set_more(link, link->pause == PAUSE_NONE && link->in_len > link->in_at && has_frame(link));
-    if (link->eof && link->pause == PAUSE_NONE && !link->more)
-        pool_link_end(link, "closed by the handler");
-    else
-        watch(link);
+    watch(link);
 }
 
 static bool may_go_on(const struct pool_link *link)
@@ -443,7 +440,7 @@ uint64_t pool_link_due(const struct pool_link *link)
 /* Then the process has closed its end, and what it had said is read to the end. */
 static bool is_hung_up(const struct pool_link *link)
 {
-    return link->eof || link->pause != PAUSE_NONE || (pool_stuck_look(link) & POLLHUP) != 0;
+    return link->pause != PAUSE_NONE || (pool_stuck_look(link) & POLLHUP) != 0;
 }
 
 void pool_link_tick(struct pool_link *link)

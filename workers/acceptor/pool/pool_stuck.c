@@ -122,7 +122,7 @@ static void deal_with(struct pool_link *link)
 
 void pool_stuck_tick(struct pool_link *link)
 {
-    if (link->window.count == 0 || link->pause != PAUSE_NONE || link->killed || link->eof ||
+    if (link->window.count == 0 || link->pause != PAUSE_NONE || link->killed ||
         link->pool->awake_ns - link->quiet_since_ns < link->handler->stuck_ns)
         return;
     if (pool_stuck_look(link) & (POLLIN | POLLHUP))

@@ -98,6 +98,7 @@ enum err_e worker_start(struct worker *w, const struct conf *conf)
                                .peer_name = worker_peer_name,
                                .hold = worker_hold,
                                .charge = worker_charge,
+                               .settles = true,
                                .arg = w};
     enum err_e err = worker_listen(w); /* first: inherited descriptors are taken before others are opened */
     if (err == ERR_OK)

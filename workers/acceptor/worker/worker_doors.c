@@ -93,6 +93,13 @@ static void on_writable(void *arg, struct ws_conn *conn)
         host_writable(client_of(conn));
 }
 
+static void on_settle(void *arg, struct ws_conn *conn)
+{
+    (void)arg;
+    if (client_of(conn) != NULL)
+        host_settle(client_of(conn));
+}
+
 static void on_closed(void *arg, struct ws_conn *conn)
 {
     (void)arg;
@@ -156,7 +163,7 @@ static size_t largest_conn(const struct worker *w)
 
 static enum err_e open_ws(struct worker *w)
 {
-    static const struct ws_events events = {on_open, on_message, on_writable, on_closed};
+    static const struct ws_events events = {on_open, on_message, on_writable, on_closed, on_settle};
     struct ws_config config = {.loop = &w->loop,
                                .clock = w->clock,
                                .user_bytes = largest_conn(w),

@@ -49,6 +49,9 @@ struct ws_events {
     void (*writable)(void *arg, struct ws_conn *conn);
     /* The connection is gone; frees what `open` made. */
     void (*closed)(void *arg, struct ws_conn *conn);
+    /* The messages of one read have been told, or a Close frame goes next: what the owner has kept back for this connection it writes
+     * now, or never. NULL: nothing is kept back. */
+    void (*settle)(void *arg, struct ws_conn *conn);
 };
 
 struct ws_config {

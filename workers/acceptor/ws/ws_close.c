@@ -25,8 +25,18 @@ static size_t cut_text(const char *text, size_t max)
     return len;
 }
 
+void conn_settle(struct ws_conn *conn)
+{
+    if (conn->state == CONN_OPEN && conn->ws->config.events->settle != NULL)
+        conn->ws->config.events->settle(conn->ws->config.arg, conn);
+}
+
+/* False: the connection is dead. */
 static bool send_close(struct ws_conn *conn, unsigned code, const char *reason)
 {
+    conn_settle(conn);
+    if (conn->state != CONN_OPEN)
+        return false;
     unsigned char frame[WS_HEADER_MAX + 2 + WS_REASON_MAX];
     size_t reason_len = cut_text(reason, WS_REASON_MAX), len = code ? 2 + reason_len : 0;
     unsigned char *payload = frame + WS_HEADER_MAX;

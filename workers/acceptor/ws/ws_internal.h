@@ -114,6 +114,7 @@ void conn_kill(struct ws_conn *conn);
 void conn_close_now(struct ws_conn *conn, enum ws_close_e code,
                     const char *reason); /* says why, does not wait */
 /* Says why and looks at nothing more, not even the peer's answer (RFC 6455 section 7.1.7). */
+void conn_settle(struct ws_conn *conn); /* the owner writes what it has kept back */
 void conn_fail(struct ws_conn *conn, enum ws_close_e code, const char *reason);
 void conn_breach(struct ws_conn *conn, const char *what); /* conn_fail() with 1002, counted */
 void conn_peer_closes(struct ws_conn *conn, const unsigned char *payload, size_t len);

@@ -68,6 +68,7 @@ static unsigned take_bytes(struct ws_conn *conn, unsigned char *data, size_t len
             take_piece(conn, &piece);
     }
     conn_flush_pongs(conn);
+    conn_settle(conn);
     return frames;
 }
 

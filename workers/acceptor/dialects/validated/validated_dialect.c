@@ -200,7 +200,7 @@ static void on_connect(struct endpoint_conn *conn, const struct endpoint_request
     if (err != ERR_OK) {
         state->site = NULL;
         state->closed = true;
-        endpoint_close(conn, 1013, "out of memory");
+        endpoint_close(conn, 1013, err == ERR_CONFIG ? "the endpoint is out of order" : "out of memory");
     }
 }
 

@@ -53,7 +53,7 @@ static inline struct validated_shared *validated_shared_of(struct endpoint_conn 
 
 /* --- validated_load.c: endpoints of the configuration ---------------------------------------------------------------- */
 
-/* Logs what is wrong. ERR_CONFIG, ERR_MEMORY. */
+/* Logs what is wrong with a schema, whose endpoint is then out of order. ERR_MEMORY. */
 enum err_e validated_load(struct validated_shared *shared, const struct conf *conf);
 void validated_unload(struct validated_shared *shared);
 struct site *validated_site(const struct validated_shared *shared, const char *path, size_t len);

@@ -66,8 +66,20 @@ static enum err_e load_schema(const struct conf_endpoint *endpoint, const char *
     enum err_e err = schema_file_load(file, schema, problem);
     if (err != ERR_OK)
         log_error("schema", "endpoint=%s: %s", endpoint->path, err == ERR_CONFIG ? problem : err_text(err));
-    return err;
+    return err == ERR_OK || err == ERR_MEMORY ? err : ERR_CONFIG;
 }
+
+static enum err_e connect_nowhere(void *arg, struct endpoint_conn *conn,
+                                  const struct endpoint_request *request)
+{
+    (void)arg;
+    (void)conn;
+    (void)request;
+    return ERR_CONFIG;
+}
+
+/* Of an endpoint whose schema cannot be read: nobody becomes a client of it, so that nothing else is called. */
+static const struct validated_handler nowhere = {.connect = connect_nowhere};
 
 static enum err_e load_site(struct validated_shared *shared, const struct conf *conf, size_t index)
 {
@@ -77,34 +89,33 @@ static enum err_e load_site(struct validated_shared *shared, const struct conf *
         return ERR_MEMORY;
     enum err_e err = load_schema(endpoint, endpoint->schema, &site->own_schema);
     enum err_e reply_err = load_schema(endpoint, endpoint->reply_schema, &site->own_reply_schema);
+    if (err == ERR_MEMORY || reply_err == ERR_MEMORY) {
+        site_free(site);
+        return ERR_MEMORY;
+    }
+    bool works = err == ERR_OK && reply_err == ERR_OK;
     site->conf_index = index;
     site->endpoint = (struct validated_endpoint){.path = endpoint->path,
                                                  .schema = site->own_schema,
                                                  .reply_schema = site->own_reply_schema,
                                                  .binary = endpoint->binary,
                                                  .error_object = endpoint->error_object,
-                                                 .handler = &validated_pool_handler,
+                                                 .handler = works ? &validated_pool_handler : &nowhere,
                                                  .arg = site};
-    if (err == ERR_OK && reply_err == ERR_OK)
-        return take_site(shared, site);
-    site_free(site);
-    return err != ERR_OK ? err : reply_err;
+    return take_site(shared, site);
 }
 
-/* All that is wrong is said, and not only the first. */
+/* All that is wrong is said, and not only the first. `noria up` does not start with a schema that cannot be read; a worker that is
+ * started again while somebody edits one serves everything else, the carousels above all. */
 enum err_e validated_load(struct validated_shared *shared, const struct conf *conf)
 {
-    enum err_e worst = ERR_OK;
     json_t *nothing = json_object();
     struct schema_problem problem;
-    worst = nothing != NULL ? schema_from_json(nothing, &shared->any, &problem) : ERR_MEMORY;
+    enum err_e err = nothing != NULL ? schema_from_json(nothing, &shared->any, &problem) : ERR_MEMORY;
     json_decref(nothing);
-    for (size_t i = 0; i < conf->endpoint_count && worst != ERR_MEMORY; i++) {
-        enum err_e err = load_site(shared, conf, i);
-        if (err != ERR_OK)
-            worst = err;
-    }
-    return worst;
+    for (size_t i = 0; i < conf->endpoint_count && err == ERR_OK; i++)
+        err = load_site(shared, conf, i);
+    return err;
 }
 
 void validated_unload(struct validated_shared *shared)
