@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched/types.h>
 #include <limits.h>
 #include <linux/close_range.h>
 #include <signal.h>
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "log.h"
@@ -85,6 +87,16 @@ static void set_environment(const struct child *child, pid_t launcher)
     setenv("LISTEN_FDNAMES", child->sockets.names, 1);
 }
 
+/* Since Linux 6.12 an ordinary process may ask for shorter turns; before, sched_runtime is not looked at. */
+static void ask_for_short_turns(void)
+{
+    struct sched_attr attr = {.size = sizeof attr};
+    if (syscall(SYS_sched_getattr, 0, &attr, sizeof attr, 0) != 0)
+        return;
+    attr.sched_runtime = CHILD_HANDLER_TURN_NS;
+    (void)syscall(SYS_sched_setattr, 0, &attr, 0); /* a wish */
+}
+
 /* The launcher holds the same sockets, so its predecessor may have left them as it liked them. */
 static bool settle_handler(const struct child *child)
 {
@@ -97,6 +109,7 @@ static bool settle_handler(const struct child *child)
     errno = 0;
     if (nice(CHILD_HANDLER_NICE) == -1 && errno != 0)
         return false;
+    ask_for_short_turns();
     return chdir(child->directory) == 0;
 }
 

@@ -8,6 +8,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zmq.h>
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/lsan_interface.h>
+#endif
 
 static void a_link_says_hello_and_messages_go_both_ways(void **state)
 {
@@ -80,6 +83,20 @@ static void what_is_gathered_leaves_together_and_in_order(void **state)
 }
 
 /* … and what a link gathered for one broker is nothing to the next one, nor in the way of its HELLO. */
+/* libzmq forgets the parts of a message that was not complete when its peer went (pipe_t::process_hiccup()); what is sent between
+ * these two is not looked for when the program ends. */
+static void forgets(bool begin)
+{
+#ifdef __SANITIZE_ADDRESS__
+    if (begin)
+        __lsan_disable();
+    else
+        __lsan_enable();
+#else
+    (void)begin;
+#endif
+}
+
 static void what_is_gathered_when_the_broker_dies_is_gone(void **state)
 {
     struct stage *stage = *state;
@@ -89,12 +106,16 @@ static void what_is_gathered_when_the_broker_dies_is_gone(void **state)
     end_open(&end, stage, 1001, clock_system());
     run_one(stage, &end, &end.ups, 1);
     struct wire_message message = command(1);
+    forgets(true);
     assert_int_equal(link_send(end.link, &message), ERR_OK);
+    forgets(false);
     bus_router_close(&stage->router);
     for (struct pollfd watch = {link_fd(end.link), POLLIN, 0}; poll(&watch, 1, 1000) == 0;)
         ; /* its end is known, and not looked at */
     message = command(2);
+    forgets(true);
     link_send(end.link, &message);
+    forgets(false);
     run_one(stage, &end, &end.downs, 1);
 
     broker_open(stage, 12);

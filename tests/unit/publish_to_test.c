@@ -229,6 +229,34 @@ static void the_replies_of_a_read_leave_together(void **state)
     expect_heard(stage, 0, "last ");
 }
 
+/* Answers from elsewhere: those for one connection in a row. */
+static void gathered_replies_leave_together(void **state)
+{
+    struct stage *stage = *state;
+    struct endpoint_conn *red = open_chat(stage, 0, "red"), *blue = open_chat(stage, 1, "blue");
+    stage->host.settles = true;
+    uint64_t writes = stage->host.outbox.counts.writes;
+    endpoint_gather(red);
+    endpoint_reply(red, "one", 3);
+    endpoint_gather(red);
+    endpoint_reply(red, "two", 3);
+    endpoint_reply(blue, "aside", 5); /* nobody gathers for it: at once */
+    expect_heard(stage, 0, "");
+    expect_heard(stage, 1, "aside ");
+    endpoint_gather(blue);
+    expect_heard(stage, 0, "one two ");
+    endpoint_reply(blue, "late", 4);
+    endpoint_gathered(&stage->endpoints);
+    endpoint_gathered(&stage->endpoints);
+    expect_heard(stage, 1, "late ");
+    assert_int_equal(stage->host.outbox.counts.writes, writes + 3);
+    endpoint_gather(red);
+    endpoint_reply(red, "last", 4);
+    close_conn(stage, 0); /* it is gone before anybody has gathered */
+    endpoint_gathered(&stage->endpoints);
+    expect_heard(stage, 1, "");
+}
+
 static void the_loop_is_the_workers(void **state)
 {
     struct stage *stage = *state;
@@ -249,6 +277,7 @@ int main(void)
         PLAY(every_message_is_published_once_whenever_the_broker_dies),
         PLAY(replies_are_texts_or_binary),
         PLAY(the_replies_of_a_read_leave_together),
+        PLAY(gathered_replies_leave_together),
         PLAY(the_loop_is_the_workers),
     };
     return cmocka_run_group_tests_name("publish_to", tests, NULL, NULL);

@@ -79,7 +79,7 @@ static struct {
     const struct pool_events *events;
     void *events_arg;
     struct stage_message messages[STAGE_FRAMES];
-    unsigned message_count, opened, closed, ticks;
+    unsigned message_count, opened, closed, ticks, gathered;
     struct stage_publication publication; /* the last */
     unsigned publications;
     bool may_publish, pressed[2];
@@ -130,6 +130,18 @@ static void stage_told(struct endpoint_conn *conn, const void *payload, size_t l
 void endpoint_reply(struct endpoint_conn *conn, const char *payload, size_t len)
 {
     stage_told(conn, payload, len, false);
+}
+
+void endpoint_gather(struct endpoint_conn *conn)
+{
+    (void)conn;
+    stage.gathered++;
+}
+
+void endpoint_gathered(struct endpoint *endpoint)
+{
+    MUST(endpoint == &stage.own);
+    stage.gathered = 0;
 }
 
 void endpoint_reply_binary(struct endpoint_conn *conn, const void *payload, size_t len)

@@ -136,16 +136,9 @@ async def publishes_kinds(s):
     await binary.next(200, {"a": 1})
 
 
-def libzmq_leaks(s):
-    """libzmq's pipe_t::process_hiccup() forgets the parts of a message that was not complete when its peer went."""
-    (s.dir / "lsan").write_text("leak:libzmq.so\n")
-    s.env["LSAN_OPTIONS"] = f"suppressions={s.dir / 'lsan'}:print_suppressions=0"
-
-
 @play("publishing goes on over the broker's death: each to everybody once, in order; what is too much meanwhile waits at the handler", "asan",
       within=120)
 async def over_the_broker(s):
-    libzmq_leaks(s)
     s.set("ring", size_mib=64)
     s.set("slow_clients", hard_kib=65536)  # what had to wait for the broker comes in one go: 3.2 MB, for each worker more than its window
     handler = await forum(s, "w1", "w2", processes=2)

@@ -84,6 +84,20 @@ void endpoint_reply_binary(struct endpoint_conn *conn, const void *payload, size
     reply(conn, payload, len, true);
 }
 
+void endpoint_gather(struct endpoint_conn *conn)
+{
+    struct endpoint_host *host = host_of(conn);
+    if (host->settles && !conn->client.closing)
+        outbox_begin_read(&host->outbox, &conn->client);
+}
+
+void endpoint_gathered(struct endpoint *endpoint)
+{
+    struct outbox *outbox = &endpoint->host->outbox;
+    if (outbox->reading != NULL)
+        outbox_settle(outbox, outbox->reading);
+}
+
 static bool has_all(const struct endpoint_conn *conn, const struct topic *topics, uint32_t count)
 {
     const struct audience *audience = conn->client.audience;

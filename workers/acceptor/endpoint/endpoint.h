@@ -112,6 +112,12 @@ void endpoint_reply(struct endpoint_conn *conn, const char *payload, size_t len)
 /* The same as a binary message. */
 void endpoint_reply_binary(struct endpoint_conn *conn, const void *payload, size_t len);
 
+/* Replies to this connection may be kept from here on, so that several leave with one write: until another connection is gathered for,
+ * endpoint_gathered(), or something else is sent to it. Order is as without. For answers that come from elsewhere; those given to the messages of
+ * one read are kept by themselves. */
+void endpoint_gather(struct endpoint_conn *conn);
+void endpoint_gathered(struct endpoint *endpoint);
+
 /* The connection is not read, or read again: backpressure of the dialect's own, beside that of endpoint_publish(). What one read
  * has brought already is still delivered. Nothing if it is (not) held already. */
 void endpoint_hold(struct endpoint_conn *conn, bool hold);

@@ -54,6 +54,8 @@ struct pool_events {
         void *arg); /* false: links are not read until it is true; asked in pool_tick(), too */
     /* pool_is_pressed() was true of this handler's connections and is false now. Never from within a call of the pool's. NULL: not
      * wanted. */
+    /* What one turn of a link brought has been told; NULL: nobody wants to know. */
+    void (*heard)(void *arg);
     void (*drained)(void *arg, size_t handler);
 };
 

@@ -193,12 +193,25 @@ static enum err_e put_next(struct pool_link *link, struct pool_conn *conn)
     return ERR_OK;
 }
 
+static bool has_room_for_more(const struct pool_link *link)
+{
+    return link->window.count < HANDLER_WINDOW && link->out.size - link->out_at < POOL_OUT_BYTES;
+}
+
+/* Several in a row: answers that come in a row leave with one write to their client. */
+static enum err_e put_turn(struct pool_link *link, struct pool_conn *conn)
+{
+    enum err_e err = ERR_OK;
+    for (unsigned n = 0; n < POOL_TURN && err == ERR_OK && has_room_for_more(link); n++)
+        err = put_next(link, conn);
+    return err;
+}
+
 void pool_event_fill(struct pool_link *link)
 {
-    while (link->window.count < HANDLER_WINDOW && link->out.size - link->out_at < POOL_OUT_BYTES &&
-           !list_empty(&link->ready)) {
+    while (has_room_for_more(link) && !list_empty(&link->ready)) {
         struct pool_conn *conn = LIST_ENTRY(link->ready.next, struct pool_conn, ready);
-        if (put_next(link, conn) == ERR_MEMORY)
+        if (put_turn(link, conn) == ERR_MEMORY)
             return; /* pool_tick() has it tried again */
         list_remove(&conn->ready);
         pool_conn_ready(conn);

@@ -1,7 +1,7 @@
 /* pool_internal.h — what the pool's files share.
  *
  *     handler ── link (one per process) ── connections that belong to it ── events
- *        │                                   ready: those that have something to send, in turn, one event each
+ *        │                                   ready: those that have something to send, in turn, POOL_TURN events each
  *        ├─ homeless: connections without a process
  *        └─ due: unanswered messages; all have the same deadline_ms, so the oldest is due first
  *
@@ -25,6 +25,7 @@
 
 #define POOL_WAITING_MAX   4096u         /* messages that wait for a handler … */
 #define POOL_WAITING_BYTES (4u << 20)    /* … and their bytes; a lone larger one may wait */
+#define POOL_TURN          8u            /* events of one connection in a row */
 #define POOL_OUT_BYTES     (64u * 1024u) /* encoded and not written: no more is encoded then */
 #define POOL_IN_BYTES      (64u * 1024u) /* of a link's buffer, unless a larger frame comes */
 #define POOL_FRAME_BUDGET  64u           /* frames of a link per wake-up */
@@ -36,7 +37,7 @@
 #define POOL_SETTLED_NS    (1 * NS_PER_S) /* up for so long: the next outage begins with the shortest pause */
 #define POOL_STRIDE_NS     (1 * NS_PER_S) /* the most that one tick counts towards a handler's silence */
 #define POOL_UNASKED_NS    (50 * NS_PER_US) /* what one SEND, PUBLISH, … costs a link: 20,000/s … */
-#define POOL_UNASKED_BURST 2000u            /* … and so many at once */
+#define POOL_UNASKED_BURST 120u             /* … and so many at once */
 
 struct pool_event {
     struct list_node of_conn; /* its connection's waiting or sent */

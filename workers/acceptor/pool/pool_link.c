@@ -328,15 +328,24 @@ static bool read_some(struct pool_link *link)
     return false;
 }
 
-void pool_link_serve(struct pool_link *link)
+/* False: the link has ended. */
+static bool take_turn(struct pool_link *link)
 {
     unsigned budget = POOL_FRAME_BUDGET;
     if (!take_frames(link, &budget))
-        return;
-    if (budget > 0 && link->pause == PAUSE_NONE && (!read_some(link) || !take_frames(link, &budget)))
-        return;
-    set_more(link, link->pause == PAUSE_NONE && link->in_len > link->in_at && has_frame(link));
-    watch(link);
+        return false;
+    return budget == 0 || link->pause != PAUSE_NONE || (read_some(link) && take_frames(link, &budget));
+}
+
+void pool_link_serve(struct pool_link *link)
+{
+    const struct pool_config *config = &link->pool->config;
+    if (take_turn(link)) {
+        set_more(link, link->pause == PAUSE_NONE && link->in_len > link->in_at && has_frame(link));
+        watch(link);
+    }
+    if (config->events->heard != NULL)
+        config->events->heard(config->arg);
 }
 
 static bool may_go_on(const struct pool_link *link)

@@ -116,6 +116,7 @@ static void on_answered(void *owner, uint64_t token, const struct pool_answer *a
 {
     switch (answer->outcome) {
     case POOL_REPLY:
+        endpoint_gather(owner);
         validated_answer(owner, token, answer->status, (struct validated_body){.pack = answer->body});
         return;
     case POOL_FAILED:
@@ -162,6 +163,12 @@ static enum err_e on_publish(void *arg, size_t handler, struct handler_text path
     return validated_publish(shared->own, &publication);
 }
 
+static void on_heard(void *arg)
+{
+    const struct validated_shared *shared = arg;
+    endpoint_gathered(shared->own);
+}
+
 static bool may_publish(void *arg)
 {
     const struct validated_shared *shared = arg;
@@ -171,6 +178,7 @@ static bool may_publish(void *arg)
 enum err_e validated_pool_start(struct validated_shared *shared)
 {
     static const struct pool_events events = {.answered = on_answered,
+                                              .heard = on_heard,
                                               .send = on_send,
                                               .subscribe = on_subscribe,
                                               .close = on_close,
