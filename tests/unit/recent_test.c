@@ -35,7 +35,7 @@ static void answers_are_forgotten_by_age(void **state)
 }
 
 /* The journal's chains are replayed one after the other: a refusal that is older than the commands comes behind them, with its
- * own time for now. */
+ * own time until the replay ends. */
 static void a_time_before_an_answer_forgets_nothing(void **state)
 {
     (void)state;
