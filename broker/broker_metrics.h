@@ -23,6 +23,12 @@
     X(MESSAGES_SURVEY_WORKERS, messages_survey_workers, COUNTER)                                             \
     X(MESSAGES_SURVEY_ASK, messages_survey_ask, COUNTER)                                                     \
     X(MESSAGES_SURVEY_ROWS, messages_survey_rows, COUNTER)                                                   \
+    X(MESSAGES_STORE_REQUEST, messages_store_request, COUNTER)                                               \
+    X(MESSAGES_STORE_REPLY, messages_store_reply, COUNTER)                                                   \
+    X(MESSAGES_STORE_LOST, messages_store_lost, COUNTER)                                                     \
+    X(MESSAGES_SOURCE, messages_source, COUNTER)                                                             \
+    X(MESSAGES_EVENT, messages_event, COUNTER)                                                               \
+    X(MESSAGES_EVENT_ACK, messages_event_ack, COUNTER)                                                       \
     X(MALFORMED, malformed, COUNTER) /* bytes that are no message */                                         \
     X(INVALID, invalid, COUNTER)     /* a message whose fields make no sense, or from the wrong role */      \
     X(UNKNOWN_PEER, unknown_peer, COUNTER) /* from somebody who has not said HELLO */                        \

@@ -33,6 +33,15 @@
     X(BROKER_STREAM_APPENDED, "broker.stream.appended", "a stream message is appended; the head is old")     \
     X(BROKER_STREAM_PUBLISHED, "broker.stream.published",                                                    \
       "a stream message is public; the bell has not rung")                                                   \
+    X(BROKER_REQUEST_RECEIVED, "broker.request.received",                                                    \
+      "a request for the store is received; the store does not have it")                                     \
+    X(BROKER_REPLY_RECEIVED, "broker.reply.received",                                                        \
+      "the store's reply is received; the worker does not have it")                                          \
+    X(BROKER_EVENT_RECEIVED, "broker.event.received",                                                        \
+      "an event of the store is received; nothing is in the ring")                                           \
+    X(BROKER_EVENT_APPENDED, "broker.event.appended", "an event is appended; the head is old")               \
+    X(BROKER_EVENT_PUBLISHED, "broker.event.published", "an event is public; it is not acknowledged")        \
+    X(BROKER_EVENT_ACKED, "broker.event.acked", "an event is public and acknowledged")                       \
     X(BROKER_ATTACHED, "broker.attached", "ring and table are read back; nobody is spoken to yet")           \
     X(AGENT_READING, "agent.reading", "a reading is in the image; the broker has not been told")             \
     X(AGENT_COMMAND_RECEIVED, "agent.command.received", "a command is received; nothing is noted")           \
@@ -63,6 +72,19 @@
       "a handler has the end of a connection; nobody knows whether it took it")                              \
     X(WORKER_HANDLER_REPLIED, "worker.handler.replied",                                                      \
       "a handler's reply is read; its client does not have it")                                              \
+    X(WORKER_REQUEST_PENDING, "worker.request.pending",                                                      \
+      "a request for the store waits; the broker has not been told")                                         \
+    X(WORKER_REQUEST_SENT, "worker.request.sent", "a request for the store has gone to the broker")          \
+    X(WORKER_REPLY_HEARD, "worker.reply.heard", "the store's reply is read; its client does not have it")    \
+    X(STORE_RECEIVED, "store.received", "a request is received; its transaction has not begun")              \
+    X(STORE_EXECUTED, "store.executed", "a write and its events are made; nothing is committed")             \
+    X(STORE_COMMITTED, "store.committed", "a write is on the disk; nobody has been told")                    \
+    X(STORE_REPLIED, "store.replied", "a reply has gone to the broker; its events have not")                 \
+    X(STORE_EVENT_SENT, "store.event.sent", "an event has gone to the broker")                               \
+    X(STORE_EVENT_ACKED, "store.event.acked", "an event is acknowledged; the database does not know")        \
+    X(STORE_ACK_NOTED, "store.ack.noted", "acknowledgements are in the database")                            \
+    X(STORE_MACHINE_SEEN, "store.machine.seen",                                                              \
+      "a machine's condition is read in the ring; its anomaly is not made")                                  \
     X(WORKER_RECORD_READ, "worker.record.read", "a record is read from the ring; no client has it")          \
     X(WORKER_ANSWER_HEARD, "worker.answer.heard",                                                            \
       "the answer of a command is read; its client does not have it")                                        \

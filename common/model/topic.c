@@ -52,6 +52,37 @@ const char *topic_stream_id(const char *name, size_t name_len, size_t *len)
     return behind(STREAM_PREFIX, STREAM_PREFIX_LEN, name, name_len, len);
 }
 
+#define CHANNEL_PREFIX     "channel/"
+#define CHANNEL_PREFIX_LEN (sizeof CHANNEL_PREFIX - 1)
+
+bool channel_name_is_valid(const char *name, size_t len)
+{
+    if (len == 0 || len > CHANNEL_NAME_MAX)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        char c = name[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!letter && c != '_' && c != '.' && c != ':' && c != '-')
+            return false;
+    }
+    return true;
+}
+
+void topic_make_channel(struct topic *topic, const char *name, size_t len)
+{
+    MUST(channel_name_is_valid(name, len));
+    memcpy(topic->name, CHANNEL_PREFIX, CHANNEL_PREFIX_LEN);
+    memcpy(topic->name + CHANNEL_PREFIX_LEN, name, len);
+    topic->len = (uint8_t)(CHANNEL_PREFIX_LEN + len);
+    topic->hash = topic_hash(topic->name, topic->len);
+}
+
+const char *topic_channel_name(const char *name, size_t name_len, size_t *len)
+{
+    const char *channel = behind(CHANNEL_PREFIX, CHANNEL_PREFIX_LEN, name, name_len, len);
+    return channel != NULL && channel_name_is_valid(channel, *len) ? channel : NULL;
+}
+
 #define ENDPOINT_PREFIX     "endpoint"
 #define ENDPOINT_PREFIX_LEN (sizeof ENDPOINT_PREFIX - 1)
 

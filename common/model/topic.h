@@ -8,10 +8,12 @@
  *     result/<machine>  result/#    command results and completions
  *     event/<machine>   event/#     it was added or removed; its alarms
  *     stream/<id>                   a stream's messages; <id> is whatever clients agreed on
+ *     channel/<name>                an event of a channel; "channel/general", which every event names, is everybody's
  *     endpoint<path>#<name>         what a handler publishes to the connections of an endpoint; "" is everybody's
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,6 +23,9 @@
 #define STREAM_ID_MAX           128u /* bytes of a stream's id; at least one */
 #define TOPIC_PATH_MAX          64u  /* of an endpoint's path */
 #define TOPIC_ENDPOINT_NAME_MAX 60u
+
+#define CHANNEL_NAME_MAX 64u
+#define CHANNEL_GENERAL  "general"
 
 enum topic_kind_e { TOPIC_STATE, TOPIC_RESULT, TOPIC_EVENT };
 
@@ -36,6 +41,12 @@ void topic_make(struct topic *topic, enum topic_kind_e kind, const char *machine
 void topic_make_stream(struct topic *topic, const char *id, size_t len);
 /* The id within a stream's topic, *len its bytes; NULL: it is no stream's. */
 const char *topic_stream_id(const char *name, size_t name_len, size_t *len);
+/* True for 1 to CHANNEL_NAME_MAX of A-Z a-z 0-9 _ . : - */
+bool channel_name_is_valid(const char *name, size_t len);
+/* The topic of a channel with a valid name. */
+void topic_make_channel(struct topic *topic, const char *name, size_t len);
+/* As topic_stream_id(), of a channel's. */
+const char *topic_channel_name(const char *name, size_t name_len, size_t *len);
 /* A topic of the endpoint at `path` ("/chat", at most TOPIC_PATH_MAX bytes without '#'); 0 to TOPIC_ENDPOINT_NAME_MAX bytes of UTF-8. */
 void topic_make_endpoint(struct topic *topic, const char *path, const char *name, size_t len);
 /* As topic_stream_id(), of an endpoint's: its path and name, as they stand behind "endpoint" ("/chat#room"). */

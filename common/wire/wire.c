@@ -78,6 +78,24 @@ static const struct field survey_ask_fields[] = {DESCRIBE(WIRE_SURVEY_ASK_FIELDS
 #define SELF wire_survey_rows
 static const struct field survey_rows_fields[] = {DESCRIBE(WIRE_SURVEY_ROWS_FIELDS)};
 #undef SELF
+#define SELF wire_store_request
+static const struct field store_request_fields[] = {DESCRIBE(WIRE_STORE_REQUEST_FIELDS)};
+#undef SELF
+#define SELF wire_store_reply
+static const struct field store_reply_fields[] = {DESCRIBE(WIRE_STORE_REPLY_FIELDS)};
+#undef SELF
+#define SELF wire_store_lost
+static const struct field store_lost_fields[] = {DESCRIBE(WIRE_STORE_LOST_FIELDS)};
+#undef SELF
+#define SELF wire_source
+static const struct field source_fields[] = {DESCRIBE(WIRE_SOURCE_FIELDS)};
+#undef SELF
+#define SELF wire_event
+static const struct field event_fields[] = {DESCRIBE(WIRE_EVENT_FIELDS)};
+#undef SELF
+#define SELF wire_event_ack
+static const struct field event_ack_fields[] = {DESCRIBE(WIRE_EVENT_ACK_FIELDS)};
+#undef SELF
 
 static const struct message_def *message_def(unsigned type)
 {

@@ -18,9 +18,9 @@
 #include "errcode.h"
 
 #define WIRE_VERSION                                                                                         \
-    5u /* 5: binary in PUBLISH; 4: PUBLISH, surveys; 3: who and from in COMMAND, tools; 2: scope in COMMAND, repeat in OUTCOME */
+    6u /* 6: the store; 5: binary in PUBLISH; 4: PUBLISH, surveys; 3: who and from in COMMAND, tools; 2: scope in COMMAND, repeat in OUTCOME */
 #define WIRE_MAX      335872u /* bytes of the largest message, PUBLISH; all others are far smaller (the table) */
-#define WIRE_DOWN_MAX 17408u /* … that a broker sends: SURVEY_ROWS */
+#define WIRE_DOWN_MAX 197632u /* … that a broker sends: STORE_REQUEST and STORE_REPLY */
 
 #define WIRE_PUBLISH_TOPICS_MAX  1000u          /* of one message */
 #define WIRE_PUBLISH_PAYLOAD_MAX (192u * 1024u) /* bytes; the frame and its topics fit a record of the ring */
@@ -28,6 +28,10 @@
 #define WIRE_TOPICS_BYTES_MAX    (WIRE_PUBLISH_TOPICS_MAX * (1 + WIRE_TOPIC_MAX))
 #define WIRE_SURVEY_ROWS_MAX     (16u * 1024u) /* bytes of rows in one answer */
 #define WIRE_WORKERS_MAX         64u
+#define WIRE_STORE_ARGUMENTS_MAX (192u * 1024u) /* bytes: store_args.h */
+#define WIRE_STORE_BODY_MAX      (192u * 1024u) /* bytes of one part of an answer */
+#define WIRE_EVENT_PAYLOAD_MAX   (16u * 1024u)  /* bytes of an event of a channel */
+#define WIRE_CHANNEL_MAX         64u            /* bytes of its name */
 
 struct wire_text {
     const char *at; /* not NUL-terminated */
@@ -50,7 +54,13 @@ struct wire_text {
     X(12, SURVEY, survey, "worker to broker", 64, 4)                                                         \
     X(13, SURVEY_WORKERS, survey_workers, "broker to worker", 640, 4)                                        \
     X(14, SURVEY_ASK, survey_ask, "worker to broker to worker", 128, 4)                                      \
-    X(15, SURVEY_ROWS, survey_rows, "worker to broker to worker", WIRE_DOWN_MAX, 4)
+    X(15, SURVEY_ROWS, survey_rows, "worker to broker to worker", 17408, 4)                                  \
+    X(16, STORE_REQUEST, store_request, "worker to broker to store", WIRE_DOWN_MAX, 6)                       \
+    X(17, STORE_REPLY, store_reply, "store to broker to worker", WIRE_DOWN_MAX, 6)                           \
+    X(18, STORE_LOST, store_lost, "broker to worker", 64, 6)                                                 \
+    X(19, SOURCE, source, "store to broker", 64, 6)                                                          \
+    X(20, EVENT, event, "store to broker", 17408, 6)                                                         \
+    X(21, EVENT_ACK, event_ack, "broker to store", 128, 6)
 
 /* Field lists: U64(name) I64(name) FLAG(name) TEXT(name, max bytes) BLOB(name, max bytes). */
 
@@ -209,9 +219,60 @@ struct wire_text {
     U64(cursor_c)                                                                                            \
     BLOB(rows, WIRE_SURVEY_ROWS_MAX)
 
+/* What a worker asks the store: an operation of store_op.h with its arguments (store_args.h). The broker checks `worker`, and hands
+ * it on to the store; if none is introduced, or it does not read, it answers STORE_REPLY 503 itself. `serial` is the worker's own
+ * number, from 1. `deadline_ms` left; the store does not begin what is late. `who`: the principal, empty if nobody. */
+#define WIRE_STORE_REQUEST_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                \
+    U64(worker)                                                                                              \
+    U64(serial)                                                                                              \
+    U64(operation) /* enum store_op_e */                                                                     \
+    U64(entity)    /* enum entity_e */                                                                       \
+    U64(id)                                                                                                  \
+    U64(version) /* If-Match; 0: none */                                                                     \
+    I64(deadline_ms)                                                                                         \
+    TEXT(who, 64)                                                                                            \
+    BLOB(arguments, WIRE_STORE_ARGUMENTS_MAX)
+
+/* The answer, in one part or several, which come in order; `offset` is that of this part in the body. A write is answered when it is
+ * on the disk, and not before. `status` is HTTP's; `version` an entity's, for its ETag (0: none). */
+#define WIRE_STORE_REPLY_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                  \
+    U64(worker)                                                                                              \
+    U64(serial)                                                                                              \
+    U64(status)                                                                                              \
+    U64(version)                                                                                             \
+    U64(offset)                                                                                              \
+    FLAG(last)                                                                                               \
+    BLOB(body, WIRE_STORE_BODY_MAX)
+
+/* The store with this incarnation has left: what it was asked and has not answered, it will not answer; whether a write among that was
+ * made cannot be known. To every worker. */
+#define WIRE_STORE_LOST_FIELDS(U64, I64, FLAG, TEXT, BLOB) U64(incarnation)
+
+/* A store, after each HELLO_OK: which event of this source (its database; random, never 0) is the last in the ring? Answered by one
+ * EVENT_ACK; its source_seq is 0 if there is none. */
+#define WIRE_SOURCE_FIELDS(U64, I64, FLAG, TEXT, BLOB) U64(source)
+
+/* An event, committed, numbered from 1 per source in the order of commits. Its payload is a JSON object without "seq" (the broker adds it),
+ * for who is at `channel` or at general. Sent again until acknowledged; what is not above the last number in the ring is not published twice. At
+ * most WIRE_EVENTS_WINDOW are not acknowledged at any time. */
+#define WIRE_EVENTS_WINDOW 256u
+#define WIRE_EVENT_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                        \
+    U64(source)                                                                                              \
+    U64(source_seq)                                                                                          \
+    TEXT(channel, WIRE_CHANNEL_MAX)                                                                          \
+    BLOB(payload, WIRE_EVENT_PAYLOAD_MAX)
+
+/* This event is in the ring, at this place (RING-N, N = position / 64). A ring_id of 0: it is, or was, and where is not known any
+ * more. */
+#define WIRE_EVENT_ACK_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                    \
+    U64(source)                                                                                              \
+    U64(source_seq)                                                                                          \
+    U64(ring_id)                                                                                             \
+    U64(position)
+
 /* A tool is a program of the operator's that asks one thing and ends (noria rearm). It sends COMMANDs as a worker does, but
  * reads no ring: the broker sends it the OUTCOME. */
-enum wire_role_e { WIRE_WORKER = 1, WIRE_AGENT = 2, WIRE_TOOL = 3 };
+enum wire_role_e { WIRE_WORKER = 1, WIRE_AGENT = 2, WIRE_TOOL = 3, WIRE_STORE = 4 };
 
 enum wire_type_e {
 #define X(number, NAME, name, direction, size, since) WIRE_##NAME = number,

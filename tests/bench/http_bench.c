@@ -107,11 +107,11 @@ static void get_status(void *arg, struct http_exchange *x)
                        .status = 200, .type = "application/json", .body = out.at, .body_len = out.len});
 }
 
-static const struct http_route routes[] = {{HTTP_GET, "/v1/machines", NULL, get_status},
-                                           {HTTP_GET, "/v1/machines/{id}/status", NULL, get_status}};
-static const struct http_api api = {"/v1", routes, 2, NULL, NULL};
+static const struct http_route routes[] = {{HTTP_GET, "/v1/machines", NULL, false, get_status},
+                                           {HTTP_GET, "/v1/machines/{id}/status", NULL, false, get_status}};
+static const struct http_api api = {"/v1", routes, 2, NULL, NULL, false};
 static const struct http_api *const apis[] = {&api};
-static const struct http_site site = {apis, 1, NULL, NULL};
+static const struct http_site site = {apis, 1, NULL, false, NULL};
 
 static void accepted(void *arg, int fd, const struct gate_request *request, unsigned listener)
 {

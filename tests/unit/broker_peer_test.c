@@ -71,8 +71,8 @@ static void who_must_not_come_in_is_refused(void **state)
     static const struct {
         uint64_t version, role;
         const char *reason;
-    } strangers[] = {{WIRE_VERSION + 1, WIRE_WORKER, "bus protocol 6; this broker speaks 5"},
-                     {WIRE_VERSION - 1, WIRE_AGENT, "bus protocol 4; this broker speaks 5"},
+    } strangers[] = {{WIRE_VERSION + 1, WIRE_WORKER, "bus protocol 7; this broker speaks 6"},
+                     {WIRE_VERSION - 1, WIRE_AGENT, "bus protocol 5; this broker speaks 6"},
                      {WIRE_VERSION, 7, "no such role"}};
     for (size_t i = 0; i < ARRAY_LEN(strangers); i++) {
         message = (struct wire_message){.type = WIRE_HELLO};

@@ -123,7 +123,7 @@ static void host_begin(struct stage *stage)
                                        .lvt_path = stage->lvt_path,
                                        .sink = &sink,
                                        .send_up = send_up};
-    static const struct endpoint_request request = {"/", "", "l", ""};
+    const struct endpoint_request request = {"/", "", "l", identity_nobody()};
     assert_int_equal(host_init(&stage->host, &config), ERR_OK);
     assert_int_equal(host_broker_up(&stage->host, ring_writer_id(stage->ring)), ERR_OK);
     stage->endpoint = (struct endpoint){.host = &stage->host, .dialect = &dialect, .listener = "l"};

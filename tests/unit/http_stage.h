@@ -112,27 +112,28 @@ static inline void refuse(void *arg, struct http_exchange *x, unsigned status, c
     answer(x, status, body, (size_t)len);
 }
 
-static const struct http_route routes[] = {{HTTP_GET, "/api/echo/{name}", NULL, on_echo},
-                                           {HTTP_POST, "/api/body", "application/json", on_body},
-                                           {HTTP_GET, "/api/wait", NULL, on_wait},
-                                           {HTTP_POST, "/api/wait", "application/json", on_wait},
-                                           {HTTP_GET, "/api/big", NULL, on_big},
-                                           {HTTP_PUT, "/api/things/{a}/{b}", NULL, on_thing},
-                                           {HTTP_DELETE, "/api/echo/{name}", NULL, on_echo}};
-static const struct http_route closed_routes[] = {{HTTP_GET, "/who", NULL, on_who}};
+static const struct http_route routes[] = {{HTTP_GET, "/api/echo/{name}", NULL, false, on_echo},
+                                           {HTTP_POST, "/api/body", "application/json", false, on_body},
+                                           {HTTP_GET, "/api/wait", NULL, false, on_wait},
+                                           {HTTP_POST, "/api/wait", "application/json", false, on_wait},
+                                           {HTTP_GET, "/api/big", NULL, false, on_big},
+                                           {HTTP_PUT, "/api/things/{a}/{b}", NULL, false, on_thing},
+                                           {HTTP_DELETE, "/api/echo/{name}", NULL, false, on_echo}};
+static const struct http_route closed_routes[] = {{HTTP_GET, "/who", NULL, false, on_who}};
 
-static inline const char *principal(void *arg, const char *token)
+static inline const struct identity *identify(void *arg, const char *token)
 {
+    const struct identity_draft ali = {.name = "ali", .expires_ms = IDENTITY_NEVER};
     (void)arg;
-    return token != NULL && strcmp(token, "sesame") == 0 ? "ali" : NULL;
+    return token != NULL && strcmp(token, "sesame") == 0 ? identity_new(&ali) : NULL;
 }
 
-static struct http_api api = {"/api", routes, ARRAY_LEN(routes), refuse, NULL};
-static struct http_api closed_api = {"", closed_routes, ARRAY_LEN(closed_routes), refuse, NULL};
+static struct http_api api = {"/api", routes, ARRAY_LEN(routes), refuse, NULL, false};
+static struct http_api closed_api = {"", closed_routes, ARRAY_LEN(closed_routes), refuse, NULL, false};
 static const struct http_api *const apis[] = {&api};
 static const struct http_api *const closed_apis[] = {&closed_api};
-static struct http_site site = {apis, 1, NULL, NULL};
-static struct http_site closed_site = {closed_apis, 1, principal, NULL};
+static struct http_site site = {apis, 1, NULL, false, NULL};
+static struct http_site closed_site = {closed_apis, 1, identify, true, NULL};
 
 /* --- the stage ---------------------------------------------------------------------------------------------------------- */
 

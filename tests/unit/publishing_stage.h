@@ -217,7 +217,7 @@ static const struct endpoint_dialect endpoints_dialect = {.name = "endpoints",
 
 static inline struct endpoint_conn *enter(struct stage *stage, unsigned i, struct endpoint *endpoint)
 {
-    static const struct endpoint_request request = {"/", "", "l", ""};
+    const struct endpoint_request request = {"/", "", "l", identity_nobody()};
     struct socket *s = &stage->sockets[i];
     assert_null(s->conn);
     *s = (struct socket){.conn = calloc(1, host_conn_bytes(endpoint->dialect))};

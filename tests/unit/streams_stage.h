@@ -252,7 +252,7 @@ static inline void stage_stop(void)
 
 static inline struct endpoint_conn *stage_connect(unsigned worker)
 {
-    const struct endpoint_request request = {"/", "", "streams", ""};
+    const struct endpoint_request request = {"/", "", "streams", identity_nobody()};
     struct endpoint_conn *conn = calloc(1, sizeof *conn);
     MUST(conn != NULL && (conn->topics = calloc(STAGE_STREAMS, sizeof *conn->topics)) != NULL);
     conn->endpoint = &stage.workers[worker];

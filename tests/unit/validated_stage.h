@@ -491,7 +491,10 @@ static inline void stage_stop(void)
 
 static inline struct endpoint_conn *stage_connect(const char *path)
 {
-    const struct endpoint_request request = {path, "room=1", "http", "ana"};
+    static const struct identity *ana; /* lives as long as the test */
+    if (ana == NULL)
+        ana = identity_new(&(struct identity_draft){.name = "ana", .expires_ms = IDENTITY_NEVER});
+    const struct endpoint_request request = {path, "room=1", "http", ana};
     struct endpoint_conn *conn = calloc(1, sizeof *conn);
     MUST(conn != NULL && validated_dialect.path_served(&stage.own, path, strlen(path)));
     conn->endpoint = &stage.own;

@@ -23,7 +23,9 @@
     X(REFUSAL, "refusal")       /* meta: struct record_outcome; to the origin only */                        \
     X(EVENT, "event")           /* no meta */                                                                \
     X(STREAM, "stream")         /* meta: struct record_stream */                                             \
-    X(MACHINE, "machine")       /* no meta: one was added or removed; the last-value table shows it already */
+    X(MACHINE, "machine") /* no meta: one was added or removed; the last-value table shows it already */     \
+    X(CHANNEL, "channel") /* meta: struct record_source; an event of a channel */                            \
+    X(FLOOR, "floor")     /* meta: struct record_source; no topics, no frame, for nobody: see there */
 
 enum record_kind_e {
 #define X(name, text) RECORD_##name,
@@ -75,4 +77,12 @@ struct record_outcome {
 struct record_stream {
     uint64_t publish_seq; /* runs per worker incarnation, from 1; 0: the broker's own */
     uint32_t part, parts; /* part 0 has the frame */
+};
+
+/* RECORD_CHANNEL: the event's number at its source (the store's database). A source of 0: the broker's own, told once and not
+ * repeated. RECORD_FLOOR repeats the last number of a source before the ring overwrites the record that has it, so that a broker that
+ * starts knows it however long ago that was. */
+struct record_source {
+    uint64_t source, source_seq;
+    uint64_t position; /* FLOOR: of the event; else 0 */
 };

@@ -38,6 +38,9 @@ uint32_t ring_meta_bytes(enum record_kind_e kind)
         return sizeof(struct record_outcome);
     case RECORD_STREAM:
         return sizeof(struct record_stream);
+    case RECORD_CHANNEL:
+    case RECORD_FLOOR:
+        return sizeof(struct record_source);
     case RECORD_EVENT:
     case RECORD_MACHINE:
     case RECORD_KIND_COUNT:

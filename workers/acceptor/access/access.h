@@ -16,6 +16,7 @@
 
 #include "conf.h"
 #include "errcode.h"
+#include "identity.h"
 
 /* Longer tokens are refused unhashed, so that nobody makes a worker hash a header of 8 KiB. */
 #define ACCESS_TOKEN_MAX CONF_TOKEN_MAX
@@ -34,8 +35,7 @@ struct access_counts {
 enum err_e access_new(const struct conf *conf, struct access **access);
 void access_free(struct access **access);
 
-/* The principal that the token belongs to; it lives as long as the configuration. NULL: refused, and counted. `token`
- * NULL or "": the client brought none. */
-const char *access_principal(struct access *access, const char *token);
+/* Whose token it is: a reference, for identity_put(). NULL: refused, and counted. `token` NULL or "": the client brought none. */
+const struct identity *access_identify(struct access *access, const char *token);
 
 const struct access_counts *access_counts(const struct access *access);

@@ -56,6 +56,16 @@ const char *endpoint_principal(const struct endpoint_conn *conn)
     return conn->caller.principal;
 }
 
+bool endpoint_may(const struct endpoint_conn *conn, enum grant_e grant, const char *name, size_t len)
+{
+    return identity_may(conn->identity, grant, name, len);
+}
+
+bool endpoint_may_all(const struct endpoint_conn *conn, enum grant_e grant)
+{
+    return identity_may_all(conn->identity, grant);
+}
+
 /* --- replies, subscriptions, commands ------------------------------------------------------------------------------ */
 
 static void reply(struct endpoint_conn *conn, const void *payload, size_t len, bool binary)

@@ -25,6 +25,7 @@
 #include "bytes.h"
 #include "command.h"
 #include "errcode.h"
+#include "identity.h"
 #include "machine.h"
 #include "topic.h"
 
@@ -34,11 +35,11 @@ struct endpoint;      /* a dialect at work at one listener of this process */
 struct endpoint_conn; /* a connection to it */
 struct mirror_machine;
 
-struct endpoint_request {  /* texts are valid during on_connect only */
-    const char *path;      /* without query, at most 8 KiB, as the client wrote it */
-    const char *query;     /* without '?', "" if none */
-    const char *listener;  /* name from the configuration */
-    const char *principal; /* who it authenticated as; "" nobody. Lives as long as the configuration */
+struct endpoint_request {            /* texts are valid during on_connect only */
+    const char *path;                /* without query, at most 8 KiB, as the client wrote it */
+    const char *query;               /* without '?', "" if none */
+    const char *listener;            /* name from the configuration */
+    const struct identity *identity; /* never NULL; lives as long as the connection */
 };
 
 /* A command as a client gave it. The texts are copied by endpoint_send_command(). */
@@ -68,6 +69,11 @@ struct endpoint_dialect {
     enum err_e (*start)(struct endpoint *endpoint);
     void (*stop)(struct endpoint *endpoint);
     void (*tick)(struct endpoint *endpoint); /* a few times a second; NULL: not wanted */
+
+    /* A path that needs a token even at a listener that asks for none; NULL: there is no such path. */
+    bool (*path_secure)(const struct endpoint *endpoint, const char *path, size_t len);
+    /* The process stops: the connection is closed with 1001 right after. NULL: nothing to say. */
+    void (*on_going_away)(struct endpoint_conn *conn);
 
     /* False refuses the upgrade with 404. May be called before any connection exists; not before start. */
     bool (*path_served)(const struct endpoint *endpoint, const char *path, size_t len);
@@ -104,7 +110,11 @@ struct endpoint *endpoint_of(struct endpoint_conn *conn);
 void *
 endpoint_shared(const struct endpoint *endpoint); /* shared_bytes, the same for all listeners of a dialect */
 uint64_t endpoint_serial(const struct endpoint_conn *conn);       /* from 1, never reused in this process */
-const char *endpoint_principal(const struct endpoint_conn *conn); /* as in struct endpoint_request */
+const char *endpoint_principal(const struct endpoint_conn *conn); /* identity_name(): "" nobody */
+/* Whether whoever is connected may do that; everything at a listener that asks for no token. When a token expires, its
+ * connections are closed with 1008, "Token expirado"; the dialect needs to do nothing for it. */
+bool endpoint_may(const struct endpoint_conn *conn, enum grant_e grant, const char *name, size_t len);
+bool endpoint_may_all(const struct endpoint_conn *conn, enum grant_e grant);
 
 /* One text message to this connection. The payload is copied. Bounded: a connection that does not read its replies is
  * closed with 1013. */

@@ -54,9 +54,10 @@ struct client *host_open(struct endpoint *endpoint, void *memory, void *sink, ui
     conn->client.magic = CLIENT_MAGIC;
     conn->client.sink = sink;
     conn->endpoint = endpoint;
+    conn->identity = identity_get(request->identity);
     conn->caller = (struct caller){.ops = &ops,
                                    .serial = serial,
-                                   .principal = request->principal,
+                                   .principal = identity_name(conn->identity),
                                    .record_dialect = endpoint->dialect->record_dialect};
     endpoint->dialect->on_connect(conn, request);
     return &conn->client;
@@ -93,6 +94,7 @@ void host_closed(struct client *client)
     caller_drop(host, &conn->caller);
     publishing_forget(host, conn);
     outbox_drop(&host->outbox, client);
+    identity_put(&conn->identity);
     client->magic = 0;
 }
 

@@ -27,6 +27,7 @@ struct endpoint_host;
 struct endpoint_conn {
     struct client client;
     struct endpoint *endpoint;
+    const struct identity *identity;
     struct caller caller;
 };
 _Static_assert(sizeof(struct endpoint_conn) % 8 == 0, "the dialect's bytes are aligned");

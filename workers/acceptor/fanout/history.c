@@ -142,7 +142,8 @@ static void read_copy(const struct history *history, const struct history_entry 
 bool history_keeps(const struct ring_record *record)
 {
     bool kind = record->kind == RECORD_RESULT || record->kind == RECORD_COMPLETION ||
-                record->kind == RECORD_EVENT || record->kind == RECORD_MACHINE;
+                record->kind == RECORD_EVENT || record->kind == RECORD_MACHINE ||
+                record->kind == RECORD_CHANNEL;
     return kind && record->origin_mode != ORIGIN_ONLY && record->topic_count > 0;
 }
 

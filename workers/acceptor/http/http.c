@@ -98,6 +98,7 @@ void exchange_close(struct http_exchange *x)
     MUST(x->state != EXCHANGE_FREE && x->state != EXCHANGE_HANDLING);
     exchange_cancel(x);
     exchange_forget(x);
+    identity_put(&x->identity);
     wheel_stop(&http->wheel, &x->timer);
     close(x->fd); /* which takes it out of the epoll set */
     exchange_to_list(x, &http->free);

@@ -42,6 +42,7 @@
 struct http;
 struct http_exchange; /* one request and its answer */
 struct gate_request;  /* gate_head.h */
+struct identity;      /* identity.h */
 typedef struct uv_loop_s uv_loop_t;
 
 /* --- what is served ------------------------------------------------------------------------------------------------- */
@@ -60,6 +61,7 @@ struct http_route {
         *path; /* "/v1/machines/{id}/status": {…} is one segment that is not empty. A slash at the end of a
                             * request's path means nothing. At most HTTP_PARAMS_MAX of them */
     const char *body_type; /* media type that a body must have, e.g. "application/json"; NULL: any */
+    bool open;             /* nobody is asked for a token, whatever site and API say */
     /* Answers, or calls http_wait() and answers later. What the functions below return is good until it returns. */
     void (*handle)(void *arg, struct http_exchange *exchange);
 };
@@ -73,15 +75,17 @@ struct http_api {
      * sentence in plain ASCII. Headers that the status calls for (Allow, WWW-Authenticate, Retry-After) are added by
      * http_answer(). */
     void (*refuse)(void *arg, struct http_exchange *exchange, unsigned status, const char *text);
-    void *arg; /* of handle and refuse */
+    void *arg;        /* of handle and refuse */
+    bool needs_token; /* its routes ask for a token also at a site that does not */
 };
 
 struct http_site {
     const struct http_api *const *apis;
     size_t api_count;
-    /* Who the bearer of this token (NULL: none came) is; NULL refuses with 401. A name lives as long as the site. A site
-     * without this function is open, and nobody has a name (""). */
-    const char *(*principal)(void *arg, const char *token);
+    /* Who the bearer of this token (NULL: none came) is; NULL refuses with 401. The exchange puts back the reference that it
+     * returns. */
+    const struct identity *(*identify)(void *arg, const char *token);
+    bool needs_token; /* all its routes ask for a token; else nobody has a name ("") unless the API asks */
     void *arg;
 };
 
@@ -99,8 +103,10 @@ enum err_e http_query(const struct http_exchange *exchange, const char *name, ch
 const char *http_header(const struct http_exchange *exchange, const char *name);
 const char *http_body(const struct http_exchange *exchange, size_t *len); /* any bytes, no NUL behind them */
 void http_peer_name(const struct http_exchange *exchange,
-                    char name[GATE_PEER_MAX]);                    /* also later, while it waits */
-const char *http_principal(const struct http_exchange *exchange); /* "" nobody; as http_site.principal */
+                    char name[GATE_PEER_MAX]); /* also later, while it waits */
+const char *
+http_principal(const struct http_exchange *exchange); /* "" nobody; lives as long as the exchange */
+const struct identity *http_identity(const struct http_exchange *exchange); /* likewise; never NULL */
 
 struct http_response {
     unsigned status;

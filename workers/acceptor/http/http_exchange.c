@@ -205,7 +205,7 @@ void http_adopt(struct http *http, int fd, const struct gate_request *request, c
     MUST(!request->upgrade);
     x->fd = fd;
     x->site = site;
-    x->principal = "";
+    x->identity = identity_get(identity_nobody());
     if (!exchange_judge(x, request))
         return;
     if (has_body(x, request) && request->behind_len < request->content_length) {
@@ -373,5 +373,10 @@ void http_peer_name(const struct http_exchange *x, char name[GATE_PEER_MAX])
 
 const char *http_principal(const struct http_exchange *x)
 {
-    return x->principal;
+    return identity_name(x->identity);
+}
+
+const struct identity *http_identity(const struct http_exchange *x)
+{
+    return x->identity;
 }

@@ -3,6 +3,7 @@
 
 #include "gate_head.h"
 #include "http.h"
+#include "identity.h"
 #include "http_path.h"
 #include "list.h"
 #include "log.h"
@@ -40,7 +41,7 @@ struct http_exchange {
     const struct http_site *site;
     const struct http_api *api;     /* NULL: no API has this path */
     const struct http_route *route; /* NULL: refused before */
-    const char *principal;
+    const struct identity *identity;
     const char *origin;           /* to be told that it may read the answer; NULL: no or foreign Origin */
     struct gate_request *request; /* the kept head (own memory, `charged`), while the body is read */
     char *own_origin;             /* its copy, while the handler waits */

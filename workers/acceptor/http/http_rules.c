@@ -91,10 +91,15 @@ static bool judge_method(struct http_exchange *x, const struct gate_request *req
 
 static bool judge_token(struct http_exchange *x, const struct gate_request *request)
 {
-    if (x->site->principal == NULL)
+    bool needed = x->site->needs_token || x->api->needs_token;
+    if (!needed || x->route->open)
         return true;
-    x->principal = x->site->principal(x->site->arg, request->token);
-    return x->principal != NULL || refuse(x, 401, "a valid token is needed");
+    const struct identity *identity =
+        x->site->identify != NULL ? x->site->identify(x->site->arg, request->token) : NULL;
+    if (identity == NULL)
+        return refuse(x, 401, "a valid token is needed");
+    x->identity = identity;
+    return true;
 }
 
 static bool judge_body_size(struct http_exchange *x, const struct gate_request *request)

@@ -134,15 +134,15 @@ static void get_health(void *arg, struct http_exchange *x)
 /* The last three only in single mode. */
 #define SINGLE_ROUTES 3u
 static const struct http_route routes[] = {
-    {HTTP_GET, "/v1/machines", NULL, get_machines},
-    {HTTP_GET, "/v1/machines/{id}/status", NULL, get_status},
-    {HTTP_POST, "/v1/machines/{id}/command", JSON, rest_handle_command},
-    {HTTP_POST, "/v1/machines/{id}/move", JSON, rest_handle_move},
-    {HTTP_POST, "/v1/machines/{id}/rearm", JSON, rest_handle_rearm},
-    {HTTP_GET, "/v1/health", NULL, get_health},
-    {HTTP_GET, "/v1/status", NULL, get_single_status},
-    {HTTP_POST, "/v1/command", JSON, rest_handle_single_command},
-    {HTTP_POST, "/v1/rearm", JSON, rest_handle_single_rearm},
+    {HTTP_GET, "/v1/machines", NULL, false, get_machines},
+    {HTTP_GET, "/v1/machines/{id}/status", NULL, false, get_status},
+    {HTTP_POST, "/v1/machines/{id}/command", JSON, false, rest_handle_command},
+    {HTTP_POST, "/v1/machines/{id}/move", JSON, false, rest_handle_move},
+    {HTTP_POST, "/v1/machines/{id}/rearm", JSON, false, rest_handle_rearm},
+    {HTTP_GET, "/v1/health", NULL, false, get_health},
+    {HTTP_GET, "/v1/status", NULL, false, get_single_status},
+    {HTTP_POST, "/v1/command", JSON, false, rest_handle_single_command},
+    {HTTP_POST, "/v1/rearm", JSON, false, rest_handle_single_rearm},
 };
 
 enum err_e rest_new(const struct rest_config *config, struct rest **out)

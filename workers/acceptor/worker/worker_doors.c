@@ -43,16 +43,20 @@ static void accepted(void *arg, int fd, const struct gate_request *request, unsi
 
 /* --- who comes -------------------------------------------------------------------------------------------------------- */
 
-/* "": nobody, and nobody needs to be anybody here. NULL: a token is needed, and this is none. */
-static const char *principal_of(struct worker *w, const struct worker_listener *listener, const char *token)
+/* Nobody, where nobody needs to be anybody. NULL: a token is needed, and this is none. */
+static const struct identity *identity_of(struct worker *w, const struct worker_listener *listener,
+                                          const struct endpoint *endpoint, const struct gate_request *request)
 {
-    return listener->conf->auth_required ? access_principal(w->access, token) : "";
+    bool secure = endpoint->dialect->path_secure != NULL &&
+                  endpoint->dialect->path_secure(endpoint, request->path, strlen(request->path));
+    return listener->conf->auth_required || secure ? access_identify(w->access, request->token)
+                                                   : identity_get(identity_nobody());
 }
 
-static const char *site_principal(void *arg, const char *token)
+static const struct identity *site_identify(void *arg, const char *token)
 {
     struct worker *w = arg;
-    return access_principal(w->access, token);
+    return access_identify(w->access, token);
 }
 
 /* --- ws tells ----------------------------------------------------------------------------------------------------------- */
@@ -68,14 +72,15 @@ static bool on_open(void *arg, struct ws_conn *conn, const struct gate_request *
 {
     struct worker *w = arg;
     struct endpoint *endpoint = endpoint_at(w, listener, request->path);
-    const char *principal = principal_of(w, &w->listeners[listener], request->token);
     MUST(endpoint != NULL); /* the gate asked path_known() */
-    if (principal == NULL) {
+    const struct identity *identity = identity_of(w, &w->listeners[listener], endpoint, request);
+    if (identity == NULL) {
         ws_close(conn, WS_CLOSE_POLICY, BAD_TOKEN);
         return true;
     }
-    struct endpoint_request told = {request->path, request->query, endpoint->listener, principal};
+    struct endpoint_request told = {request->path, request->query, endpoint->listener, identity};
     host_open(endpoint, ws_user(conn), conn, ws_serial(conn), &told);
+    identity_put(&identity); /* the connection has its own */
     return true;
 }
 
@@ -190,7 +195,8 @@ static enum err_e open_http(struct worker *w)
         l->apis[0] = rest_api(w->rest);
         l->site = (struct http_site){.apis = l->apis,
                                      .api_count = l->rest ? 1 : 0,
-                                     .principal = l->conf->auth_required ? site_principal : NULL,
+                                     .identify = site_identify,
+                                     .needs_token = l->conf->auth_required,
                                      .arg = w};
     }
     return err;

@@ -66,7 +66,7 @@ static enum err_e connect_outside(void *arg, struct endpoint_conn *conn,
     endpoint_peer(conn, peer);
     const struct pool_client client = {.endpoint = site->conf_index,
                                        .query = request->query, /* without a token: gate_head.h */
-                                       .principal = request->principal,
+                                       .principal = identity_name(request->identity),
                                        .peer = peer};
     struct pool_conn *made = pool_open(validated_shared_of(conn)->pool, &client, conn);
     validated_set_user(conn, made);
