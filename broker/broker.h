@@ -28,6 +28,9 @@
 #include "registry.h"
 #include "seq_floor.h"
 #include "segment.h"
+#include "sources.h"
+#include "store_window.h"
+#include "system_events.h"
 
 #define BROKER_COMMANDS_MAX   16384u         /* live */
 #define BROKER_ANSWERED_MAX   16384u         /* keys that had their answer, of each sort (command_table.h) */
@@ -56,6 +59,9 @@ struct broker {
         struct topic topics[WIRE_PUBLISH_TOPICS_MAX]; /* of the message at hand, and its frame */
         unsigned char frame[FRAMES_PAYLOAD_BYTES(WIRE_PUBLISH_PAYLOAD_MAX)];
     } streams;
+    struct sources sources; /* of the store's events */
+    struct store_window store_window;
+    struct system_events system;
     uint64_t all_introduced_until_ns; /* survey.c */
     bool segments_wanted;             /* agents came that have no segment yet */
     uint32_t scrub_slot;              /* the next one to look at (scrub.h) */
@@ -66,7 +72,7 @@ struct broker {
         uint64_t excuse_ns; /* nobody is judged before: the broker itself was late */
     } janitor;
     struct {
-        struct log_limit malformed, invalid, stranger, full, refused, command, outcome, stream, healed;
+        struct log_limit malformed, invalid, stranger, full, refused, command, outcome, stream, event, healed;
     } logs;
 };
 

@@ -97,6 +97,10 @@ static enum err_e make_tables(struct broker *broker)
     if (err == ERR_OK)
         err = command_table_init(&broker->commands, BROKER_COMMANDS_MAX, BROKER_ANSWERED_MAX, broker->gen);
     if (err == ERR_OK)
+        err = store_window_init(&broker->store_window, broker->gen);
+    sources_init(&broker->sources, (uint64_t)broker->conf->ring_mib << 20);
+    broker->publisher.sources = &broker->sources;
+    if (err == ERR_OK)
         err = seq_floors_init(&broker->streams.floors, BROKER_PUBLISHERS_MAX);
     return err == ERR_OK ? seq_floors_init(&broker->floors, floors) : err;
 }
@@ -111,6 +115,7 @@ static enum err_e take_up(struct broker *broker, bool continued, bool table_cont
                            .floors = &broker->floors,
                            .stream_floors = &broker->streams.floors,
                            .commands = &broker->commands,
+                           .system = &broker->system,
                            .stats = &broker->stats,
                            .ring_continued = continued,
                            .table_continued = table_continued};
@@ -178,6 +183,7 @@ static void close_all(struct broker *broker)
     segment_close(&broker->segment, true);
     seq_floors_fini(&broker->floors);
     seq_floors_fini(&broker->streams.floors);
+    store_window_fini(&broker->store_window);
     command_table_fini(&broker->commands);
     peers_fini(&broker->peers);
     bridges_fini(&broker->bridges);
@@ -210,6 +216,8 @@ static void on_stop(void *arg)
 {
     struct program *program = arg;
     log_info("stopping", "signal");
+    system_events_end(&program->broker.system, &program->broker.publisher);
+    publish_bell(&program->broker.publisher);
     loop_stop(program->broker.loop);
 }
 

@@ -51,6 +51,16 @@
     X(SURVEY_ROWS, survey_rows, COUNTER)               /* passed on */                                       \
     X(SURVEY_UNANSWERED, survey_unanswered, COUNTER)   /* asked of a worker that is gone or does not read */ \
     X(SURVEY_ROWS_LOST, survey_rows_lost, COUNTER)     /* … for such a one */                              \
+    /* the store */                                                                                          \
+    X(STORE_REQUESTS, store_requests, COUNTER)                 /* handed on */                               \
+    X(STORE_REQUESTS_REFUSED, store_requests_refused, COUNTER) /* answered 503 here */                       \
+    X(STORE_REPLIES, store_replies, COUNTER)                   /* parts of answers, passed on */             \
+    X(STORE_REPLIES_LOST, store_replies_lost, COUNTER) /* … for a worker that is gone or does not read */  \
+    X(STORE_UNANSWERED, store_unanswered, COUNTER)     /* in a minute: not waited for any more */            \
+    X(STORES_LOST, stores_lost, COUNTER)               /* it left, or began anew */                          \
+    X(STORES, stores, GAUGE)                           /* introduced: 0 or 1 */                              \
+    X(STORE_OPEN, store_open, GAUGE)                   /* requests that it has not answered */               \
+    X(STORE_OPEN_BYTES, store_open_bytes, GAUGE)                                                             \
     X(WORKERS, workers, GAUGE)                                                                               \
     X(AGENTS, agents, GAUGE)                                                                                 \
     X(TOOLS, tools, GAUGE)                                                                                   \
@@ -69,6 +79,11 @@
     X(STREAM_PARTS, stream_parts, COUNTER)       /* records that they took */                                \
     X(STREAM_REPEATS, stream_repeats, COUNTER)   /* public already: dropped */                               \
     X(STREAM_GAPS, stream_gaps, COUNTER)         /* a worker's numbers jumped: one before made no sense */   \
+    X(CHANNEL_EVENTS, channel_events, COUNTER)   /* of the store, public */                                  \
+    X(EVENT_REPEATS, event_repeats, COUNTER)     /* public already: only acknowledged */                     \
+    X(EVENT_GAPS, event_gaps, COUNTER)           /* its numbers jumped */                                    \
+    X(EVENT_FLOORS, event_floors, COUNTER)       /* last numbers said again, before they were overwritten */ \
+    X(SYSTEM_EVENTS, system_events, COUNTER)     /* the broker's own */                                      \
     X(APPENDS_FAILED, appends_failed, COUNTER)                                                               \
     X(PUTS_FAILED, puts_failed, COUNTER)   /* last-value slots that could not be written */                  \
     X(SLOTS_SWEPT, slots_swept, COUNTER)   /* files of killed workers, taken away */                         \

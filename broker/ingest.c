@@ -4,10 +4,12 @@
 #include "ingest.h"
 
 #include "agent_metrics.h"
+#include "channel_events.h"
 #include "commands.h"
 #include "introduction.h"
 #include "must.h"
 #include "outcomes.h"
+#include "relay.h"
 #include "streams.h"
 #include "survey.h"
 #include "broker_text.h"
@@ -61,19 +63,20 @@ static void handle_goodbye(struct broker *broker, struct peer *peer, const struc
     if (message->goodbye.incarnation != peer->incarnation)
         return;
     broker_count(broker, BROKER_GOODBYES);
-    introduction_end(broker, peer, LOG_INFO, "goodbye");
+    introduction_end(broker, peer, LEAVE_ON_PURPOSE, "goodbye");
 }
 
 /* --- the table ------------------------------------------------------------------------------------------------------ */
 
 #define FROM(role) (1u << (role))
+#define ANYBODY    (FROM(WIRE_WORKER) | FROM(WIRE_AGENT) | FROM(WIRE_TOOL) | FROM(WIRE_STORE))
 
 static const struct handler {
     unsigned roles; /* whose word it is */
     void (*handle)(struct broker *broker, struct peer *peer, const struct wire_message *message);
 } handlers[] = {
-    [WIRE_HEARTBEAT] = {FROM(WIRE_WORKER) | FROM(WIRE_AGENT) | FROM(WIRE_TOOL), handle_heartbeat},
-    [WIRE_GOODBYE] = {FROM(WIRE_WORKER) | FROM(WIRE_AGENT) | FROM(WIRE_TOOL), handle_goodbye},
+    [WIRE_HEARTBEAT] = {ANYBODY, handle_heartbeat},
+    [WIRE_GOODBYE] = {ANYBODY, handle_goodbye},
     [WIRE_STATE] = {FROM(WIRE_AGENT), handle_state},
     [WIRE_OUTCOME] = {FROM(WIRE_AGENT), outcomes_receive},
     [WIRE_COMMAND] = {FROM(WIRE_WORKER) | FROM(WIRE_TOOL), commands_receive},
@@ -81,6 +84,10 @@ static const struct handler {
     [WIRE_SURVEY] = {FROM(WIRE_WORKER), survey_begin},
     [WIRE_SURVEY_ASK] = {FROM(WIRE_WORKER), survey_ask},
     [WIRE_SURVEY_ROWS] = {FROM(WIRE_WORKER), survey_rows},
+    [WIRE_STORE_REQUEST] = {FROM(WIRE_WORKER), relay_request},
+    [WIRE_STORE_REPLY] = {FROM(WIRE_STORE), relay_reply},
+    [WIRE_SOURCE] = {FROM(WIRE_STORE), channel_events_source},
+    [WIRE_EVENT] = {FROM(WIRE_STORE), channel_events_receive},
 };
 
 static bool texts_clean(const struct wire_message *message)
@@ -97,6 +104,8 @@ static bool texts_clean(const struct wire_message *message)
         return broker_text_clean(outcome->machine.at, outcome->machine.len) &&
                broker_text_clean(outcome->request_id.at, outcome->request_id.len) &&
                broker_text_clean(outcome->text.at, outcome->text.len);
+    if (message->type == WIRE_STORE_REQUEST)
+        return broker_text_clean(message->store_request.who.at, message->store_request.who.len);
     return true;
 }
 
@@ -164,7 +173,7 @@ static void on_closed(void *arg, int connection)
     if (peer == NULL)
         return;
     broker_count(broker, BROKER_PEERS_CLOSED);
-    introduction_end(broker, peer, LOG_WARN, "connection closed");
+    introduction_end(broker, peer, LEAVE_LOST, "connection closed");
 }
 
 const struct bus_router_events ingest_events = {on_message, on_malformed, on_closed};

@@ -7,6 +7,7 @@
 
 #include "commands.h"
 #include "must.h"
+#include "relay.h"
 #include "slot_file.h"
 #include "survey.h"
 
@@ -44,8 +45,19 @@ static struct machine *detach(struct peer *peer)
     return machine;
 }
 
-void introduction_end(struct broker *broker, struct peer *peer, enum log_level_e level, const char *why)
+/* What else is to be known of it, once it is gone. */
+static void tell_of_end(struct broker *broker, const struct peer *peer, enum leave_e how)
 {
+    uint32_t process = peer->role == WIRE_STORE ? SYSTEM_STORE : peer->slot;
+    if (peer->role == WIRE_STORE)
+        relay_store_lost(broker, peer->incarnation);
+    if (process != PEERS_NO_SLOT)
+        system_events_process_gone(&broker->system, &broker->publisher, process, how == LEAVE_ON_PURPOSE);
+}
+
+void introduction_end(struct broker *broker, struct peer *peer, enum leave_e how, const char *why)
+{
+    enum log_level_e level = how == LEAVE_ON_PURPOSE ? LOG_INFO : LOG_WARN;
     struct machine *machine = detach(peer);
     if (machine != NULL)
         log_write(level, "agent-lost", "machine=%s reason=\"%s\"", machine->conf->info.id, why);
@@ -53,9 +65,13 @@ void introduction_end(struct broker *broker, struct peer *peer, enum log_level_e
         log_write(level, "worker-lost", "slot=%u reason=\"%s\"", peer->slot, why);
     else if (peer->role == WIRE_TOOL)
         log_write(LOG_DEBUG, "tool-gone", "reason=\"%s\"", why);
+    else if (peer->role == WIRE_STORE)
+        log_write(level, "store-lost", "reason=\"%s\"", why);
     if (peer->role == WIRE_WORKER)
         survey_look_again(broker);
+    struct peer gone = *peer;
     peers_remove(&broker->peers, peer);
+    tell_of_end(broker, &gone, how);
     if (machine != NULL)
         broker_refresh(broker, machine, 0);
 }
@@ -67,14 +83,16 @@ static struct peer *find_or_add(struct broker *broker, const struct bus_identity
 {
     struct peer *peer = peers_find(&broker->peers, from);
     if (peer != NULL && peer->role != hello->role) {
-        introduction_end(broker, peer, LOG_WARN, "came back in another role");
+        introduction_end(broker, peer, LEAVE_LOST, "came back in another role");
         peer = NULL;
     }
     if (peer == NULL)
         peer = peers_add(&broker->peers, from, (enum wire_role_e)hello->role, broker_now_ns(broker));
     if (peer == NULL) {
-        refuse(broker, from, "?",
-               hello->role == WIRE_TOOL ? "too many tools at once" : "the broker's table of peers is full");
+        static const char *const reasons[] = {
+            [WIRE_TOOL] = "too many tools at once", [WIRE_STORE] = "there is a store already"};
+        bool own = hello->role == WIRE_TOOL || hello->role == WIRE_STORE;
+        refuse(broker, from, "?", own ? reasons[hello->role] : "the broker's table of peers is full");
         return NULL;
     }
     peer->incarnation = hello->incarnation;
@@ -108,9 +126,11 @@ static void hello_worker(struct broker *broker, const struct bus_identity *from,
         peers_remove(&broker->peers, peer);
         return;
     }
-    if (!known)
-        log_info("worker-up", "slot=%u", peer->slot);
     welcome(broker, peer, peer->slot, true);
+    if (known)
+        return;
+    log_info("worker-up", "slot=%u", peer->slot);
+    system_events_process_up(&broker->system, &broker->publisher, peer->slot);
 }
 
 /* The newest agent of a machine is the one that counts. */
@@ -170,6 +190,25 @@ static void hello_tool(struct broker *broker, const struct bus_identity *from, i
         welcome(broker, peer, PEERS_NO_SLOT, true);
 }
 
+/* One at a time. A store that says HELLO again has dropped what waited for it, as a link does that stood still: nobody is to wait for
+ * that. */
+static void hello_store(struct broker *broker, const struct bus_identity *from, int connection,
+                        const struct wire_hello *hello)
+{
+    const struct peer *before = peers_find(&broker->peers, from);
+    bool known = before != NULL && before == broker->peers.store;
+    struct peer *peer = find_or_add(broker, from, connection, hello);
+    if (peer == NULL)
+        return;
+    if (known)
+        relay_store_lost(broker, peer->incarnation);
+    welcome(broker, peer, PEERS_NO_SLOT, true);
+    if (known)
+        return;
+    log_info("store-up", "incarnation=%016llx", (unsigned long long)peer->incarnation);
+    system_events_process_up(&broker->system, &broker->publisher, SYSTEM_STORE);
+}
+
 void introduction_hello(struct broker *broker, const struct bus_identity *from, int connection,
                         const struct wire_message *message)
 {
@@ -185,6 +224,8 @@ void introduction_hello(struct broker *broker, const struct bus_identity *from, 
         hello_agent(broker, from, connection, hello);
     } else if (hello->role == WIRE_TOOL) {
         hello_tool(broker, from, connection, hello);
+    } else if (hello->role == WIRE_STORE) {
+        hello_store(broker, from, connection, hello);
     } else {
         refuse(broker, from, "?", "no such role");
     }

@@ -10,5 +10,10 @@ void introduction_hello(struct broker *broker, const struct bus_identity *from, 
 /* Asks somebody who has not introduced itself, or to another broker, to do so; bounded per peer. */
 void introduction_again(struct broker *broker, const struct bus_identity *from);
 
-/* The peer is gone: a worker's slot is free, an agent's machine disconnected. `peer` is not valid afterwards. */
-void introduction_end(struct broker *broker, struct peer *peer, enum log_level_e level, const char *why);
+enum leave_e {
+    LEAVE_LOST,
+    LEAVE_ON_PURPOSE /* it said GOODBYE */
+};
+
+/* The peer is gone: a worker's slot is free, an agent's machine disconnected, workers know that the store is. `peer` is not valid afterwards. */
+void introduction_end(struct broker *broker, struct peer *peer, enum leave_e how, const char *why);

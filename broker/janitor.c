@@ -5,6 +5,7 @@
 #include "agent_metrics.h"
 #include "commands.h"
 #include "introduction.h"
+#include "relay.h"
 #include "scrub.h"
 #include "slot_sweep.h"
 
@@ -19,7 +20,7 @@ static void end_silent(struct broker *broker, uint64_t now_ns)
 {
     for (struct peer *peer; (peer = peers_silent(&broker->peers, now_ns)) != NULL;) {
         broker_count(broker, BROKER_PEERS_SILENT);
-        introduction_end(broker, peer, LOG_WARN, "silent");
+        introduction_end(broker, peer, LEAVE_LOST, "silent");
     }
 }
 
@@ -28,6 +29,9 @@ static void show_gauges(struct broker *broker)
     stats_set(&broker->stats, BROKER_WORKERS, broker->peers.workers);
     stats_set(&broker->stats, BROKER_AGENTS, broker->peers.agents);
     stats_set(&broker->stats, BROKER_TOOLS, broker->peers.tool_count);
+    stats_set(&broker->stats, BROKER_STORES, broker->peers.store != NULL);
+    stats_set(&broker->stats, BROKER_STORE_OPEN, broker->store_window.count);
+    stats_set(&broker->stats, BROKER_STORE_OPEN_BYTES, broker->store_window.bytes);
     stats_set(&broker->stats, BROKER_COMMANDS_LIVE, broker->commands.live_count);
     stats_set(&broker->stats, BROKER_BELL_WORKERS, bell_workers(broker->publisher.bell));
 }
@@ -46,6 +50,7 @@ void janitor_tick(void *arg)
         refresh_due(broker, now);
         commands_tick(broker, now);
     }
+    relay_tick(broker, now);
     agent_metrics_tick(broker);
     slot_sweep_tick(broker, now);
     show_gauges(broker);

@@ -54,17 +54,26 @@ struct peer *peers_find(const struct peers *peers, const struct bus_identity *id
     return peer != NULL && same_identity(&peer->identity, identity) ? peer : NULL;
 }
 
-static size_t *count_of_role(struct peers *peers, enum wire_role_e role)
+/* The store is counted by who it is. */
+static void count(struct peers *peers, enum wire_role_e role, size_t one)
 {
-    return role == WIRE_WORKER ? &peers->workers : role == WIRE_AGENT ? &peers->agents : &peers->tool_count;
+    if (role != WIRE_STORE)
+        *(role == WIRE_WORKER  ? &peers->workers
+          : role == WIRE_AGENT ? &peers->agents
+                               : &peers->tool_count) += one;
+}
+
+static bool has_room(const struct peers *peers, enum wire_role_e role)
+{
+    return !list_empty(&peers->free) && (role != WIRE_TOOL || peers->tool_count < PEERS_TOOLS) &&
+           (role != WIRE_STORE || peers->store == NULL);
 }
 
 struct peer *peers_add(struct peers *peers, const struct bus_identity *identity, enum wire_role_e role,
                        uint64_t now_ns)
 {
     uint64_t hash = identity_hash(peers, identity);
-    if (list_empty(&peers->free) || map_get(&peers->by_identity, hash) != NULL ||
-        (role == WIRE_TOOL && peers->tool_count >= PEERS_TOOLS))
+    if (!has_room(peers, role) || map_get(&peers->by_identity, hash) != NULL)
         return NULL;
     struct peer *peer = LIST_ENTRY(peers->free.next, struct peer, by_heard);
     list_remove(&peer->by_heard);
@@ -78,10 +87,12 @@ struct peer *peers_add(struct peers *peers, const struct bus_identity *identity,
     list_init(&peer->at_role);
     if (role == WIRE_TOOL)
         list_append(&peers->tools, &peer->at_role);
+    if (role == WIRE_STORE)
+        peers->store = peer;
     list_append(&peers->by_heard, &peer->by_heard);
     enum err_e err = map_put(&peers->by_identity, hash, peer);
     MUST(err == ERR_OK); /* reserved at init */
-    *count_of_role(peers, role) += 1;
+    count(peers, role, 1);
     return peer;
 }
 
@@ -115,7 +126,9 @@ void peers_remove(struct peers *peers, struct peer *peer)
     peers_set_connection(peers, peer, -1);
     if (peer->slot != PEERS_NO_SLOT)
         peers->by_slot[peer->slot] = NULL;
-    *count_of_role(peers, peer->role) -= 1;
+    if (peers->store == peer)
+        peers->store = NULL;
+    count(peers, peer->role, (size_t)-1);
     list_remove(&peer->at_role);
     map_remove(&peers->by_identity, peer->hash);
     list_remove(&peer->by_heard);
@@ -155,6 +168,7 @@ struct peer *peers_tool(const struct peers *peers, uint64_t incarnation)
 void peers_heard(struct peers *peers, struct peer *peer, uint64_t now_ns)
 {
     peer->heard_ns = now_ns;
+    peer->unheard_bytes = 0;
     list_remove(&peer->by_heard);
     list_append(&peers->by_heard, &peer->by_heard);
 }

@@ -1,4 +1,4 @@
-/* peers.h — who is on the bus: workers with their slots, agents with their machines, tools (part of Hop D6).
+/* peers.h — who is on the bus: workers with their slots, agents with their machines, tools, the store (part of Hop D6).
  *
  * A peer exists from a HELLO that was accepted until its connection closes, it says GOODBYE, nothing is heard of it for
  * 3 s, or, for an agent, another agent of its machine is accepted. Whoever else speaks is told RE_HELLO. A table of
@@ -34,6 +34,7 @@ struct peer {
     uint64_t channels;       /* workers: open stream channels, as they said last */
     struct machine *machine; /* agents */
     uint64_t heard_ns;
+    uint64_t unheard_bytes;    /* workers: of the store's replies, sent since */
     struct list_node by_heard; /* longest silent first; or the free list */
     struct list_node at_role;  /* tools: all of them */
 };
@@ -44,6 +45,7 @@ struct peers {
     struct map by_identity, by_connection;
     struct list_node by_heard, free;
     struct list_node tools;
+    struct peer *store; /* NULL: none */
     size_t workers, agents, tool_count;
     uint64_t seed;
     struct
@@ -56,7 +58,7 @@ enum err_e peers_init(struct peers *peers, uint64_t seed); /* ERR_MEMORY */
 void peers_fini(struct peers *peers);
 
 struct peer *peers_find(const struct peers *peers, const struct bus_identity *identity);
-/* NULL: the table is full, or there are PEERS_TOOLS tools. The identity is not in it. */
+/* NULL: the table is full, or there are PEERS_TOOLS tools, or a store already. The identity is not in it. */
 struct peer *peers_add(struct peers *peers, const struct bus_identity *identity, enum wire_role_e role,
                        uint64_t now_ns);
 /* Frees the place and the worker's slot; what it meant to a machine was undone before. */

@@ -8,6 +8,7 @@
 #include "broker_metrics.h"
 #include "fault_point.h"
 #include "must.h"
+#include "system_events.h"
 
 void publisher_init(struct publisher *publisher, const struct clock *clock, struct stats *stats)
 {
@@ -15,6 +16,7 @@ void publisher_init(struct publisher *publisher, const struct clock *clock, stru
     topic_make(&publisher->all_states, TOPIC_STATE, NULL);
     topic_make(&publisher->all_results, TOPIC_RESULT, NULL);
     topic_make(&publisher->all_events, TOPIC_EVENT, NULL);
+    topic_make_channel(&publisher->general, CHANNEL_GENERAL, strlen(CHANNEL_GENERAL));
 }
 
 void publisher_fini(struct publisher *publisher)
@@ -29,8 +31,9 @@ void publisher_fini(struct publisher *publisher)
 
 static enum err_e append(struct publisher *publisher, const struct ring_entry *entry)
 {
-    bool unframed =
-        entry->frame_len == 0 && entry->kind != RECORD_STREAM; /* of which further parts have none */
+    bool unframed = entry->frame_len == 0 &&
+                    entry->kind != RECORD_STREAM && /* whose further parts have none */
+                    entry->kind != RECORD_FLOOR;
     enum err_e err = unframed ? ERR_TOO_LARGE : ring_writer_append(publisher->ring, entry);
     uint32_t suppressed;
     if (err == ERR_OK)
@@ -65,8 +68,32 @@ static struct frames_seq next_seq(const struct publisher *publisher)
     return (struct frames_seq){publisher->ring_id, ring_writer_next(publisher->ring)};
 }
 
+/* What is appended between two flushes leaves the older half of the ring whole, however small the ring, so that no record is overwritten
+ * before its floor is there. Rejected: looking after it in the janitor's tick, in whose 100 ms a ring goes round several times. */
+static void append_floors(struct publisher *publisher)
+{
+    const struct source *source;
+    while ((source = sources_due(publisher->sources, ring_writer_next(publisher->ring))) != NULL) {
+        struct record_source meta = {source->id, source->last_seq,
+                                     sources_position(source, source->last_seq)};
+        struct ring_entry entry = {.kind = RECORD_FLOOR,
+                                   .dialect = DIALECT_CHANNELS,
+                                   .origin_mode = ORIGIN_NONE,
+                                   .wall_ms = clock_wall_ms(publisher->clock),
+                                   .meta = &meta,
+                                   .meta_len = sizeof meta};
+        uint64_t record = ring_writer_next(publisher->ring);
+        if (append(publisher, &entry) != ERR_OK)
+            return; /* with the next move of the head */
+        sources_note(publisher->sources, meta.source, meta.source_seq, meta.position, record);
+        stats_add(publisher->stats, BROKER_EVENT_FLOORS, 1);
+    }
+}
+
 void publish_flush(struct publisher *publisher)
 {
+    if (publisher->sources != NULL && ring_writer_next(publisher->ring) >= publisher->sources->due_at)
+        append_floors(publisher);
     lvt_writer_settle(publisher->lvt,
                       ring_writer_head(publisher->ring)); /* what was public before has its slots */
     ring_writer_publish(publisher->ring);
@@ -221,6 +248,7 @@ enum err_e publish_state(struct publisher *publisher, struct machine *machine,
     if (err != ERR_OK)
         return err;
     append_alarms(publisher, machine, &machine->shown, state, source_ns);
+    system_events_machine(publisher, machine, state);
     FAULT_POINT(BROKER_APPENDED);
     publish_flush(publisher);
     FAULT_POINT(BROKER_PUBLISHED);
@@ -288,6 +316,53 @@ enum err_e publish_stream(struct publisher *publisher, const struct stream_messa
         err = append(publisher, &entry);
         entry.frame_len = 0;
     }
+    return err;
+}
+
+/* --- events of channels ------------------------------------------------------------------------------------------- */
+
+static enum err_e append_channel(struct publisher *publisher, const struct record_source *meta,
+                                 const struct topic *topics, uint32_t topic_count, struct frame_bytes frame)
+{
+    struct ring_entry entry = {.kind = RECORD_CHANNEL,
+                               .dialect = DIALECT_CHANNELS,
+                               .origin_mode = ORIGIN_NONE,
+                               .wall_ms = clock_wall_ms(publisher->clock),
+                               .topics = topics,
+                               .topic_count = topic_count,
+                               .meta = meta,
+                               .meta_len = sizeof *meta,
+                               .frame = frame.at,
+                               .frame_len = (uint32_t)frame.len};
+    return append(publisher, &entry);
+}
+
+enum err_e publish_channel_event(struct publisher *publisher, const struct channel_event *event,
+                                 uint64_t *position)
+{
+    struct record_source meta = {.source = event->source, .source_seq = event->source_seq};
+    struct topic topics[2];
+    topic_make_channel(&topics[0], event->channel, event->channel_len);
+    topics[1] = publisher->general;
+    *position = ring_writer_next(publisher->ring);
+    struct frame_bytes frame =
+        frames_channels_event(publisher->channel_frame, sizeof publisher->channel_frame, event->payload,
+                              event->payload_len, next_seq(publisher));
+    enum err_e err =
+        append_channel(publisher, &meta, topics, topics[0].hash == topics[1].hash ? 1 : 2, frame);
+    if (err == ERR_OK)
+        sources_note(publisher->sources, event->source, event->source_seq, *position, *position);
+    return err;
+}
+
+enum err_e publish_system_event(struct publisher *publisher, const struct system_event *event, uint64_t note)
+{
+    struct record_source meta = {.source_seq = note};
+    struct frame_bytes frame = frames_channels_system(
+        publisher->channel_frame, sizeof publisher->channel_frame, event, next_seq(publisher));
+    enum err_e err = append_channel(publisher, &meta, &publisher->general, 1, frame);
+    if (err == ERR_OK)
+        stats_add(publisher->stats, BROKER_SYSTEM_EVENTS, 1);
     return err;
 }
 

@@ -14,10 +14,12 @@
 #include "bridges.h"
 #include "clock.h"
 #include "dialect_frames.h"
+#include "frames_channels.h"
 #include "log.h"
 #include "lvt_writer.h"
 #include "registry.h"
 #include "ring_writer.h"
+#include "sources.h"
 #include "stats.h"
 
 struct publisher {
@@ -27,12 +29,14 @@ struct publisher {
     struct lvt_writer *lvt;
     struct bell *bell;
     const struct bridges *bridges; /* of machines that are gone; NULL: none */
+    struct sources *sources;       /* whose last events the ring keeps; NULL: none */
     uint32_t ring_id;
     bool bell_due;
-    struct topic all_states, all_results, all_events;
+    struct topic all_states, all_results, all_events, general;
     struct log_limit append_log, put_log;
     struct lvt_machine slot; /* being filled in */
     unsigned char memory[FRAMES_CAROUSEL_MAX];
+    unsigned char channel_frame[FRAMES_CHANNELS_BYTES(WIRE_EVENT_PAYLOAD_MAX)];
 };
 
 /* `clock` and `stats` must outlive it. Ring, table and bell are opened by the boot and closed by publisher_fini(). */
@@ -75,6 +79,21 @@ static inline uint32_t publish_stream_parts(uint32_t topic_count)
     return (topic_count + RECORD_TOPICS_MAX - 1) / RECORD_TOPICS_MAX;
 }
 
+/* An event of a channel: appends, on the channel and on general. `payload` is sane (frames_channels.h) and has at most WIRE_EVENT_PAYLOAD_MAX bytes. *position is
+ * where it will be. The source learns of it (sources.h), so flush before anything else can fail. */
+struct channel_event {
+    uint64_t source, source_seq; /* neither is 0 */
+    const char *channel;         /* a valid name */
+    size_t channel_len;
+    const char *payload;
+    size_t payload_len;
+};
+enum err_e publish_channel_event(struct publisher *publisher, const struct channel_event *event,
+                                 uint64_t *position);
+
+/* One of the broker's own, on general: appends. `note` is for the broker that reads the ring at its start (system_events.h). */
+enum err_e publish_system_event(struct publisher *publisher, const struct system_event *event, uint64_t note);
+
 enum fate_kind_e { FATE_RESULT, FATE_COMPLETION, FATE_REFUSAL };
 
 /* One record about a command. */
@@ -93,6 +112,7 @@ struct fate_record {
 /* Appends; publish_flush() makes all appended records visible together. */
 enum err_e publish_fate(struct publisher *publisher, const struct fate_record *record,
                         const struct command_fate *fate);
+/* … and, with them, a floor of each source whose last event the ring would soon overwrite. */
 void publish_flush(struct publisher *publisher);
 
 void publish_bell(struct publisher *publisher); /* rings if something was published since the last call */

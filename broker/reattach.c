@@ -33,6 +33,7 @@ struct work {
     size_t gone_count;
     bool *used; /* slots that were in use */
     bool ring_read;
+    bool ring_used; /* it has records, readable or not */
     uint64_t tail;
     struct { /* the newest state in the ring */
         char id[MACHINE_ID_MAX + 1];
@@ -140,6 +141,22 @@ static void take_stream(struct reattach *reattach, const struct ring_record *rec
         seq_floors_raise(reattach->stream_floors, record->origin.worker, meta.publish_seq);
 }
 
+/* The number is known from then on, and so is the event's place. */
+static void take_source(struct work *work, const struct ring_record *record)
+{
+    struct record_source meta;
+    struct sources *sources = work->publisher->sources;
+    if (record->meta_len != sizeof meta)
+        return;
+    memcpy(&meta, record->meta, sizeof meta);
+    bool floor = record->kind == RECORD_FLOOR;
+    if (meta.source == 0 && !floor && work->job->system != NULL)
+        system_events_take(work->job->system, meta.source_seq);
+    else if (meta.source != 0 && meta.source_seq != 0 && sources != NULL)
+        sources_note(sources, meta.source, meta.source_seq, floor ? meta.position : record->position,
+                     record->position);
+}
+
 static void take_record(struct work *work, const struct ring_record *record)
 {
     if (record->kind == RECORD_STATE)
@@ -148,6 +165,8 @@ static void take_record(struct work *work, const struct ring_record *record)
         take_machine_event(work, record);
     else if (record->kind == RECORD_STREAM)
         take_stream(work->job, record);
+    else if (record->kind == RECORD_CHANNEL || record->kind == RECORD_FLOOR)
+        take_source(work, record);
     else if (record->kind == RECORD_RESULT || record->kind == RECORD_COMPLETION ||
              record->kind == RECORD_REFUSAL)
         take_outcome(work->job, record);
@@ -169,6 +188,7 @@ static enum err_e read_records(struct work *work, struct ring_reader *reader)
             err = ERR_CORRUPT;
         count++;
     }
+    work->ring_used |= count > 0;
     stats_set(work->job->stats, BROKER_RESTORE_RECORDS, count);
     return status == RING_EMPTY ? err : ERR_CORRUPT;
 }
@@ -208,6 +228,7 @@ static void read_ring(struct work *work)
         ring_reader_close(&reader);
     }
     work->ring_read = err == ERR_OK;
+    work->ring_used |= err != ERR_OK;
     if (err == ERR_OK)
         return;
     log_warn("ring-unreadable", "path=%s: %s; outcomes sent again may be seen twice", work->job->ring_path,
@@ -348,8 +369,11 @@ static enum err_e take_up(struct work *work, struct lvt_machine *scratch)
         registry_assign_slots(work->registry, lvt_writer_capacity(work->publisher->lvt), work->used);
     if (err != ERR_OK)
         return err;
+    if (work->job->system != NULL)
+        system_events_begin(work->job->system, work->publisher, work->ring_used);
     remove_gone(work);
     show_all(work, scratch);
+    publish_flush(work->publisher);
     lvt_writer_settle(work->publisher->lvt, ring_writer_head(work->publisher->ring));
     return ERR_OK;
 }

@@ -18,9 +18,10 @@
      sizeof(struct record_stream) + RECORD_ALIGN)
 
 _Static_assert(PART_MAX + FRAMES_PAYLOAD_BYTES(WIRE_PUBLISH_PAYLOAD_MAX) <= RECORD_MAX, "a record");
-_Static_assert(RECORD_PARTS_MAX *PART_MAX + FRAMES_PAYLOAD_BYTES(WIRE_PUBLISH_PAYLOAD_MAX) <=
+_Static_assert(RECORD_PARTS_MAX *PART_MAX + FRAMES_PAYLOAD_BYTES(WIRE_PUBLISH_PAYLOAD_MAX) +
+                       SOURCES_MAX * PART_MAX <=
                    RING_SIZE_MIN / 2,
-               "never ERR_FULL");
+               "never ERR_FULL, and floors are in time (publish_flush())");
 _Static_assert(WIRE_TOPIC_MAX == TOPIC_MAX, "names fit");
 _Static_assert(RECORD_PARTS_MAX *RECORD_TOPICS_MAX >= WIRE_PUBLISH_TOPICS_MAX, "and all of them do");
 

@@ -49,6 +49,9 @@ void out_i64(struct out *out, int64_t value);          /* decimal */
 void out_hex32(struct out *out, uint32_t value);       /* eight lower-case digits */
 void out_timestamp(struct out *out, uint64_t wall_ms); /* clock_iso8601() without quotes */
 
+/* The shortest digits that read as the same double again, as JSON has them: 0.1, 21.5, 3.0, -0.0, 1e+22. `value` is finite. */
+void out_double(struct out *out, double value);
+
 /* A JSON string with quotes. `text` is UTF-8 already (validated where it entered); quotes, backslashes and control
  * characters are escaped, everything else is written as it is. */
 void out_json_string(struct out *out, const char *text, size_t len);

@@ -35,7 +35,8 @@ static uint64_t now_ns(const struct link *link)
 
 static bool set_dealer_options(struct link *link)
 {
-    static const char letters[] = {[WIRE_WORKER] = 'W', [WIRE_AGENT] = 'A', [WIRE_TOOL] = 'T'};
+    static const char letters[] = {
+        [WIRE_WORKER] = 'W', [WIRE_AGENT] = 'A', [WIRE_TOOL] = 'T', [WIRE_STORE] = 'S'};
     unsigned char identity[9] = {(unsigned char)letters[link->config.role]};
     uint64_t incarnation = htobe64(link->config.incarnation);
     memcpy(identity + 1, &incarnation, sizeof incarnation);

@@ -91,7 +91,7 @@ static bool begin(struct conf_load *load, const char *file, bool pure, conf_repo
     if (load->owner == NULL)
         return false;
     struct conf *conf = &load->owner->draft.conf;
-    conf->machines_from = "";
+    conf->machines_from = conf->jwt_issuer = conf->jwt_audience = conf->jwt_sign_with = "";
     conf->file = conf_own_text(load->owner, file);
     conf->directory = own_directory(load, file);
     if (conf->file != NULL && conf->directory != NULL)
@@ -133,6 +133,14 @@ enum err_e conf_load_text(const char *file, const char *text, size_t len, conf_r
 }
 
 /* --- what is asked of it ---------------------------------------------------------------------------------------- */
+
+bool conf_serves(const struct conf *conf, const char *dialect)
+{
+    for (size_t i = 0; i < conf->listener_count; i++)
+        if (conf_speaks(&conf->listeners[i], dialect, NULL))
+            return true;
+    return false;
+}
 
 bool conf_single_mode(const struct conf *conf)
 {

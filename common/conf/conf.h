@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "errcode.h"
+#include "grant.h"
 #include "log.h"
 #include "machine.h"
 #include "profile.h"
@@ -27,17 +28,54 @@
 struct conf_listener {
     const char *name;
     const char *const *
-        dialects; /* "rest", "carousel", "streams", "endpoints"; at least one, no two the same. An upgrade goes to the first
+        dialects; /* "rest", "carousel", "streams", "endpoints", "channels"; at least one, no two the same. An upgrade goes to the first
                                     that serves its path */
     size_t dialect_count;
     const char *address; /* numeric IPv4 or IPv6 */
     uint16_t port;       /* 0: any free one (tests) */
-    bool auth_required;  /* auth: token; then there is at least one token */
+    bool auth_required;  /* auth: token; then there is at least one token, user or key */
+};
+
+/* What somebody may do of one kind. */
+struct conf_grant {
+    bool all; /* no list in the file, or ["*"] */
+    const char *const *names;
+    size_t count;
 };
 
 struct conf_token {
     const char *principal; /* 1 to 64 of A-Z a-z 0-9 _ . - */
     unsigned char sha256[32];
+    struct conf_grant grants[GRANT_COUNT];
+};
+
+/* Who may log in. */
+struct conf_user {
+    const char *name;     /* as a principal; unique */
+    const char *password; /* an argon2id hash in its encoded form, well-formed and of bearable cost */
+    bool loopback_only;   /* refused from other hosts; then no listener where one logs in is open to them */
+    struct conf_grant grants[GRANT_COUNT];
+};
+
+/* Most that one check of a password may cost; conf_argon2() reads what it does. */
+#define CONF_ARGON2_KIB_MAX    262144u
+#define CONF_ARGON2_PASSES_MAX 16u
+#define CONF_ARGON2_LANES_MAX  4u
+#define CONF_ARGON2_WORK_MAX   1048576u /* KiB × passes */
+
+struct conf_argon2 {
+    uint32_t kib, passes, lanes;
+};
+/* False: not the encoded form of an argon2id hash, `$argon2id$v=19$m=…,t=…,p=…$salt$hash`, to the letter. */
+bool conf_argon2(const char *encoded, struct conf_argon2 *cost);
+
+enum conf_alg_e { CONF_HS256, CONF_RS256, CONF_ES256 };
+
+/* A key of JWTs. Its file is read by who needs it (keyring.h). */
+struct conf_jwt_key {
+    const char *kid; /* 1 to 64 of A-Z a-z 0-9 _ . -; unique */
+    enum conf_alg_e alg;
+    const char *file; /* absolute */
 };
 
 struct conf_machine {
@@ -106,6 +144,17 @@ struct conf_endpoint {
     bool error_object;        /* refusals also hold the errors as a tree, "errorObject" */
 };
 
+/* What noria-store keeps, in store/noria.db below state_dir. It runs if a listener has the dialect "channels". */
+enum conf_integrity_e { CONF_INTEGRITY_QUICK, CONF_INTEGRITY_FULL, CONF_INTEGRITY_OFF };
+
+struct conf_store {
+    uint32_t keep_days;        /* 400 */
+    uint32_t keep_mib;         /* 4096 */
+    uint32_t events_keep_days; /* 30 */
+    uint32_t events_keep_mib;  /* 1024 */
+    enum conf_integrity_e integrity;
+};
+
 struct conf_override { /* a variable of the environment that won over the file */
     const char *variable, *key, *value;
 };
@@ -131,13 +180,22 @@ struct conf {
     const char *const *allowed_origins; /* beside same host and loopback */
     size_t allowed_origin_count;
     uint32_t max_body_bytes;    /* of an HTTP request: 65536 */
+    bool rest_auth;             /* true: /api/v1 asks for a token at every listener */
     uint32_t slow_soft_bytes;   /* 256 KiB; at most slow_hard_bytes */
     uint32_t slow_soft_ms;      /* 10000 */
     uint32_t slow_hard_bytes;   /* 4 MiB */
     uint32_t journal_keep_mib;  /* 64, per machine */
     uint32_t journal_keep_days; /* 400 */
+    struct conf_store store;
     struct conf_token *tokens;
     size_t token_count;
+    struct conf_user *users;
+    size_t user_count;
+    struct conf_jwt_key *jwt_keys;
+    size_t jwt_key_count;
+    const char *jwt_issuer, *jwt_audience; /* "": not asked for */
+    uint32_t jwt_lifetime_s;               /* 1800, of what /auth/login gives */
+    const char *jwt_sign_with; /* a kid of jwt_keys, with which tokens are signed; "": the first */
     bool carousel_auto_subscribe;
     bool streams_echo;             /* false: a sender does not get its own messages */
     bool streams_errors;           /* true: a client is told what is wrong with its message */
@@ -156,8 +214,8 @@ struct conf {
     size_t handler_count;
     struct conf_endpoint *endpoints; /* served by every listener with the dialect "endpoints" */
     size_t endpoint_count;
-    /* Schemas that cannot be read, in the form of problems; no error of conf_load(), because neither broker nor agents need
-     * them, and who edits an endpoint must not be able to stop machines. `noria up`, check-config and workers refuse. */
+    /* Schemas and keys that cannot be read, in the form of problems; no error of conf_load(), because neither broker nor agents need
+     * them, and who edits an endpoint or a key must not be able to stop machines. `noria up`, check-config and workers refuse. */
     const char *const *unreadable;
     size_t unreadable_count;
     const char *machines_from; /* as written, "": none */
@@ -187,6 +245,9 @@ const struct conf_machine *conf_machine(const struct conf *conf, const char *id)
 const char *conf_bridge_source(enum conf_bridge_from_e from);                     /* "states", … */
 /* True if the only machine has `mode: single`: clients then hear of one machine, without its id. */
 bool conf_single_mode(const struct conf *conf);
+
+/* True if a listener has the dialect. */
+bool conf_serves(const struct conf *conf, const char *dialect);
 
 /* Longest token of a client; its SHA-256 is what the configuration holds. */
 #define CONF_TOKEN_MAX 512

@@ -73,11 +73,11 @@ static void check_listener_pair(const struct conf *conf, size_t i, size_t other,
 static void check_listener_access(const struct conf *conf, const struct conf_listener *listener,
                                   struct conf_place place, struct conf_problems *problems)
 {
-    if (listener->auth_required && conf->token_count == 0)
+    if (listener->auth_required && conf->token_count + conf->user_count + conf->jwt_key_count == 0)
         conf_problem_at(
             problems, place, "auth",
-            "nobody could connect, because auth.tokens has no token: `noria hash-token --new` makes "
-            "one and its line");
+            "nobody could connect, because auth has neither tokens nor users nor keys: `noria hash-token "
+            "--new` makes a token and its line, `noria hash-password` what a user needs");
     if (!conf_is_loopback(listener->address) && !listener->auth_required && !conf->allow_unauthenticated)
         conf_problem_at(problems, place, "address",
                         "%s can be reached from other hosts, and this listener has no authentication: set "
@@ -93,17 +93,6 @@ void conf_check_listeners(const struct conf *conf, const struct conf_place *plac
         for (size_t other = 0; other < i; other++)
             check_listener_pair(conf, i, other, places[i], problems);
     }
-}
-
-void conf_check_tokens(const struct conf *conf, const struct conf_place *places,
-                       struct conf_problems *problems)
-{
-    for (size_t i = 0; i < conf->token_count; i++)
-        for (size_t other = 0; other < i; other++)
-            if (conf->tokens[i].principal != NULL && conf->tokens[other].principal != NULL &&
-                memcmp(conf->tokens[i].sha256, conf->tokens[other].sha256, sizeof conf->tokens[i].sha256) ==
-                    0)
-                conf_problem_at(problems, places[i], "sha256", "is the token of auth.tokens[%zu] too", other);
 }
 
 /* --- machines --------------------------------------------------------------------------------------------------- */

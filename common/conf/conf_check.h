@@ -11,9 +11,6 @@ void conf_check_listeners(const struct conf *conf, const struct conf_place *plac
 /* A numeric address that only this host reaches. */
 bool conf_is_loopback(const char *address);
 
-/* No token twice. */
-void conf_check_tokens(const struct conf *conf, const struct conf_place *places,
-                       struct conf_problems *problems);
 /* Unique ids and PLC addresses, their number, simulator ports. ERR_MEMORY. */
 enum err_e conf_check_machines(const struct conf *conf, struct conf_place root,
                                const struct conf_place *places, struct conf_problems *problems);

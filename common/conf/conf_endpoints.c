@@ -157,21 +157,6 @@ static void check_sense(struct conf_load *load, const struct conf_endpoint *endp
                         "stands here without schema: nothing is validated");
 }
 
-static enum err_e note_unreadable(struct conf_load *load, struct conf_place place, const char *key,
-                                  const char *file, const char *fault)
-{
-    struct conf *conf = &load->owner->draft.conf;
-    char what[CONF_WHAT_MAX], path[CONF_KEY_PATH_MAX], text[CONF_TOLD_MAX];
-    struct conf_place at = conf_place_of(place, key);
-    snprintf(what, sizeof what, "%.250s %.140s", file, fault);
-    conf_outline_path(at.outline, at.node, path);
-    conf_problem_text(at.outline->file, conf_outline_line(at.outline, at.node), path, what, text);
-    const char *own = conf_own_text(load->owner, text);
-    load->unreadable[conf->unreadable_count] = own;
-    conf->unreadable_count += own != NULL;
-    return own != NULL ? ERR_OK : ERR_MEMORY;
-}
-
 static enum err_e find_file(struct conf_load *load, const char **name, struct conf_place place,
                             const char *key)
 {
@@ -188,7 +173,7 @@ static enum err_e find_file(struct conf_load *load, const char **name, struct co
         return ERR_OK;
     enum err_e err = conf_read_file(path, &text, &len, fault);
     free(text);
-    return err == ERR_CONFIG ? note_unreadable(load, place, key, path, fault) : err;
+    return err == ERR_CONFIG ? conf_note_unreadable(load, place, key, path, fault) : err;
 }
 
 static void check_path(struct conf_load *load, size_t i, struct conf_place place)
@@ -220,9 +205,7 @@ enum err_e conf_fill_endpoints(struct conf_load *load)
     struct conf_place places[CONF_ENDPOINTS_MAX];
     MUST(count <= CONF_ENDPOINTS_MAX);
     conf->endpoints = conf_own(load->owner, (count + 1) * sizeof *conf->endpoints);
-    load->unreadable = conf_own(load->owner, (2 * count + 1) * sizeof *load->unreadable);
-    conf->unreadable = load->unreadable;
-    enum err_e err = conf->endpoints != NULL && load->unreadable != NULL ? fill_handlers(load) : ERR_MEMORY;
+    enum err_e err = conf->endpoints != NULL ? fill_handlers(load) : ERR_MEMORY;
     if (err != ERR_OK)
         return err;
     conf->endpoint_count = count;

@@ -117,39 +117,8 @@ static enum err_e fill_listeners(struct conf_load *load)
             return ERR_MEMORY;
     }
     conf_check_listeners(conf, places, &load->problems);
+    conf_check_login(load, places);
     return ERR_OK;
-}
-
-/* --- tokens ----------------------------------------------------------------------------------------------------- */
-
-static bool any_needs_token(const struct conf *conf)
-{
-    for (size_t i = 0; i < conf->listener_count; i++)
-        if (conf->listeners[i].auth_required)
-            return true;
-    return false;
-}
-
-static enum err_e fill_tokens(struct conf_load *load)
-{
-    struct conf *conf = &load->owner->draft.conf;
-    const struct raw_auth *raw = &load->owner->raw->auth;
-    struct conf_place list = conf_child(conf_child(conf_root(load), "auth"), "tokens");
-    struct conf_place *places = calloc(raw->tokens_count + 1u, sizeof *places);
-    conf->tokens = conf_own(load->owner, (raw->tokens_count + 1u) * sizeof *conf->tokens);
-    if (conf->tokens != NULL && places != NULL) {
-        conf->token_count = raw->tokens_count;
-        conf_places(list, conf->token_count, places);
-        size_t before = load->problems.count;
-        for (size_t i = 0; i < conf->token_count; i++)
-            conf_section_apply(&conf_token_section, &raw->tokens[i], &load->outline, places[i].node,
-                               &conf->tokens[i], &load->problems);
-        if (load->problems.count == before)
-            conf_check_tokens(conf, places, &load->problems);
-    }
-    enum err_e err = conf->tokens != NULL && places != NULL ? ERR_OK : ERR_MEMORY;
-    free(places);
-    return err;
 }
 
 /* --- sections --------------------------------------------------------------------------------------------------- */
@@ -189,8 +158,8 @@ static void look_at_listeners(struct conf_load *load)
                       conf->listeners[i].address, conf->listeners[i].port);
     if (conf->listener_count == 0)
         conf_warn(load, conf_root(load), "listeners", "there are no listeners: nobody can connect");
-    if (conf->token_count > 0 && !any_needs_token(conf))
-        conf_warn(load, conf_root(load), "auth", "no listener asks for these tokens (auth: token)");
+    else if (conf_child(conf_root(load), "store").node != CONF_NO_NODE && !conf_serves(conf, "channels"))
+        conf_warn(load, conf_root(load), "store", "no listener has the dialect channels: there is no store");
 }
 
 static void look_at_machines(struct conf_load *load)
@@ -258,6 +227,37 @@ static void end_warnings(struct conf_load *load)
         keep_warning(load, text);
 }
 
+/* --- files that cannot be read ---------------------------------------------------------------------------------- */
+
+/* There are two schemas of an endpoint and one file of a key. */
+static const char **unreadable_slot(struct conf_load *load)
+{
+    struct conf *conf = &load->owner->draft.conf;
+    const struct raw_root *raw = load->owner->raw;
+    size_t most = 2u * raw->endpoints_count + raw->auth.keys_count;
+    if (load->unreadable == NULL) {
+        load->unreadable = conf_own(load->owner, most * sizeof *load->unreadable);
+        conf->unreadable = load->unreadable;
+    }
+    MUST(conf->unreadable_count < most);
+    return load->unreadable != NULL ? &load->unreadable[conf->unreadable_count] : NULL;
+}
+
+enum err_e conf_note_unreadable(struct conf_load *load, struct conf_place place, const char *key,
+                                const char *file, const char *fault)
+{
+    char what[CONF_WHAT_MAX], path[CONF_KEY_PATH_MAX], text[CONF_TOLD_MAX];
+    struct conf_place at = conf_place_of(place, key);
+    const char **slot = unreadable_slot(load);
+    snprintf(what, sizeof what, "%.250s %.140s", file, fault);
+    conf_outline_path(at.outline, at.node, path);
+    conf_problem_text(at.outline->file, conf_outline_line(at.outline, at.node), path, what, text);
+    if (slot == NULL || (*slot = conf_own_text(load->owner, text)) == NULL)
+        return ERR_MEMORY;
+    load->owner->draft.conf.unreadable_count++;
+    return ERR_OK;
+}
+
 /* --- the whole -------------------------------------------------------------------------------------------------- */
 
 static enum err_e fill_machines_and_bridges(struct conf_load *load)
@@ -273,7 +273,7 @@ enum err_e conf_fill(struct conf_load *load)
     if (err == ERR_OK)
         err = fill_origins(load);
     if (err == ERR_OK)
-        err = fill_tokens(load);
+        err = conf_fill_auth(load);
     if (err == ERR_OK)
         err = fill_listeners(load);
     if (err == ERR_OK)
@@ -285,6 +285,7 @@ enum err_e conf_fill(struct conf_load *load)
     if (err != ERR_OK || load->problems.count > 0)
         return err;
     look_at_listeners(load);
+    conf_look_at_auth(load);
     look_at_machines(load);
     conf_look_at_bridges(load);
     conf_look_at_endpoints(load);

@@ -131,6 +131,7 @@ static bool is_power_of_two(uint64_t value)
 static bool text_fits(const struct conf_key *key, const char *text)
 {
     uint64_t index;
+    struct conf_argon2 cost;
     size_t len = strlen(text);
     if (key->type == CONF_CHOICE_TEXT)
         return read_choice(text, key->form, &index);
@@ -141,6 +142,8 @@ static bool text_fits(const struct conf_key *key, const char *text)
     case CONF_WORD:
     case CONF_FILE:
         return true;
+    case CONF_SECRET:
+        return conf_argon2(text, &cost);
     case CONF_NAME:
         return only_of(text, "_.-");
     case CONF_ID:
@@ -263,6 +266,10 @@ void conf_key_expected(const struct conf_key *key, char out[CONF_EXPECTED_MAX])
     case CONF_WORD:
         snprintf(out, CONF_EXPECTED_MAX, "a text of at most %llu bytes", max);
         return;
+    case CONF_SECRET:
+        snprintf(out, CONF_EXPECTED_MAX,
+                 "an argon2id hash as `noria hash-password` prints it: $argon2id$v=19$m=…,t=…,p=…$salt$hash");
+        return;
     case CONF_NAME:
         snprintf(out, CONF_EXPECTED_MAX, "a name (%llu to %llu of A-Z a-z 0-9 _ . -)", min, max);
         return;
@@ -338,6 +345,8 @@ void conf_key_wrong(const struct conf_key *key, const char *text, uint32_t line,
     hint_for(key, text, hint);
     if (*text == '\0')
         conf_problem(problems, line, path, "nothing found, expected %s", expected);
+    else if (key->type == CONF_SECRET)
+        conf_problem(problems, line, path, "is not %s", expected);
     else
         conf_problem(problems, line, path, "%.*s%s is not %s%s", SHOWN_MAX, text,
                      strlen(text) > SHOWN_MAX ? "…" : "", expected, hint);

@@ -26,6 +26,7 @@ enum conf_type_e {
     CONF_NAME,        /* A-Z a-z 0-9 _ . - */
     CONF_ID,          /* machine_id_valid() */
     CONF_WORD,        /* whatever a text may hold */
+    CONF_SECRET,      /* an argon2id hash; never quoted, because people put passwords there */
     CONF_PATH,        /* absolute */
     CONF_URL_PATH,    /* of a WebSocket's URL, as it stands in a request */
     CONF_FILE,        /* any file name; the caller resolves it. "" where there is none */

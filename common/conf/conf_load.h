@@ -65,6 +65,12 @@ enum err_e conf_fill_words(struct conf_load *load, const struct conf_key *elemen
 enum err_e conf_fill_bridges(struct conf_load *load, bool machines_known);
 void conf_look_at_bridges(struct conf_load *load); /* warns if nobody can read them */
 
+/* Tokens, users and keys (conf_auth.c). ERR_MEMORY. */
+enum err_e conf_fill_auth(struct conf_load *load);
+/* Users of this host only, and listeners of others; places[i]: of listener i. */
+void conf_check_login(struct conf_load *load, const struct conf_place *places);
+void conf_look_at_auth(struct conf_load *load); /* warns of what nobody asks for, and of names of nothing */
+
 /* Handlers and endpoints (conf_endpoints.c). ERR_MEMORY. */
 enum err_e conf_fill_endpoints(struct conf_load *load);
 void conf_look_at_endpoints(struct conf_load *load); /* warns of what nobody reaches */
@@ -74,6 +80,10 @@ bool conf_speaks(const struct conf_listener *listener, const char *dialect, size
 
 /* `name`, or if it is relative, `directory` (`len` bytes with a slash at the end, or none) with it. NULL: no memory. */
 char *conf_own_beside(struct conf_owner *owner, const char *directory, size_t len, const char *name);
+
+/* Notes that the file named by `key` cannot be read (conf.unreadable). ERR_MEMORY. */
+enum err_e conf_note_unreadable(struct conf_load *load, struct conf_place place, const char *key,
+                                const char *file, const char *fault);
 
 /* Notes what is allowed and yet worth a look. Without memory it is not noted. */
 __attribute__((format(printf, 4, 5))) void conf_warn(struct conf_load *load, struct conf_place place,

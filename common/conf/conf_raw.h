@@ -12,6 +12,9 @@
 #include "conf_table.h"
 
 #define CONF_RAW_MEMBER(key, ...) char *key;
+#define CONF_RAW_GRANT(NAME, ...)                                                                            \
+    char **granted_##NAME;                                                                                   \
+    uint32_t granted_##NAME##_count;
 
 struct raw_log {
     CONF_LOG_KEYS(CONF_RAW_MEMBER)
@@ -36,12 +39,31 @@ struct raw_slow_clients {
 struct raw_journal {
     CONF_JOURNAL_KEYS(CONF_RAW_MEMBER)
 };
+struct raw_database {
+    CONF_DATABASE_KEYS(CONF_RAW_MEMBER)
+};
 struct raw_token {
     CONF_TOKEN_KEYS(CONF_RAW_MEMBER)
+    GRANT_TABLE(CONF_RAW_GRANT)
+};
+struct raw_user {
+    CONF_USER_KEYS(CONF_RAW_MEMBER)
+    GRANT_TABLE(CONF_RAW_GRANT)
+};
+struct raw_jwt_key {
+    CONF_JWT_KEY_KEYS(CONF_RAW_MEMBER)
+};
+struct raw_jwt {
+    CONF_JWT_KEYS(CONF_RAW_MEMBER)
 };
 struct raw_auth {
     struct raw_token *tokens;
     uint32_t tokens_count;
+    struct raw_user *users;
+    uint32_t users_count;
+    struct raw_jwt_key *keys;
+    uint32_t keys_count;
+    struct raw_jwt jwt;
 };
 struct raw_carousel {
     CONF_CAROUSEL_KEYS(CONF_RAW_MEMBER)
@@ -98,6 +120,7 @@ struct raw_root {
     struct raw_rest rest;
     struct raw_slow_clients slow_clients;
     struct raw_journal journal;
+    struct raw_database store;
     struct raw_auth auth;
     struct raw_carousel carousel;
     struct raw_streams streams;
@@ -118,9 +141,9 @@ struct raw_root {
 };
 
 extern const struct conf_section conf_root_section, conf_listener_section, conf_machine_section,
-    conf_token_section, conf_profile_section, conf_bit_section, conf_bridge_section, conf_handler_section,
-    conf_endpoint_section;
-extern const struct conf_key conf_origin_key, conf_dialect_key, conf_command_word_key,
+    conf_token_section, conf_user_section, conf_jwt_key_section, conf_profile_section, conf_bit_section,
+    conf_bridge_section, conf_handler_section, conf_endpoint_section;
+extern const struct conf_key conf_origin_key, conf_dialect_key, conf_command_word_key, conf_granted_key,
     conf_bridge_machine_key; /* one value of the lists of words */
 
 /* Fills *root from a text whose shape was checked (conf_section_check_shape()). ERR_MEMORY, ERR_MALFORMED. */

@@ -20,7 +20,11 @@
 #define REST_FIELD(key, ...)      TEXT_FIELD(struct raw_rest, key)
 #define SLOW_FIELD(key, ...)      TEXT_FIELD(struct raw_slow_clients, key)
 #define JOURNAL_FIELD(key, ...)   TEXT_FIELD(struct raw_journal, key)
+#define DATABASE_FIELD(key, ...)  TEXT_FIELD(struct raw_database, key)
 #define TOKEN_FIELD(key, ...)     TEXT_FIELD(struct raw_token, key)
+#define USER_FIELD(key, ...)      TEXT_FIELD(struct raw_user, key)
+#define JWT_KEY_FIELD(key, ...)   TEXT_FIELD(struct raw_jwt_key, key)
+#define JWT_FIELD(key, ...)       TEXT_FIELD(struct raw_jwt, key)
 #define PROFILE_FIELD(key, ...)   TEXT_FIELD(struct raw_profile, key)
 #define BIT_FIELD(key, ...)       TEXT_FIELD(struct raw_bit, key)
 #define BIT_VALUE_FIELD(key, ...) TEXT_FIELD(struct raw_bit_value, key)
@@ -55,11 +59,31 @@ static const cyaml_schema_field_t rest_fields[] = {CONF_REST_KEYS(REST_FIELD) CY
 static const cyaml_schema_field_t slow_clients_fields[] = {CONF_SLOW_CLIENTS_KEYS(SLOW_FIELD)
                                                                CYAML_FIELD_END};
 static const cyaml_schema_field_t journal_fields[] = {CONF_JOURNAL_KEYS(JOURNAL_FIELD) CYAML_FIELD_END};
-static const cyaml_schema_field_t token_fields[] = {CONF_TOKEN_KEYS(TOKEN_FIELD) CYAML_FIELD_END};
+static const cyaml_schema_field_t store_fields[] = {CONF_DATABASE_KEYS(DATABASE_FIELD) CYAML_FIELD_END};
+#define GRANT_FIELD(STRUCT, NAME, claim)                                                                     \
+    CYAML_FIELD_SEQUENCE(claim, CYAML_FLAG_POINTER | CYAML_FLAG_OPTIONAL, STRUCT, granted_##NAME,            \
+                         &text_entry, 0, GRANT_NAMES_MAX),
+#define TOKEN_GRANT_FIELD(NAME, claim, text) GRANT_FIELD(struct raw_token, NAME, claim)
+#define USER_GRANT_FIELD(NAME, claim, text)  GRANT_FIELD(struct raw_user, NAME, claim)
+static const cyaml_schema_field_t token_fields[] = {CONF_TOKEN_KEYS(TOKEN_FIELD)
+                                                        GRANT_TABLE(TOKEN_GRANT_FIELD) CYAML_FIELD_END};
 static const cyaml_schema_value_t token_entry = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_token, token_fields)};
+static const cyaml_schema_field_t user_fields[] = {CONF_USER_KEYS(USER_FIELD) GRANT_TABLE(USER_GRANT_FIELD)
+                                                       CYAML_FIELD_END};
+static const cyaml_schema_value_t user_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_user, user_fields)};
+static const cyaml_schema_field_t jwt_key_fields[] = {CONF_JWT_KEY_KEYS(JWT_KEY_FIELD) CYAML_FIELD_END};
+static const cyaml_schema_value_t jwt_key_entry = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct raw_jwt_key, jwt_key_fields)};
+static const cyaml_schema_field_t jwt_fields[] = {CONF_JWT_KEYS(JWT_FIELD) CYAML_FIELD_END};
 static const cyaml_schema_field_t auth_fields[] = {
-    LIST_FIELD(struct raw_auth, tokens, &token_entry, CONF_TOKENS_MAX), CYAML_FIELD_END};
+    LIST_FIELD(struct raw_auth, tokens, &token_entry, CONF_TOKENS_MAX),
+    LIST_FIELD(struct raw_auth, users, &user_entry, CONF_USERS_MAX),
+    LIST_FIELD(struct raw_auth, keys, &jwt_key_entry, CONF_JWT_KEYS_MAX),
+    SUBSECTION_FIELD(struct raw_auth, jwt, jwt_fields),
+    CYAML_FIELD_END,
+};
 static const cyaml_schema_field_t carousel_fields[] = {CONF_CAROUSEL_KEYS(CAROUSEL_FIELD) CYAML_FIELD_END};
 static const cyaml_schema_field_t streams_fields[] = {CONF_STREAMS_KEYS(STREAMS_FIELD) CYAML_FIELD_END};
 static const cyaml_schema_field_t simulator_fields[] = {CONF_SIMULATOR_KEYS(SIMULATOR_FIELD) CYAML_FIELD_END};
@@ -117,6 +141,7 @@ static const cyaml_schema_field_t root_fields[] = {
     SECTION_FIELD(rest),
     SECTION_FIELD(slow_clients),
     SECTION_FIELD(journal),
+    SECTION_FIELD(store),
     SECTION_FIELD(auth),
     SECTION_FIELD(carousel),
     SECTION_FIELD(streams),
@@ -159,7 +184,11 @@ static const cyaml_schema_value_t root_value = {
 #define REST_KEY(...)      KEY_OF(struct raw_rest, struct conf_draft, __VA_ARGS__)
 #define SLOW_KEY(...)      KEY_OF(struct raw_slow_clients, struct conf_draft, __VA_ARGS__)
 #define JOURNAL_KEY(...)   KEY_OF(struct raw_journal, struct conf_draft, __VA_ARGS__)
+#define DATABASE_KEY(...)  KEY_OF(struct raw_database, struct conf_draft, __VA_ARGS__)
 #define TOKEN_KEY(...)     KEY_OF(struct raw_token, struct conf_token, __VA_ARGS__)
+#define USER_KEY(...)      KEY_OF(struct raw_user, struct conf_user, __VA_ARGS__)
+#define JWT_KEY_KEY(...)   KEY_OF(struct raw_jwt_key, struct conf_jwt_key, __VA_ARGS__)
+#define JWT_KEY(...)       KEY_OF(struct raw_jwt, struct conf_draft, __VA_ARGS__)
 #define PROFILE_KEY(...)   KEY_OF(struct raw_profile, struct profile, __VA_ARGS__)
 #define BIT_KEY(...)       KEY_OF(struct raw_bit, struct conf_bit, __VA_ARGS__)
 #define BIT_VALUE_KEY(...) KEY_OF(struct raw_bit_value, struct conf_bit_value, __VA_ARGS__)
@@ -186,7 +215,7 @@ static const struct conf_key workers_keys[] = {CONF_WORKERS_KEYS(WORKERS_KEY)};
 static const struct conf_key rest_keys[] = {CONF_REST_KEYS(REST_KEY)};
 static const struct conf_key slow_clients_keys[] = {CONF_SLOW_CLIENTS_KEYS(SLOW_KEY)};
 static const struct conf_key journal_keys[] = {CONF_JOURNAL_KEYS(JOURNAL_KEY)};
-static const struct conf_key token_keys[] = {CONF_TOKEN_KEYS(TOKEN_KEY)};
+static const struct conf_key store_keys[] = {CONF_DATABASE_KEYS(DATABASE_KEY)};
 static const struct conf_key carousel_keys[] = {CONF_CAROUSEL_KEYS(CAROUSEL_KEY)};
 static const struct conf_key streams_keys[] = {CONF_STREAMS_KEYS(STREAMS_KEY)};
 static const struct conf_key simulator_keys[] = {CONF_SIMULATOR_KEYS(SIMULATOR_KEY)};
@@ -248,26 +277,59 @@ static const struct conf_key handler_keys[] = {
         "is relative to that directory; without one it is looked up in PATH"),
 };
 
+const struct conf_key conf_granted_key = {
+    .type = CONF_TEXT, .min = 1, .max = STREAM_ID_MAX, .size = sizeof(char *), .store = CONF_STORE_POINTER};
+
+#define GRANT_KEY(STRUCT, NAME, claim, text_)                                                                \
+    {.key = claim,                                                                                           \
+     .type = CONF_STRINGS,                                                                                   \
+     .max = GRANT_NAMES_MAX,                                                                                 \
+     .fallback = "=all of them",                                                                             \
+     .form = "",                                                                                             \
+     .raw_at = offsetof(STRUCT, granted_##NAME),                                                             \
+     .element = &conf_granted_key,                                                                           \
+     .text = "Names of " text_},
+#define TOKEN_GRANT_KEY(NAME, claim, text) GRANT_KEY(struct raw_token, NAME, claim, text)
+#define USER_GRANT_KEY(NAME, claim, text)  GRANT_KEY(struct raw_user, NAME, claim, text)
+static const struct conf_key token_keys[] = {CONF_TOKEN_KEYS(TOKEN_KEY) GRANT_TABLE(TOKEN_GRANT_KEY)};
+static const struct conf_key user_keys[] = {CONF_USER_KEYS(USER_KEY) GRANT_TABLE(USER_GRANT_KEY)};
+static const struct conf_key jwt_key_keys[] = {CONF_JWT_KEY_KEYS(JWT_KEY_KEY)};
+static const struct conf_key jwt_keys[] = {CONF_JWT_KEYS(JWT_KEY)};
+
 static const struct conf_section log_section = SECTION_OF(log), ring_section = SECTION_OF(ring),
                                  workers_section = SECTION_OF(workers),
                                  websocket_section = SECTION_OF(websocket), rest_section = SECTION_OF(rest),
                                  slow_clients_section = SECTION_OF(slow_clients),
-                                 journal_section = SECTION_OF(journal),
+                                 journal_section = SECTION_OF(journal), store_section = SECTION_OF(store),
                                  carousel_section = SECTION_OF(carousel),
                                  streams_section = SECTION_OF(streams),
                                  simulator_section = SECTION_OF(simulator), tune_section = SECTION_OF(tune),
-                                 bit_value_section = SECTION_OF(bit_value);
+                                 bit_value_section = SECTION_OF(bit_value), jwt_section = SECTION_OF(jwt);
 const struct conf_section conf_listener_section = SECTION_OF(listener);
 const struct conf_section conf_machine_section = SECTION_OF(machine);
 const struct conf_section conf_token_section = SECTION_OF(token);
+const struct conf_section conf_user_section = SECTION_OF(user);
+const struct conf_section conf_jwt_key_section = SECTION_OF(jwt_key);
 const struct conf_section conf_bridge_section = SECTION_OF(bridge);
 const struct conf_section conf_handler_section = SECTION_OF(handler);
 const struct conf_section conf_endpoint_section = SECTION_OF(endpoint);
 
 static const struct conf_key auth_keys[] = {
-    LIST_OF(struct raw_auth, tokens, &conf_token_section, 0, CONF_TOKENS_MAX,
-            "Who may connect to listeners with `auth: token`. `noria hash-token --new` makes a token and its "
-            "line."),
+    LIST_OF(
+        struct raw_auth, tokens, &conf_token_section, 0, CONF_TOKENS_MAX,
+        "Tokens that never expire. `noria hash-token --new` makes a token and its line. What each may do is "
+        "listed by kind; without a list, and with `[\"*\"]`, everything of its kind."),
+    LIST_OF(
+        struct raw_auth, users, &conf_user_section, 0, CONF_USERS_MAX,
+        "Who may log in at `POST /auth/login`, on listeners with the dialect `channels`, for a token that "
+        "expires. The lists are as those of auth.tokens[]."),
+    LIST_OF(
+        struct raw_auth, keys, &conf_jwt_key_section, 0, CONF_JWT_KEYS_MAX,
+        "Keys of JWTs: with which those of others are verified, and those of `/auth/login` signed. Files are "
+        "relative to this file's directory. Without any, one HS256 key with the kid `hs256` is made, once, "
+        "in "
+        "`auth/hs256.key` below state_dir, if there are users or a listener has the dialect `channels`."),
+    SECTION_IN(struct raw_auth, jwt, &jwt_section, 0, 0, "What is asked of JWTs."),
 };
 static const struct conf_section auth_section = SECTION_OF(auth);
 
@@ -302,6 +364,11 @@ static const struct conf_key root_keys[] = {
         journal, &journal_section, 0,
         "What each agent writes down below state_dir before it moves a machine, and what became of it. "
         "`noria audit` shows and verifies it."),
+    SUBSECTION(
+        store, &store_section, 0,
+        "What noria-store keeps in `store/noria.db` below state_dir; it runs if a listener has the dialect "
+        "`channels`. A change and its event are one transaction, on the disk before it is answered. `noria "
+        "backup` copies it while it runs."),
     SUBSECTION(auth, &auth_section, 0, "Who may connect."),
     SUBSECTION(carousel, &carousel_section, 0, "The carousel dialect."),
     SUBSECTION(streams, &streams_section, 0, "The streams dialect."),

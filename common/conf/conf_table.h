@@ -56,7 +56,10 @@
 
 #define CONF_REST_KEYS(K)                                                                                    \
     K(max_body_bytes, UINT, 128, 1048576, "65536", "bytes", false, conf.max_body_bytes,                      \
-      "Longer bodies of HTTP requests are answered 413")
+      "Longer bodies of HTTP requests are answered 413")                                                     \
+    K(auth, BOOL, 0, 0, "true", "", false, conf.rest_auth,                                                   \
+      "The REST API of sensors (`/api/v1` of a listener that speaks `channels`) asks for a token, also at "  \
+      "a listener with `auth: none`")
 
 #define CONF_SLOW_CLIENTS_KEYS(K)                                                                            \
     K(soft_kib, KIB, 16, 65536, "256", "KiB", false, conf.slow_soft_bytes,                                   \
@@ -72,12 +75,56 @@
       "Refusals and readings, kept apart, take a quarter of it")                                             \
     K(keep_days, UINT, 1, 36500, "400", "days", false, conf.journal_keep_days, "What is older is removed")
 
+/* Section `store`. */
+#define CONF_DATABASE_KEYS(K)                                                                                \
+    K(keep_days, UINT, 1, 36500, "400", "days", false, conf.store.keep_days,                                 \
+      "Readings, anomalies and predictions that are older are removed, each with its event")                 \
+    K(keep_mib, UINT, 16, 1048576, "4096", "MiB", false, conf.store.keep_mib,                                \
+      "Size of the database, beyond which the oldest of them are removed")                                   \
+    K(events_keep_days, UINT, 1, 36500, "30", "days", false, conf.store.events_keep_days,                    \
+      "How far back events can be asked for and resumed from, beyond what the ring holds")                   \
+    K(events_keep_mib, UINT, 1, 1048576, "1024", "MiB", false, conf.store.events_keep_mib,                   \
+      "Size of all events, beyond which the oldest are removed")                                             \
+    K(integrity_check, CHOICE, 0, 0, "quick", "quick|full|off", false, conf.store.integrity,                 \
+      "How the database is checked when the store starts: `quick` reads every page, `full` compares the "    \
+      "indexes with the rows, too, `off` trusts it; a damaged one is not opened")
+
 #define CONF_TOKEN_KEYS(K)                                                                                   \
     K(principal, NAME, 1, 64, NULL, "", false, principal,                                                    \
       "Who comes with this token; may have several tokens, to change them without a pause")                  \
     K(sha256, SHA256, 64, 64, NULL, "", false, sha256,                                                       \
       "SHA-256 of the token in hexadecimal, as `noria hash-token` prints it; the token itself stands "       \
       "nowhere")
+
+/* Somebody's grants (grant.h) stand beside the keys of tokens and users. */
+#define CONF_USER_KEYS(K)                                                                                    \
+    K(name, NAME, 1, 64, NULL, "", false, name, "Name to log in with at `POST /auth/login`; unique")         \
+    K(password, SECRET, 1, 255, NULL, "", false, password,                                                   \
+      "Hash of the password, as `noria hash-password` prints it; the password itself stands nowhere")        \
+    K(loopback_only, BOOL, 0, 0, "false", "", false, loopback_only,                                          \
+      "Refuses the user from other hosts; no listener with the dialect `channels` may bind other addresses " \
+      "than loopback then")
+
+#define CONF_JWT_KEY_KEYS(K)                                                                                 \
+    K(kid, NAME, 1, 64, NULL, "", false, kid,                                                                \
+      "The key's name, by which the header of a token names it; unique")                                     \
+    K(alg, CHOICE, 0, 0, NULL, "HS256|RS256|ES256", false, alg,                                              \
+      "What the key is for, whatever a token says: a secret of at least 32 bytes, RSA of at least 2048 "     \
+      "bits, P-256")                                                                                         \
+    K(file, FILE, 1, 4000, NULL, "", false, file,                                                            \
+      "HS256: the secret (line ends behind it are not part of it). RS256, ES256: PEM of the public key, or " \
+      "of the private one to sign with. Secrets and private keys may be readable by their owner only")
+
+#define CONF_JWT_KEYS(K)                                                                                     \
+    K(issuer, TEXT, 1, 128, "", "", false, conf.jwt_issuer,                                                  \
+      "`iss` that tokens must have, and that those of `/auth/login` have; none: not looked at")              \
+    K(audience, TEXT, 1, 128, "", "", false, conf.jwt_audience,                                              \
+      "`aud` that tokens must have or list, and that those of `/auth/login` have; none: a token that has "   \
+      "one is meant for somebody else")                                                                      \
+    K(lifetime_s, UINT, 10, 2592000, "1800", "s", false, conf.jwt_lifetime_s,                                \
+      "How long a token of `/auth/login` is good; its connections are closed then")                          \
+    K(sign_with, NAME, 1, 64, "", "", false, conf.jwt_sign_with,                                             \
+      "`kid` of the key that signs the tokens of `/auth/login`; none: the first of auth.keys")
 
 #define CONF_CAROUSEL_KEYS(K)                                                                                \
     K(auto_subscribe, BOOL, 0, 0, "false", "", false, conf.carousel_auto_subscribe,                          \
@@ -154,11 +201,11 @@
       "Address to bind; other than loopback only with `auth: token` or `allow_unauthenticated: true`")       \
     K(port, PORT, 0, 65535, "8765", "", false, port, "TCP port; 0: any free one, the same for all workers")  \
     K(auth, CHOICE, 0, 0, "none", "none|token", false, auth_required,                                        \
-      "`token`: clients must bring a token of auth.tokens (`?token=`, `Authorization: Bearer`, or "          \
-      "`Sec-WebSocket-Protocol: bearer, TOKEN`)")
+      "`token`: clients must bring a token of auth.tokens, or a JWT (auth.keys), by `?token=`, "             \
+      "`Authorization: Bearer`, or `Sec-WebSocket-Protocol: bearer, TOKEN`")
 
 /* What may stand in a listener's list `dialects`. */
-#define CONF_DIALECTS "rest|carousel|streams|endpoints"
+#define CONF_DIALECTS "rest|carousel|streams|endpoints|channels"
 
 /* A profile, a bit of it, and what one value of the bit says. */
 #define CONF_PROFILE_KEYS(K)                                                                                 \
@@ -216,6 +263,8 @@
 #define CONF_LISTENERS_MAX 32
 #define CONF_DIALECTS_MAX  8
 #define CONF_TOKENS_MAX    1024
+#define CONF_USERS_MAX     1024
+#define CONF_JWT_KEYS_MAX  16
 #define CONF_PROFILES_MAX  64
 #define CONF_ORIGINS_MAX   64
 #define CONF_BRIDGES_MAX   16384

@@ -140,7 +140,7 @@ static bool take_value(struct in *in, struct store_value *value)
 static bool take_argument(struct in *in, unsigned arg, struct store_row *row)
 {
     struct store_value value = {.kind = (enum store_kind_e)in_u8(in)};
-    if (arg >= ARG_COUNT || store_row_has(row, (enum store_arg_e)arg) ||
+    if (arg >= ARG_COUNT || row->present >> arg != 0 || /* there already, or one behind it */
         (value.kind != STORE_NULL && value.kind != args_table[arg].kind) || !take_value(in, &value) ||
         in->underflow)
         return false;

@@ -96,7 +96,7 @@ void store_row_set(struct store_row *row, enum store_arg_e arg, struct store_val
 void store_args_put(struct out *out, const struct store_row *row);
 
 /* Takes the next row out of *args, which moves on. ERR_OK; ERR_NOT_FOUND: the end; ERR_MALFORMED: not what the writer makes (a kind
- * that is not the argument's, one twice, one byte too few, text that is not UTF-8 or has a NUL, nan). */
+ * that is not the argument's, one twice or out of order, one byte too few, text that is not UTF-8 or has a NUL, nan). */
 struct store_args {
     const unsigned char *at;
     size_t left;

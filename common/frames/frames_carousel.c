@@ -5,21 +5,6 @@
 #include "must.h"
 #include "ws_frame.h"
 
-/* The payload is written behind room for the header. */
-static struct out begin(void *memory, size_t cap)
-{
-    return cap > WS_HEADER_MAX ? out_init((char *)memory + WS_HEADER_MAX, cap - WS_HEADER_MAX)
-                               : out_init(memory, 0);
-}
-
-static struct frame_bytes end(struct out *out)
-{
-    if (out->overflow)
-        return (struct frame_bytes){NULL, 0};
-    const unsigned char *at = ws_frame_prepend((unsigned char *)out->at, out->len, WS_TEXT);
-    return (struct frame_bytes){at, out->len + ws_frame_header_len(out->len)};
-}
-
 static void put_string(struct out *out, const char *text)
 {
     out_json_string(out, text, strlen(text));
@@ -36,11 +21,7 @@ static void put_timestamp(struct out *out, uint64_t wall_ms)
 static void put_end(struct out *out, uint64_t wall_ms, struct frames_seq seq)
 {
     put_timestamp(out, wall_ms);
-    out_literal(out, ",\"seq\":\"");
-    out_hex32(out, seq.ring_id);
-    out_char(out, '-');
-    out_u64(out, seq.position / 64);
-    out_literal(out, "\"}");
+    frames_put_seq(out, seq);
 }
 
 static void put_request_id(struct out *out, const struct carousel_command *command)
@@ -64,7 +45,7 @@ struct frame_bytes frames_carousel_state(void *memory, size_t cap, const char *m
                                          size_t text_len, uint64_t wall_ms, struct frames_seq seq,
                                          uint32_t *text_offset)
 {
-    struct out out = begin(memory, cap);
+    struct out out = ws_frame_begin(memory, cap);
     out_literal(&out, "{\"type\":\"status_broadcast\"");
     put_timestamp(&out, wall_ms);
     out_literal(&out, ",\"status\":{");
@@ -72,20 +53,17 @@ struct frame_bytes frames_carousel_state(void *memory, size_t cap, const char *m
     out_literal(&out, ":{");
     size_t text_at = out.len;
     out_bytes(&out, text, text_len);
-    out_literal(&out, "}},\"seq\":\"");
-    out_hex32(&out, seq.ring_id);
-    out_char(&out, '-');
-    out_u64(&out, seq.position / 64);
-    out_literal(&out, "\"}");
+    out_literal(&out, "}}");
+    frames_put_seq(&out, seq);
     *text_offset = (uint32_t)(text_at + ws_frame_header_len(out.len));
-    return end(&out);
+    return ws_frame_end(&out);
 }
 
 struct frame_bytes frames_carousel_result(void *memory, size_t cap, const struct carousel_command *command,
                                           enum command_code_e code, const char *text, uint64_t wall_ms,
                                           struct frames_seq seq)
 {
-    struct out out = begin(memory, cap);
+    struct out out = ws_frame_begin(memory, cap);
     bool success = code == CODE_NONE;
     out_literal(&out, "{\"type\":\"command_result\",\"machine_id\":");
     put_string(&out, command->machine_id);
@@ -105,14 +83,14 @@ struct frame_bytes frames_carousel_result(void *memory, size_t cap, const struct
     }
     put_request_id(&out, command);
     put_end(&out, wall_ms, seq);
-    return end(&out);
+    return ws_frame_end(&out);
 }
 
 struct frame_bytes frames_carousel_completed(void *memory, size_t cap, const struct carousel_command *command,
                                              bool success, int position, uint64_t elapsed_ms,
                                              uint64_t wall_ms, struct frames_seq seq)
 {
-    struct out out = begin(memory, cap);
+    struct out out = ws_frame_begin(memory, cap);
     out_literal(&out, "{\"type\":\"command_completed\",\"machine_id\":");
     put_string(&out, command->machine_id);
     out_literal(&out, ",\"command\":{\"command\":");
@@ -127,14 +105,14 @@ struct frame_bytes frames_carousel_completed(void *memory, size_t cap, const str
     out_u64(&out, elapsed_ms);
     put_request_id(&out, command);
     put_end(&out, wall_ms, seq);
-    return end(&out);
+    return ws_frame_end(&out);
 }
 
 struct frame_bytes frames_carousel_error(void *memory, size_t cap, const struct carousel_command *command,
                                          enum command_code_e code, const char *text, uint64_t wall_ms,
                                          struct frames_seq seq)
 {
-    struct out out = begin(memory, cap);
+    struct out out = ws_frame_begin(memory, cap);
     out_literal(&out, "{\"type\":\"error\",\"error\":");
     put_string(&out, text[0] != '\0' ? text : command_code_text(code));
     out_literal(&out, ",\"code\":");
@@ -143,35 +121,35 @@ struct frame_bytes frames_carousel_error(void *memory, size_t cap, const struct 
     put_string(&out, command->machine_id);
     put_request_id(&out, command);
     put_end(&out, wall_ms, seq);
-    return end(&out);
+    return ws_frame_end(&out);
 }
 
 struct frame_bytes frames_carousel_alarm(void *memory, size_t cap, const char *machine_id,
                                          const char *condition, bool active, uint64_t wall_ms,
                                          struct frames_seq seq)
 {
-    struct out out = begin(memory, cap);
+    struct out out = ws_frame_begin(memory, cap);
     out_literal(&out, "{\"type\":\"alarm\",\"machine_id\":");
     put_string(&out, machine_id);
     out_literal(&out, ",\"condition\":");
     put_string(&out, condition);
     out_text(&out, active ? ",\"active\":true" : ",\"active\":false");
     put_end(&out, wall_ms, seq);
-    return end(&out);
+    return ws_frame_end(&out);
 }
 
 struct frame_bytes frames_carousel_machine(void *memory, size_t cap, bool added,
                                            const struct machine_info *info, uint64_t wall_ms,
                                            struct frames_seq seq)
 {
-    struct out out = begin(memory, cap);
+    struct out out = ws_frame_begin(memory, cap);
     out_text(&out, added ? "{\"type\":\"machine_added\"" : "{\"type\":\"machine_removed\"");
     out_literal(&out, ",\"machine_id\":");
     put_string(&out, info->id);
     out_literal(&out, ",\"machine\":");
     machine_info_json(info, &out);
     put_end(&out, wall_ms, seq);
-    return end(&out);
+    return ws_frame_end(&out);
 }
 
 /* From the frame's end: its last two bytes are "}, and between the value's quotes stands none. */

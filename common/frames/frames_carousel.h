@@ -13,15 +13,11 @@
 
 #include "bytes.h"
 #include "command.h"
+#include "frames_seq.h"
 #include "machine.h"
 #include "ws_frame.h"
 
 #define FRAMES_CAROUSEL_MAX 4096u
-
-struct frames_seq { /* the record that will carry the frame */
-    uint32_t ring_id;
-    uint64_t position;
-};
 
 /* status_broadcast of one machine. *text_offset, *text_len: where `text` (machine_state_text()) stands in the frame. */
 struct frame_bytes frames_carousel_state(void *memory, size_t cap, const char *machine_id, const char *text,

@@ -23,6 +23,20 @@ unsigned char *ws_frame_prepend(unsigned char *payload, size_t len, enum ws_opco
     return frame;
 }
 
+struct out ws_frame_begin(void *memory, size_t cap)
+{
+    return cap > WS_HEADER_MAX ? out_init((char *)memory + WS_HEADER_MAX, cap - WS_HEADER_MAX)
+                               : out_init(memory, 0);
+}
+
+struct frame_bytes ws_frame_end(struct out *payload)
+{
+    if (payload->overflow)
+        return (struct frame_bytes){NULL, 0};
+    const unsigned char *at = ws_frame_prepend((unsigned char *)payload->at, payload->len, WS_TEXT);
+    return (struct frame_bytes){at, payload->len + ws_frame_header_len(payload->len)};
+}
+
 size_t ws_frame_total_len(const unsigned char *frame, size_t available)
 {
     if (available < 2)

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "check_schemas.h"
+#include "keyring.h"
 #include "launch_program.h"
 #include "lvt_page.h"
 #include "must.h"
@@ -46,6 +47,12 @@ static uint64_t journal_bytes(const struct conf *conf)
     return ((uint64_t)conf->journal_keep_mib << 20) * conf->machine_count;
 }
 
+static uint64_t store_bytes(const struct conf *conf)
+{
+    uint64_t mib = (uint64_t)conf->store.keep_mib + conf->store.events_keep_mib;
+    return conf_serves(conf, "channels") ? mib << 20 : 0;
+}
+
 static uint64_t descriptor_limit(void)
 {
     struct rlimit limit;
@@ -58,6 +65,12 @@ static void show_process(const struct report *r)
     fprintf(r->out, "  runtime directory  %s\n", conf->runtime_dir);
     fprintf(r->out, "  state directory    %s; journals of up to %u MiB and %u days per machine\n",
             conf->state_dir, conf->journal_keep_mib, conf->journal_keep_days);
+    if (conf_serves(conf, "channels"))
+        fprintf(r->out,
+                "  store              store/noria.db there, up to %u MiB and %u days; events %u MiB and %u "
+                "days\n",
+                conf->store.keep_mib, conf->store.keep_days, conf->store.events_keep_mib,
+                conf->store.events_keep_days);
     fprintf(r->out, "  workers            %u, each with up to ", conf->workers);
     if (conf->max_connections > 0)
         fprintf(r->out, "%u connections\n", conf->max_connections);
@@ -255,27 +268,34 @@ static void look_at_runtime_dir(struct report *r)
     look_at_space(r, "runtime_dir", path, there, shared_bytes(r->conf), "shared memory");
 }
 
-/* Without their journal agents refuse to move anything. */
+/* Without their journal agents refuse to move anything; without its database there is no store. */
 static void look_at_state_dir(struct report *r)
 {
     const char *path = r->conf->state_dir;
     char there[DIRECTORY_MAX];
     struct stat info;
     struct statfs system;
-    if (r->conf->machine_count == 0 || !look_at_place(r, "state_dir", path, there, &info))
+    bool agents = r->conf->machine_count > 0, store = conf_serves(r->conf, "channels");
+    if (!(agents || store) || !look_at_place(r, "state_dir", path, there, &info))
         return;
     if (access(there, W_OK | X_OK) != 0)
         warn(r,
-             "state_dir %s: this user may not write %s, and an agent that cannot note a command refuses it; "
+             "state_dir %s: this user may not write %s, and %s; "
              "NORIA_STATE_DIR chooses another",
-             path, there);
+             path, there,
+             agents ? "an agent that cannot note a command refuses it"
+                    : "without its database the store does not start");
     else if (strcmp(there, path) == 0 && (info.st_mode & S_IWOTH) != 0)
         warn(r, "state_dir %s: is writable by all, who could rewrite the audit trail", path);
     if (statfs(there, &system) == 0 && (system.f_type == TMPFS_MAGIC || system.f_type == RAMFS_MAGIC))
-        warn(r,
-             "state_dir %s: is on a tmpfs: the journals do not survive a restart of the host or a power cut",
-             path);
-    look_at_space(r, "state_dir", path, there, journal_bytes(r->conf), "the journals");
+        warn(r, "state_dir %s: is on a tmpfs: %s do not survive a restart of the host or a power cut", path,
+             !store   ? "the journals"
+             : agents ? "the journals and the database"
+                      : "the database's rows");
+    look_at_space(r, "state_dir", path, there, journal_bytes(r->conf) + store_bytes(r->conf),
+                  !store   ? "the journals"
+                  : agents ? "journals and database"
+                           : "the database");
 }
 
 static void look_at_descriptors(struct report *r)
@@ -318,6 +338,15 @@ static void on_problem(void *arg, const char *text)
     fprintf(arg, "%s\n", text);
 }
 
+/* Those of JWTs. None is made here. */
+static bool check_keys(const struct conf *conf, FILE *err)
+{
+    struct keyring *keyring;
+    enum err_e loaded = keyring_load(conf, false, on_problem, err, &keyring);
+    keyring_free(&keyring);
+    return loaded == ERR_OK;
+}
+
 int check_config(const char *file, FILE *out, FILE *err)
 {
     struct conf *conf;
@@ -327,7 +356,7 @@ int check_config(const char *file, FILE *out, FILE *err)
             fprintf(err, "%s: %s\n", file, err_text(loaded));
         return 1;
     }
-    if (!check_schemas(conf, on_problem, err)) {
+    if (!check_schemas(conf, on_problem, err) || !check_keys(conf, err)) {
         conf_free(&conf);
         return 1;
     }

@@ -68,6 +68,8 @@ static bool settled(const struct member *member)
 {
     if (member->state == MEMBER_READY || member->state == MEMBER_GONE)
         return true;
+    if (member->what.stage == FAMILY_STORE)
+        return member->state != MEMBER_WAITING;
     return member->failed_once && member->what.stage != FAMILY_BROKER;
 }
 

@@ -1,6 +1,6 @@
 /* family.h — the processes of one installation: started in order, watched, restarted, stopped in order.
  *
- *     order of start:  SIM → BROKER → AGENT → HANDLER → WORKER     order of stop: the other way round
+ *     order of start:  SIM → BROKER → STORE → AGENT → HANDLER → WORKER     order of stop: the other way round
  *
  *               start            READY\n           dies
  *     WAITING ────────► STARTING ───────► READY ─────────► RESTING ──delay──► STARTING
@@ -10,6 +10,9 @@
  * A stage begins when every process of the stage before is ready, or has failed once: one broken agent keeps no client
  * away. Only the broker is waited for in any case. Nothing is ever restarted because another process died. If the broker, or
  * the last worker, is gone for good, nothing is left to serve and the family stops with PROC_EXIT_PERMANENT.
+ *
+ * The store is started after the broker and stopped before it, behind everybody who asks it; no stage waits for it, because a large database
+ * takes its time to be checked, and until then only what is asked of it is answered 503. Gone for good, it stops nothing.
  *
  * A handler's process is a program of the user's: it counts as ready when it is started, is never waited for, and nothing
  * stops because of it. One whose program is not there is looked for again after each pause, and told once.
@@ -29,19 +32,28 @@
 #include "errcode.h"
 #include "loop.h"
 
-enum family_stage_e { FAMILY_SIM, FAMILY_BROKER, FAMILY_AGENT, FAMILY_HANDLER, FAMILY_WORKER, FAMILY_STAGES };
+enum family_stage_e {
+    FAMILY_SIM,
+    FAMILY_BROKER,
+    FAMILY_STORE,
+    FAMILY_AGENT,
+    FAMILY_HANDLER,
+    FAMILY_WORKER,
+    FAMILY_STAGES
+};
 
 #define FAMILY_NAME_MAX 80
 #define FAMILY_ARGS_MAX 33 /* with the NULL behind the last */
 
 struct family_member { /* copied, except for the texts and the sockets, which outlive the family */
     enum family_stage_e stage;
-    char name[FAMILY_NAME_MAX]; /* "broker", "agent.NAME", "handler.NAME.0", "worker.0" */
+    char name[FAMILY_NAME_MAX]; /* "broker", "store", "agent.NAME", "handler.NAME.0", "worker.0" */
     const char *argv[FAMILY_ARGS_MAX];
     struct child_sockets sockets;
     const char
         *handler; /* FAMILY_HANDLER: the handler's name; argv[0] may then be looked up in PATH. Else NULL */
     const char *directory; /* of a handler: where it works */
+    uint64_t ready_ns;     /* instead of the family's; 0: that one */
 };
 
 struct family_options {

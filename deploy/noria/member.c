@@ -22,6 +22,11 @@ static uint64_t now_ns(const struct member *member)
     return loop_now_ns(family_loop(member->family));
 }
 
+static uint64_t ready_ns(const struct member *member)
+{
+    return member->what.ready_ns != 0 ? member->what.ready_ns : family_options(member->family)->ready_ns;
+}
+
 static uint64_t ms(uint64_t ns)
 {
     return ns / NS_PER_MS;
@@ -121,7 +126,7 @@ static void await_ready(struct member *member)
         log_error("start-failed", "name=%s error=\"out of memory\"", member->what.name);
         stop_listening(member);
     }
-    loop_timer_start(member->timer, family_options(member->family)->ready_ns);
+    loop_timer_start(member->timer, ready_ns(member));
     enter(member, MEMBER_STARTING);
 }
 
@@ -150,7 +155,7 @@ static void on_timer(void *arg)
     }
     MUST(member->state == MEMBER_STARTING);
     log_warn("process-not-ready", "name=%s pid=%d after_ms=%" PRIu64 " action=kill", member->what.name,
-             (int)member->pid, ms(family_options(member->family)->ready_ns));
+             (int)member->pid, ms(ready_ns(member)));
     family_counts(member->family)->not_ready++;
     member->overdue = true;
     member_kill(member);

@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include "audit.h"
+#include "backup.h"
 #include "check_config.h"
 #include "clock.h"
 #include "conf.h"
+#include "hash_password.h"
 #include "hash_token.h"
 #include "must.h"
 #include "proc.h"
@@ -23,7 +25,9 @@ static const char help[] =
     "       noria check-config FILE\n"
     "       noria profile [NAME] [-c FILE]\n"
     "       noria hash-token [--new] [--principal NAME]\n"
+    "       noria hash-password\n"
     "       noria stats -c FILE [--runtime-dir DIR] [PREFIX]\n"
+    "       noria backup FILE -c CONFIG\n"
     "       noria rearm MACHINE… -c FILE [--runtime-dir DIR]\n"
     "       noria audit show|verify -c FILE [...]    (noria audit --help)\n"
     "       noria reference\n"
@@ -39,9 +43,15 @@ static const char help[] =
     "              is admitted. Without NAME, all profiles: the built-in ones, and those of FILE.\n"
     "hash-token    reads a token from standard input and prints its line for auth.tokens; with --new it "
     "makes one.\n"
+    "hash-password reads a password, from a terminal without showing it, and prints what "
+    "auth.users[].password "
+    "holds.\n"
     "stats         prints every counter of every process that runs, one a line; only those whose line "
     "begins\n"
     "              with PREFIX (\"worker.0\", \"broker commands\").\n"
+    "backup        copies the database of sensors, readings and events to FILE, while it is written to; the "
+    "copy is\n"
+    "              checked, and an existing FILE never replaced.\n"
     "rearm         lifts the latch that an emergency stop left on each MACHINE, so that moves are admitted "
     "again. "
     "While\n"
@@ -132,6 +142,18 @@ static int run_rearm(const struct cli *cli)
     return rearm(&request);
 }
 
+static int run_backup(const struct cli *cli)
+{
+    struct conf *conf;
+    if (cli->operand == NULL)
+        return usage("which FILE is to be made?");
+    if (conf_load(cli->options.file, tell_problem, NULL, &conf) != ERR_OK)
+        return PROC_EXIT_PERMANENT;
+    int code = backup(conf, cli->operand, stdout, stderr);
+    conf_free(&conf);
+    return code;
+}
+
 static int run_check_config(const struct cli *cli)
 {
     const char *file = cli->operand != NULL ? cli->operand : cli->options.file;
@@ -177,6 +199,12 @@ static int run_hash_token(const struct cli *cli)
                       stderr);
 }
 
+static int run_hash_password(const struct cli *cli)
+{
+    (void)cli;
+    return hash_password(stdin, stdout, stderr);
+}
+
 static int run_reference(const struct cli *cli)
 {
     (void)cli;
@@ -196,8 +224,10 @@ static const struct subcommand subcommands[] = {
     {"check-config", false, 1, run_check_config},
     {"profile", false, 1, run_profile},
     {"hash-token", false, 0, run_hash_token},
+    {"hash-password", false, 0, run_hash_password},
     {"stats", true, 1, run_stats},
     {"reference", false, 0, run_reference},
+    {"backup", true, 1, run_backup},
     {"rearm", true, INT_MAX, run_rearm},
 };
 

@@ -14,6 +14,7 @@
 #include "check_schemas.h"
 #include "conf.h"
 #include "family.h"
+#include "keyring.h"
 #include "launch_handlers.h"
 #include "launch_sockets.h"
 #include "log.h"
@@ -24,7 +25,7 @@
 #include "up_plan.h"
 
 #define READY_NS     (20 * NS_PER_S)   /* sanitized builds on a loaded machine need seconds */
-#define STOP_NS      (6 * NS_PER_S)    /* 2 s for the workers, 1 s more for each stage behind them */
+#define STOP_NS      (7 * NS_PER_S)    /* 2 s for the workers, 1 s more for each stage behind them */
 #define PREDECESSORS 10000             /* ms to wait for the processes of a launcher that was killed */
 #define ONE_WISH_NS  (300 * NS_PER_MS) /* timeout(1) and sudo pass one Ctrl-C on twice */
 
@@ -157,6 +158,17 @@ static void tell_problem(void *arg, const char *text)
     fprintf(stderr, "%s\n", text);
 }
 
+/* Those of JWTs; the one that is made if there is none is made here, before workers ask for it all at once. */
+static bool check_keys(const struct conf *conf)
+{
+    struct keyring *keyring;
+    enum err_e err = keyring_load(conf, true, tell_problem, NULL, &keyring);
+    keyring_free(&keyring);
+    if (err != ERR_OK)
+        log_error("configuration", "file=%s error=\"a key of auth.keys: %s\"", conf->file, err_text(err));
+    return err == ERR_OK;
+}
+
 int up_run(const struct up_options *options)
 {
     struct up up = {0};
@@ -170,6 +182,10 @@ int up_run(const struct up_options *options)
     }
     if (!check_schemas(up.conf, tell_problem, NULL)) {
         log_error("configuration", "file=%s error=\"a schema is broken\"", options->file);
+        conf_free(&up.conf);
+        return PROC_EXIT_PERMANENT;
+    }
+    if (!check_keys(up.conf)) {
         conf_free(&up.conf);
         return PROC_EXIT_PERMANENT;
     }

@@ -14,11 +14,12 @@
 #include "must.h"
 #include "topic.h"
 
+#define STORE_READY_NS                                                                                       \
+    (600 * NS_PER_S) /* it checks its database first, which may be large and the disk slow */
+
 static const char *const program_names[FAMILY_STAGES] = {
-    [FAMILY_SIM] = "plc-sim",
-    [FAMILY_BROKER] = "noria-broker",
-    [FAMILY_AGENT] = "plc-agent",
-    [FAMILY_WORKER] = "noria-worker",
+    [FAMILY_SIM] = "plc-sim",     [FAMILY_BROKER] = "noria-broker", [FAMILY_STORE] = "noria-store",
+    [FAMILY_AGENT] = "plc-agent", [FAMILY_WORKER] = "noria-worker",
 };
 
 static bool any_simulated(const struct conf *conf)
@@ -34,6 +35,8 @@ static size_t needed(const struct conf *conf, enum family_stage_e stage)
     switch (stage) {
     case FAMILY_SIM:
         return any_simulated(conf);
+    case FAMILY_STORE:
+        return conf_serves(conf, "channels");
     case FAMILY_AGENT:
         return conf->machine_count;
     case FAMILY_HANDLER:
@@ -120,6 +123,10 @@ static enum err_e add_one(const struct up_plan *plan, struct family *family, enu
     switch (stage) {
     case FAMILY_HANDLER:
         return add_handler(plan, family, i);
+    case FAMILY_STORE:
+        snprintf(member.name, sizeof member.name, "store");
+        member.ready_ns = STORE_READY_NS;
+        break;
     case FAMILY_AGENT:
         snprintf(member.name, sizeof member.name, "agent.%s", plan->conf->machines[i].info.id);
         member.argv[3] = "-m";
@@ -174,6 +181,17 @@ static void announce_endpoints_of(const struct up_plan *plan, size_t listener)
         printf("  and %zu more endpoints\n", conf->endpoint_count - SHOWN);
 }
 
+static void announce_channels_of(const struct up_plan *plan, size_t listener)
+{
+    bool auth = plan->conf->listeners[listener].auth_required;
+    char url[96];
+    url_of(plan, "ws", listener, url);
+    printf("  connect   %s/api/v1/ws   (channels%s)\n", url, auth ? "; with a token" : "");
+    url_of(plan, "http", listener, url);
+    printf("  connect   %s/api/v1/sensors   (channels, REST%s)\n", url,
+           auth || plan->conf->rest_auth ? "; with a token" : "");
+}
+
 static void announce_listener(const struct up_plan *plan, size_t listener)
 {
     const struct conf_listener *l = &plan->conf->listeners[listener];
@@ -183,19 +201,27 @@ static void announce_listener(const struct up_plan *plan, size_t listener)
             announce_endpoints_of(plan, listener);
             continue;
         }
+        if (strcmp(l->dialects[i], "channels") == 0) {
+            announce_channels_of(plan, listener);
+            continue;
+        }
         url_of(plan, is_http(l->dialects[i]) ? "http" : "ws", listener, url);
         printf("  connect   %s%s   (%s%s)\n", url, is_http(l->dialects[i]) ? "/v1/machines" : "",
                l->dialects[i], l->auth_required ? "; with a token" : "");
     }
 }
 
-/* Whether `before` takes what the other would serve, standing before it in a listener's list. Endpoints have paths of their own;
- * streams leave them those. */
+static bool has_own_paths(const char *dialect)
+{
+    return strcmp(dialect, "endpoints") == 0 || strcmp(dialect, "channels") == 0;
+}
+
+/* Whether `before` takes what the other would serve, standing before it in a listener's list. Endpoints and channels have paths of their
+ * own; streams leave them those. */
 static bool hides(const char *before, const char *dialect)
 {
-    bool endpoints = strcmp(dialect, "endpoints") == 0;
-    return !is_http(before) && !is_http(dialect) && strcmp(before, "endpoints") != 0 &&
-           !(endpoints && strcmp(before, "streams") == 0);
+    return !is_http(before) && !is_http(dialect) && !has_own_paths(before) &&
+           !(has_own_paths(dialect) && strcmp(before, "streams") == 0);
 }
 
 /* Does whoever connects to its plain URL (of endpoints: to one of theirs) get this dialect? */
@@ -273,6 +299,18 @@ static void announce_http(const struct up_plan *plan, const char *machine)
         url, machine, url, machine);
 }
 
+static void announce_channels(const struct up_plan *plan)
+{
+    char url[96];
+    if (!open_url(plan, "channels", url))
+        return;
+    printf("  try       python3 -m websockets '%s/api/v1/ws?channel=general'   and meanwhile\n", url);
+    if (!plan->conf->rest_auth)
+        printf("            curl http%s/api/v1/sensors -H 'Content-Type: application/json' "
+               "-d '{\"tipo\":\"DHT22\",\"modelo\":\"AM2302\"}'\n",
+               strchr(url, ':'));
+}
+
 static void announce_machines(const struct conf *conf)
 {
     for (size_t i = 0; i < conf->machine_count && i < SHOWN; i++) {
@@ -296,6 +334,7 @@ void up_plan_announce(const struct up_plan *plan)
     announce_carousel(plan, machine);
     announce_streams(plan);
     announce_http(plan, machine);
+    announce_channels(plan);
     announce_endpoints(plan);
     printf("noria: ready\n");
     fflush(stdout);

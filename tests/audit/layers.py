@@ -28,7 +28,7 @@ LAYERS = {
     "common/stats": ["common/base"],
     "common/schema": ["common/base"],
     "common/model": ["common/base"],
-    "common/conf": SMALL,
+    "common/conf": [*SMALL, "common/entities"],
     "common/journal": SMALL,
     "common/frames": SMALL,
     "common/wire": SMALL,
@@ -41,12 +41,13 @@ LAYERS = {
     "common/loop": ["common/base"],
     "common/bus": [*SMALL, "common/wire"],
     "common/proc": ["common/base"],
+    "common/keyring": [*SMALL, "common/conf", "common/proc"],
     "broker": [*PROCESS, "common/loop", "common/frames", "common/shm/writer", *READS_SHM],
     "plc-agent": [*PROCESS, "common/loop", "common/journal", "plc-agent/drivers/carousel"],
     "plc-agent/drivers/carousel": [*SMALL, "common/loop", "plc-agent"],
     "plc-agent/sim": [*SMALL, "common/loop", "common/conf", "common/proc"],
     "workers/acceptor/wheel": ["common/base"],
-    "workers/acceptor/access": [*SMALL, "common/conf"],
+    "workers/acceptor/access": [*SMALL, "common/conf", "common/keyring", "workers/acceptor/wheel"],
     "workers/acceptor/gate": ["common/base", "workers/acceptor/wheel"],
     "workers/acceptor/http": ["common/base", "workers/acceptor/wheel", "workers/acceptor/gate", "workers/acceptor/access"],
     "workers/acceptor/ws": ["common/base", "common/frames", "workers/acceptor/wheel", "workers/acceptor/gate"],
@@ -62,13 +63,13 @@ LAYERS = {
     "workers/acceptor/dialects/validated": [*SMALL, "common/schema", "common/conf", "common/handler", "common/shm/layout",
                                             "workers/acceptor/endpoint", "workers/acceptor/pool"],
     "workers/acceptor/dialects/channels": [*SMALL, "common/schema", "common/conf", "common/entities", "common/shm/layout",
-                                           "workers/acceptor/access", "workers/acceptor/endpoint"],
+                                           "workers/acceptor/access", "workers/acceptor/http", "workers/acceptor/endpoint"],
     "workers/acceptor/login": [*SMALL, "common/schema", "common/conf", "workers/acceptor/access", "workers/acceptor/gate", "workers/acceptor/http"],
     "workers/acceptor/sensors": [*SMALL, "common/schema", "common/conf", "common/entities", "workers/acceptor/access",
                                  "workers/acceptor/endpoint", "workers/acceptor/http", "workers/acceptor/dialects/channels"],
     "workers/store/db": [*SMALL, "common/entities", "workers/store/services"],
     "workers/store/services": ["common/base", "common/entities"],
-    "workers/store": [*PROCESS, "common/loop", "common/entities", *READS_SHM, "workers/store/db", "workers/store/services"],
+    "workers/store": [*PROCESS, "common/loop", "common/entities", "common/frames", *READS_SHM, "workers/store/db", "workers/store/services"],
     "workers/acceptor/rest": ["workers/acceptor/access", *SMALL, "common/conf", "common/frames", "common/shm/layout", "common/shm/reader",
                               "workers/acceptor/fanout", "workers/acceptor/endpoint", "workers/acceptor/http",
                               "workers/acceptor/dialects/command"],
@@ -80,8 +81,8 @@ LAYERS = {
     "workers/handler": ["common/base", "common/proc", "common/handler", "workers/handler/include/noria"],
     "workers/handler/include/noria": [],  # what is installed
     "workers/handler/example": ["workers/handler"],  # a project of its own: it sees what is installed
-    "deploy/noria": [*SMALL, "common/stats", "common/schema", "common/conf", "common/journal", "common/loop", "common/proc", "common/shm/layout",
-                     "common/shm/reader", "common/wire", "common/bus"],
+    "deploy/noria": [*SMALL, "common/stats", "common/schema", "common/conf", "common/keyring", "common/journal", "common/loop", "common/proc", "common/shm/layout",
+                     "common/shm/reader", "common/wire", "common/bus", "workers/store/db"],
 }
 # Of a folder that is seen from another, only these headers (the others are its own business).
 ONLY = {
@@ -106,6 +107,10 @@ ONLY = {
     # the worker shows what handlers' processes did
     ("workers/acceptor/worker", "workers/acceptor/pool"): {"pool.h"},
     ("workers/acceptor/worker", "workers/acceptor/dialects/validated"): {"validated.h"},
+    # a backup is a copy of the store's database, and nothing else of it
+    ("deploy/noria", "workers/store/db"): {"db.h"},
+    # how an address in the ring is written, and what a frame is
+    ("workers/store", "common/frames"): {"frames_seq.h", "ws_frame.h"},
     # the launcher asks whether a schema compiles, and validates nothing
     ("deploy/noria", "common/schema"): {"schema_file.h"},
     # HTTP sees requests, not the gate
@@ -118,10 +123,13 @@ ONLY = {
     ("workers/acceptor/dialects/channels", "workers/acceptor/access"): {"identity.h"},
     ("workers/acceptor/dialects/channels", "workers/acceptor/endpoint"): {"endpoint.h", "store_call.h"},
     ("workers/acceptor/dialects/channels", "common/conf"): {"conf.h"},
+    # a query is read in one place
+    ("workers/acceptor/dialects/channels", "workers/acceptor/http"): {"http_path.h"},
+    ("workers/acceptor/dialects/channels", "common/schema"): {"schema_json.h"},
     ("workers/acceptor/dialects/channels", "common/shm/layout"): {"record.h"},
     ("workers/acceptor/sensors", "workers/acceptor/endpoint"): {"endpoint.h", "store_call.h"},
     ("workers/acceptor/sensors", "workers/acceptor/http"): {"http.h"},
-    ("workers/acceptor/login", "workers/acceptor/http"): {"http.h"},
+    ("workers/acceptor/login", "workers/acceptor/http"): {"http.h", "http_path.h"},
     ("workers/acceptor/login", "workers/acceptor/gate"): {"gate_peer.h"},
     # REST is a caller of commands and asks what dialects ask
     ("workers/acceptor/rest", "common/conf"): {"conf.h"},
@@ -136,6 +144,7 @@ ONLY = {
 ALONE = {
     ("deploy/noria", "common/wire"): "rearm",
     ("deploy/noria", "common/bus"): "rearm",
+    ("deploy/noria", "workers/store/db"): "backup",
 }
 
 # Third-party header → the folders that may include it. Everything else under <…> must be one of the system's.
@@ -152,7 +161,7 @@ THIRD_PARTY = {
     "sqlite3.h": ["workers/store/db"],
     "jwt.h": ["workers/acceptor/access"],
     "argon2.h": ["workers/acceptor/login", "deploy/noria"],
-    "openssl/": ["common/journal", "workers/acceptor/access", "deploy/noria"],
+    "openssl/": ["common/journal", "common/keyring", "workers/acceptor/access", "deploy/noria"],
     "yaml.h": ["common/conf"],
     "jansson": ["common/conf", "common/journal", "common/schema", "workers/acceptor/dialects/carousel",
                 "workers/acceptor/dialects/command", "workers/acceptor/dialects/validated", "workers/acceptor/dialects/channels",

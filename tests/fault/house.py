@@ -6,34 +6,26 @@ that is lost shows there, because nothing comes after it. Each machine has its a
 to a handler of two processes, victims too (handling.py).
 Each worker has ports of its own beside the shared one, so that a client chooses who serves it.
 
-A plan is a list of steps; lanes carry them out side by side, never two on one victim:
+Plans are those of deaths.py, and power cuts:
 
-    {"kind":"kill","victim":"a.m1","after_ms":3.1}                    kill -9 at a random moment, started again
-    {"kind":"point","victim":"b1","point":"broker.appended","nth":3}  started so that it dies there; the start after that is clean
-    {"kind":"stop","victim":"w1","ms":1700}                           SIGSTOP, SIGCONT
-    {"kind":"stop-point","victim":"b1","point":…,"nth":1,"ms":1200}   SIGSTOP at a named place
-    {"kind":"loop","victim":"b1","point":…,"times":5}                 dies there at five starts in a row, then lives
     {"kind":"cut","victim":"a.m1","variant":"hole","point":…,"nth":1} dies there, and its disk forgets what it had not synced
-    {"kind":"all"}                                                    every victim and the metronome's agent at once
+
+"All at once" takes the metronome's agent, too.
 """
 import asyncio
 import hashlib
 import random
-import signal
-from collections import Counter
-from pathlib import Path
 
 from stagecraft import disk
-from stagecraft.stage import Stage
-from stagecraft.subscriber import Subscriber, Tally, check_once
-from stagecraft.wait import LOOK_EVERY_S, Late, limit, next_look, now, until
+from stagecraft.subscriber import Subscriber, check_once
+from stagecraft.wait import next_look, now, until
 
 import checker
 from autopsy import autopsy
 from chatter import Chat
+from deaths import Deaths, Stalls
 from handling import Handling
 from load import ANSWER_S, PRINCIPAL, POSITIONS, STRIDE, TOKEN, Asker, Driver, Metronome, Wanted
-from record import Recorder
 
 MACHINES = ["m1", "m2", "m3", "m4"]
 METRONOME, QUIET = "metronome", "quiet"
@@ -47,51 +39,22 @@ CHATTERS, TALKERS = 6, 5
 HANDLERS = ["h.play.0", "h.play.1"]
 VICTIMS = ["b1", "w1", "w2", *(f"a.{m}" for m in MACHINES), *HANDLERS]
 SUBSCRIBERS = [("all_events", None), ("status_updates", ["m1", "m2"]), ("command_results", None), ("all_events", ["m3"])]
-POINT_S = 30.0   # by then a point is reached, or the plan is wrong
-STALL_S = 0.03   # a look that comes so late is a stall
 BACK_S = 0.3     # states are current so long after a broker's death
 
 
-class PlanError(AssertionError):
-    """A step of the plan could not be carried out: its point was not reached."""
+class House(Deaths):
+    victims, everybody = VICTIMS, [*VICTIMS, f"a.{METRONOME}"]
 
-
-class Stalls:
-    """When this process itself did not run. It kills, starts and listens; what it sleeps through is not Noria's silence."""
-
-    def __init__(self, record):
-        self.record, self.of = record, []  # (from, to)
-
-    async def run(self, stop):
-        last = now()
-        while not stop.is_set():
-            await next_look()
-            if now() - last > STALL_S:
-                self.of.append((last + LOOK_EVERY_S, now()))
-                self.record.note("stall", ns=int((now() - last) * 1e9))
-            last = now()
-
-    def within(self, begin, end):
-        return sum(max(0.0, min(b, end) - max(a, begin)) for a, b in self.of)
-
-
-class House:
     def __init__(self, name, seed, steps=(), swallow=False):
+        super().__init__(name, seed)
         self.cuts = any(step["kind"] == "cut" for step in steps)
         self.answer_s = ANSWER_S + max([step["ms"] / 1000 for step in steps if "ms" in step], default=0)
-        self.stage, self.seed = Stage(name), seed
         self.swallow = swallow
         self.agent_env = disk.environment(self.stage.dir) if self.cuts else {}
-        self.dice = random.Random(seed)
-        self.record = Recorder(self.stage.dir / "record.jsonl")
-        self.stop, self.tally = asyncio.Event(), Tally()
         self.workers = WORKERS
-        self.observer, self.chat, self.handling, self.quiet, self.stalled = None, None, None, 0, 0.0
+        self.observer, self.chat, self.handling, self.quiet = None, None, None, 0
         self.lost = []  # bytes that each power cut took
-        self.done, self.silences = Counter(), []  # kinds of deaths; seconds without current states after a broker's death
-        self.locks = {victim: asyncio.Lock() for victim in VICTIMS}
         self._targets = {machine: self.dice.randrange(POSITIONS) for machine in EVERY_MACHINE}
-        self._tasks, self.lanes = [], []
 
     # --- building ---------------------------------------------------------------------------------------------------
 
@@ -127,11 +90,6 @@ class House:
         self._targets[machine] = (self._targets[machine] + STRIDE) % POSITIONS
         return self._targets[machine]
 
-    async def a_moment(self, seconds):
-        """Lets a random time pass: what it is for is being random, nothing waits for it."""
-        end = now() + seconds
-        await until("a moment to pass", lambda: now() >= end, seconds + 60)
-
     # --- load ---------------------------------------------------------------------------------------------------------
 
     async def load(self):
@@ -163,52 +121,21 @@ class House:
                 await subscriber.go_and_come()
             await self.a_moment(subscriber.dice.random() * 0.2)
 
-    def keep_going(self):
-        """Raises what went wrong with anybody."""
-        for task in self._tasks:
-            if task.done():
-                task.result()
-        self.observer.keep_rules()
-
     # --- deaths -------------------------------------------------------------------------------------------------------
 
-    async def carry_out(self, step):
-        victims = VICTIMS if step["kind"] == "all" else [step["victim"]]
-        for victim in victims:  # always in this order
-            await self.locks[victim].acquire()
-        try:
-            await getattr(self, "_" + step["kind"].replace("-", "_"))(step)
-        finally:
-            for victim in victims:
-                self.locks[victim].release()
-        self.keep_going()
+    def keep_going(self):
+        super().keep_going()
+        self.observer.keep_rules()
 
-    async def _kill(self, step):
-        await self.a_moment(step["after_ms"] / 1000)
-        if step["victim"] == "b1":
+    async def before_kill(self, victim):
+        if victim == "b1":
             await self.turn_quiet()
-        await self.die(step["victim"], "kill")
-        await self.rise(step["victim"])
-        await self.recovered(step["victim"])
 
     async def turn_quiet(self):
         """Turns the quiet machine; its state is on its way, or arriving, when this returns."""
         self.quiet = (self.quiet + 1) % POSITIONS
         await self.sim.place(QUIET, self.quiet)
         await self.a_moment(self.dice.random() * 0.01)
-
-    async def _point(self, step):
-        await self.die(step["victim"], "kill")
-        await self.die_at(step["victim"], step["point"], step["nth"])
-        await self.rise(step["victim"])
-        await self.recovered(step["victim"])
-
-    async def _loop(self, step):
-        await self.die(step["victim"], "kill")
-        for _ in range(step["times"]):
-            await self.die_at(step["victim"], step["point"], 1, kind="loop")
-        await self.rise(step["victim"])
-        await self.recovered(step["victim"])
 
     async def _cut(self, step):
         victim = step["victim"]
@@ -219,93 +146,14 @@ class House:
         self.lost.append(lost)
         await self.rise(victim)
 
-    async def _stop(self, step):
-        await self.a_moment(step["after_ms"] / 1000)
-        actor = self.stage.actor(step["victim"])
-        self.record.note("down", victim=actor.name, how="stop")
-        actor.pause()
-        await self._go_on(actor, step)
-
-    async def _stop_point(self, step):
-        actor = self.stage.actor(step["victim"])
-        await self.die(actor.name, "kill")
-        begin = actor.start(ready=False, NORIA_FAULT=f"{step['point']}:{step['nth']}=stop")
-        self.record.note("down", victim=actor.name, how=step["point"])
-        await begin
-        try:
-            await until(f"{actor.name} to stop at {step['point']}", lambda: stands(actor), POINT_S)
-        except Late as late:
-            raise PlanError(str(late)) from None
-        await self._go_on(actor, step)
-
-    async def _go_on(self, actor, step):
-        await self.a_moment(step["ms"] / 1000)
-        actor.resume()
-        self.done[f"{step['kind']} {kind_of(actor.name)}"] += 1
-        await self.serves_again(actor.name)
-        self.record.note("up", victim=actor.name)
-
-    async def _all(self, step):
-        everybody = [*VICTIMS, f"a.{METRONOME}"]
-        for victim in everybody:
-            self.record.note("down", victim=victim, how="all")
-            self.stage.actor(victim).told_to_end = True
-            self.count_death(victim)
-            self.stage.actor(victim).send_signal(signal.SIGKILL)
-        died_at = now()
-        for victim in everybody:
-            await self.stage.actor(victim).ended()
-            self.done[f"all {kind_of(victim)}"] += 1
-        self.look_at("b1")
-        await self.rise("b1")
-        await asyncio.gather(*(self.rise(victim) for victim in everybody if victim != "b1"))
-        await self.states_flow(died_at, counts=False)
-
-    async def die(self, victim, how):
-        actor = self.stage.actor(victim)
-        self.record.note("down", victim=victim, how=how)
-        self.count_death(victim)
-        self.died_at = now()
-        await actor.kill()
-        self.look_at(victim)
-        self.done[f"{how} {kind_of(victim)}"] += 1
-
     def count_death(self, victim):
-        self.tally.deaths[victim] += 1
+        super().count_death(victim)
         self.handling.dies(self.stage.actor(victim))
 
     def look_at(self, victim):
         """What a dead broker left must be in order."""
         if victim == "b1":
             assert autopsy(self.stage.runtime) >= len(MACHINES), "the table lacks machines"
-
-    async def die_at(self, victim, point, nth, kind="point"):
-        """Starts it so that it dies at the point; returns when it has."""
-        actor = self.stage.actor(victim)
-        try:
-            await actor.start(within=20, NORIA_FAULT=f"{point}:{nth}")
-            actor.told_to_end = True
-            self.record.note("up", victim=victim)
-        except Late:
-            raise
-        except AssertionError:  # it closed its descriptor without a word: the point comes before it is ready
-            pass
-        actor.told_to_end = True
-        try:
-            code = await actor.ended(POINT_S)
-        except Late:
-            raise PlanError(f"{victim} did not come to {point} the {nth}. time within {limit(POINT_S):g} s") from None
-        self.died_at = now()
-        self.record.note("down", victim=victim, how=point)
-        self.count_death(victim)
-        assert code == -signal.SIGKILL, f"{victim} was to die at {point}, and ended with {code}:\n{actor.tail()}"
-        self.look_at(victim)
-        self.done[f"{kind} {kind_of(victim)}"] += 1
-        self.done[point] += 1
-
-    async def rise(self, victim):
-        await self.stage.actor(victim).start(within=20)
-        self.record.note("up", victim=victim)
 
     # --- what must be so soon ---------------------------------------------------------------------------------------
 
@@ -317,6 +165,9 @@ class House:
     async def serves_again(self, victim):
         if victim == "b1":
             await self.states_flow(now(), counts=False)
+
+    async def all_recovered(self, died_at):
+        await self.states_flow(died_at, counts=False)
 
     async def states_flow(self, died_at, counts=True):
         """Waits until the observer hears of a position that the metronome took after the broker's death."""
@@ -386,17 +237,6 @@ class House:
         for subscriber in self.subscribers:
             subscriber.check_kept(self.observer)
 
-    async def _end_tasks(self):
-        tasks = self._tasks + self.lanes
-        for _ in range(100):  # a cancellation may be lost in asyncio.wait_for() (Python 3.11)
-            for task in tasks:
-                task.cancel()
-            if all(task.done() for task in tasks):
-                break
-            await asyncio.wait(tasks, timeout=0.1)
-        await asyncio.gather(*(task for task in tasks if task.done()), return_exceptions=True)  # what they died of is known
-        return [f"it does not end: {task}" for task in tasks if not task.done()]
-
     async def end(self, failed):
         """Strikes the set; what it complains of, and what the checker finds."""
         self.stop.set()
@@ -417,13 +257,3 @@ class House:
         complaints += checker.check(self.record.events, self.stage.runtime / "sim.log", self.stage.state, watchers)
         self.stage.keep = keep
         return complaints
-
-
-def kind_of(victim):
-    return {"b": "broker", "w": "worker", "a": "agent", "h": "handler"}[victim[0]]
-
-
-def stands(actor):
-    """True if it is stopped. A process that ended instead is a failure of the plan."""
-    assert actor.alive, f"{actor.name} ended instead of stopping:\n{actor.tail()}"
-    return Path(f"/proc/{actor.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"

@@ -76,7 +76,7 @@ static size_t fill_sections(struct ring_record_header *header, unsigned char *at
 static uint64_t write_record(uint64_t position, unsigned number)
 {
     static const enum record_kind_e kinds[RECORDS] = {RECORD_STATE, RECORD_EVENT, RECORD_RESULT,
-                                                      RECORD_STREAM, RECORD_STREAM};
+                                                      RECORD_STREAM, RECORD_CHANNEL};
     struct room room = {0};
     uint32_t frame_len = frame_len_of(number);
     struct ring_record_header header = {.position = position,

@@ -21,6 +21,7 @@ static const char good[] =
     "  - {name: a, auth: token}\n";
 
 struct stand {
+    struct clock_manual clock;
     struct conf *conf;
     struct access *access;
 };
@@ -35,7 +36,7 @@ static int set_up(void **state)
 {
     static struct stand stand;
     assert_int_equal(conf_load_text("access.yaml", good, strlen(good), complain, NULL, &stand.conf), ERR_OK);
-    assert_int_equal(access_new(stand.conf, &stand.access), ERR_OK);
+    assert_int_equal(access_new(stand.conf, &stand.clock.clock, &stand.access), ERR_OK);
     *state = &stand;
     return 0;
 }
@@ -64,7 +65,7 @@ static void tokens_name_their_principal(void **state)
     assert_string_equal(name_of(stand, "wms-secret"), "wms");
     assert_string_equal(name_of(stand, "screens-secret"), "screens");
     assert_string_equal(name_of(stand, "wms-next-secret"), "wms");
-    assert_int_equal(access_counts(stand->access)->granted, 4);
+    assert_int_equal(access_counts(stand->access)->granted, 3);
 }
 
 static void everything_else_is_refused_and_counted(void **state)
@@ -114,7 +115,7 @@ static void without_tokens_nobody_is_known(void **state)
     struct conf *conf;
     struct access *access;
     assert_int_equal(conf_load_text("none.yaml", none, strlen(none), complain, NULL, &conf), ERR_OK);
-    assert_int_equal(access_new(conf, &access), ERR_OK);
+    assert_int_equal(access_new(conf, clock_system(), &access), ERR_OK);
     assert_null(access_identify(access, "wms-secret"));
     assert_int_equal(access_counts(access)->unknown, 1);
     access_free(&access);

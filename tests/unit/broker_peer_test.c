@@ -90,7 +90,7 @@ static void who_must_not_come_in_is_refused(void **state)
     int len = zmq_recv(raw, buffer, sizeof buffer, 0);
     assert_int_equal(wire_decode(buffer, (size_t)len, &message), ERR_OK);
     assert_int_equal(message.type, WIRE_REFUSED);
-    assert_true(wire_text_equals(message.refused.reason, "bus protocol 2; this broker speaks 5"));
+    assert_true(wire_text_equals(message.refused.reason, "bus protocol 2; this broker speaks 6"));
     zmq_close(raw);
     zmq_ctx_term(context);
     assert_int_equal(counter(stage, "hellos_refused"), 5);

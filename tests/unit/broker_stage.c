@@ -146,8 +146,9 @@ static void keep(struct stage *stage, const struct ring_record *record)
         size_t header = (frame[1] & 0x7f) < 126 ? 2 : (frame[1] & 0x7f) == 126 ? 4 : 10;
         size_t len = record->frame_len - header;
         seen->opcode = frame[0];
+        bool any_length = record->kind == RECORD_STREAM || record->kind == RECORD_CHANNEL;
         assert_true(frame[0] == 0x81 || record->kind == RECORD_STREAM);
-        assert_true(record->kind == RECORD_STREAM || len < sizeof seen->frame);
+        assert_true(any_length || len < sizeof seen->frame);
         memcpy(seen->frame, frame + header, len < sizeof seen->frame ? len : sizeof seen->frame - 1);
     }
     if (record->kind == RECORD_STATE) {
@@ -155,6 +156,8 @@ static void keep(struct stage *stage, const struct ring_record *record)
         memcpy(seen->text, frame + seen->state.text_offset, seen->state.text_len);
     } else if (record->kind == RECORD_STREAM) {
         memcpy(&seen->stream, record->meta, sizeof seen->stream);
+    } else if (record->kind == RECORD_CHANNEL || record->kind == RECORD_FLOOR) {
+        memcpy(&seen->source, record->meta, sizeof seen->source);
     } else if (record->meta_len == sizeof seen->outcome) {
         memcpy(&seen->outcome, record->meta, sizeof seen->outcome);
     }

@@ -39,14 +39,16 @@ struct seen_record { /* what the ring said, kept */
     struct record_state state;
     struct record_outcome outcome;
     struct record_stream stream;
+    struct record_source source;
     uint64_t topics_hash; /* the sum of all topics' */
     uint8_t opcode;       /* the frame's first byte */
     uint32_t frame_len;
-    char frame[1600]; /* the payload, NUL-terminated; of a stream message its beginning */
-    char text[1300];  /* of a state */
+    char
+        frame[1600]; /* the payload, NUL-terminated; of a stream message or a channel's event its beginning */
+    char text[1300]; /* of a state */
 };
 
-struct end { /* an agent, a worker or a tool */
+struct end { /* an agent, a worker, a tool or a store */
     struct link *link;
     enum wire_role_e role;
     uint64_t incarnation, profile_hash, wanted_slot;
@@ -68,7 +70,9 @@ struct end { /* an agent, a worker or a tool */
     struct wire_survey_rows last_rows;
     char last_rows_text[64];
     uint64_t channels, beats, channels_elsewhere;
-    uint64_t serials[1024]; /* of the commands, in order */
+    uint64_t serials[1024];                                            /* of the commands, in order */
+    void (*hear)(struct end *end, const struct wire_message *message); /* every message, too; NULL: nobody */
+    const struct clock *clock; /* NULL: the system's. For end_open() */
 };
 
 struct stage {

@@ -33,6 +33,8 @@ static void on_refused(void *arg, const char *reason)
 static void on_message(void *arg, const struct wire_message *message)
 {
     struct end *end = arg;
+    if (end->hear != NULL)
+        end->hear(end, message);
     if (message->type == WIRE_OUTCOME_ACK) {
         end->acks++;
         end->acked = message->outcome_ack.outcome_seq;
@@ -87,7 +89,7 @@ void end_open(struct stage *stage, struct end *end)
     struct link_config config = {.endpoint = stage->endpoint,
                                  .role = end->role,
                                  .incarnation = end->incarnation,
-                                 .clock = clock_system(),
+                                 .clock = end->clock != NULL ? end->clock : clock_system(),
                                  .events = &link_events,
                                  .arg = end};
     assert_int_equal(link_open(&config, &end->link), ERR_OK);

@@ -14,6 +14,7 @@ static void defaults(void **state)
     assert_false(conf->listeners[0].auth_required);
     assert_int_equal(conf->token_count, 0);
     assert_int_equal(conf->max_body_bytes, 65536);
+    assert_true(conf->rest_auth);
     assert_int_equal(conf->slow_soft_bytes, 256 * 1024);
     assert_int_equal(conf->slow_soft_ms, 10000);
     assert_int_equal(conf->slow_hard_bytes, 4096 * 1024);
@@ -29,7 +30,7 @@ static void every_key_is_read(void **state)
     (void)state;
     struct conf *conf =
         conf_good("c.yaml", TOKEN "    - {principal: screen-2, sha256: " SUM_B "}\n"
-                                  "rest: {max_body_bytes: 1048576}\n"
+                                  "rest: {max_body_bytes: 1048576, auth: false}\n"
                                   "slow_clients: {soft_kib: 16, soft_ms: 100, hard_kib: 65536}\n"
                                   "listeners:\n"
                                   "  - name: open\n"
@@ -46,6 +47,7 @@ static void every_key_is_read(void **state)
     assert_int_equal(conf->tokens[1].sha256[0], 0xe4);
     assert_int_equal(conf->tokens[1].sha256[31], 0xa8);
     assert_int_equal(conf->max_body_bytes, 1048576);
+    assert_false(conf->rest_auth);
     assert_int_equal(conf->slow_soft_bytes, 16384);
     assert_int_equal(conf->slow_soft_ms, 100);
     assert_int_equal(conf->slow_hard_bytes, 64u << 20);
@@ -65,9 +67,10 @@ static void wrong_dialects(void **state)
     (void)state;
     conf_refuses("c.yaml", "listeners:\n  - {name: a, dialects: [carrousel, mqtt, rest, rest]}\n",
                  "c.yaml:2: listeners[0].dialects[0]: carrousel is not one of rest, carousel, streams, "
-                 "endpoints; did you mean "
+                 "endpoints, channels; did you mean "
                  "carousel?\n"
-                 "c.yaml:2: listeners[0].dialects[1]: mqtt is not one of rest, carousel, streams, endpoints\n"
+                 "c.yaml:2: listeners[0].dialects[1]: mqtt is not one of rest, carousel, streams, endpoints, "
+                 "channels\n"
                  "c.yaml:2: listeners[0].dialects: names rest twice\n");
     conf_refuses("c.yaml", "listeners:\n  - name: a\n    dialects: []\n",
                  "c.yaml:3: listeners[0].dialects: an empty list found, expected a list of 1 to 8 values\n");
@@ -76,7 +79,7 @@ static void wrong_dialects(void **state)
                  "values, such as [one, two]\n");
     conf_refuses("c.yaml", "listeners:\n  - name: a\n    dialects: [[rest]]\n",
                  "c.yaml:3: listeners[0].dialects[0]: a list found, expected one of rest, carousel, streams, "
-                 "endpoints\n");
+                 "endpoints, channels\n");
     conf_refuses("c.yaml",
                  "listeners: [{name: a, dialects: [rest,rest,rest,rest,rest,rest,rest,rest,rest]}]\n",
                  "c.yaml:1: listeners[0].dialects: more entries found, expected a list of 1 to 8 values\n");
@@ -126,8 +129,8 @@ static void a_listener_with_auth_needs_tokens(void **state)
     (void)state;
     conf_refuses(
         "c.yaml", "listeners:\n  - name: a\n    auth: token\n",
-        "c.yaml:3: listeners[0].auth: nobody could connect, because auth.tokens has no token: `noria "
-        "hash-token --new` makes one and its line\n");
+        "c.yaml:3: listeners[0].auth: nobody could connect, because auth has neither tokens nor users nor "
+        "keys: `noria hash-token --new` makes a token and its line, `noria hash-password` what a user needs\n");
     conf_refuses("c.yaml", "listeners: [{name: a, auth: tokens}]\n",
                  "c.yaml:1: listeners[0].auth: tokens is not one of none, token; did you mean token?\n");
 }

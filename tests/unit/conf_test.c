@@ -12,6 +12,12 @@ static void defaults_are_those_of_the_table(void **state)
     assert_string_equal(conf->state_dir, "/var/lib/noria");
     assert_int_equal(conf->journal_keep_mib, 64);
     assert_int_equal(conf->journal_keep_days, 400);
+    assert_int_equal(conf->store.keep_days, 400);
+    assert_int_equal(conf->store.keep_mib, 4096);
+    assert_int_equal(conf->store.events_keep_days, 30);
+    assert_int_equal(conf->store.events_keep_mib, 1024);
+    assert_int_equal(conf->store.integrity, CONF_INTEGRITY_QUICK);
+    assert_false(conf_serves(conf, "carousel"));
     assert_int_equal(conf->log_level, LOG_INFO);
     assert_int_equal(conf->ring_mib, 64);
     assert_int_equal(conf->max_machines, 4096);
@@ -63,6 +69,7 @@ static const char every_key[] =
     "runtime_dir: /tmp/x\n"
     "state_dir: /srv/noria state\n"
     "journal: {keep_mib: 16, keep_days: 3}\n"
+    "store: {keep_days: 4, keep_mib: 17, events_keep_days: 5, events_keep_mib: 6, integrity_check: full}\n"
     "max_machines: 10\n"
     "allow_unauthenticated: true\n"
     "log: {level: debug}\n"
@@ -99,6 +106,13 @@ static void every_key_is_read(void **state)
     assert_string_equal(conf->state_dir, "/srv/noria state");
     assert_int_equal(conf->journal_keep_mib, 16);
     assert_int_equal(conf->journal_keep_days, 3);
+    assert_int_equal(conf->store.keep_days, 4);
+    assert_int_equal(conf->store.keep_mib, 17);
+    assert_int_equal(conf->store.events_keep_days, 5);
+    assert_int_equal(conf->store.events_keep_mib, 6);
+    assert_int_equal(conf->store.integrity, CONF_INTEGRITY_FULL);
+    assert_true(conf_serves(conf, "rest"));
+    assert_false(conf_serves(conf, "streams"));
     assert_int_equal(conf->max_machines, 10);
     assert_true(conf->allow_unauthenticated);
     assert_int_equal(conf->log_level, LOG_DEBUG);

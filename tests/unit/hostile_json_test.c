@@ -23,7 +23,9 @@
 #include "carousel_message.h"
 #include "must.h"
 #include "rest_text.h"
+#include "schema_json.h"
 #include "schema_stage.h"
+#include "sensors_schema.h"
 #include "streams_message.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -268,6 +270,42 @@ static void run_rest(const char *text, size_t len)
     rest_body_parse(text, len, REST_BODY_COMMAND, "m1", NULL, &body, why);
 }
 
+static struct schema *reading_schema, *readings_schema;
+
+/* As a body of POST /readings, of one or of many. */
+static void run_sensors(const char *text, size_t len)
+{
+    static char memory[1u << 20];
+    char why[SCHEMA_JSON_WHY_MAX];
+    struct schema_result result;
+    struct sensors_wanted wanted;
+    json_t *body = schema_json_load(text, len, SCHEMA_VALUES_MAX, why), *message = json_object();
+    if (body == NULL) {
+        json_decref(message);
+        return;
+    }
+    json_object_set_new(message, "body", body);
+    enum err_e err =
+        schema_validate(json_is_array(body) ? readings_schema : reading_schema, message, &result);
+    assert_true(err == ERR_OK || err == ERR_MALFORMED);
+    if (err == ERR_OK) {
+        struct out out = out_init(memory, sizeof memory);
+        sensors_arguments(result.value, &wanted, &out);
+    }
+    json_decref(result.value);
+    json_decref(result.errors);
+    json_decref(message);
+}
+
+static void make_readings_schemas(void)
+{
+    unsigned row = 0;
+    while (sensors_rows[row].body != BODY_CREATE_OR_MANY)
+        row++;
+    assert_int_equal(sensors_schema_new(&sensors_rows[row], FORM_USUAL, &reading_schema), ERR_OK);
+    assert_int_equal(sensors_schema_new(&sensors_rows[row], FORM_OTHER, &readings_schema), ERR_OK);
+}
+
 static const struct {
     const char *name;
     void (*run)(const char *text, size_t len);
@@ -278,6 +316,7 @@ static const struct {
     {"carousel", run_carousel, 65536, 120}, /* of which there are at most max_message_bytes */
     {"streams", run_streams, 0, 0},
     {"REST", run_rest, 65536, 120},
+    {"sensors", run_sensors, TREE_BYTES, 4},
 };
 
 /* --- measuring ------------------------------------------------------------------------------------------------------ */
@@ -328,11 +367,8 @@ static void judge(const struct seed *seed, size_t shape, size_t parser, double *
 static const struct {
     const char *name;
     size_t skip; /* bytes before the JSON */
-} corpora[] = {{"carousel_message_fuzz", 0},
-               {"streams_scan_fuzz", 0},
-               {"streams_fuzz", 4},
-               {"rest_text_fuzz", 1},
-               {"schema_fuzz", 0}};
+} corpora[] = {{"carousel_message_fuzz", 0}, {"streams_scan_fuzz", 0}, {"streams_fuzz", 4},
+               {"rest_text_fuzz", 1},        {"schema_fuzz", 0},       {"sensors_fuzz", 2}};
 
 static struct seed *seeds;
 static size_t seed_count;
@@ -431,11 +467,14 @@ int main(void)
     json_set_alloc_funcs(count_in, count_out);
     any_schema = read_json("{}");
     tree_schema = read_json(tree_json);
+    make_readings_schemas();
     room = malloc(LARGE);
     keep_tables();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     schema_free(&any_schema);
     schema_free(&tree_schema);
+    schema_free(&reading_schema);
+    schema_free(&readings_schema);
     free(room);
     free(seeds);
     return failed;

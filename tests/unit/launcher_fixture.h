@@ -28,7 +28,7 @@
 #include "must.h"
 
 #define READY_NS    (10 * NS_PER_S)
-#define STOP_NS     (6 * NS_PER_S)
+#define STOP_NS     (7 * NS_PER_S)
 #define DEADLINE_NS (30 * NS_PER_S)
 #define SAY_READY   "echo READY >&$NORIA_READY_FD; "
 #define MARK(what)  "echo " what " >>$T/log; "

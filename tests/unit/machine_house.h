@@ -40,6 +40,8 @@ struct broker_of_test {
     struct registry registry;
     struct publisher publisher;
     struct seq_floors floors, stream_floors;
+    struct sources sources;
+    struct system_events system;
     struct command_table commands;
     struct stats stats;
     uint64_t memory[4096];
@@ -58,7 +60,7 @@ struct audience {
         uint32_t slot;
         char text[MACHINE_TEXT_MAX + 1];
     } last[IDS]; /* its newest state */
-    size_t added, removed, states;
+    size_t added, removed, states, beginnings;
 };
 
 struct house {
@@ -109,6 +111,8 @@ static inline void broker_boot(struct house *house, const struct member members[
     assert_true(stats_size(broker_metric_defs, BROKER_METRIC_COUNT) <= sizeof broker->memory);
     stats_init(&broker->stats, broker->memory, broker_metric_defs, BROKER_METRIC_COUNT);
     publisher_init(publisher, clock_system(), &broker->stats);
+    sources_init(&broker->sources, RING);
+    publisher->sources = &broker->sources;
     assert_int_equal(registry_init(&broker->registry, &broker->conf), ERR_OK);
     assert_int_equal(seq_floors_init(&broker->floors, 16), ERR_OK);
     assert_int_equal(seq_floors_init(&broker->stream_floors, 16), ERR_OK);
@@ -129,6 +133,7 @@ static inline void broker_take_up(struct house *house)
                            .floors = &broker->floors,
                            .stream_floors = &broker->stream_floors,
                            .commands = &broker->commands,
+                           .system = &broker->system,
                            .stats = &broker->stats,
                            .ring_continued = broker->ring_continued,
                            .table_continued = broker->table_continued};
@@ -215,6 +220,8 @@ static inline void listen(struct audience *audience)
     while ((status = ring_reader_next(audience->reader, &record)) == RING_MORE) {
         if (record.kind == RECORD_MACHINE) {
             fold_event(audience, &record);
+        } else if (record.kind == RECORD_CHANNEL) {
+            audience->beginnings++;
         } else {
             assert_int_equal(record.kind, RECORD_STATE);
             fold_state(audience, &record);

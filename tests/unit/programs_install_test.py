@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-PROGRAMS = {"noria", "noria-broker", "noria-worker", "plc-agent", "plc-sim"}
+PROGRAMS = {"noria", "noria-broker", "noria-store", "noria-worker", "plc-agent", "plc-sim"}
 DEADLINE_S = 60
 CONF = """\
 runtime_dir: {top}/run

@@ -135,6 +135,7 @@ struct script {
         struct record_state state;
         struct record_outcome outcome;
         struct record_stream stream;
+        struct record_source source;
     } meta;
     unsigned char frame[SCRIPT_FRAME_MAX];
 };
@@ -178,6 +179,11 @@ static inline void script_meta(struct script *script, uint64_t n)
     case RECORD_STREAM:
         script->meta.stream = (struct record_stream){.publish_seq = n, .parts = 1};
         script->entry.meta_len = sizeof script->meta.stream;
+        break;
+    case RECORD_CHANNEL:
+    case RECORD_FLOOR:
+        script->meta.source = (struct record_source){.source = n, .source_seq = ~n, .position = n * 64};
+        script->entry.meta_len = sizeof script->meta.source;
         break;
     default:
         script->entry.meta_len = 0;

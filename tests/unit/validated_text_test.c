@@ -235,7 +235,7 @@ static void levels(void **state)
 static const char *number(double value)
 {
     struct out out = out_init(memory, sizeof memory - 1);
-    validated_text_double(&out, value);
+    out_double(&out, value);
     memory[out.len] = '\0';
     return memory;
 }

@@ -11,6 +11,8 @@
     caller      a client of an endpoint; chatterbox: one that numbers its messages and knows what must come back
     handlers    scripted handler processes; handled judges from their log, handled_stories spoils logs for it
     talker      one that tells stream_model everything, which knows who must hear what; stream_histories spoils histories for it
+    channel     a client of the channels dialect, and channel_frames, its rules; sensors: one of the REST API under /api/v1
+    database    the store's file, read as SQLite once the store has ended
     rawclient   sockets without manners: hostile handshakes, clients that never read
     stage       casts all of them, and strikes the set: nothing may be left over
     registry    @play, and the order in which plays run

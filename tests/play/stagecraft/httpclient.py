@@ -11,10 +11,15 @@ ENVELOPE = ["success", "data", "error", "code", "timestamp"]
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 
 
+class Cut(AssertionError):
+    """The connection ended before the answer did."""
+
+
 class Answer:
     def __init__(self, raw, head_only=False):
         head, separator, self.body = raw.partition(b"\r\n\r\n")
-        assert separator, f"no whole head: {raw!r}"
+        if not separator:
+            raise Cut(f"no whole head: {raw!r}")
         first, *lines = head.decode("ascii").split("\r\n")
         assert first.startswith("HTTP/1.1 "), first
         self.status = int(first.split(" ")[1])
@@ -25,6 +30,8 @@ class Answer:
             self.headers[name.lower()] = value
         assert self.headers["connection"] == "close", self.headers
         if self.status != 204 and not head_only:
+            if int(self.headers["content-length"]) > len(self.body):
+                raise Cut(f"{len(self.body)} bytes of a body: {self.headers}")
             assert int(self.headers["content-length"]) == len(self.body), (self.headers, len(self.body))
 
     def __getitem__(self, member):

@@ -7,9 +7,17 @@ from .frames import TIMESTAMP
 
 FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 DOCUMENT = json.loads((FIXTURES / "messages.json").read_text())
-# The streams' document shows no valid JSON everywhere ("...", a bracket too many), so its messages are texts.
-STREAMS_DOCUMENT = {name: text.strip("\n") for name, _, text in
-                    (part.partition("\n") for part in (FIXTURES / "stream_messages.txt").read_text().split("== ")[1:])}
+
+
+def _parts(file):
+    """{name: text} of a file whose parts stand behind lines `== name`."""
+    parts = (FIXTURES / file).read_text().split("== ")[1:]
+    return {name: text.strip("\n") for name, _, text in (part.partition("\n") for part in parts)}
+
+
+# These documents show no valid JSON everywhere ("...", a bracket too many), so their messages are texts.
+STREAMS_DOCUMENT = _parts("stream_messages.txt")
+SENSORS_DOCUMENT = _parts("sensor_messages.txt")  # messages, and the curl lines as a shell takes them
 
 ENDPOINTS_DOCUMENT = json.loads((FIXTURES / "endpoint_messages.json").read_text())
 

@@ -64,7 +64,7 @@ class Counters:
         found = {}
         if self.shm.is_dir():
             for path in sorted(self.shm.iterdir()):
-                if path.name == "broker" or path.name.startswith(("worker.", "agent.")):
+                if path.name in ("broker", "store") or path.name.startswith(("worker.", "agent.")):
                     try:
                         found[path.name] = Segment(path).metrics()
                     except (OSError, AssertionError, struct.error):

@@ -13,12 +13,15 @@ import tempfile
 from pathlib import Path
 
 from .caller import Caller
+from .channel import ChannelClient, channel_path
 from .client import Client
+from .database import Database
 from .handlers import Handler
 from .ports import PortBlock
 from .process import Actor, children_of_this_process
 from .rawclient import Mute
 from .segment import Counters
+from .sensors import Api
 from .simulator import Simulator
 from .streams import StreamClient
 from .wait import until
@@ -54,7 +57,7 @@ class Stage:
         self.env = {}
         self.ports = PortBlock()
         self.port = self.ports.take()
-        self.streams_port = self.endpoints_port = None
+        self.streams_port = self.endpoints_port = self.channels_port = None
         self.handlers, self.endpoints = {}, {}
         self.sim_base = self.ports.take(24)
         self.settings, self.machines = copy.deepcopy(SETTINGS), []
@@ -215,6 +218,66 @@ class Stage:
         self.clients[name] = client
         return client
 
+    # --- channels, sensors and the store --------------------------------------------------------------------------------
+
+    def channels_listener(self, **settings):
+        """Adds a listener for channels and the REST API (whose rest.auth is off unless the play has set it); returns its port, which is the one
+        that channel() and api() take if it is the first."""
+        port = self.ports.take()
+        self.listeners.append({"name": f"channels{len(self.listeners)}", "dialects": ["channels", "rest"], "address": "127.0.0.1",
+                               "port": port, **settings})
+        self.settings.setdefault("rest", {}).setdefault("auth", False)
+        self.channels_port = self.channels_port or port
+        return port
+
+    async def store(self, name="s1", **options):
+        """noria-store, ready: its database is open, the broker has said HELLO_OK."""
+        return await self.cast(name, "noria-store", **options).start()
+
+    @property
+    def database(self):
+        """The store's file, for who wants to read it once the store has ended."""
+        return Database(self.state / "store/noria.db")
+
+    async def channels_house(self, *workers, machines=(), **listener):
+        """The cast for channels and sensors: broker, store s1 and workers, each with a door of its own for channels and REST beside the shared
+        one; with machines also the simulator and their agents, connected."""
+        if self.channels_port is None:
+            self.channels_listener(**listener)
+        for machine_id in machines or ["m1"]:
+            if all(m["id"] != machine_id for m in self.machines):
+                self.machine(machine_id)
+        if machines:
+            await self.sim()
+        await self.broker()
+        await self.store()
+        for name in workers or ["w1"]:
+            await self.cast_with_doors(name, channels={"dialects": ["channels", "rest"], **listener}).start()
+        if machines:
+            for machine in self.machines:
+                await self.agent(machine["id"])
+            await self.all_connected()
+        await self.mark()
+
+    def _channels_door(self, on):
+        return self.actors[on].doors["channels"] if on else self.channels_port
+
+    def api(self, on=None, port=None, token=None, within=5.0):
+        """A client of the REST API, at the worker's own door if one is named."""
+        return Api(port or (lambda: self._channels_door(on)), token, within)
+
+    async def channel(self, name, channel="general", on=None, port=None, secure=False, since=None, user_id=None, token=None, joined=True,
+                      **options):
+        """A connected client of a channel, at the worker's own door if one is named, that has heard what everybody hears first. `joined`
+        False: nothing is waited for, for those who are sent away."""
+        path = channel_path(channel, secure, user_id=user_id, token=token, since=since)
+        kind = lambda name, url: ChannelClient(name, url, channel or "general", secure)  # noqa: E731
+        client = await self._connected(kind, name, None, "127.0.0.1", port or self._channels_door(on), path, options)
+        self.clients[name] = client
+        if joined:
+            await client.joined()
+        return client
+
     async def all_connected(self):
         """Waits, as a client on every worker, until all machines are connected."""
         for worker in [a for a in self.actors.values() if a.name.startswith("w") and a.alive]:
@@ -285,7 +348,7 @@ class Stage:
             role = self.counters.role_of_pid(actor.pid)
             assert role, f"no segment of {actor}"
             return self.counters.segment(role)
-        return self.counters.segment("broker")
+        return self.counters.segment("store" if actor.name.startswith("s") else "broker")
 
     def counter(self, actor, name):
         metrics = self.segment_of(actor).metrics()
@@ -357,8 +420,8 @@ class Stage:
                             lambda a=actor: sum(a.descriptors().values()) <= a.baseline)
 
     async def _all_stop(self):
-        """In the order in which nobody misses anybody: workers, agents, handlers, broker, simulator; `noria up` alone."""
-        order = sorted(self.actors.values(), key=lambda a: "wahbs".find(a.name[0]))
+        """In the order in which nobody misses anybody: workers, agents, handlers, store, broker, simulator; `noria up` alone."""
+        order = sorted(self.actors.values(), key=lambda a: 9 if a.name == "sim" else "wahsb".find(a.name[0]))
         for actor in order:
             if actor.alive:
                 await actor.stop()

@@ -1,4 +1,4 @@
-/* identity.c — see identity.h (Hops: C1, C2). One allocation holds everything: the struct, then pointers, then texts. */
+/* identity.c — see identity.h (Hops: C1, C2). One allocation holds everything: the struct, then pointers, sorted by what they point to, then texts. */
 #include "identity.h"
 
 #include <stdlib.h>
@@ -41,6 +41,18 @@ static size_t names_of(const struct identity_draft *draft)
     return count;
 }
 
+static int compare(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+    int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
+    return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+    return compare(x, strlen(x), y, strlen(y));
+}
+
 const struct identity *identity_new(const struct identity_draft *draft)
 {
     struct identity *identity = calloc(1, bytes_of(draft));
@@ -62,6 +74,7 @@ const struct identity *identity_new(const struct identity_draft *draft)
             *names++ = text;
             text += len;
         }
+        qsort(names - identity->counts[g], identity->counts[g], sizeof *names, by_name);
     }
     return identity;
 }
@@ -92,17 +105,35 @@ uint64_t identity_expires_ms(const struct identity *identity)
     return identity->expires_ms;
 }
 
+/* Whoever may command a machine sees it. */
+static bool implied(const struct identity *identity, enum grant_e grant, const char *name, size_t len)
+{
+    return grant == GRANT_MACHINES_VIEW && identity_may(identity, GRANT_MACHINES_COMMAND, name, len);
+}
+
 bool identity_may_all(const struct identity *identity, enum grant_e grant)
 {
-    return identity->all[grant];
+    return identity->all[grant] || (grant == GRANT_MACHINES_VIEW && identity->all[GRANT_MACHINES_COMMAND]);
 }
 
 bool identity_may(const struct identity *identity, enum grant_e grant, const char *name, size_t len)
 {
     if (identity->all[grant])
         return true;
-    for (uint32_t i = 0; i < identity->counts[grant]; i++)
-        if (strlen(identity->names[grant][i]) == len && memcmp(identity->names[grant][i], name, len) == 0)
+    for (uint32_t low = 0, high = identity->counts[grant]; low < high;) {
+        uint32_t middle = low + (high - low) / 2;
+        const char *here = identity->names[grant][middle];
+        int order = compare(name, len, here, strlen(here));
+        if (order == 0)
             return true;
-    return false;
+        low = order > 0 ? middle + 1 : low;
+        high = order < 0 ? middle : high;
+    }
+    return implied(identity, grant, name, len);
+}
+
+const char *const *identity_names(const struct identity *identity, enum grant_e grant, uint32_t *count)
+{
+    *count = identity->counts[grant];
+    return identity->names[grant];
 }

@@ -4,9 +4,7 @@
  *     JWT ────────────────────────┼─▶ identity: name, until when, grants ─▶ a connection, or a request
  *     nobody (an open listener) ──┘
  *
- * A grant is a list of names, or everything. What it is about is its kind:
- *
- *     G(NAME, "claim", "what its names are")
+ * A grant is a list of names, or everything; its kinds are grant.h's.
  *
  * Immutable once made; counted references, one thread. A client that needs nothing but the default takes no memory of its own: nobody's and
  * those of the configuration's tokens are shared.
@@ -17,24 +15,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "grant.h"
+
 #define IDENTITY_NAME_MAX   64u
 #define IDENTITY_NEVER      UINT64_MAX
-#define IDENTITY_GRANTS_MAX 256u /* names in one grant; more refuse the token */
-
-#define GRANT_TABLE(G)                                                                                       \
-    G(CHANNELS, "channels", "channels to join")                                                              \
-    G(ENTITIES_READ, "entities_read", "entities to read: sensor, lectura, ubicacion, anomalia, prediccion")  \
-    G(ENTITIES_WRITE, "entities_write", "entities to create, change and delete")                             \
-    G(MACHINES_VIEW, "machines_view", "machines whose state, results and events are shown")                  \
-    G(MACHINES_COMMAND, "machines_command", "machines that may be commanded (and are shown)")                \
-    G(STREAMS, "streams", "streams to open")
-
-enum grant_e {
-#define G(NAME, claim, text) GRANT_##NAME,
-    GRANT_TABLE(G)
-#undef G
-        GRANT_COUNT
-};
+#define IDENTITY_GRANTS_MAX GRANT_NAMES_MAX /* names in one grant; more refuse the token */
 
 struct identity;
 
@@ -42,6 +27,8 @@ const char *identity_name(const struct identity *identity);    /* "" nobody; liv
 uint64_t identity_expires_ms(const struct identity *identity); /* wall clock; IDENTITY_NEVER */
 bool identity_may(const struct identity *identity, enum grant_e grant, const char *name, size_t len);
 bool identity_may_all(const struct identity *identity, enum grant_e grant); /* whatever the name */
+/* The names of a grant that is not everything, sorted by their bytes; *count of them. What another grant implies (grant.h) is not among them. */
+const char *const *identity_names(const struct identity *identity, enum grant_e grant, uint32_t *count);
 
 /* Nobody in particular, who may do everything: at listeners that ask for no token. Shared, needs no put. */
 const struct identity *identity_nobody(void);

@@ -66,6 +66,11 @@ bool endpoint_may_all(const struct endpoint_conn *conn, enum grant_e grant)
     return identity_may_all(conn->identity, grant);
 }
 
+const struct identity *endpoint_identity(const struct endpoint_conn *conn)
+{
+    return conn->identity;
+}
+
 /* --- replies, subscriptions, commands ------------------------------------------------------------------------------ */
 
 static void reply(struct endpoint_conn *conn, const void *payload, size_t len, bool binary)

@@ -89,7 +89,7 @@ struct endpoint_dialect {
      * frames from before are still owed. Returns its length, at most `cap`. */
     size_t (*states)(struct endpoint *endpoint, const struct mirror_machine *const *machines, uint32_t count,
                      uint64_t position, char *payload, size_t cap);
-    /* Frames that cannot be merged were lost to this worker: tell the connection. */
+    /* Frames that cannot be merged were lost to this worker: tell the connection. endpoint_lost() says from where on. */
     void (*on_gap)(struct endpoint_conn *conn);
     /* The worker itself must answer a command: no broker took it, or none answered in time. */
     void (*on_command_failed)(struct endpoint_conn *conn, const struct endpoint_command *command,
@@ -115,6 +115,12 @@ const char *endpoint_principal(const struct endpoint_conn *conn); /* identity_na
  * connections are closed with 1008, "Token expirado"; the dialect needs to do nothing for it. */
 bool endpoint_may(const struct endpoint_conn *conn, enum grant_e grant, const char *name, size_t len);
 bool endpoint_may_all(const struct endpoint_conn *conn, enum grant_e grant);
+const struct identity *
+endpoint_identity(const struct endpoint_conn *conn); /* lives as long as the connection */
+
+/* The dialect's own endpoint in the process of `any`; NULL: it is not at work there. */
+struct endpoint_dialect;
+struct endpoint *endpoint_own(const struct endpoint *any, const struct endpoint_dialect *dialect);
 
 /* One text message to this connection. The payload is copied. Bounded: a connection that does not read its replies is
  * closed with 1013. */
@@ -157,11 +163,17 @@ bool endpoint_is_subscribed(const struct endpoint_conn *conn, const struct topic
 struct endpoint_since {
     bool known; /* of this ring and not from its future; false: nothing can be said about what was missed */
     uint64_t position; /* of the first place that the client has not seen */
+    uint32_t ring;
 };
 
 /* Reads "RING-N"; false: not of that form. */
 bool endpoint_parse_seq(const struct endpoint *endpoint, const char *text, size_t len,
                         struct endpoint_since *since);
+
+/* What is not seen yet from endpoint_position() on. */
+struct endpoint_since endpoint_now(const struct endpoint *endpoint);
+/* Whether it is known now: rings are replaced, and this worker reads on. */
+void endpoint_look_again(const struct endpoint *endpoint, struct endpoint_since *since);
 
 struct endpoint_missed {
     bool gap;       /* frames of these topics may have been missed that the ring does not hold any more */
@@ -177,6 +189,11 @@ struct endpoint_missed endpoint_missed(struct endpoint *endpoint, const struct t
  * ERR_CLOSED. */
 enum err_e endpoint_replay(struct endpoint_conn *conn, const struct topic *topics, uint32_t count,
                            struct endpoint_missed missed);
+
+/* Within on_gap, true: this worker lost its place in the ring; *since is the first place that it has not read, and the connection was given
+ * everything before. It may be unsubscribed, subscribed and given frames then. False: a replay to the connection was too slow, and goes on behind
+ * what is lost; the connection may be sent replies and nothing else. */
+bool endpoint_lost(const struct endpoint_conn *conn, struct endpoint_since *since);
 
 /* May a snapshot made now carry a "seq"? Not while the connection is owed older states (it lags): resuming from there
  * would lose them. */

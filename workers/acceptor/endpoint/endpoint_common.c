@@ -63,6 +63,7 @@ void host_stop(struct endpoint_host *host)
 {
     struct endpoint_commons *commons = &host->commons;
     commons->stopped = true;
+    store_calls_stop(host);
     for (unsigned i = commons->count; i-- > 0;) {
         struct endpoint_common *common = &commons->all[i];
         survey_give_up(common);
@@ -109,6 +110,12 @@ void host_set_channels_elsewhere(struct endpoint_host *host, uint64_t channels)
 void *endpoint_shared(const struct endpoint *endpoint)
 {
     return endpoint->common != NULL ? endpoint->common->shared : NULL;
+}
+
+struct endpoint *endpoint_own(const struct endpoint *any, const struct endpoint_dialect *dialect)
+{
+    struct endpoint_common *common = common_of(&any->host->commons, dialect);
+    return common != NULL && common->started ? &common->endpoint : NULL;
 }
 
 uint64_t endpoint_channels_elsewhere(const struct endpoint *endpoint)

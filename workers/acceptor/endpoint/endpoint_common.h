@@ -51,7 +51,7 @@ enum err_e host_join(struct endpoint *endpoint);
  * stopped. */
 enum err_e host_start(struct endpoint_host *host);
 
-/* After the last connection, while the broker's link still stands. Again: nothing. */
+/* After the last connection, while the broker's link still stands; calls of the store under way end. Again: nothing. */
 void host_stop(struct endpoint_host *host);
 
 /* Of host.c. */

@@ -57,9 +57,25 @@ bool endpoint_parse_seq(const struct endpoint *endpoint, const char *text, size_
     if (len < 10 || text[8] != '-' || !read_ring_id(text, &ring_id) ||
         !read_number(text + 9, len - 9, &number))
         return false;
-    *since = (struct endpoint_since){.position = (number + 1) * RECORD_ALIGN};
-    since->known = ring_id == endpoint->host->ring_id && reached(endpoint->host, since->position);
+    *since = (struct endpoint_since){.position = (number + 1) * RECORD_ALIGN, .ring = ring_id};
+    endpoint_look_again(endpoint, since);
     return true;
+}
+
+void endpoint_look_again(const struct endpoint *endpoint, struct endpoint_since *since)
+{
+    since->known = since->ring == endpoint->host->ring_id && reached(endpoint->host, since->position);
+}
+
+struct endpoint_since endpoint_now(const struct endpoint *endpoint)
+{
+    return (struct endpoint_since){true, endpoint_position(endpoint), endpoint->host->ring_id};
+}
+
+bool endpoint_lost(const struct endpoint_conn *conn, struct endpoint_since *since)
+{
+    *since = conn->endpoint->host->lost;
+    return conn->endpoint->host->losing;
 }
 
 /* --- what was missed ------------------------------------------------------------------------------------------------ */

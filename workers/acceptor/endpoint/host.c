@@ -85,6 +85,11 @@ void host_writable(struct client *client)
     outbox_writable(&conn_of(client)->endpoint->host->outbox, client);
 }
 
+void host_close(struct client *client, unsigned code, const char *reason)
+{
+    endpoint_close(conn_of(client), code, reason);
+}
+
 void host_closed(struct client *client)
 {
     struct endpoint_conn *conn = conn_of(client);
@@ -96,6 +101,16 @@ void host_closed(struct client *client)
     outbox_drop(&host->outbox, client);
     identity_put(&conn->identity);
     client->magic = 0;
+}
+
+void host_going_away(struct client *client)
+{
+    struct endpoint_conn *conn = conn_of(client);
+    if (client->closing)
+        return;
+    if (conn->endpoint->dialect->on_going_away != NULL)
+        conn->endpoint->dialect->on_going_away(conn);
+    host_settle(client);
 }
 
 static void on_origin(void *arg, const struct ring_record *record)
@@ -123,24 +138,65 @@ struct loss {
     enum ring_status_e why;
 };
 
+/* The dialect may take the client to another audience, or to none. */
 static void tell_loss(const struct loss *loss, struct client *client)
 {
     if (loss->why != RING_MORE && client->audience->lossless && !client->audience->passing)
         tell_gap(loss->host, client);
-    if (loss->why != RING_MORE || client->audience->states)
+    if (client->audience != NULL && (loss->why != RING_MORE || client->audience->states))
         outbox_conflate(&loss->host->outbox, client, loss->since, loss->why == RING_GONE);
 }
 
-/* Every audience's every member; conflating moves nobody between audiences. */
+/* Every audience's every member, in memory that the caller frees; NULL: there is none for that, or nobody. */
+static struct client **everybody(const struct audiences *audiences, size_t *count)
+{
+    const struct map *map = &audiences->by_key;
+    *count = 0;
+    for (size_t i = 0; i < map->capacity; i++) {
+        const struct audience *audience = map->entries[i].value;
+        *count += audience != NULL ? audience->count : 0;
+    }
+    struct client **all = malloc((*count + 1) * sizeof(struct client *));
+    size_t at = 0;
+    for (size_t i = 0; all != NULL && i < map->capacity; i++) {
+        const struct audience *audience = map->entries[i].value;
+        for (uint32_t m = 0; audience != NULL && m < audience->count; m++)
+            all[at++] = audience->members[m];
+    }
+    return all;
+}
+
+/* A client that nobody has memory to tell of its loss must not go on as if nothing had happened. */
+static void close_everybody(struct endpoint_host *host)
+{
+    log_error("loss-untold", "out of memory; subscribers are closed");
+    for (size_t i = 0; i < host->audiences.by_key.capacity; i++) {
+        struct audience *audience = host->audiences.by_key.entries[i].value;
+        for (uint32_t m = 0; audience != NULL && m < audience->count; m++)
+            outbox_close(&host->outbox, audience->members[m], 1013, "out of memory");
+    }
+}
+
+static void tell_everybody(const struct loss *loss)
+{
+    size_t count;
+    struct client **all = everybody(&loss->host->audiences, &count);
+    if (all == NULL)
+        close_everybody(loss->host);
+    for (size_t i = 0; all != NULL && i < count; i++)
+        tell_loss(loss, all[i]);
+    free(all);
+}
+
 static void on_lost(void *arg, uint64_t since, enum ring_status_e why)
 {
     struct loss loss = {arg, since, why};
-    struct map *audiences = &loss.host->audiences.by_key;
-    for (size_t i = 0; i < audiences->capacity; i++) {
-        struct audience *audience = audiences->entries[i].value;
-        for (uint32_t m = 0; audience != NULL && m < audience->count; m++)
-            tell_loss(&loss, audience->members[m]);
-    }
+    struct endpoint_host *host = arg;
+    if (why != RING_GONE) /* else host_broker_up() has noted it */
+        host->lost = (struct endpoint_since){true, since, host->ring_id};
+    host->losing = why != RING_MORE;
+    tell_everybody(&loss);
+    host->losing = false;
     if (why != RING_MORE)
         publishing_lost(loss.host);
     if (why == RING_LAPPED)
@@ -155,6 +211,7 @@ static void on_lost(void *arg, uint64_t since, enum ring_status_e why)
 enum err_e host_broker_up(struct endpoint_host *host, uint32_t ring_id)
 {
     uint32_t before = host->ring_id;
+    host->lost = (struct endpoint_since){false, host->outbox.position, before};
     host->ring_id = ring_id; /* attaching already shows snapshots */
     enum err_e err = tail_attach(&host->tail, ring_id);
     if (err != ERR_OK) {
@@ -170,16 +227,18 @@ void host_broker_down(struct endpoint_host *host)
 {
     publishing_down(host);
     survey_broker_down(host);
+    store_calls_broker_down(host);
 }
 
 bool host_hear(struct endpoint_host *host, const struct wire_message *message)
 {
-    return survey_hear(host, message);
+    return survey_hear(host, message) || store_calls_hear(host, message);
 }
 
 void host_tick(struct endpoint_host *host)
 {
     caller_expire_all(host);
+    store_calls_tick(host);
     publishing_tick(host);
     outbox_tick(&host->outbox);
     commons_tick(&host->commons);
@@ -221,6 +280,7 @@ enum err_e host_init(struct endpoint_host *host, const struct host_config *confi
     history_init(&host->history);
     audiences_init(&host->audiences, conf->slow_hard_bytes);
     map_init(&host->sessions);
+    store_calls_init(&host->store_calls);
     host->outbox =
         (struct outbox){.audiences = &host->audiences,
                         .mirror = &host->mirror,
@@ -257,6 +317,7 @@ void host_fini(struct endpoint_host *host)
     mirror_fini(&host->mirror);
     pending_fini(&host->pending);
     publishing_fini(&host->publishing);
+    store_calls_fini(&host->store_calls);
     map_fini(&host->sessions);
     free(host->scratch);
     free(host->topics);

@@ -18,6 +18,7 @@
 #include "outbox.h"
 #include "pending.h"
 #include "publishing.h"
+#include "store_calls.h"
 #include "tail.h"
 #include "wire.h"
 
@@ -49,8 +50,11 @@ struct endpoint_host {
     struct endpoint_commons commons;
     struct surveys surveys;
     struct publishing publishing;
+    struct store_calls store_calls;
     struct map sessions; /* serial → struct caller, for those that ever sent a command or published */
     uint32_t ring_id;
+    struct endpoint_since lost; /* while `losing`: what this worker has not read */
+    bool losing;
     uint64_t incarnation;
     uv_loop_t *loop;
     char *scratch;
@@ -99,18 +103,20 @@ struct client *host_open(struct endpoint *endpoint, void *memory, void *sink, ui
 void host_message(struct client *client, const char *text, size_t len, bool binary);
 void host_settle(struct client *client);
 void host_writable(struct client *client);
-void host_closed(struct client *client); /* on_disconnect runs; the memory is free afterwards */
+void host_close(struct client *client, unsigned code, const char *reason); /* as endpoint_close() */
+void host_closed(struct client *client);     /* on_disconnect runs; the memory is free afterwards */
+void host_going_away(struct client *client); /* the process stops; the owner closes the connection next */
 
 /* The broker answers HELLO_OK: attach to its ring, send pending commands again. An error (logged by the caller) means
  * try again soon. */
 enum err_e host_broker_up(struct endpoint_host *host, uint32_t ring_id);
 
-/* Its link is down: surveys under way fail, what clients publish waits. */
+/* Its link is down: surveys and calls of the store under way fail, what clients publish waits. */
 void host_broker_down(struct endpoint_host *host);
 
 /* Any other message from the broker. False: it is not for the host. */
 bool host_hear(struct endpoint_host *host, const struct wire_message *message);
 
-/* Commands past their time limit are answered here, clients too slow for too long are closed, dialects get their ticks; call a few
+/* Commands and calls of the store past their time limit are answered here, clients too slow for too long are closed, dialects get their ticks; call a few
  * times a second. */
 void host_tick(struct endpoint_host *host);

@@ -37,7 +37,8 @@ struct store_call {
     size_t arguments_len;  /* at most WIRE_STORE_ARGUMENTS_MAX */
 };
 
-/* ERR_OK: `done` is called exactly once, unless store_call_forget() comes first. ERR_FULL, ERR_TOO_LARGE, ERR_MEMORY: nothing was asked.
+/* ERR_OK: `done` is called exactly once, unless store_call_forget() comes first. ERR_FULL (also at the end of the
+ * process), ERR_TOO_LARGE, ERR_MEMORY: nothing was asked.
  * *ticket (never 0) is for store_call_forget(). */
 enum err_e store_call(struct endpoint *endpoint, const struct store_call *call, store_done_f *done, void *arg,
                       uint64_t *ticket);

@@ -153,7 +153,7 @@ bool audiences_agree(const struct audiences *all, uint64_t hash, const char *nam
 /* What becomes of a topic's frames when a client lags, by its name. */
 enum audience_class_e {
     AUDIENCE_STATES, /* state/…: only the newest matters, and the mirror has it */
-    AUDIENCE_KEPT,   /* result/…, event/…: never merged; the history keeps them */
+    AUDIENCE_KEPT,   /* result/…, event/…, channel/…: never merged; the history keeps them */
     AUDIENCE_PASSING /* all others: never merged, never kept */
 };
 enum audience_class_e audience_topic_class(const struct topic *topic);

@@ -94,7 +94,8 @@ enum audience_class_e audience_topic_class(const struct topic *topic)
 {
     if (begins(topic, "state/", 6))
         return AUDIENCE_STATES;
-    return begins(topic, "result/", 7) || begins(topic, "event/", 6) ? AUDIENCE_KEPT : AUDIENCE_PASSING;
+    bool kept = begins(topic, "result/", 7) || begins(topic, "event/", 6) || begins(topic, "channel/", 8);
+    return kept ? AUDIENCE_KEPT : AUDIENCE_PASSING;
 }
 
 static void note_class(struct audience *audience, const struct topic *topic)

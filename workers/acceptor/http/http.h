@@ -95,6 +95,8 @@ struct http_site {
 
 enum http_method_e http_method(const struct http_exchange *exchange);
 const char *http_path(const struct http_exchange *exchange); /* as sent, without query */
+/* The route that the request found: of several with its method that fit, the last in the table. */
+const struct http_route *http_route_of(const struct http_exchange *exchange);
 /* The decoded segment that stood for the n-th {…} of the route. No NUL within, else any bytes. */
 const char *http_param(const struct http_exchange *exchange, unsigned n);
 /* The decoded value of a query parameter ('+' is a space). ERR_NOT_FOUND, ERR_TOO_LARGE. */
@@ -113,8 +115,9 @@ struct http_response {
     const char *type;          /* Content-Type; NULL: no body */
     const char *cache_control; /* NULL: no-store */
     const char
-        *headers;     /* further lines, each ended by CRLF ("ETag: \"5\"\r\n"); NULL: none. Below 512 bytes */
-    const void *body; /* copied as far as the socket does not take it at once */
+        *headers; /* further lines, each ended by CRLF ("ETag: \"5\"\r\n"); NULL: none. Below 512 bytes */
+    uint32_t retry_after_s; /* of 429 and 503; 0: 1 */
+    const void *body;       /* copied as far as the socket does not take it at once */
     size_t body_len;
 };
 
@@ -177,6 +180,7 @@ uint32_t http_busy(const struct http *http);
     X(405, "Method Not Allowed")                                                                             \
     X(408, "Request Timeout")                                                                                \
     X(409, "Conflict")                                                                                       \
+    X(410, "Gone")                                                                                           \
     X(412, "Precondition Failed")                                                                            \
     X(413, "Content Too Large")                                                                              \
     X(415, "Unsupported Media Type")                                                                         \

@@ -66,13 +66,18 @@ static void put_header(struct out *out, const char *name, const char *value)
     out_literal(out, "\r\n");
 }
 
-static void put_status_headers(struct out *out, const struct http_exchange *x, unsigned status)
+static void put_status_headers(struct out *out, const struct http_exchange *x,
+                               const struct http_response *response)
 {
     char list[64];
+    unsigned status = response->status;
     if (status == 401)
         put_header(out, "WWW-Authenticate", "Bearer");
-    if (status == 429 || status == 503)
-        put_header(out, "Retry-After", "1");
+    if (status == 429 || status == 503) {
+        out_literal(out, "Retry-After: ");
+        out_u64(out, response->retry_after_s > 0 ? response->retry_after_s : 1);
+        out_literal(out, "\r\n");
+    }
     if (status == 405) {
         http_method_list(x->allowed, list, sizeof list);
         put_header(out, "Allow", list);
@@ -82,8 +87,10 @@ static void put_status_headers(struct out *out, const struct http_exchange *x, u
 static void put_cors(struct out *out, const struct http_exchange *x)
 {
     put_header(out, "Vary", "Origin");
-    if (x->origin != NULL)
-        put_header(out, "Access-Control-Allow-Origin", x->origin);
+    if (x->origin == NULL)
+        return;
+    put_header(out, "Access-Control-Allow-Origin", x->origin);
+    put_header(out, "Access-Control-Expose-Headers", "ETag, Location");
 }
 
 static bool has_no_body(unsigned status)
@@ -108,7 +115,7 @@ static void put_head(struct out *out, const struct http_exchange *x, const struc
     }
     put_header(out, "Cache-Control", response->cache_control != NULL ? response->cache_control : "no-store");
     put_header(out, "X-Content-Type-Options", "nosniff");
-    put_status_headers(out, x, response->status);
+    put_status_headers(out, x, response);
     put_cors(out, x);
     if (response->headers != NULL)
         out_text(out, response->headers);

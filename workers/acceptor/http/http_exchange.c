@@ -344,6 +344,11 @@ const char *http_path(const struct http_exchange *x)
     return current(x)->request->path;
 }
 
+const struct http_route *http_route_of(const struct http_exchange *x)
+{
+    return x->route;
+}
+
 const char *http_param(const struct http_exchange *x, unsigned n)
 {
     MUST(n < current(x)->params.count);

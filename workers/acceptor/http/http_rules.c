@@ -7,7 +7,7 @@
 #include "http_internal.h"
 #include "must.h"
 
-#define CORS_HEADERS "Authorization, Content-Type, Idempotency-Key"
+#define CORS_HEADERS "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match"
 #define CORS_MAX_AGE "600"
 
 static const struct {

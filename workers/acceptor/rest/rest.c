@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "conf.h"
+#include "identity.h"
 #include "must.h"
 #include "rest_internal.h"
 
@@ -47,12 +48,28 @@ static bool is_single(const struct rest *rest)
     return conf_single_mode(endpoint_conf(rest->config.endpoint));
 }
 
+static bool may_see(const struct http_exchange *x, const struct mirror_machine *machine)
+{
+    const char *id = machine->info.id;
+    return identity_may(http_identity(x), GRANT_MACHINES_VIEW, id, strlen(id));
+}
+
+/* The machine in a slot; NULL: none, or none that the client may see. */
+static const struct mirror_machine *machine_at(const struct rest *rest, const struct http_exchange *x,
+                                               uint32_t slot)
+{
+    const struct mirror_machine *machine = endpoint_machine(rest->config.endpoint, slot);
+    return machine != NULL && may_see(x, machine) ? machine : NULL;
+}
+
 const struct mirror_machine *rest_machine(struct rest *rest, struct http_exchange *x, bool single)
 {
     struct endpoint *endpoint = rest->config.endpoint;
     const char *id = single ? endpoint_conf(endpoint)->machines[0].info.id : http_param(x, 0);
     size_t len = strlen(id);
     const struct mirror_machine *machine = endpoint_find_machine(endpoint, id, len);
+    if (machine != NULL && !may_see(x, machine))
+        machine = NULL;
     if (machine == NULL) /* only what could be an id is safe to repeat */
         rest_answer_error(rest, x, CODE_MACHINE_NOT_FOUND, "", machine_id_valid(id, len) ? id : "");
     return machine;
@@ -67,7 +84,7 @@ static void get_machines(void *arg, struct http_exchange *x)
     rest_envelope_begin(&out);
     out_char(&out, '[');
     for (uint32_t slot = 0, n = 0; slot < endpoint_machine_slots(endpoint); slot++) {
-        const struct mirror_machine *machine = endpoint_machine(endpoint, slot);
+        const struct mirror_machine *machine = machine_at(rest, x, slot);
         if (machine == NULL)
             continue;
         if (n++ > 0)
@@ -111,17 +128,18 @@ static void get_health(void *arg, struct http_exchange *x)
     struct endpoint *endpoint = rest->config.endpoint;
     char memory[REST_SMALL_MAX];
     struct out out = out_init(memory, sizeof memory);
-    uint32_t connected = 0;
+    uint32_t connected = 0, count = 0;
     rest->counts.reads++;
     for (uint32_t slot = 0; slot < endpoint_machine_slots(endpoint); slot++) {
-        const struct mirror_machine *machine = endpoint_machine(endpoint, slot);
+        const struct mirror_machine *machine = machine_at(rest, x, slot);
+        count += machine != NULL;
         connected += machine != NULL && machine->state.connection == CONNECTION_CONNECTED;
     }
     rest_envelope_begin(&out);
     out_literal(&out, "{\"status\":\"ok\",\"version\":\"" NORIA_VERSION "\",\"mode\":");
     out_text(&out, is_single(rest) ? "\"single-plc\"" : "\"multi-plc\"");
     out_literal(&out, ",\"machines\":");
-    out_u64(&out, endpoint_machine_count(endpoint));
+    out_u64(&out, count);
     out_literal(&out, ",\"machines_connected\":");
     out_u64(&out, connected);
     out_char(&out, '}');

@@ -4,6 +4,7 @@
 
 #include "clock.h"
 #include "conf.h"
+#include "identity.h"
 #include "must.h"
 #include "pending.h"
 #include "record.h"
@@ -178,6 +179,11 @@ static void handle(struct rest *rest, struct http_exchange *x, enum rest_body_e 
     const struct mirror_machine *machine = rest_machine(rest, x, single);
     if (machine == NULL) {
         rest->counts.refused++;
+        return;
+    }
+    if (!identity_may(http_identity(x), GRANT_MACHINES_COMMAND, machine->info.id, strlen(machine->info.id))) {
+        rest->counts.refused++;
+        rest_answer_error(rest, x, CODE_FORBIDDEN, "", machine->info.id);
         return;
     }
     enum command_code_e code =

@@ -24,6 +24,7 @@ static void on_tick(uv_timer_t *timer)
     struct worker *w = timer->data;
     worker_uplink_tick(w);
     worker_pump_tick(w);
+    worker_doors_tick(w);
     host_tick(&w->host);
     worker_metrics_copy(w);
     if (w->stopping && stop_is_done(w))

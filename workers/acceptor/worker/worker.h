@@ -16,17 +16,21 @@
 #include "access.h"
 #include "bell.h"
 #include "conf.h"
+#include "expiry.h"
 #include "gate.h"
 #include "host.h"
 #include "http.h"
 #include "link.h"
+#include "login.h"
 #include "rest.h"
 #include "segment.h"
+#include "sensors.h"
 #include "stats.h"
 #include "ws.h"
 
 #define WORKER_LISTENERS_MAX 32u
 #define WORKER_DIALECTS_MAX  8u /* of one listener */
+#define WORKER_APIS_MAX      4u /* likewise */
 
 /* What stands behind one listening socket: WebSocket dialects, of which the first that serves a path has it, and a site for
  * plain requests if one of its dialects is an HTTP one. */
@@ -34,8 +38,9 @@ struct worker_listener {
     const struct conf_listener *conf;
     struct endpoint endpoints[WORKER_DIALECTS_MAX];
     unsigned endpoint_count;
-    bool rest;
-    const struct http_api *apis[1];
+    bool rest, login, sensors; /* which APIs */
+    const struct http_api *apis[WORKER_APIS_MAX];
+    unsigned api_count;
     struct http_site site;
 };
 
@@ -70,11 +75,14 @@ struct worker {
     unsigned listener_count;
     struct endpoint_host host;
     struct access *access;
+    struct expiry expiry; /* of connections whose token expires */
     struct gate *gate;
     struct ws *ws;
     struct http *http;
-    struct endpoint rest_endpoint; /* what REST asks for machines */
+    struct endpoint rest_endpoint; /* what REST asks for machines, and the API of sensors for the store */
     struct rest *rest;
+    struct sensors *sensors;
+    struct login *login;
 
     bool serving, stopping;
     uint64_t stop_deadline_ns;
@@ -92,6 +100,7 @@ enum err_e worker_start_dialects(struct worker *w); /* once each, whatever the n
 
 /* worker_doors.c: gate, ws and http onto endpoints and REST. */
 enum err_e worker_open_doors(struct worker *w);
+void worker_doors_tick(struct worker *w); /* closes connections whose token has expired */
 void worker_stop_doors(struct worker *w); /* nobody comes in any more; those inside are told to go */
 bool worker_doors_empty(const struct worker *w);
 void worker_close_doors(struct worker *w); /* whoever is still inside is dropped */

@@ -7,7 +7,8 @@
 #include "must.h"
 #include "worker.h"
 
-#define BAD_TOKEN "Token inv\xc3\xa1lido"
+#define BAD_TOKEN     "Token inv\xc3\xa1lido"
+#define EXPIRED_TOKEN "Token expirado"
 
 /* --- the gate asks ---------------------------------------------------------------------------------------------------- */
 
@@ -68,6 +69,27 @@ static struct client *client_of(struct ws_conn *conn)
     return client->magic != 0 ? client : NULL;
 }
 
+/* A connection whose end nobody could see to does not begin. */
+static void watch_expiry(struct worker *w, struct client *client, uint64_t serial, uint64_t expires_ms)
+{
+    if (expiry_watch(&w->expiry, serial, expires_ms, client) == ERR_OK)
+        return;
+    log_error("token-watch", "out of memory; connection closed");
+    host_close(client, WS_CLOSE_TRY_LATER, "out of memory");
+}
+
+static void on_expired(void *arg, void *what)
+{
+    (void)arg;
+    host_close(what, WS_CLOSE_POLICY, EXPIRED_TOKEN);
+}
+
+void worker_doors_tick(struct worker *w)
+{
+    if (w->ws != NULL)
+        expiry_sweep(&w->expiry);
+}
+
 static bool on_open(void *arg, struct ws_conn *conn, const struct gate_request *request, unsigned listener)
 {
     struct worker *w = arg;
@@ -79,7 +101,9 @@ static bool on_open(void *arg, struct ws_conn *conn, const struct gate_request *
         return true;
     }
     struct endpoint_request told = {request->path, request->query, endpoint->listener, identity};
-    host_open(endpoint, ws_user(conn), conn, ws_serial(conn), &told);
+    struct client *client = host_open(endpoint, ws_user(conn), conn, ws_serial(conn), &told);
+    if (identity_expires_ms(identity) != IDENTITY_NEVER)
+        watch_expiry(w, client, ws_serial(conn), identity_expires_ms(identity));
     identity_put(&identity); /* the connection has its own */
     return true;
 }
@@ -107,7 +131,8 @@ static void on_settle(void *arg, struct ws_conn *conn)
 
 static void on_closed(void *arg, struct ws_conn *conn)
 {
-    (void)arg;
+    struct worker *w = arg;
+    expiry_forget(&w->expiry, ws_serial(conn));
     if (client_of(conn) != NULL)
         host_closed(client_of(conn));
 }
@@ -178,7 +203,21 @@ static enum err_e open_ws(struct worker *w)
                                .ping_timeout_ms = w->conf->ping_timeout_ms,
                                .events = &events,
                                .arg = w};
-    return ws_new(&config, &w->ws);
+    enum err_e err = expiry_init(&w->expiry, w->clock, on_expired, w);
+    return err == ERR_OK ? ws_new(&config, &w->ws) : err;
+}
+
+static enum err_e open_login(struct worker *w)
+{
+    const struct login_config config = {
+        .loop = &w->loop, .clock = w->clock, .conf = w->conf, .access = w->access};
+    return login_new(&config, &w->login);
+}
+
+static void serve(struct worker_listener *listener, const struct http_api *api)
+{
+    MUST(listener->api_count < WORKER_APIS_MAX);
+    listener->apis[listener->api_count++] = api;
 }
 
 static enum err_e open_http(struct worker *w)
@@ -187,14 +226,24 @@ static enum err_e open_http(struct worker *w)
         .loop = &w->loop, .clock = w->clock, .max_body_bytes = w->conf->max_body_bytes};
     w->rest_endpoint = (struct endpoint){.host = &w->host, .listener = "rest"};
     struct rest_config rest = {.host = &w->host, .endpoint = &w->rest_endpoint};
+    struct sensors_config sensors = {.endpoint = &w->rest_endpoint, .needs_token = w->conf->rest_auth};
     enum err_e err = rest_new(&rest, &w->rest);
     if (err == ERR_OK)
+        err = sensors_new(&sensors, &w->sensors);
+    if (err == ERR_OK)
         err = http_new(&config, &w->http);
+    if (err == ERR_OK)
+        err = open_login(w);
     for (unsigned i = 0; err == ERR_OK && i < w->listener_count; i++) {
         struct worker_listener *l = &w->listeners[i];
-        l->apis[0] = rest_api(w->rest);
+        if (l->rest)
+            serve(l, rest_api(w->rest));
+        if (l->sensors)
+            serve(l, sensors_api(w->sensors));
+        if (l->login)
+            serve(l, login_api(w->login));
         l->site = (struct http_site){.apis = l->apis,
-                                     .api_count = l->rest ? 1 : 0,
+                                     .api_count = l->api_count,
                                      .identify = site_identify,
                                      .needs_token = l->conf->auth_required,
                                      .arg = w};
@@ -223,7 +272,7 @@ static enum err_e open_gate(struct worker *w)
 
 enum err_e worker_open_doors(struct worker *w)
 {
-    enum err_e err = access_new(w->conf, &w->access);
+    enum err_e err = access_new(w->conf, w->clock, &w->access);
     if (err == ERR_OK)
         err = open_ws(w);
     if (err == ERR_OK)
@@ -233,9 +282,18 @@ enum err_e worker_open_doors(struct worker *w)
 
 /* --- closing ------------------------------------------------------------------------------------------------------------ */
 
+static void tell_going_away(void *arg, struct ws_conn *conn)
+{
+    (void)arg;
+    if (client_of(conn) != NULL)
+        host_going_away(client_of(conn));
+}
+
 void worker_stop_doors(struct worker *w)
 {
     gate_free(&w->gate);
+    if (w->ws != NULL)
+        ws_each(w->ws, tell_going_away, w);
     if (w->ws != NULL)
         ws_close_all(w->ws, WS_CLOSE_GOING_AWAY, "server is stopping");
     if (w->http != NULL)
@@ -251,8 +309,14 @@ void worker_close_doors(struct worker *w)
 {
     if (w->rest != NULL)
         rest_give_up(w->rest);
+    if (w->sensors != NULL)
+        sensors_give_up(w->sensors);
     http_free(&w->http);
     rest_free(&w->rest);
+    sensors_free(&w->sensors);
+    login_free(&w->login);
     ws_free(&w->ws);
+    if (w->expiry.clock != NULL)
+        expiry_fini(&w->expiry);
     access_free(&w->access);
 }

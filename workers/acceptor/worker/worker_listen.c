@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "carousel.h"
+#include "channels_dialect.h"
 #include "log.h"
 #include "must.h"
 #include "proc.h"
@@ -17,7 +18,7 @@
 #include "worker.h"
 
 static const struct endpoint_dialect *const dialects[] = {&carousel_dialect, &streams_dialect,
-                                                          &validated_dialect};
+                                                          &validated_dialect, &channels_dialect};
 
 static const struct endpoint_dialect *dialect_named(const char *name)
 {
@@ -31,6 +32,8 @@ static const struct endpoint_dialect *dialect_named(const char *name)
 static bool add_dialect(struct worker *w, struct worker_listener *listener, const char *name)
 {
     const struct endpoint_dialect *dialect = dialect_named(name);
+    listener->login = listener->login || strcmp(name, "channels") == 0;
+    listener->sensors = listener->login;
     if (strcmp(name, "rest") == 0)
         listener->rest = true;
     else if (dialect != NULL && listener->endpoint_count < WORKER_DIALECTS_MAX)
@@ -115,7 +118,8 @@ enum err_e worker_listen(struct worker *w)
             fd = own_socket(listener);
         if (fd < 0)
             return ERR_SYSTEM;
-        w->sockets[i] = (struct gate_listener){.fd = fd, .plain_http = w->listeners[i].rest};
+        w->sockets[i] =
+            (struct gate_listener){.fd = fd, .plain_http = w->listeners[i].rest || w->listeners[i].login};
         w->listener_count = (unsigned)i + 1;
     }
     return ERR_OK;

@@ -5,9 +5,12 @@
 #pragma once
 
 #include "access.h"
+#include "channels_dialect.h"
 #include "gate.h"
 #include "http.h"
+#include "login.h"
 #include "rest.h"
+#include "sensors.h"
 #include "stats.h"
 #include "validated.h"
 
@@ -72,6 +75,24 @@
     X(TOKENS_MISSING, tokens_missing, COUNTER, access->missing)                                              \
     X(TOKENS_TOO_LONG, tokens_too_long, COUNTER, access->too_long)                                           \
     X(TOKENS_FAILED, tokens_failed, COUNTER, access->failed)                                                 \
+    X(TOKENS_JWT_MALFORMED, tokens_jwt_malformed, COUNTER, access->jwt_malformed)                            \
+    X(TOKENS_JWT_HEADER, tokens_jwt_header, COUNTER, access->jwt_header)                                     \
+    X(TOKENS_JWT_KEY, tokens_jwt_key, COUNTER, access->jwt_key)                                              \
+    X(TOKENS_JWT_ALGORITHM, tokens_jwt_algorithm, COUNTER, access->jwt_algorithm)                            \
+    X(TOKENS_JWT_SIGNATURE, tokens_jwt_signature, COUNTER, access->jwt_signature)                            \
+    X(TOKENS_JWT_CLAIMS, tokens_jwt_claims, COUNTER, access->jwt_claims)                                     \
+    X(TOKENS_JWT_EXPIRED, tokens_jwt_expired, COUNTER, access->jwt_expired)                                  \
+    X(TOKENS_JWT_EARLY, tokens_jwt_early, COUNTER, access->jwt_early)                                        \
+    X(TOKENS_JWT_ISSUER, tokens_jwt_issuer, COUNTER, access->jwt_issuer)                                     \
+    X(TOKENS_JWT_AUDIENCE, tokens_jwt_audience, COUNTER, access->jwt_audience)                               \
+    X(LOGINS_GRANTED, logins_granted, COUNTER, login->granted)                                               \
+    X(LOGINS_REFUSED, logins_refused, COUNTER, login->refused)                                               \
+    X(LOGINS_INVALID, logins_invalid, COUNTER, login->invalid)                                               \
+    X(LOGINS_LIMITED, logins_limited, COUNTER, login->limited)                                               \
+    X(LOGINS_FULL, logins_full, COUNTER, login->full)                                                        \
+    X(LOGINS_FAILED, logins_failed, COUNTER, login->failed)                                                  \
+    X(LOGINS_CHECKING, logins_checking, GAUGE, login->checking)                                              \
+    X(LOGINS_WAITING, logins_waiting, GAUGE, login->waiting)                                                 \
     X(TAIL_RECORDS, tail_records, COUNTER, host->tail.counts.records)                                        \
     X(TAIL_STATES, tail_states, COUNTER, host->tail.counts.states)                                           \
     X(TAIL_STATES_OLD, tail_states_old, COUNTER, host->tail.counts.states_old)                               \
@@ -158,12 +179,42 @@
     X(HANDLER_KILLED, handler_killed, COUNTER, pool->killed)                                                 \
     X(HANDLER_WAITING, handler_waiting, GAUGE, pool->waiting)                                                \
     X(HANDLER_WAITING_BYTES, handler_waiting_bytes, GAUGE, pool->waiting_bytes)                              \
+    X(CHANNEL_JOINED, channel_joined, COUNTER, channels->joined)                                             \
+    X(CHANNEL_REFUSED, channel_refused, COUNTER, channels->refused)                                          \
+    X(CHANNEL_STATS, channel_stats_told, COUNTER, channels->stats_told)                                      \
+    X(CHANNEL_STATS_HERE, channel_stats_here_only, COUNTER, channels->stats_here_only)                       \
+    X(CHANNEL_RESUMED, channel_resumed, COUNTER, channels->resumed)                                          \
+    X(CHANNEL_PAGED, channel_paged, COUNTER, channels->paged)                                                \
+    X(CHANNEL_PAGES, channel_pages, COUNTER, channels->pages)                                                \
+    X(CHANNEL_PAGE_EVENTS, channel_page_events, COUNTER, channels->page_events)                              \
+    X(CHANNEL_PAGE_FAILURES, channel_page_failures, COUNTER, channels->page_failures)                        \
+    X(CHANNEL_LAPPED, channel_lapped, COUNTER, channels->lapped)                                             \
+    X(CHANNEL_GAPS, channel_gaps, COUNTER, channels->gaps)                                                   \
+    X(CHANNEL_PINGS, channel_pings, COUNTER, channels->pings)                                                \
+    X(CHANNEL_IGNORED, channel_ignored, COUNTER, channels->ignored)                                          \
+    X(CHANNEL_BINARY, channel_binary, COUNTER, channels->binary)                                             \
+    X(CHANNEL_CONNECTIONS, channel_connections, GAUGE, channels->connections)                                \
+    X(CHANNEL_CHANNELS, channels, GAUGE, channels->channels)                                                 \
+    X(CHANNEL_USERS, channel_users, GAUGE, channels->users)                                                  \
+    X(CHANNEL_PAGING, channel_paging, GAUGE, channels->paging)                                               \
     X(GAPS, gaps, COUNTER, host->counts.gaps)                                                                \
     X(SURVEYS, surveys, COUNTER, host->surveys.counts.begun)                                                 \
     X(SURVEYS_FAILED, surveys_failed, COUNTER, host->surveys.counts.failed)                                  \
     X(SURVEY_ROWS, survey_rows, COUNTER, host->surveys.counts.answered)                                      \
     X(SURVEY_UNSENT, survey_unsent, COUNTER, host->surveys.counts.unsent)                                    \
     X(SURVEY_LATE, survey_late, COUNTER, host->surveys.counts.late)                                          \
+    X(STORE_ASKED, store_asked, COUNTER, host->store_calls.counts.asked)                                     \
+    X(STORE_ANSWERED, store_answered, COUNTER, host->store_calls.counts.answered)                            \
+    X(STORE_FULL, store_full, COUNTER, host->store_calls.counts.full)                                        \
+    X(STORE_UNAVAILABLE, store_unavailable, COUNTER, host->store_calls.counts.unavailable)                   \
+    X(STORE_LOST, store_lost, COUNTER, host->store_calls.counts.lost)                                        \
+    X(STORE_TIMEOUTS, store_timeouts, COUNTER, host->store_calls.counts.timeouts)                            \
+    X(STORE_STRANGE, store_strange, COUNTER, host->store_calls.counts.strange)                               \
+    X(STORE_LATE, store_late, COUNTER, host->store_calls.counts.late)                                        \
+    X(STORE_OVER_BUDGET, store_over_budget, COUNTER, host->store_calls.counts.over_budget)                   \
+    X(STORE_FORGOTTEN, store_forgotten, COUNTER, host->store_calls.counts.forgotten)                         \
+    X(STORE_PENDING, store_pending, GAUGE, host->store_calls.count)                                          \
+    X(STORE_PENDING_BYTES, store_pending_bytes, GAUGE, host->store_calls.bytes)                              \
     X(BELLS, bells, COUNTER, w->bells)                                                                       \
     X(BELLS_LOST, bells_lost, COUNTER, w->bells_lost)                                                        \
     X(LINK_UPS, link_ups, COUNTER, link->ups)                                                                \
@@ -186,6 +237,9 @@ enum worker_metric_e {
 #define X(NAME, name, text) WORKER_FAULT_##NAME,
             VALIDATED_FAULTS(X)
 #undef X
+#define C(NAME, name) WORKER_SENSORS_##NAME,
+                SENSORS_COUNTS(C)
+#undef C
 #define X(NAME, name) WORKER_##NAME,
                 WORKER_HISTOGRAMS(X)
 #undef X

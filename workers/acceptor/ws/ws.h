@@ -80,6 +80,8 @@ enum err_e ws_adopt(struct ws *ws, int fd, const struct gate_request *request, u
 
 size_t ws_count(const struct ws *ws);
 void ws_close_all(struct ws *ws, enum ws_close_e code, const char *reason);
+/* Every connection that is open. */
+void ws_each(struct ws *ws, void (*each)(void *arg, struct ws_conn *conn), void *arg);
 
 void *ws_user(struct ws_conn *conn);
 void ws_peer_name(const struct ws_conn *conn, char name[GATE_PEER_MAX]); /* gate_peer.h */

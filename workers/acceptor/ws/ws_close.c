@@ -77,6 +77,13 @@ void ws_close_all(struct ws *ws, enum ws_close_e code, const char *reason)
         ws_close(conn, code, reason);
 }
 
+void ws_each(struct ws *ws, void (*each)(void *arg, struct ws_conn *conn), void *arg)
+{
+    size_t cursor = 0;
+    for (struct ws_conn *conn; (conn = conn_next(ws, &cursor)) != NULL;)
+        each(arg, conn);
+}
+
 /* Codes that may stand in a Close frame: RFC 6455 section 7.4 and IANA's registry. */
 static bool code_is_good(unsigned code)
 {

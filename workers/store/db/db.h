@@ -30,7 +30,9 @@ struct db_config {
     enum db_integrity_e integrity;
 };
 
-#define DB_WHY_MAX 256u
+#define DB_WHY_MAX   256u
+#define DB_TEXT_MAX  4096u  /* bytes of a text of an entity; longer: 422 */
+#define DB_EVENT_MAX 16384u /* bytes of an event's payload; a change that would need more: 422 */
 
 /* Opens or makes the file, migrates it, checks it. ERR_CORRUPT: it is damaged, no database, or of a later version of Noria; ERR_BUSY: another process
  * has it open for writing; ERR_SYSTEM, ERR_MEMORY. `why` says which, for a person. */
@@ -54,12 +56,30 @@ struct db_answer { /* the body is good until the next call */
     size_t len;
 };
 
-enum err_e db_begin(struct db *db); /* ERR_FULL (disk), ERR_SYSTEM (I/O, read-only): logged */
-/* Always answers: of the client's faults 4xx, of the disk's 503, of a body over DB_ANSWER_MAX 413. */
+/* ERR_FULL (disk), ERR_SYSTEM (I/O, read-only), ERR_BUSY (another program writes, longer than DB_BUSY_MS), ERR_CORRUPT, ERR_MEMORY: logged. */
+#define DB_BUSY_MS 2000
+enum err_e db_begin(struct db *db);
+/* Always answers: of the client's faults 4xx, of the disk's 503, of a body over DB_ANSWER_MAX 413. A fault of the disk ends the whole group: every
+ * later write in it is answered 503, and db_commit() fails, so that answers given before must not be sent. */
 #define DB_ANSWER_MAX (8u * 1024u * 1024u)
 void db_execute(struct db *db, const struct db_request *request, struct db_answer *answer);
-enum err_e db_commit(struct db *db); /* an error: it was rolled back */
+enum err_e db_commit(struct db *db); /* an error: it was rolled back, and logged */
 void db_rollback(struct db *db);
+/* After a db_commit() that failed: true if the disk refused to say whether it has the group, so that it could come back after a crash,
+ * whole. False: nothing of it is on the disk. */
+bool db_in_doubt(const struct db *db);
+
+/* For a person: why nothing was written. */
+const char *db_failure_text(enum err_e err);
+
+struct db_counts { /* since db_open() */
+    uint64_t commits, commits_failed;
+    uint64_t reads, writes;   /* db_execute()s; writes in groups that failed, too */
+    uint64_t refused, failed; /* answered 4xx; 5xx */
+    uint64_t events, anomalies, expired;
+    uint64_t file_bytes, event_bytes; /* as of the last commit: pages in use; payloads kept */
+};
+void db_get_counts(struct db *db, struct db_counts *counts);
 
 /* --- events --------------------------------------------------------------------------------------------------------------- */
 
@@ -70,18 +90,20 @@ struct db_event { /* texts are good until the next call */
     size_t len;
 };
 
+/* Numbers rise in the order of commits, and may have gaps: foreign events are numbered among them. */
 uint64_t db_source(const struct db *db);
 uint64_t db_last_event(const struct db *db); /* number of the last committed; 0: none */
-uint64_t db_first_unpublished(
-    const struct db *db); /* the lowest without an acknowledgement; db_last_event() + 1: none */
-/* The first committed event above `seq`. ERR_NOT_FOUND: none. */
+/* The lowest without an acknowledgement; db_last_event() + 1: none. As of now, also within a transaction. */
+uint64_t db_first_unpublished(struct db *db);
+/* The first committed own event above `seq`. ERR_NOT_FOUND: none. Not in a transaction. */
 enum err_e db_next_event(struct db *db, uint64_t seq, struct db_event *event);
-/* In a transaction: the event is in the ring there; ring_id 0: it is, or was, somewhere. */
+/* In a transaction: the event is in the ring there; ring_id 0: it is, or was, somewhere (then it counts as being where the one before it is). One that is
+ * unknown or published already: nothing. */
 enum err_e db_note_published(struct db *db, uint64_t seq, uint32_t ring_id, uint64_t position);
 /* The ring has events of this source that this database does not know: it is an older copy. Everything it has counts as published; events
- * from now on are of the new source. */
+ * from now on are of the new source. A transaction of its own. */
 enum err_e db_change_source(struct db *db, uint64_t new_source);
-/* In a transaction: an event that somebody else published. */
+/* In a transaction: an event that somebody else published. One that is noted already at this place: nothing. */
 enum err_e db_note_foreign(struct db *db, uint32_t ring_id, uint64_t position, const char *channel,
                            const char *payload, size_t len);
 
@@ -112,7 +134,10 @@ enum err_e db_set_ring(struct db *db, uint32_t ring_id, uint64_t position);
 struct db_keep {
     uint32_t days, mib, events_days, events_mib;
 };
-/* In a transaction: removes at most `limit` rows that are too old or too many; true: there are more. */
+/* In a transaction: removes at most `limit` rows that are too old or too many; *more: there are others. First readings (with their
+ * anomalies), predictions and anomalies of machines, oldest first, each with an event of action expire_…; `mib` bounds the pages in use less what
+ * events take. Then published events, without one; what is not published stays, and so does the last one. 0 of days or MiB: no bound. The wall
+ * clock decides what is old. */
 enum err_e db_expire(struct db *db, const struct db_keep *keep, unsigned limit, bool *more);
 
 /* Copies the database, as it is now, into a new file while others write (SQLite's online backup, a page at a time), checks the copy, and gives it its

@@ -24,7 +24,7 @@ static void welcome(struct endpoint_conn *conn)
     out_literal(&out,
                 ",\"server_info\":{\"version\":\"" NORIA_VERSION "\",\"capabilities\":[\"status_updates\","
                 "\"command_execution\",\"real_time_notifications\"]},\"machines\":");
-    carousel_put_all_machines(&out, endpoint);
+    carousel_put_all_machines(&out, conn);
     out_char(&out, '}');
     if (out.overflow) { /* nothing may stand before it, and half a list would be a lie */
         log_error("welcome-too-large", "%u machines do not fit a welcome of %u bytes; connection closed",
@@ -62,8 +62,7 @@ static void answer_ping(struct endpoint_conn *conn)
 
 static void answer_machine_status(struct endpoint_conn *conn, const struct carousel_id *id)
 {
-    const struct mirror_machine *machine =
-        endpoint_find_machine(endpoint_of(conn), id->text, strlen(id->text));
+    const struct mirror_machine *machine = carousel_find_machine(conn, id->text, strlen(id->text));
     if (machine == NULL) {
         carousel_reply_error(conn, CODE_MACHINE_NOT_FOUND, "", id->text, "");
         return;
@@ -86,7 +85,7 @@ static void answer_all_status(struct endpoint_conn *conn)
     out_text(&out, carousel_is_single(endpoint) ? "{\"type\":\"status\",\"status\":{"
                                                 : "{\"type\":\"all_machines_status\",\"status\":{");
     for (uint32_t slot = 0, n = 0; slot < endpoint_machine_slots(endpoint); slot++) {
-        const struct mirror_machine *machine = endpoint_machine(endpoint, slot);
+        const struct mirror_machine *machine = carousel_machine(conn, slot);
         if (machine == NULL)
             continue;
         if (n++ > 0)
@@ -103,7 +102,7 @@ static void answer_machines(struct endpoint_conn *conn)
 {
     struct out out = carousel_large(conn);
     out_literal(&out, "{\"type\":\"machines\",\"machines\":");
-    carousel_put_all_machines(&out, endpoint_of(conn));
+    carousel_put_all_machines(&out, conn);
     carousel_put_timestamp(&out, endpoint_of(conn));
     out_char(&out, '}');
     carousel_reply(conn, &out);
@@ -120,8 +119,11 @@ static void on_send_command(struct endpoint_conn *conn, const struct carousel_me
         message->has_machine ? message->machine.text : endpoint_conf(endpoint)->machines[0].info.id;
     memcpy(command.machine, machine, strlen(machine) + 1);
     memcpy(command.request_id, message->request_id, sizeof command.request_id);
-    if (endpoint_find_machine(endpoint, command.machine, strlen(command.machine)) == NULL)
+    size_t len = strlen(command.machine);
+    if (carousel_find_machine(conn, command.machine, len) == NULL)
         carousel_reply_error(conn, CODE_MACHINE_NOT_FOUND, "", command.machine, command.request_id);
+    else if (!endpoint_may(conn, GRANT_MACHINES_COMMAND, command.machine, len))
+        carousel_reply_error(conn, CODE_FORBIDDEN, "", command.machine, command.request_id);
     else if (endpoint_send_command(conn, &command) != ERR_OK)
         carousel_reply_error(conn, CODE_RATE_LIMITED, "Too many commands wait for their answer",
                              command.machine, command.request_id);

@@ -9,6 +9,25 @@
 
 #define STATES_FRAME 160 /* bytes of a status_broadcast around its machines */
 
+static const struct mirror_machine *seen(const struct endpoint_conn *conn,
+                                         const struct mirror_machine *machine)
+{
+    if (machine == NULL || endpoint_may_all(conn, GRANT_MACHINES_VIEW))
+        return machine;
+    const char *id = machine->info.id;
+    return endpoint_may(conn, GRANT_MACHINES_VIEW, id, strlen(id)) ? machine : NULL;
+}
+
+const struct mirror_machine *carousel_machine(struct endpoint_conn *conn, uint32_t slot)
+{
+    return seen(conn, endpoint_machine(endpoint_of(conn), slot));
+}
+
+const struct mirror_machine *carousel_find_machine(struct endpoint_conn *conn, const char *id, size_t len)
+{
+    return seen(conn, endpoint_find_machine(endpoint_of(conn), id, len));
+}
+
 bool carousel_is_single(const struct endpoint *endpoint)
 {
     return conf_single_mode(endpoint_conf(endpoint));
@@ -34,11 +53,11 @@ void carousel_put_state(struct out *out, const struct mirror_machine *machine)
     out_char(out, '}');
 }
 
-void carousel_put_all_machines(struct out *out, const struct endpoint *endpoint)
+void carousel_put_all_machines(struct out *out, struct endpoint_conn *conn)
 {
     out_char(out, '[');
-    for (uint32_t slot = 0, n = 0; slot < endpoint_machine_slots(endpoint); slot++) {
-        const struct mirror_machine *machine = endpoint_machine(endpoint, slot);
+    for (uint32_t slot = 0, n = 0; slot < endpoint_machine_slots(endpoint_of(conn)); slot++) {
+        const struct mirror_machine *machine = carousel_machine(conn, slot);
         if (machine == NULL)
             continue;
         if (n++ > 0)

@@ -11,13 +11,17 @@
 
 #define CAROUSEL_SMALL_MAX 4096 /* bytes of an answer about one machine */
 
+/* The machines that this client may see: another does not exist for it. By slot (NULL: none there), and by id. */
+const struct mirror_machine *carousel_machine(struct endpoint_conn *conn, uint32_t slot);
+const struct mirror_machine *carousel_find_machine(struct endpoint_conn *conn, const char *id, size_t len);
+
 /* Exactly one machine is configured, and with mode: single. */
 bool carousel_is_single(const struct endpoint *endpoint);
 
-void carousel_put_text(struct out *out, const char *text);                        /* a JSON string */
-void carousel_put_timestamp(struct out *out, const struct endpoint *endpoint);    /* ,"timestamp":"…" */
-void carousel_put_state(struct out *out, const struct mirror_machine *machine);   /* "id":{…} */
-void carousel_put_all_machines(struct out *out, const struct endpoint *endpoint); /* [{"id",…},…] */
+void carousel_put_text(struct out *out, const char *text);                      /* a JSON string */
+void carousel_put_timestamp(struct out *out, const struct endpoint *endpoint);  /* ,"timestamp":"…" */
+void carousel_put_state(struct out *out, const struct mirror_machine *machine); /* "id":{…} */
+void carousel_put_all_machines(struct out *out, struct endpoint_conn *conn);    /* [{"id",…},…] */
 
 /* Memory for an answer about many machines: the worker's one scratch. */
 struct out carousel_large(struct endpoint_conn *conn);

@@ -2,7 +2,7 @@
  *
  * A request is refused whole or done whole: everything that can go wrong is looked at before the connection's topics
  * change. Taking machines out of "all" replaces the one topic by those of all others, because a set of topics
- * can say "these", not "all but these"; rejected: exceptions per connection, which every record would have to look at. */
+ * can say "these", not "all but these", and so does "all" of a client that may see only some; rejected: exceptions per connection, which every record would have to look at. */
 #include "carousel_subscription.h"
 
 #include <stdlib.h>
@@ -105,12 +105,12 @@ static const struct carousel_id *resolve(struct request *request)
     const struct carousel_message *message = request->message;
     uint32_t slots = message->all_machines ? endpoint_machine_slots(request->endpoint) : 0;
     for (uint32_t slot = 0; slot < slots; slot++)
-        if (endpoint_machine(request->endpoint, slot) != NULL)
-            name_machine(request, endpoint_machine(request->endpoint, slot));
+        if (carousel_machine(request->conn, slot) != NULL)
+            name_machine(request, carousel_machine(request->conn, slot));
     for (uint32_t i = 0; i < message->id_count; i++) {
         const struct carousel_id *id = &message->ids[i];
         const struct mirror_machine *machine =
-            endpoint_find_machine(request->endpoint, id->text, strlen(id->text));
+            carousel_find_machine(request->conn, id->text, strlen(id->text));
         if (machine == NULL)
             return id;
         name_machine(request, machine);
@@ -183,11 +183,34 @@ static void confirm(const struct request *request, const char *type)
 
 /* --- subscribe ------------------------------------------------------------------------------------------------------ */
 
+/* "All machines" of somebody who may see only some: each that is named, also of those that come later. `fresh`: that is not subscribed to. */
+static void add_granted(const struct request *request, enum topic_kind_e kind, bool fresh,
+                        struct topic_list *list)
+{
+    static const enum grant_e grants[] = {GRANT_MACHINES_VIEW, GRANT_MACHINES_COMMAND};
+    for (unsigned g = 0; g < ARRAY_LEN(grants); g++) {
+        uint32_t count;
+        const char *const *names = identity_names(endpoint_identity(request->conn), grants[g], &count);
+        for (uint32_t i = 0; i < count; i++)
+            if (machine_id_valid(names[i], strlen(names[i])) &&
+                !(fresh && has_topic(request->conn, kind, names[i])))
+                list_add(list, kind, names[i]);
+    }
+}
+
+static bool sees_all(const struct request *request)
+{
+    return endpoint_may_all(request->conn, GRANT_MACHINES_VIEW);
+}
+
 static void add_asked(const struct request *request, enum topic_kind_e kind, struct topic_list *list)
 {
-    if (request->message->all_machines)
+    bool all = request->message->all_machines;
+    if (all && sees_all(request))
         list_add(list, kind, NULL);
-    for (uint32_t i = 0; !request->message->all_machines && i < request->count; i++)
+    else if (all)
+        add_granted(request, kind, false, list);
+    for (uint32_t i = 0; !all && i < request->count; i++)
         list_add(list, kind, request->machines[i]->info.id);
 }
 
@@ -204,6 +227,10 @@ static void add_fresh(const struct request *request, enum topic_kind_e kind, str
 {
     if (has_topic(request->conn, kind, NULL))
         return;
+    if (request->message->all_machines && !sees_all(request)) {
+        add_granted(request, kind, true, list);
+        return;
+    }
     if (request->message->all_machines && !has_any(request, kind)) {
         list_add(list, kind, NULL);
         return;

@@ -178,6 +178,8 @@ void streams_admin_ask(struct streams_admin *admin, struct endpoint_conn *conn,
         snprintf(error, sizeof error, "ws_msg: unknown \"%.*s\" (known: %s, %s)",
                  streams_message_excerpt(question), question->at, questions[0], questions[1]);
         streams_reply_error(conn, error);
+    } else if (asked == STREAMS_CHANNELINFO && !endpoint_may_all(conn, GRANT_STREAMS)) {
+        streams_reply_error(conn, "admin: not allowed to see all streams");
     } else if (admin->count == STREAMS_WAITING_MAX) {
         streams_reply_error(conn, "admin: too many requests wait for an answer; try again");
     } else {

@@ -21,6 +21,8 @@
 struct streams_shared { /* of the process */
     struct streams_registry registry;
     struct streams_admin admin;
+    const struct conf_bridge **bridges; /* sorted by stream */
+    size_t bridge_count;
 };
 
 struct streams_conn {
@@ -110,6 +112,82 @@ static uint32_t keep_new(struct endpoint_conn *conn, struct topic *topics, uint3
     return kept;
 }
 
+/* --- what may be opened ----------------------------------------------------------------------------------------------- */
+
+static int by_stream(const void *a, const void *b)
+{
+    const struct conf_bridge *x = *(const struct conf_bridge *const *)a,
+                             *y = *(const struct conf_bridge *const *)b;
+    return strcmp(x->stream, y->stream);
+}
+
+/* The configuration's bridges by the stream into which they go: asked for each stream that somebody opens who may not see every machine. */
+static enum err_e sort_bridges(struct streams_shared *shared, const struct conf *conf)
+{
+    shared->bridges = calloc(conf->bridge_count + 1, sizeof *shared->bridges);
+    if (shared->bridges == NULL)
+        return ERR_MEMORY;
+    for (size_t i = 0; i < conf->bridge_count; i++)
+        shared->bridges[i] = &conf->bridges[i];
+    shared->bridge_count = conf->bridge_count;
+    qsort(shared->bridges, shared->bridge_count, sizeof *shared->bridges, by_stream);
+    return ERR_OK;
+}
+
+static bool may_see_bridged(const struct endpoint_conn *conn, const struct conf_bridge *bridge)
+{
+    for (size_t i = 0; i < bridge->machine_count; i++)
+        if (!endpoint_may(conn, GRANT_MACHINES_VIEW, bridge->machines[i], strlen(bridge->machines[i])))
+            return false;
+    return bridge->machine_count > 0; /* none: all machines */
+}
+
+/* As strcmp(), of an id that may hold any bytes. */
+static int compare_stream(const struct conf_bridge *bridge, const char *id, size_t len)
+{
+    size_t stream_len = strlen(bridge->stream);
+    int order = memcmp(bridge->stream, id, stream_len < len ? stream_len : len);
+    return order != 0 ? order : (stream_len > len) - (stream_len < len);
+}
+
+/* What machines say on a stream is for those who may see all of these. */
+static bool may_hear(struct endpoint_conn *conn, const char *id, size_t len)
+{
+    const struct streams_shared *shared = shared_of(conn);
+    size_t low = 0, high = shared->bridge_count;
+    while (low < high) { /* the first that is not before it */
+        size_t middle = low + (high - low) / 2;
+        if (compare_stream(shared->bridges[middle], id, len) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    for (; low < shared->bridge_count && compare_stream(shared->bridges[low], id, len) == 0; low++)
+        if (!may_see_bridged(conn, shared->bridges[low]))
+            return false;
+    return true;
+}
+
+/* False: one may not be opened, and `error` says which. */
+static bool may_open(struct endpoint_conn *conn, const struct topic *topics, uint32_t count,
+                     char error[STREAMS_ERROR_MAX])
+{
+    bool all = endpoint_may_all(conn, GRANT_STREAMS), sees_all = endpoint_may_all(conn, GRANT_MACHINES_VIEW);
+    for (uint32_t i = 0; i < count && !(all && sees_all); i++) {
+        size_t len;
+        const char *id = topic_stream_id(topics[i].name, topics[i].len, &len);
+        const struct streams_text shown = {.at = id, .len = len, .kind = STREAMS_STRING};
+        if ((all || endpoint_may(conn, GRANT_STREAMS, id, len)) && (sees_all || may_hear(conn, id, len)))
+            continue;
+        snprintf(error, STREAMS_ERROR_MAX, "ws_stream_ids: not allowed to open %.*s",
+                 streams_message_excerpt(&shown), id);
+        return false;
+    }
+    return true;
+}
+
+/* --- open, all of it ---------------------------------------------------------------------------------------------------- */
+
 /* False: too many; `error` says of what. */
 static bool within_limits(struct endpoint_conn *conn, uint32_t count, char error[STREAMS_ERROR_MAX])
 {
@@ -161,6 +239,10 @@ static void on_open(struct endpoint_conn *conn, const struct streams_message *me
         return;
     }
     endpoint_charge(conn, (state->open + count) / STREAMS_PER_MESSAGE);
+    if (!may_open(conn, topics, count, error)) {
+        refuse(conn, error);
+        return;
+    }
     count = keep_new(conn, topics, count);
     if (count == UINT32_MAX) {
         refuse(conn, "ws_stream_ids: cannot be told from another stream here, take another name");
@@ -298,7 +380,7 @@ static enum err_e start(struct endpoint *endpoint)
 {
     struct streams_shared *shared = endpoint_shared(endpoint);
     streams_registry_init(&shared->registry, entropy_u64());
-    return ERR_OK;
+    return sort_bridges(shared, endpoint_conf(endpoint));
 }
 
 static void stop(struct endpoint *endpoint)
@@ -306,6 +388,7 @@ static void stop(struct endpoint *endpoint)
     struct streams_shared *shared = endpoint_shared(endpoint);
     streams_admin_fini(&shared->admin);
     streams_registry_fini(&shared->registry);
+    free(shared->bridges);
 }
 
 static void tick(struct endpoint *endpoint)

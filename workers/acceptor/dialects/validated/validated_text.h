@@ -28,6 +28,3 @@ const char *validated_text_pack(struct out *out, const msgpack_object *value);
 
 /* The same for a tree, whose strings are UTF-8. */
 const char *validated_text_json(struct out *out, const json_t *value);
-
-/* A finite double. */
-void validated_text_double(struct out *out, double value);

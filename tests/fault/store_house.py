@@ -1,0 +1,210 @@
+"""store_house.py: broker, store and workers under load, in which they die as a plan says (deaths.py), and nobody may notice more than a 503.
+
+Broker b1, store s1, workers w1 w2 (victims) and w3 (nobody kills it: the observers live there), two machines whose conditions come and go. Some
+ten writers (store_load.py) create, change and delete at workers that they choose; six listeners of channels come back with `since` at another
+worker when theirs dies, and of themselves. Each worker has a door of its own.
+
+At the end everybody hears a last event of each channel; the event table is read from its beginning over REST, page by page, and so is every row; the
+processes stop cleanly; and store_checker.py, a process of its own, which has only files, judges.
+"""
+import asyncio
+import json
+import random
+import sys
+from pathlib import Path
+
+from stagecraft.channel_frames import ENTITIES
+from stagecraft.wait import limit, now, until
+
+from deaths import Deaths, Stalls
+from store_load import ANSWER_S, Alarms, Known, Listener, Writer
+from store_story import BEGIN, END
+
+WORKERS = ["w1", "w2", "w3"]
+VICTIMS = ["b1", "s1", "w1", "w2"]
+WRITERS = 10
+MACHINES = {"m1": ["alarm"], "m2": ["alarm", "estop", "drive_fault", "positioning_error"]}  # what their profiles show
+BITS = {"m1": {"alarma": lambda raw: raw & 4},
+        "m2": {"alarma": lambda raw: raw & 8, "parada_emergencia": lambda raw: not raw & 16, "fallo_variador": lambda raw: raw & 32,
+               "error_posicionamiento": lambda raw: raw & 64}}
+LISTENERS = [("general", None), ("general", None), ("sensors", None), ("readings", None), ("anomalies", None), ("locations", None),
+             ("predictions", None), ("observer", "w3")]
+BACK_S = 5.0  # a write is answered so long after a death, at the latest
+
+
+class StoreHouse(Deaths):
+    victims, everybody = VICTIMS, VICTIMS
+
+    def __init__(self, name, seed, steps=(), swallow=False):
+        super().__init__(name, seed)
+        self.stops_s = max([step["ms"] / 1000 for step in steps if "ms" in step], default=0)
+        self.workers, self.known, self.count = WORKERS, Known(), 0
+        self.done_at, self.statuses = 0.0, {}
+        self.listeners, self.writers, self.watcher = [], [], None
+        self.handed = False  # everything is on paper, the checker may begin
+
+    async def build(self):
+        s = self.stage
+        s.set("ring", size_mib=16)
+        s.set("rest", auth=False)
+        s.set("machine_defaults", poll_interval_ms=5, poll_moving_ms=5, reply_timeout_ms=3000, connect_timeout_ms=2000, stale_after_ms=60000)
+        s.machine("m1")
+        s.machine("m2", profile="delta-as")
+        self.sim = await s.sim()
+        await s.broker()
+        await s.store()
+        doors = {"channels": {"dialects": ["channels", "rest"]}, "carousel": {"dialects": ["carousel"]}}
+        for worker in WORKERS:
+            await s.cast_with_doors(worker, **doors).start()
+        for machine in MACHINES:
+            await s.agent(machine)
+        self.watcher = await s.client("watcher", port=s.actor("w3").doors["carousel"])
+        self.watcher.history.repeats_allowed = True
+        await self.watcher.subscribe()
+        for machine in MACHINES:
+            await self.watcher.sees(machine, connection_status="connected", within=10)
+
+    # --- load -------------------------------------------------------------------------------------------------------------
+
+    async def load(self):
+        draw = lambda: random.Random(self.dice.random())  # noqa: E731
+        for n, (channel, stays) in enumerate(LISTENERS):
+            self.listeners.append(Listener(self, f"{channel}{n}", "general" if stays else channel, draw(), stays))
+        for listener in self.listeners:
+            await listener.come()
+        await self.marker(BEGIN)
+        self.writers = [Writer(self, f"writer{n}", draw()) for n in range(WRITERS)]
+        self.stalls = Stalls(self.record)
+        alarms = Alarms(self, MACHINES, draw())
+        runs = [self.stalls.run(self.stop), alarms.run(), *(w.run() for w in self.writers), *(x.run() for x in self.listeners)]
+        self._tasks = [asyncio.ensure_future(run) for run in runs]
+
+    async def marker(self, word):
+        """An event of each channel that everybody there hears; general's comes last."""
+        channels = sorted({x.channel for x in self.listeners} - {"general"}) + ["general"]
+        for channel in channels:
+            await self.stage.api(on="w3", within=ANSWER_S).post("/ws/test-event", query={"channel": channel, "message": f"{word}@{channel}"})
+        within = limit(ANSWER_S + self.stops_s)
+        await asyncio.gather(*(x.hears(f"{word}@{x.channel}", within) for x in self.listeners))
+
+    def next_number(self):
+        self.count += 1
+        return self.count
+
+    def answered(self, status):
+        self.statuses[status] = self.statuses.get(status, 0) + 1
+        if status in (200, 201, 204):
+            self.done_at = now()
+
+    def life(self, worker):
+        return f"{worker}#{self.stage.actor(worker).starts}"
+
+    def is_over(self, life):
+        worker = life.split("#")[0]
+        return life != self.life(worker) or not self.stage.actor(worker).alive
+
+    def keep_going(self):
+        super().keep_going()
+        self.watcher.keep_rules()
+
+    # --- what must be so soon -----------------------------------------------------------------------------------------------
+
+    async def recovered(self, victim):
+        """Something is written again."""
+        if victim in ("b1", "s1") and not any(self.locks[v].locked() for v in ("b1", "s1") if v != victim):
+            begin = now()
+            await until(f"a write to be answered after the death of {victim}; {self.statuses}", lambda: self.done_at > begin or self.stop.is_set()
+                        or any(self.locks[v].locked() for v in ("b1", "s1") if v != victim), BACK_S + self.stops_s)
+            if victim == "b1" and self.done_at > begin:
+                self.silences.append(self.done_at - self.died_at)
+
+    async def serves_again(self, victim):
+        await self.recovered(victim)
+
+    # --- the end --------------------------------------------------------------------------------------------------------------
+
+    async def finish(self):
+        self.stop.set()
+        await asyncio.gather(*self._tasks)
+        await self.marker(END)
+        for machine, conditions in MACHINES.items():
+            for condition in conditions:
+                await self.sim.condition(machine, condition, False)
+        await self.conditions_end()
+        self.record.note("end")
+        await self.take_down()
+        for listener in self.listeners:
+            await listener.leave()
+
+    async def conditions_end(self):
+        """What was seen of the machines has become anomalies."""
+        def seen_off():
+            states = [self.watcher.state(machine) for machine in MACHINES]
+            return all(not bit(state["raw_status"]) for machine, state in zip(MACHINES, states) for bit in BITS[machine].values())
+        await until("the watcher to see every condition gone", seen_off, 10)
+        api = self.stage.api(on="w3", within=ANSWER_S)
+
+        async def all_solved():
+            return not [row for row in await api.all("anomalia") if row["machine_id"] is not None and not row["resuelta"]]
+        await until("every anomaly of a machine to be solved", all_solved, 10)
+        lines = [json.dumps(line) + "\n" for line in self.conditions()]
+        (self.stage.dir / "machines.jsonl").write_text("".join(lines))
+
+    def conditions(self):
+        """Each that began or ended, as the watcher saw it."""
+        now_on = {}
+        for frame in self.watcher.frames:
+            for machine, state in frame.get("status", {}).items() if frame.type == "status_broadcast" else ():
+                if state["raw_status"] is None:
+                    continue
+                active = {tipo: bool(bit(state["raw_status"])) for tipo, bit in BITS[machine].items()}
+                active["conexion_perdida"] = state["connection_status"] != "connected"
+                for tipo, on in active.items():
+                    if now_on.get((machine, tipo), False) != on:
+                        now_on[machine, tipo] = on
+                        yield {"machine": machine, "tipo": tipo, "active": on}
+
+    async def take_down(self):
+        """What REST says at the end: all events, and all rows."""
+        api = self.stage.api(on="w3", within=ANSWER_S)
+        last = f"{END}@general"
+
+        async def all_there():
+            events = await api.all_events(page=self.dice.choice([97, 1000]))
+            said = [f.get("message") for f in events]
+            return events if last in said and await self.nothing_waits(api) else None
+        events = await until("every event to be told from the table", all_there, 15)
+        (self.stage.dir / "events.jsonl").write_text("".join(f.text + "\n" for f in events))
+        rows = {entity: await api.all(entity, page=self.dice.choice([50, 1000])) for entity in ENTITIES}
+        (self.stage.dir / "rows.json").write_text(json.dumps(rows))
+        await self.stage.actor("s1").stop()  # before the others, whose leaving would be told behind all that
+        self.handed = True
+
+    async def nothing_waits(self, api):
+        return not self.stage.database.waiting()
+
+    async def end(self, failed):
+        """Strikes the set; what it complains of, and what the checker finds."""
+        self.stop.set()
+        self.record.note("struck")
+        complaints = await self._end_tasks()
+        for listener in self.listeners:
+            await listener.leave()
+        keep, self.stage.keep = self.stage.keep, True
+        complaints += await self.stage.strike(failed=failed)
+        self.record.close()
+        if self.handed:
+            complaints += await self.judged()
+        self.stage.keep = keep
+        return complaints
+
+    async def judged(self):
+        """The checker's findings."""
+        checker = await asyncio.create_subprocess_exec(sys.executable, str(Path(__file__).with_name("store_checker.py")), str(self.stage.dir),
+                                                       stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
+        told, _ = await checker.communicate()
+        return [] if checker.returncode == 0 else [f"checker: {line}" for line in told.decode().splitlines()[:30]]
+
+    def summary(self):
+        answers = " ".join(f"{status}:{n}" for status, n in sorted(self.statuses.items()))
+        return f"{self.count} requests ({answers}), {sum(1 for _ in open(self.stage.dir / 'events.jsonl')) if self.handed else 0} events"
