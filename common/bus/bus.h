@@ -6,7 +6,8 @@
  *
  * What bounds memory: BUS_HIGH_WATER messages per peer and direction, each of at most WIRE_MAX bytes up and WIRE_DOWN_MAX
  * down (ZMQ_MAXMSGSIZE: whoever sends more is hung up on). Of the large ones few can wait. PUBLISH: a worker sends nothing that it does
- * not keep itself, 4 MiB at most, until it reads it in the ring. SURVEY_ROWS: the asker draws them one by one. All others stay below
+ * not keep itself, 4 MiB at most, until it reads it in the ring. SURVEY_ROWS: the asker draws them one by one. STORE_REQUEST and STORE_REPLY: the
+ * broker counts what is unanswered and unheard (broker/relay.h). EVENT: WIRE_EVENTS_WINDOW of 17 KiB. All others stay below
  * 1 KiB: 4 MiB per peer, and of a worker what its pending commands take (what a link gathers counts as one, BUS_GATHER_MAX
  * messages at most). The count alone would bound a peer that is none of ours to gigabytes; what keeps such a one out is the mode of
  * the socket's directory.

@@ -1,4 +1,4 @@
-/* link.h — a worker's, agent's or tool's end of the bus: one ZeroMQ DEALER that keeps itself introduced to the broker
+/* link.h — a worker's, agent's, store's or tool's end of the bus: one ZeroMQ DEALER that keeps itself introduced to the broker
  * (Hops: C3, D5, R1).
  *
  *             connected            HELLO_OK

@@ -137,7 +137,7 @@ static void check_cost(struct conf_load *load, const struct conf_user *user, str
 
 static size_t json_bytes(const char *text)
 {
-    size_t bytes = sizeof "\"\",";
+    size_t bytes = sizeof "\"\"," - 1;
     for (; *text != '\0'; text++)
         bytes += *text == '"' || *text == '\\' ? 2 : 1;
     return bytes;

@@ -1,4 +1,4 @@
-/* keyring.c — see keyring.h (Hop: C1). */
+/* keyring.c — see keyring.h. */
 #include "keyring.h"
 
 #include <stdio.h>

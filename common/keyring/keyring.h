@@ -1,4 +1,4 @@
-/* keyring.h — the keys of JWTs, out of their files (part of Hop C1).
+/* keyring.h — the keys of JWTs, out of their files.
  *
  *     auth.keys[] ──────────────▶ file ─┬─▶ HS256: a secret of 32 bytes or more, without the line ends behind it
  *     none: <state_dir>/auth/hs256.key ─┘   RS256: RSA of 2048 bits or more ┐ PEM of the public key,

@@ -23,10 +23,12 @@ static int explain(enum err_e why, const char *from, const char *to, const char 
     if (why == ERR_EXISTS)
         return refuse(err, to, "exists already, and a backup never replaces a file: choose another name");
     if (why == ERR_CORRUPT)
-        return refuse(err, from,
-                      "is damaged, and no copy was kept: put an earlier backup in its place while noria-store "
-                      "is stopped, and keep the damaged file, which may hold more");
-    return refuse(err, to, "was not made: is there room, and may you write there, and read the state directory?");
+        return refuse(
+            err, from,
+            "is damaged, and no copy was kept: put an earlier backup in its place while noria-store "
+            "is stopped, and keep the damaged file, which may hold more");
+    return refuse(err, to,
+                  "was not made: is there room, and may you write there, and read the state directory?");
 }
 
 static int told(const char *to, FILE *out)

@@ -14,7 +14,8 @@ import sys
 from pathlib import Path
 
 ABSENT = {  # program → symbols it must not define
-    "noria-worker": r"^(ring_writer|lvt_writer|bell_open|bell_ring$|broker_)",
+    "noria-worker": r"^(ring_writer|lvt_writer|bell_open|bell_ring$|broker_|db_(open|begin|execute)$)",
+    "noria-store": r"^(ring_writer|lvt_writer|bell_|bus_router|broker_|ws_(new|adopt|conn|close)|gate_|outbox_)",
     "plc-agent": r"^(ring_(reader|writer|page)|lvt_|segment_|bell_|shm_)",
     "plc-sim": r"^(ring_(reader|writer|page)|lvt_|segment_|bell_|shm_|wire_|bus_|link_)",
     "noria": r"^(ring_writer|lvt_writer|bell_|bus_router)",
@@ -22,6 +23,7 @@ ABSENT = {  # program → symbols it must not define
 }
 PRESENT = {  # the positive controls
     "noria-worker": ["ring_reader_next", "lvt_reader_get"],
+    "noria-store": ["ring_reader_next", "lvt_reader_get", "db_execute", "link_open"],
     "plc-agent": ["poller_", "link_"],
     "plc-sim": ["sim_machine_"],
     "noria": ["segment_view_open", "link_open"],
@@ -30,6 +32,7 @@ PRESENT = {  # the positive controls
 NEEDED = {  # program → library in its link line
     "noria-worker": ["libwebsockets", "libuv", "libzmq", "libmsgpackc", "libjansson", "libcyaml"],
     "noria-broker": ["libevent_core", "libzmq", "libmsgpackc", "libcyaml"],
+    "noria-store": ["libsqlite3", "libevent_core", "libzmq", "libmsgpackc", "libcyaml"],
     "plc-agent": ["libevent_core", "libzmq", "libmsgpackc", "libcyaml"],
 }
 

@@ -34,6 +34,7 @@ static const struct {
      "validated round trips beside a bare echo: in-process, handler processes"},
     {"isolation", scenario_isolation,
      "one handler misbehaves: another endpoint's round trips, machines' states"},
+    {"store", scenario_store, "durable REST writes beside SQLite alone; write to event"},
     {"selftest", scenario_selftest, "generator and bare sender alone: what the bench itself can do"},
 };
 
@@ -55,7 +56,7 @@ static const char help[] =
     "  --never-read N    clients that do not read (slow)\n"
     "  --samples N       changes or commands (latency, command)\n"
     "  --only WORD       of a scenario, the part whose name begins so (endpoints: small, nested; isolation: "
-    "spins …)\n"
+    "spins …; store: single, bulk, latency)\n"
     "  --smoke           few clients, short phases: does it work at all?\n"
     "  --no-pin          do not pin the worker to core 0 and everything else to core 1\n"
     "  --csv FILE        append figures: scenario,case,metric,value,unit\n"

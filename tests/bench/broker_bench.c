@@ -1,4 +1,4 @@
-/* broker_bench BROKER [SECONDS [STREAMS]] — what Hops D6 and D7 cost, and how long a restart takes.
+/* broker_bench BROKER [SECONDS [STREAMS | store]] — what Hops D6 and D7 cost, and how long a restart takes.
  *
  *   throughput   agents of this process send STATE messages that differ, as fast as the broker takes them; figures are
  *                the broker's counters and the CPU time of its threads
@@ -6,7 +6,11 @@
  *   restart      kill -9 with a full ring of 64 MiB, 1,000 machines; exec to READY, and the part of it that reads the ring
  *   comeback     1,000 agents after that restart: until all are attached again
  *
- * With STREAMS, throughput alone: all machines' states bridged to so many streams (0: none), for runs that take turns.
+ * With STREAMS, throughput alone: all machines' states bridged to so many streams (0: none), for runs that take turns. With `store`, what is between
+ * workers and the store alone:
+ *
+ *   events       a store sends EVENTs, as many as may be without an acknowledgement; then one at a time, EVENT to EVENT_ACK
+ *   relay        a worker asks, a store answers, 64 under way; then one at a time
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -269,10 +273,158 @@ static void comeback(void)
            (double)(now_ns() - start) / 1e6);
 }
 
+static void machine_figures(unsigned seconds, bool all)
+{
+    for (size_t i = 0; i < SENDERS; i++)
+        agent_open(i);
+    up_all(SENDERS, 1);
+    if (all)
+        latency();
+    throughput(seconds);
+    if (all) {
+        restart();
+        comeback();
+    }
+}
+
+/* --- the store ---------------------------------------------------------------------------------------------------------- */
+
+enum { WORKER = 900, SOURCE = 4711, RELAY_WINDOW = 64, SINGLES = 5000 };
+
+static char body[16 * 1024];
+static size_t body_len;
+
+struct store_end {
+    struct link *link;
+    uint64_t ups, count; /* acknowledgements, or answers */
+};
+
+static void on_store_up(void *arg, const struct wire_hello_ok *ok)
+{
+    (void)ok;
+    ((struct store_end *)arg)->ups++;
+}
+
+static void on_store_hello(void *arg, struct wire_hello *hello)
+{
+    (void)arg;
+    (void)hello;
+}
+
+static void on_store_message(void *arg, const struct wire_message *message)
+{
+    struct store_end *end = arg;
+    const struct wire_store_request *request = &message->store_request;
+    struct wire_message reply = {.type = WIRE_STORE_REPLY,
+                                 .store_reply = {.worker = request->worker,
+                                                 .serial = request->serial,
+                                                 .status = 200,
+                                                 .last = true,
+                                                 .body = {body, (uint32_t)body_len}}};
+    if (message->type == WIRE_STORE_REQUEST)
+        MUST(link_send(end->link, &reply) == ERR_OK);
+    else
+        end->count++;
+}
+
+static const struct link_events store_events = {on_store_hello,   on_store_up, on_down, on_refused,
+                                                on_store_message, NULL,        NULL};
+
+static void store_end_open(struct store_end *end, enum wire_role_e role, uint64_t incarnation)
+{
+    struct link_config config = {.endpoint = endpoint,
+                                 .role = role,
+                                 .incarnation = incarnation,
+                                 .clock = clock_system(),
+                                 .events = &store_events,
+                                 .arg = end,
+                                 .gathers = true};
+    MUST(link_open(&config, &end->link) == ERR_OK);
+    while (end->ups == 0)
+        link_service(end->link, 64);
+}
+
+static void say_event(struct store_end *store, uint64_t seq)
+{
+    struct wire_message message = {.type = WIRE_EVENT,
+                                   .event = {SOURCE, seq, {"sensors", 7}, {body, (uint32_t)body_len}}};
+    MUST(link_send(store->link, &message) == ERR_OK);
+}
+
+static void say_request(struct store_end *worker, uint64_t serial)
+{
+    struct wire_message message = {.type = WIRE_STORE_REQUEST,
+                                   .store_request = {.worker = WORKER,
+                                                     .serial = serial,
+                                                     .who = wire_text(""),
+                                                     .arguments = {body, (uint32_t)body_len}}};
+    MUST(link_send(worker->link, &message) == ERR_OK);
+}
+
+static int by_size(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* `asker` says `say`(1), (2), …, `window` of them unanswered at most; `other` is the one that answers, if the broker does not. */
+static void flow(const char *what, unsigned seconds, struct store_end *asker, struct store_end *other,
+                 uint64_t window, void (*say_one)(struct store_end *end, uint64_t n))
+{
+    static uint64_t said, took[SINGLES]; /* numbers go on from call to call */
+    double whole[2], first[2];
+    uint64_t begin = said;
+    asker->count = 0;
+    cpu_of(broker, &whole[0], &first[0]);
+    uint64_t start = now_ns();
+    while (now_ns() - start < seconds * NS_PER_S || asker->count < said - begin) {
+        while (said - begin - asker->count < window && now_ns() - start < seconds * NS_PER_S)
+            say_one(asker, ++said);
+        link_service(asker->link, 256);
+        link_service(other->link, 256);
+    }
+    double elapsed = (double)(now_ns() - start) / 1e9, count = (double)(said - begin);
+    cpu_of(broker, &whole[1], &first[1]);
+    for (size_t i = 0; i < SINGLES; i++) {
+        uint64_t sent = now_ns(), before = asker->count;
+        say_one(asker, ++said);
+        link_look(asker->link);
+        while (asker->count == before) {
+            link_service(other->link, 16);
+            link_service(asker->link, 16);
+        }
+        took[i] = now_ns() - sent;
+    }
+    qsort(took, SINGLES, sizeof took[0], by_size);
+    printf("%s of %zu bytes: %.0f /s, broker CPU %.2f us each (its own thread %.2f); one at a time p50 %.0f "
+           "us\n",
+           what, body_len, count / elapsed, (whole[1] - whole[0]) * 1e6 / count,
+           (first[1] - first[0]) * 1e6 / count, (double)took[SINGLES / 2] / 1e3);
+}
+
+static void store_figures(unsigned seconds)
+{
+    static const size_t lens[] = {300, 2048, 16 * 1024};
+    struct store_end store = {0}, worker = {0};
+    store_end_open(&store, WIRE_STORE, 700);
+    store_end_open(&worker, WIRE_WORKER, WORKER);
+    memset(body, 'x', sizeof body);
+    for (size_t i = 0; i < sizeof lens / sizeof lens[0]; i++) {
+        body_len = lens[i];
+        body[0] = '{';
+        body[body_len - 1] = '}';
+        flow("events", seconds, &store, &worker, WIRE_EVENTS_WINDOW, say_event);
+        flow("requests and replies", seconds, &worker, &store, RELAY_WINDOW, say_request);
+        body[body_len - 1] = 'x';
+    }
+    link_close(&store.link);
+    link_close(&worker.link);
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        fputs("usage: broker_bench BROKER [SECONDS [STREAMS]]\n", stderr);
+        fputs("usage: broker_bench BROKER [SECONDS [STREAMS | store]]\n", stderr);
         return 2;
     }
     struct rlimit limit;
@@ -286,16 +438,12 @@ int main(int argc, char **argv)
     snprintf(endpoint, sizeof endpoint, "ipc://%s/bus/broker.sock", dir);
     write_conf(argc > 3 ? atoi(argv[3]) : 0);
     start_broker();
-    for (size_t i = 0; i < SENDERS; i++)
-        agent_open(i);
-    up_all(SENDERS, 1);
-    if (argc <= 3)
-        latency();
-    throughput(argc > 2 ? (unsigned)atoi(argv[2]) : 3);
-    if (argc <= 3) {
-        restart();
-        comeback();
-    }
+    unsigned seconds = argc > 2 ? (unsigned)atoi(argv[2]) : 3;
+    bool of_store = argc > 3 && strcmp(argv[3], "store") == 0;
+    if (of_store)
+        store_figures(seconds);
+    else
+        machine_figures(seconds, argc <= 3);
     for (size_t i = 0; i < MACHINES; i++)
         if (agents[i].link != NULL)
             link_close(&agents[i].link);

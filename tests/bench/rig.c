@@ -149,6 +149,8 @@ static enum err_e start_all(struct rig *rig)
         err = start_one(rig, "plc-sim", core, &rig->sim);
     if (err == ERR_OK)
         err = start_one(rig, "noria-broker", core, &rig->broker);
+    if (err == ERR_OK && rig->config.store)
+        err = start_one(rig, "noria-store", rig->config.worker_core, &rig->store);
     if (err == ERR_OK)
         err = start_workers(rig);
     if (err == ERR_OK && rig->config.agents)
@@ -186,7 +188,8 @@ bool rig_healthy(struct rig *rig)
 {
     if (rig->config.launcher)
         return child_alive(&rig->launcher);
-    bool healthy = child_alive(&rig->broker) && (!rig->config.agents || child_alive(&rig->sim));
+    bool healthy = child_alive(&rig->broker) && (!rig->config.agents || child_alive(&rig->sim)) &&
+                   (!rig->config.store || child_alive(&rig->store));
     for (uint32_t i = 0; i < rig->config.workers; i++)
         healthy = healthy && child_alive(&rig->workers[i]);
     for (uint32_t i = 0; rig->agents != NULL && i < rig->config.machines; i++)
@@ -224,6 +227,7 @@ bool rig_stop(struct rig *rig)
         stop(rig, &rig->agents[i]);
     for (uint32_t i = 0; i < rig->config.workers; i++)
         stop(rig, &rig->workers[i]);
+    stop(rig, &rig->store);
     stop(rig, &rig->broker);
     stop(rig, &rig->sim);
     for (uint32_t i = 0; i < RIG_WORKERS_MAX; i++) {

@@ -33,6 +33,7 @@ struct rig_config {
     /* Adds to the configuration, and makes what it names, before anything starts; NULL: nothing to add. */
     enum err_e (*extend)(const struct rig *rig, FILE *conf, void *arg);
     void *extend_arg;
+    bool store;          /* noria-store, too; its file is STATE/store/noria.db */
     bool agents;         /* plc-sim and an agent per machine; else the bench's source plays the agents */
     bool state_on_tmpfs; /* where fdatasync costs nothing */
     uint32_t poll_ms, poll_moving_ms, sim_ms_per_position;
@@ -50,7 +51,7 @@ struct rig {
     char dir[64], state[80], conf[80], endpoint[112];
     uint16_t port, sim_port;
     int listen_fds[RIG_WORKERS_MAX];
-    struct child launcher, broker, sim, workers[RIG_WORKERS_MAX];
+    struct child launcher, broker, store, sim, workers[RIG_WORKERS_MAX];
     struct child *agents; /* `machines` of them */
     uint32_t unclean;     /* programs that crashed, hung or ended with an error */
 };

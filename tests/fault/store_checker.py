@@ -156,6 +156,8 @@ class Ledger:
             if frame["type"] == "entity_event" and frame["event_type"] == "deleted" and "cascade_from" in frame["metadata"]:
                 cascade.append((number, frame))
                 continue
+            if frame["type"] == "system_event" and frame["data"] != {"test": True}:
+                continue  # the broker's own, which may come in between
             asked = self._whose(number, frame)
             if cascade:
                 self._end_cascade(cascade, frame, asked)
@@ -182,7 +184,7 @@ class Ledger:
 
     def _whose(self, number, frame):
         if frame["type"] == "system_event":
-            return self._systems(frame)
+            return self._test_event(frame)
         entity, event, id, data = frame["entity_type"], frame["event_type"], frame["entity_id"], frame["data"]
         if event == "deleted":
             return self._first(self.deletes[entity, id], frame)
@@ -205,9 +207,7 @@ class Ledger:
             self.find("asked-for", f"nobody asked for it, or all were refused: {frame.text}")
         return asked
 
-    def _systems(self, frame):
-        if frame["data"] != {"test": True}:
-            return None
+    def _test_event(self, frame):
         asked = self.story.by_tag.get(frame["message"])
         if asked is None and frame["message"].partition("@")[0] not in (BEGIN, END):
             self.find("asked-for", f"nobody asked for it: {frame.text}")

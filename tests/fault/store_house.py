@@ -1,6 +1,10 @@
 """store_house.py: broker, store and workers under load, in which they die as a plan says (deaths.py), and nobody may notice more than a 503.
 
-Broker b1, store s1, workers w1 w2 (victims) and w3 (nobody kills it: the observers live there), two machines whose conditions come and go. Some
+Every second house has a ring so small that it is overwritten several times. At the end somebody comes to each channel, on every worker, and says
+`since` the first event of all: what the ring no longer has is in the table.
+
+Broker b1, store s1, workers w1 w2 (victims) and w3 (nobody kills it: the observers live there), two machines whose conditions come and go, and the agent
+of one of them dies, too. Some
 ten writers (store_load.py) create, change and delete at workers that they choose; six listeners of channels come back with `since` at another
 worker when theirs dies, and of themselves. Each worker has a door of its own.
 
@@ -11,6 +15,7 @@ import asyncio
 import json
 import random
 import sys
+from collections import Counter
 from pathlib import Path
 
 from stagecraft.channel_frames import ENTITIES
@@ -21,7 +26,7 @@ from store_load import ANSWER_S, Alarms, Known, Listener, Writer
 from store_story import BEGIN, END
 
 WORKERS = ["w1", "w2", "w3"]
-VICTIMS = ["b1", "s1", "w1", "w2"]
+VICTIMS = ["b1", "s1", "w1", "w2", "a.m2"]
 WRITERS = 10
 MACHINES = {"m1": ["alarm"], "m2": ["alarm", "estop", "drive_fault", "positioning_error"]}  # what their profiles show
 BITS = {"m1": {"alarma": lambda raw: raw & 4},
@@ -45,7 +50,7 @@ class StoreHouse(Deaths):
 
     async def build(self):
         s = self.stage
-        s.set("ring", size_mib=16)
+        s.set("ring", size_mib=[16, 1][self.seed % 2])
         s.set("rest", auth=False)
         s.set("machine_defaults", poll_interval_ms=5, poll_moving_ms=5, reply_timeout_ms=3000, connect_timeout_ms=2000, stale_after_ms=60000)
         s.machine("m1")
@@ -127,6 +132,7 @@ class StoreHouse(Deaths):
         self.stop.set()
         await asyncio.gather(*self._tasks)
         await self.marker(END)
+        await self.latecomers()
         for machine, conditions in MACHINES.items():
             for condition in conditions:
                 await self.sim.condition(machine, condition, False)
@@ -136,11 +142,27 @@ class StoreHouse(Deaths):
         for listener in self.listeners:
             await listener.leave()
 
+    async def latecomers(self):
+        """They have heard nothing but the first event."""
+        for listener in [x for x in self.listeners if not x.stays]:
+            late = Listener(self, f"late.{listener.name}", listener.channel, random.Random(self.seed), self.dice.choice(WORKERS))
+            late.since = late.heard_elsewhere(listener.began)
+            self.listeners.append(late)
+        within = limit(ANSWER_S)
+        await asyncio.gather(*(x.hears(f"{END}@{x.channel}", within) for x in self.listeners))
+        await until("everybody's count of who listens where to be right", self.counted, 10)
+
+    async def counted(self):
+        """Every worker's word."""
+        wanted = Counter(x.channel for x in self.listeners)
+        told = [(await self.stage.api(on=w, within=ANSWER_S).stats())["channels"] for w in WORKERS]
+        return all({channel: one["connections"] for channel, one in word.items()} == wanted for word in told)
+
     async def conditions_end(self):
         """What was seen of the machines has become anomalies."""
         def seen_off():
             states = [self.watcher.state(machine) for machine in MACHINES]
-            return all(not bit(state["raw_status"]) for machine, state in zip(MACHINES, states) for bit in BITS[machine].values())
+            return all(state["connection_status"] == "connected" and not bit(state["raw_status"]) for machine, state in zip(MACHINES, states) for bit in BITS[machine].values())
         await until("the watcher to see every condition gone", seen_off, 10)
         api = self.stage.api(on="w3", within=ANSWER_S)
 
@@ -167,21 +189,13 @@ class StoreHouse(Deaths):
     async def take_down(self):
         """What REST says at the end: all events, and all rows."""
         api = self.stage.api(on="w3", within=ANSWER_S)
-        last = f"{END}@general"
-
-        async def all_there():
-            events = await api.all_events(page=self.dice.choice([97, 1000]))
-            said = [f.get("message") for f in events]
-            return events if last in said and await self.nothing_waits(api) else None
-        events = await until("every event to be told from the table", all_there, 15)
+        await until("every event to be known as published", lambda: not self.stage.database.waiting(), 15)
+        events = await api.all_events(page=self.dice.choice([97, 1000]))
         (self.stage.dir / "events.jsonl").write_text("".join(f.text + "\n" for f in events))
         rows = {entity: await api.all(entity, page=self.dice.choice([50, 1000])) for entity in ENTITIES}
         (self.stage.dir / "rows.json").write_text(json.dumps(rows))
         await self.stage.actor("s1").stop()  # before the others, whose leaving would be told behind all that
         self.handed = True
-
-    async def nothing_waits(self, api):
-        return not self.stage.database.waiting()
 
     async def end(self, failed):
         """Strikes the set; what it complains of, and what the checker finds."""

@@ -280,6 +280,8 @@ class Listening(ChannelClient):
             self.listener.since = frame["seq"]
         if frame.type == "system_event":
             self.listener.said.add(frame["message"])
+            if frame["message"] == f"{BEGIN}@{self.channel}":
+                self.listener.began = frame
         if len(self.frames) > 100:
             self.frames[:] = self.frames[-1:]
 
@@ -290,12 +292,19 @@ class Listener:
     def __init__(self, house, name, channel, dice, stays=None):
         self.house, self.name, self.channel, self.dice, self.stays = house, name, channel, dice, stays
         self.client, self.life, self.since, self.said = None, None, None, set()
+        self.began = None  # the first event of all
         path = house.stage.dir / "heard"
         path.mkdir(exist_ok=True)
         self._file = open(path / f"{name}.jsonl", "w")
 
     def note(self, **members):
         self._file.write(json.dumps({"at": time.monotonic_ns(), **members}, separators=(",", ":")) + "\n")
+
+    def heard_elsewhere(self, frame):
+        """It knows this frame, and that is all; its seq."""
+        self.note(join=self.channel, worker="", since=None)
+        self.note(frame=frame.text)
+        return frame["seq"]
 
     async def come(self):
         """Until it is there."""

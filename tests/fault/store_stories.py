@@ -278,7 +278,7 @@ def refused_delete_made(s):
 
 def cascade_from_nothing(s):
     place = s.at(entity_type="anomalia", event_type="deleted")
-    s.events.insert(place + 1, s.system("Proceso caído", {"process": "store"}))
+    s.events.insert(place + 1, s.events.pop(s.at(message="T17@sensors")))
     s.settle()
 
 

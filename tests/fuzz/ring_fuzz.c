@@ -16,7 +16,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #define SIZE    RING_SIZE_MIN
-#define RECORDS 5u /* the last one a part of a message without a frame */
+#define RECORDS 7u /* the last one a part of a message without a frame */
 #define SEED    0x5eedULL
 #define SPAN    2048u /* all records, and some of what follows */
 
@@ -75,8 +75,9 @@ static size_t fill_sections(struct ring_record_header *header, unsigned char *at
 
 static uint64_t write_record(uint64_t position, unsigned number)
 {
-    static const enum record_kind_e kinds[RECORDS] = {RECORD_STATE, RECORD_EVENT, RECORD_RESULT,
-                                                      RECORD_STREAM, RECORD_CHANNEL};
+    static const enum record_kind_e kinds[RECORDS] = {RECORD_STATE,  RECORD_EVENT,   RECORD_RESULT,
+                                                      RECORD_STREAM, RECORD_CHANNEL, RECORD_FLOOR,
+                                                      RECORD_STREAM};
     struct room room = {0};
     uint32_t frame_len = frame_len_of(number);
     struct ring_record_header header = {.position = position,

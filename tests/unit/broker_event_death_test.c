@@ -17,14 +17,6 @@ static void has_exactly(const struct stage *stage, uint64_t source, uint64_t fir
     assert_null(nth_event(stage, source, last + 1 - first));
 }
 
-static void wait_death(struct stage *stage)
-{
-    int status;
-    assert_int_equal(waitpid(stage->broker, &status, 0), stage->broker);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
-    stage->broker = 0;
-}
-
 static void comes_back(struct stage *stage, struct store *store)
 {
     uint64_t ups = store->end.ups;
@@ -33,6 +25,14 @@ static void comes_back(struct stage *stage, struct store *store)
 }
 
 #ifdef NORIA_FAULT_POINTS
+static void wait_death(struct stage *stage)
+{
+    int status;
+    assert_int_equal(waitpid(stage->broker, &status, 0), stage->broker);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    stage->broker = 0;
+}
+
 static void start_to_die(struct stage *stage, const char *point, unsigned nth)
 {
     char fault[64];

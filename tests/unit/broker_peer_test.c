@@ -257,7 +257,8 @@ static uint64_t any_number(void)
 static struct wire_text any_text(uint32_t max)
 {
     static char noise[512];
-    static const char *const words[] = {"m1", "m2", "m3", "ghost", "", "req-1", "\xff", "\"\\\n"};
+    static const char *const words[] = {"m1",    "m2",  "m3",     "ghost",  "",
+                                        "req-1", "\xff", "\"\\\n", "sensors", "{\"a\":1}"};
     if (rand() % 4 != 0) {
         struct wire_text text = wire_text(words[(size_t)rand() % ARRAY_LEN(words)]);
         return text.len <= max ? text : wire_text("");
@@ -290,15 +291,16 @@ static void any_message_from_any_peer_does_no_harm(void **state)
 {
     struct stage *stage = *state;
     static struct end agent;
-    struct raw peers[3];
+    struct raw peers[4];
     unsigned char buffer[WIRE_MAX];
     srand(31);
     raw_open(stage, &peers[0], WIRE_WORKER, "");
     raw_open(stage, &peers[1], WIRE_AGENT, "m2");
     raw_open(stage, &peers[2], WIRE_AGENT, "m1");
-    for (int i = 0; i < 30000; i++) {
-        struct raw *raw = &peers[rand() % 3];
-        struct wire_message message = {.type = (enum wire_type_e)(1 + rand() % WIRE_SURVEY_ROWS)};
+    raw_open(stage, &peers[3], WIRE_STORE, "");
+    for (int i = 0; i < 40000; i++) {
+        struct raw *raw = &peers[rand() % 4];
+        struct wire_message message = {.type = (enum wire_type_e)(1 + rand() % WIRE_EVENT_ACK)};
         fill_any(&message);
         if (message.type == WIRE_GOODBYE || (message.type == WIRE_HELLO && rand() % 20 != 0))
             message.type = WIRE_HEARTBEAT,
@@ -307,9 +309,10 @@ static void any_message_from_any_peer_does_no_harm(void **state)
         while (i % 100 == 0 && zmq_recv(raw->socket, buffer, sizeof buffer, ZMQ_DONTWAIT) > 0)
             ;
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         raw_close(&peers[i]);
     wait_gauge(stage, "agents", 0);
+    wait_gauge(stage, "stores", 0);
     ring_reader_seek(stage->ring, ring_reader_head(stage->ring)); /* it may have been lapped */
     stage->record_count = 0;
     agent_open(stage, &agent, "m1", "standard", 100);
@@ -317,6 +320,8 @@ static void any_message_from_any_peer_does_no_harm(void **state)
     while (wait_record(stage, RECORD_STATE, 0)->state.position != 42)
         stage->record_count = 0;
     assert_true(counter(stage, "invalid") > 0);
+    assert_true(counter(stage, "channel_events") > 0 && counter(stage, "event_repeats") > 0);
+    assert_true(counter(stage, "store_requests") > 0 && counter(stage, "store_replies") > 0);
     assert_int_equal(counter(stage, "appends_failed"), 0);
 }
 

@@ -8,9 +8,10 @@ static void says(struct stage *stage, size_t n, const char *level, const char *m
 {
     char expected[512];
     const struct seen_record *event = wait_event(stage, 0, n);
-    int len = snprintf(expected, sizeof expected,
-                       "{\"type\":\"system_event\",\"level\":\"%s\",\"message\":\"%s\",\"data\":%s,\"timestamp\":\"",
-                       level, message, data);
+    int len = snprintf(
+        expected, sizeof expected,
+        "{\"type\":\"system_event\",\"level\":\"%s\",\"message\":\"%s\",\"data\":%s,\"timestamp\":\"", level,
+        message, data);
     if (strncmp(event->frame, expected, (size_t)len) != 0)
         fail_msg("event %zu is\n%s\n    and not\n%s", n, event->frame, expected);
     char seq[64];
@@ -33,7 +34,8 @@ static void says_no_more(struct stage *stage, size_t count)
         fail_msg("one more:\n%s", more->frame);
 }
 
-#define STARTED "Sistema iniciado correctamente", "{\"module\":\"websocket\",\"version\":\"" NORIA_VERSION "\"}"
+#define STARTED                                                                                              \
+    "Sistema iniciado correctamente", "{\"module\":\"websocket\",\"version\":\"" NORIA_VERSION "\"}"
 
 /* --- the broker's own life --------------------------------------------------------------------------------------------- */
 
@@ -239,12 +241,9 @@ static void a_change_is_told_as_often_as_it_is_shown_whenever_the_broker_is_kill
     static const struct {
         const char *point;
         size_t known;
-    } deaths[] = {{"broker.encoded", 0},
-                  {"broker.appended", 0},
-                  {"broker.published", 1},
-                  {"broker.slot.odd", 1},
-                  {"broker.slot.put", 1},
-                  {"broker.rung:2", 1}}; /* once for its own beginning */
+    } deaths[] = {{"broker.encoded", 0},   {"broker.appended", 0},
+                  {"broker.published", 1}, {"broker.slot.odd", 1},
+                  {"broker.slot.put", 1},  {"broker.rung:2", 1}}; /* once for its own beginning */
     for (size_t i = 0; i < ARRAY_LEN(deaths); i++)
         dies_at(stage, deaths[i].point, deaths[i].known);
 #else

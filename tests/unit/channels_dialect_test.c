@@ -2,8 +2,10 @@
  * they take. */
 #include "channels_stage.h"
 
-static const char hello[] = "{\"type\":\"connection\",\"status\":\"connected\",\"channel\":\"general\",\"timestamp\":\"";
-#define STATS(channel, stats) "{\"type\":\"channel_stats\",\"channel\":\"" channel "\",\"stats\":{" stats "}}\n"
+static const char hello[] =
+    "{\"type\":\"connection\",\"status\":\"connected\",\"channel\":\"general\",\"timestamp\":\"";
+#define STATS(channel, stats)                                                                                \
+    "{\"type\":\"channel_stats\",\"channel\":\"" channel "\",\"stats\":{" stats "}}\n"
 
 static const struct identity *ana(const char *const *channels, size_t count)
 {
@@ -43,7 +45,8 @@ static void on_the_secure_path_who_it_is_comes_second(void **state)
     run(stage);
     expect_line(guest, 1, "{\"type\":\"authenticated\",\"user_id\":\"ana\",\"channel\":\"sensors\"}\n");
     expect_line(guest, 2,
-                STATS("sensors", "\"connections\":1,\"users\":[{\"user_id\":\"ana\",\"connected_at\":\"2025-01-01T00:00:00.000Z\"}]"));
+                STATS("sensors", "\"connections\":1,\"users\":[{\"user_id\":\"ana\",\"connected_at\":\"2025-"
+                                 "01-01T00:00:00.000Z\"}]"));
     go(guest);
     identity_put(&identity);
 }
@@ -88,7 +91,10 @@ static void names_are_decoded_and_escaped(void **state)
     struct stage *stage = *state;
     struct guest *guest = come(stage, 0, "ch%61nnel=s%65nsors&user_id=%22Ma%C3%ADa%22+P&x=1");
     run(stage);
-    expect_line(guest, 1, "{\"type\":\"channel_stats\",\"channel\":\"sensors\",\"stats\":{\"connections\":1,\"users\":[{\"user_id\":\"\\\"Ma\xc3\xad" "a\\\" P\",");
+    expect_line(guest, 1,
+                "{\"type\":\"channel_stats\",\"channel\":\"sensors\",\"stats\":{\"connections\":1,\"users\":["
+                "{\"user_id\":\"\\\"Ma\xc3\xad"
+                "a\\\" P\",");
 }
 
 static void paths(void **state)
@@ -96,7 +102,8 @@ static void paths(void **state)
     struct stage *stage = *state;
     struct endpoint *endpoint = &stage->workers[0].endpoint;
     const char *served[] = {"/api/v1/ws", "/api/v1/ws/", "/api/v1/ws/secure", "/api/v1/ws/secure/"};
-    const char *other[] = {"/", "/api/v1/w", "/api/v1/ws/x", "/api/v1/wss", "/api/v1/ws//", "/API/v1/ws", "/api/v1/ws/secure/x"};
+    const char *other[] = {"/",          "/api/v1/w",          "/api/v1/ws/x", "/api/v1/wss", "/api/v1/ws//",
+                           "/API/v1/ws", "/api/v1/ws/secure/x"};
     for (size_t i = 0; i < ARRAY_LEN(served); i++) {
         assert_true(channels_dialect.path_served(endpoint, served[i], strlen(served[i])));
         assert_int_equal(channels_dialect.path_secure(endpoint, served[i], strlen(served[i])), i > 1);
@@ -111,7 +118,14 @@ static void pings_are_answered_and_all_else_is_ignored(void **state)
 {
     struct stage *stage = *state;
     struct guest *guest = come(stage, 0, "");
-    const char *ignored[] = {"", "hola", "{}", "[]", "\"ping\"", "{\"type\":\"Ping\"}", "{\"type\":[\"ping\"]}", "{\"type\":\"ping\"",
+    const char *ignored[] = {"",
+                             "hola",
+                             "{}",
+                             "[]",
+                             "\"ping\"",
+                             "{\"type\":\"Ping\"}",
+                             "{\"type\":[\"ping\"]}",
+                             "{\"type\":\"ping\"",
                              "{\"type\":\"ping\\u0000\"}"};
     run(stage);
     for (size_t i = 0; i < ARRAY_LEN(ignored); i++)
@@ -133,7 +147,9 @@ static void who_stays_is_told_when_the_worker_goes(void **state)
     struct guest *waiting = come(stage, 0, "");
     host_going_away(guest->client);
     host_going_away(waiting->client);
-    expect_line(guest, 2, "{\"type\":\"system_event\",\"level\":\"info\",\"message\":\"Servidor deteni\xc3\xa9ndose\",\"data\":{\"module\":\"websocket\"},\"timestamp\":\"2025");
+    expect_line(guest, 2,
+                "{\"type\":\"system_event\",\"level\":\"info\",\"message\":\"Servidor "
+                "deteni\xc3\xa9ndose\",\"data\":{\"module\":\"websocket\"},\"timestamp\":\"2025");
     assert_int_equal(waiting->frames, 1);
 }
 
@@ -151,8 +167,12 @@ static void statistics_count_all_workers(void **state)
     run(stage);
     struct guest *last = come(stage, 2, "channel=sensors&user_id=w2");
     run(stage);
-    expect_line(last, 1, STATS("sensors", "\"connections\":4,\"users\":[{\"user_id\":\"w1\",\"connected_at\":\"2025-01-01T00:00:01.000Z\"},"
-                                          "{\"user_id\":\"w2\",\"connected_at\":\"2025-01-01T00:00:03.000Z\"}]"));
+    expect_line(
+        last, 1,
+        STATS(
+            "sensors",
+            "\"connections\":4,\"users\":[{\"user_id\":\"w1\",\"connected_at\":\"2025-01-01T00:00:01.000Z\"},"
+            "{\"user_id\":\"w2\",\"connected_at\":\"2025-01-01T00:00:03.000Z\"}]"));
 }
 
 static void of_many_users_the_first_hundred_are_named(void **state)
@@ -235,7 +255,8 @@ static void without_a_broker_likewise(void **state)
 static void who_goes_while_it_waits(void **state)
 {
     struct stage *stage = *state;
-    struct guest *first = come(stage, 0, ""), *second = come(stage, 0, "channel=b"), *third = come(stage, 0, "");
+    struct guest *first = come(stage, 0, ""), *second = come(stage, 0, "channel=b"),
+                 *third = come(stage, 0, "");
     go(second);
     step(stage);
     go(first);
@@ -263,7 +284,9 @@ static void ask(struct stage *stage, const char *channel, struct asked *asked, u
 {
     struct endpoint rest = {.host = &stage->workers[0].host, .listener = "rest"};
     *asked = (struct asked){0};
-    assert_int_equal(channels_stats(&rest, channel, channel != NULL ? strlen(channel) : 0, on_stats, asked, ticket), ERR_OK);
+    assert_int_equal(
+        channels_stats(&rest, channel, channel != NULL ? strlen(channel) : 0, on_stats, asked, ticket),
+        ERR_OK);
     assert_int_equal(asked->times, 0);
 }
 
@@ -281,9 +304,12 @@ static void requests_are_told_the_same(void **state)
     ask(stage, "nobody", &none, &ticket);
     pass_ms(stage, 300);
     assert_int_equal(all.status, 200);
-    assert_string_equal(all.body, "{\"total_channels\":2,\"channels\":{\"general\":{\"connections\":1,\"users\":[]},"
-                                  "\"sensors\":{\"connections\":2,\"users\":[{\"user_id\":\"ana\",\"connected_at\":\"2025-01-01T00:00:00.000Z\"}]}}}");
-    assert_string_equal(one.body, "{\"channel\":\"sensors\",\"stats\":{\"connections\":2,\"users\":[{\"user_id\":\"ana\",\"connected_at\":\"2025-01-01T00:00:00.000Z\"}]}}");
+    assert_string_equal(all.body,
+                        "{\"total_channels\":2,\"channels\":{\"general\":{\"connections\":1,\"users\":[]},"
+                        "\"sensors\":{\"connections\":2,\"users\":[{\"user_id\":\"ana\",\"connected_at\":"
+                        "\"2025-01-01T00:00:00.000Z\"}]}}}");
+    assert_string_equal(one.body, "{\"channel\":\"sensors\",\"stats\":{\"connections\":2,\"users\":[{\"user_"
+                                  "id\":\"ana\",\"connected_at\":\"2025-01-01T00:00:00.000Z\"}]}}");
     assert_string_equal(none.body, "{\"channel\":\"nobody\",\"stats\":{\"connections\":0,\"users\":[]}}");
     assert_int_equal(all.times + one.times + none.times, 3);
 }
@@ -318,7 +344,8 @@ static void joins_and_leaves_at_random_are_counted_exactly(void **state)
         if (at % 5 < 2 && stage->guest_count > 0) {
             go(stage->guests[at % stage->guest_count]);
         } else {
-            snprintf(query, sizeof query, at % 3 == 0 ? "channel=c%u&user_id=u%u" : "channel=c%u", at / 7 % 3, at);
+            snprintf(query, sizeof query, at % 3 == 0 ? "channel=c%u&user_id=u%u" : "channel=c%u", at / 7 % 3,
+                     at);
             come(stage, at / 11 % WORKERS, query);
         }
         if (at % 4 == 0)

@@ -208,7 +208,8 @@ static size_t events_body(struct stage *stage, const struct store_row *row, char
     return out.len;
 }
 
-static void send_reply(struct stage *stage, unsigned to, uint64_t serial, unsigned status, const char *body, size_t len)
+static void send_reply(struct stage *stage, unsigned to, uint64_t serial, unsigned status, const char *body,
+                       size_t len)
 {
     for (size_t at = 0;;) {
         size_t part = len - at < WIRE_STORE_BODY_MAX ? len - at : WIRE_STORE_BODY_MAX;
@@ -236,12 +237,14 @@ static void answer_store(struct stage *stage, unsigned from, const struct wire_s
     assert_int_equal(request->operation, STORE_OP_EVENTS);
     assert_int_equal(store_args_next(&args, &row), ERR_OK);
     stage->pages++;
-    if (status == 200 && stage->garbage == NULL && !ring_known(stage, (uint32_t)row.values[ARG_SINCE_RING].whole, &first))
+    if (status == 200 && stage->garbage == NULL &&
+        !ring_known(stage, (uint32_t)row.values[ARG_SINCE_RING].whole, &first))
         status = 404;
     if (status == 200 && stage->garbage == NULL)
         len = events_body(stage, &row, body, sizeof body);
     else
-        len = (size_t)snprintf(body, sizeof body, "%s", status == 200 ? stage->garbage : "{\"detail\":\"no\"}");
+        len =
+            (size_t)snprintf(body, sizeof body, "%s", status == 200 ? stage->garbage : "{\"detail\":\"no\"}");
     send_reply(stage, from, request->serial, status, body, len);
 }
 
@@ -358,14 +361,16 @@ static void append(struct stage *stage, const struct ring_entry *entry)
     ring_writer_publish(stage->ring);
 }
 
-void publish(struct stage *stage, const char *channel, unsigned number, size_t pad, char seq[ENDPOINT_SEQ_MAX])
+void publish(struct stage *stage, const char *channel, unsigned number, size_t pad,
+             char seq[ENDPOINT_SEQ_MAX])
 {
     static char payload[20000];
     static unsigned char frame[FRAMES_CHANNELS_BYTES(20000)];
     const struct record_source source = {7, number, 0};
     uint64_t position = ring_writer_next(stage->ring);
-    int len = snprintf(payload, sizeof payload, "{\"type\":\"played\",\"number\":%u,\"braces\":\"}]\\\"{\",\"pad\":\"%*s\"}",
-                       number, (int)pad, "");
+    int len = snprintf(payload, sizeof payload,
+                       "{\"type\":\"played\",\"number\":%u,\"braces\":\"}]\\\"{\",\"pad\":\"%*s\"}", number,
+                       (int)pad, "");
     struct frame_bytes made = frames_channels_event(
         frame, sizeof frame, payload, (size_t)len,
         (struct frames_seq){.ring_id = ring_writer_id(stage->ring), .position = position});
@@ -420,7 +425,8 @@ struct guest *come_as(struct stage *stage, unsigned worker, const char *path, co
     *guest = (struct guest){
         .stage = stage, .worker = worker, .memory = calloc(1, host_conn_bytes(&channels_dialect))};
     guest->heard = calloc(1, guest->heard_cap = 64);
-    guest->client = host_open(&stage->workers[worker].endpoint, guest->memory, guest, ++stage->serial, &request);
+    guest->client =
+        host_open(&stage->workers[worker].endpoint, guest->memory, guest, ++stage->serial, &request);
     stage->guests[stage->guest_count++] = guest;
     return guest;
 }
@@ -519,7 +525,8 @@ static void worker_open(struct stage *stage, unsigned i)
                                        .settles = true,
                                        .arg = worker};
     assert_int_equal(host_init(&worker->host, &config), ERR_OK);
-    worker->endpoint = (struct endpoint){.host = &worker->host, .dialect = &channels_dialect, .listener = "l"};
+    worker->endpoint =
+        (struct endpoint){.host = &worker->host, .dialect = &channels_dialect, .listener = "l"};
     assert_int_equal(host_join(&worker->endpoint), ERR_OK);
     assert_int_equal(host_start(&worker->host), ERR_OK);
     assert_int_equal(host_broker_up(&worker->host, ring_writer_id(stage->ring)), ERR_OK);
@@ -544,7 +551,8 @@ static void ring_open(struct stage *stage)
 {
     bool continued;
     assert_int_equal(ring_writer_open(stage->ring_path, RING_BYTES, &stage->ring, &continued), ERR_OK);
-    assert_int_equal(lvt_writer_open(stage->lvt_path, 8, ring_writer_id(stage->ring), &stage->lvt, &continued), ERR_OK);
+    assert_int_equal(
+        lvt_writer_open(stage->lvt_path, 8, ring_writer_id(stage->ring), &stage->lvt, &continued), ERR_OK);
 }
 
 static void ring_close(struct stage *stage)
@@ -573,7 +581,8 @@ int stage_open(void **state)
     snprintf(stage->ring_path, sizeof stage->ring_path, "%s/ring", stage->dir);
     snprintf(stage->lvt_path, sizeof stage->lvt_path, "%s/lvt", stage->dir);
     clock_manual_init(&stage->clock, 100 * NS_PER_S, 1735689600000);
-    stage->conf = (struct conf){.slow_soft_bytes = 256 * 1024, .slow_soft_ms = 10000, .slow_hard_bytes = 1024 * 1024};
+    stage->conf =
+        (struct conf){.slow_soft_bytes = 256 * 1024, .slow_soft_ms = 10000, .slow_hard_bytes = 1024 * 1024};
     stage->end = &stage->first;
     stage->store_status = 200;
     ring_open(stage);

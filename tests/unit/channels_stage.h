@@ -77,7 +77,7 @@ struct stage {
     unsigned guest_count;
     struct stored *stored;
     unsigned stored_count;
-    unsigned store_status; /* 200, or what it answers */
+    unsigned store_status;         /* 200, or what it answers */
     unsigned pages, page_rows_max; /* asked for; 0: as many as asked for */
     bool store_holds;              /* requests stay in line */
     bool forgets;                  /* what is published is not noted in the store */
@@ -102,7 +102,8 @@ void worker_restarts(struct stage *stage, unsigned worker);
 void new_ring(struct stage *stage);
 
 /* An event with `number` in its payload and `pad` blanks' worth of text; "seq" as clients see it in `seq`. */
-void publish(struct stage *stage, const char *channel, unsigned number, size_t pad, char seq[ENDPOINT_SEQ_MAX]);
+void publish(struct stage *stage, const char *channel, unsigned number, size_t pad,
+             char seq[ENDPOINT_SEQ_MAX]);
 /* As much of something else as makes the ring go round once. */
 void flood(struct stage *stage);
 
@@ -116,7 +117,8 @@ void say(struct guest *guest, const char *text, bool binary);
 void block(struct guest *guest, bool blocked);
 /* How often `text` stands in what it heard; and where it first stands. */
 unsigned heard(const struct guest *guest, const char *text);
-void expect_events(const struct guest *guest, unsigned from, unsigned to); /* those numbers, each once, in order, and no other */
+void expect_events(const struct guest *guest, unsigned from,
+                   unsigned to); /* those numbers, each once, in order, and no other */
 void expect_begins(const struct guest *guest, const char *text);
 void expect_line(const struct guest *guest, unsigned line, const char *text); /* a line begins with it */
 const struct channels_counts *counts(struct stage *stage, unsigned worker);

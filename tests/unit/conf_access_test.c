@@ -130,7 +130,8 @@ static void a_listener_with_auth_needs_tokens(void **state)
     conf_refuses(
         "c.yaml", "listeners:\n  - name: a\n    auth: token\n",
         "c.yaml:3: listeners[0].auth: nobody could connect, because auth has neither tokens nor users nor "
-        "keys: `noria hash-token --new` makes a token and its line, `noria hash-password` what a user needs\n");
+        "keys: `noria hash-token --new` makes a token and its line, `noria hash-password` what a user "
+        "needs\n");
     conf_refuses("c.yaml", "listeners: [{name: a, auth: tokens}]\n",
                  "c.yaml:1: listeners[0].auth: tokens is not one of none, token; did you mean token?\n");
 }

@@ -197,6 +197,31 @@ static void a_state_that_ran_ahead_of_the_table_is_owed_when_the_machine_is_anno
     assert_non_null(mirror_find(&stage->mirror, "new", 3));
 }
 
+/* What a broker notes for the next one: no frame, no topics, not kept. */
+static void a_floor_is_for_nobody(void **state)
+{
+    struct stage *stage = *state;
+    struct socket *s = arrive(stage, 0, PLENTY);
+    struct record_source meta = {.source = 1, .source_seq = 2, .position = 64};
+    struct ring_entry floor = {
+        .kind = RECORD_FLOOR, .dialect = DIALECT_CHANNELS, .meta = &meta, .meta_len = sizeof meta};
+    subscribe(stage, s, TOPIC_STATE, NULL);
+    subscribe(stage, s, TOPIC_EVENT, NULL);
+    pump(stage);
+    struct heard before = listen_to(s);
+    uint64_t records = stage->tail.counts.records;
+    publish_number(stage, RECORD_EVENT, 0, 0, NO_ORIGIN);
+    assert_int_equal(ring_writer_append(stage->ring, &floor), ERR_OK);
+    publish_number(stage, RECORD_EVENT, 0, 0, NO_ORIGIN);
+    pump(stage);
+    struct heard heard = listen_to(s);
+    assert_int_equal(heard.numbers, before.numbers + 2);
+    assert_int_equal(strlen(heard.order), strlen(before.order) + 2);
+    assert_int_equal(stage->tail.counts.corrupt, 0);
+    assert_int_equal(stage->outbox.position, ring_writer_head(stage->ring));
+    assert_int_equal(stage->tail.counts.records, records + 3);
+}
+
 /* --- memory ------------------------------------------------------------------------------------------------------------ */
 
 static void refused_memory_makes_clients_lag_and_loses_nothing(void **state)
@@ -253,6 +278,7 @@ int main(void)
         PLAY(a_state_without_its_slot_is_not_lost_to_a_new_worker),
         PLAY(a_new_machine_is_in_the_mirror_before_its_event_goes_out),
         PLAY(a_state_that_ran_ahead_of_the_table_is_owed_when_the_machine_is_announced),
+        PLAY(a_floor_is_for_nobody),
         PLAY(refused_memory_makes_clients_lag_and_loses_nothing),
         PLAY(leaving_costs_the_same_however_many_share_a_topic),
     };

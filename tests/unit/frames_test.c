@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "frames_carousel.h"
+#include "frames_channels.h"
 #include "frames_payload.h"
 #include "must.h"
 #include "ws_frame.h"
@@ -261,6 +262,99 @@ static void a_payload_is_shown_bare(void **state)
                "{\"a\": 1}\xc3\xa9\n");
 }
 
+/* --- channels ---------------------------------------------------------------------------------------------------------- */
+
+static void system_events(void **state)
+{
+    (void)state;
+    unsigned char memory[256];
+    struct system_event event = {"info", "Sistema iniciado correctamente",
+                                 "{\"module\":\"websocket\",\"version\":\"1.0.0\"}", WALL_MS};
+    static const char text[] =
+        "{\"type\":\"system_event\",\"level\":\"info\",\"message\":\"Sistema iniciado correctamente\","
+        "\"data\":{\"module\":\"websocket\",\"version\":\"1.0.0\"},\"timestamp\":\"2025-01-27T10:30:00."
+        "000Z\"";
+    char with_seq[256];
+    snprintf(with_seq, sizeof with_seq, "%s,\"seq\":\"00c0ffee-1234\"}", text);
+    payload_is(frames_channels_system(memory, sizeof memory, &event, seq), with_seq);
+    for (size_t cap = 0; cap < strlen(with_seq) + WS_HEADER_MAX; cap++) {
+        unsigned char *exact = malloc(cap + 1);
+        assert_int_equal(frames_channels_system(exact, cap, &event, seq).len, 0);
+        free(exact);
+    }
+    struct out out = out_init(memory, sizeof memory); /* as it is without a ring */
+    event = (struct system_event){"error", "\"x\"\n", "{}", WALL_MS};
+    system_event_json(&event, &out);
+    out_char(&out, '\0');
+    assert_string_equal(memory, "{\"type\":\"system_event\",\"level\":\"error\",\"message\":\"\\\"x\\\"\\n\","
+                                "\"data\":{},\"timestamp\":\"2025-01-27T10:30:00.000Z\"}");
+}
+
+static void events_of_channels(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *payload, *frame;
+    } cases[] = {{"{\"a\":1}", "{\"a\":1,\"seq\":\"00c0ffee-1234\"}"},
+                 {"{\"a\":{}}", "{\"a\":{},\"seq\":\"00c0ffee-1234\"}"},
+                 {"{\"a\":1 }", "{\"a\":1,\"seq\":\"00c0ffee-1234\"}"},
+                 {"{}", "{\"seq\":\"00c0ffee-1234\"}"},
+                 {"{  }", "{\"seq\":\"00c0ffee-1234\"}"}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        size_t len = strlen(cases[i].payload), cap = FRAMES_CHANNELS_BYTES(len);
+        unsigned char *exact = malloc(cap);
+        assert_true(frames_channels_payload_is_sane(cases[i].payload, len));
+        payload_is(frames_channels_event(exact, cap, cases[i].payload, len, seq), cases[i].frame);
+        free(exact);
+    }
+}
+
+/* FRAMES_CHANNELS_BYTES suffices for the longest seq, at every length of the header; below what is needed there is no frame. */
+static void events_of_every_length(void **state)
+{
+    (void)state;
+    static const size_t lens[] = {2, 60, 85, 86, 87, 88, 125, 126, 127, 1000, 65490, 65500, 65535, 70000};
+    struct frames_seq last = {UINT32_MAX, UINT64_MAX};
+    for (size_t i = 0; i < ARRAY_LEN(lens); i++) {
+        size_t cap = FRAMES_CHANNELS_BYTES(lens[i]);
+        char *payload = malloc(lens[i]);
+        unsigned char *memory = malloc(cap);
+        memset(payload, '1', lens[i]);
+        payload[0] = '{';
+        payload[lens[i] - 1] = '}';
+        struct frame_bytes frame = frames_channels_event(memory, cap, payload, lens[i], last);
+        assert_true(frame.len > lens[i] && frame.len <= cap);
+        assert_int_equal(ws_frame_total_len(frame.at, frame.len), frame.len);
+        assert_memory_equal(frame.at + frame.len - 2, "\"}", 2);
+        for (size_t less = 0; less < lens[i] + WS_HEADER_MAX; less += 1 + lens[i] / 50)
+            assert_int_equal(frames_channels_event(memory, less, payload, lens[i], last).len, 0);
+        free(memory);
+        free(payload);
+    }
+}
+
+static void payloads_that_are_none(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {"",
+                                      "{",
+                                      "}",
+                                      "}{",
+                                      "[]",
+                                      "\"{}\"",
+                                      " {}",
+                                      "{} ",
+                                      "{\"a\":\"\xc3\"}",
+                                      "{\"a\":\"\xed\xa0\x80\"}",
+                                      "{\n}",
+                                      "{\"\x01\":1}",
+                                      "{\"\x1f\":1}"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_false(frames_channels_payload_is_sane(bad[i], strlen(bad[i])));
+    assert_false(frames_channels_payload_is_sane("{\0}", 3));
+    assert_true(frames_channels_payload_is_sane("{\"\x7f\xc3\xb1 \":1}", 10));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +369,10 @@ int main(void)
         cmocka_unit_test(every_buffer_that_is_too_small_gives_nothing),
         cmocka_unit_test(the_longest_of_everything_fits),
         cmocka_unit_test(headers_of_every_length_class),
+        cmocka_unit_test(system_events),
+        cmocka_unit_test(events_of_channels),
+        cmocka_unit_test(events_of_every_length),
+        cmocka_unit_test(payloads_that_are_none),
     };
     return cmocka_run_group_tests_name("frames", tests, NULL, NULL);
 }

@@ -54,6 +54,47 @@ static void stages_start_in_order(void **state)
     assert_int_equal(family_tally(t->family).deaths, 0);
 }
 
+/* It may have gigabytes to check first. */
+static void no_stage_waits_for_the_store(void **state)
+{
+    struct troupe *t = *state;
+    troupe_add(t, FAMILY_WORKER, "w", MARK("worker") SAY_READY WAIT);
+    troupe_add(t, FAMILY_BROKER, "b", MARK("broker") SAY_READY WAIT);
+    struct family_member store = {
+        .stage = FAMILY_STORE,
+        .name = "store",
+        .argv = {"/bin/sh", "-c", MARK("store") "while ! test -e $T/go; do :; done; " SAY_READY WAIT},
+        .ready_ns = 3 * READY_NS};
+    assert_int_equal(family_add(t->family, &store), ERR_OK);
+    family_start(t->family);
+    UNTIL(t, family_is_ready(t->family, "w") && troupe_marked(t, "store\n"));
+    assert_ptr_equal(strstr(troupe_log(t), "broker\n"), troupe_log(t));
+    assert_int_equal(t->ready_told, 0);
+    troupe_advance(t, 3 * READY_NS - 1); /* it has a time of its own */
+    loop_poll(t->loop);
+    assert_int_equal(family_tally(t->family).not_ready, 0);
+    troupe_touch(t, "go");
+    UNTIL(t, t->ready_told > 0);
+    assert_int_equal(family_tally(t->family).deaths, 0);
+}
+
+static void a_store_gone_for_good_stops_nothing(void **state)
+{
+    struct troupe *t = *state;
+    troupe_add(t, FAMILY_BROKER, "b", STOPS("broker") SAY_READY WAIT);
+    troupe_add(t, FAMILY_STORE, "store", MARK("store") "exit 78");
+    troupe_add(t, FAMILY_AGENT, "a", STOPS("agent") SAY_READY WAIT);
+    troupe_add(t, FAMILY_WORKER, "w", STOPS("worker") SAY_READY WAIT);
+    family_start(t->family);
+    UNTIL(t, t->ready_told > 0);
+    troupe_advance(t, 3600 * NS_PER_S);
+    for (int i = 0; i < 20; i++)
+        loop_poll(t->loop);
+    assert_string_equal(troupe_log(t), "store\n");
+    assert_int_equal(t->stopped_told, 0);
+    assert_true(family_is_ready(t->family, "w") && family_is_ready(t->family, "a"));
+}
+
 static void who_is_not_ready_in_time_is_killed(void **state)
 {
     struct troupe *t = *state;
@@ -236,6 +277,20 @@ static void without_workers_for_good_all_stop(void **state)
 
 /* --- stop ------------------------------------------------------------------------------------------------------- */
 
+static void the_store_stops_between_agents_and_broker(void **state)
+{
+    struct troupe *t = *state;
+    troupe_add(t, FAMILY_BROKER, "b", STOPS("broker") SAY_READY WAIT);
+    troupe_add(t, FAMILY_STORE, "store", STOPS("store") SAY_READY WAIT);
+    troupe_add(t, FAMILY_AGENT, "a", STOPS("agent") SAY_READY WAIT);
+    troupe_add(t, FAMILY_WORKER, "w", STOPS("worker") SAY_READY WAIT);
+    family_start(t->family);
+    UNTIL(t, t->ready_told > 0);
+    family_stop(t->family);
+    UNTIL(t, t->stopped_told > 0);
+    assert_string_equal(troupe_log(t), "stop-worker\nstop-agent\nstop-store\nstop-broker\n");
+}
+
 static void add_four(struct troupe *t, const char *worker)
 {
     troupe_add(t, FAMILY_SIM, "s", STOPS("sim") SAY_READY WAIT);
@@ -329,6 +384,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(restarts_are_paced),
         PLAY(stages_start_in_order),
+        PLAY(no_stage_waits_for_the_store),
+        PLAY(a_store_gone_for_good_stops_nothing),
+        PLAY(the_store_stops_between_agents_and_broker),
         PLAY(who_is_not_ready_in_time_is_killed),
         PLAY(other_words_are_no_readiness),
         PLAY(a_broken_agent_keeps_nobody_away),

@@ -256,6 +256,26 @@ static void what_the_host_says_of_the_journals(void **state)
     }
 }
 
+static void what_is_said_of_the_store(void **state)
+{
+    (void)state;
+    write_file("c.yaml",
+               "store: {keep_days: 5}\nlisteners: [{name: a}]\nmachines: [{id: m, ip: 10.0.0.1}]\n");
+    assert_int_equal(check("c.yaml"), 0);
+    shows("c.yaml:1: store: no listener has the dialect channels: there is no store\n");
+    assert_null(strstr(shown, "  store  "));
+    write_file(
+        "c.yaml",
+        "state_dir: /dev/shm/noria-state\nstore: {keep_mib: 1048576, keep_days: 5, events_keep_mib: 7}\n"
+        "listeners: [{name: a, dialects: [channels]}]\n");
+    assert_int_equal(check("c.yaml"), 0);
+    shows("  store              store/noria.db there, up to 1048576 MiB and 5 days; events 7 MiB and 30 "
+          "days\n");
+    shows("warning: state_dir /dev/shm/noria-state: is on a tmpfs: the database's rows do not survive");
+    shows("and the database may take 1048583 MiB\n");
+    assert_null(strstr(shown, "there is no store"));
+}
+
 /* --- profile ------------------------------------------------------------------------------------------------------ */
 
 static void show(const struct profile *profile)
@@ -409,6 +429,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(problems_end_with_1, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_the_host_says, set_up, tear_down),
         cmocka_unit_test_setup_teardown(what_the_host_says_of_the_journals, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(what_is_said_of_the_store, set_up, tear_down),
         cmocka_unit_test(the_table_has_every_byte),
         cmocka_unit_test(the_table_is_the_agents_decision),
         cmocka_unit_test(the_list_names_origin_and_use),

@@ -24,8 +24,8 @@ static unsigned line_count;
 
 static bool is_route(const char *at)
 {
-    return strncmp(at, "| `GET /", 8) == 0 || strncmp(at, "| `POST /", 9) == 0 || strncmp(at, "| `PUT /", 8) == 0 ||
-           strncmp(at, "| `DELETE /", 11) == 0;
+    return strncmp(at, "| `GET /", 8) == 0 || strncmp(at, "| `POST /", 9) == 0 ||
+           strncmp(at, "| `PUT /", 8) == 0 || strncmp(at, "| `DELETE /", 11) == 0;
 }
 
 static int read_page(void **state)
@@ -60,7 +60,10 @@ static void name_of(const struct sensors_row *row, char *name, size_t size)
     const struct entity *entity = entity_of(row->entity);
     bool all = strcmp(row->tail, "") == 0 || strcmp(row->tail, "/{id}") == 0;
     snprintf(name, size, "%s %s%s%s", row->method, entity == NULL ? "" : "/",
-             entity == NULL ? "" : all ? "ENTITY" : entity->english, row->tail);
+             entity == NULL ? ""
+             : all          ? "ENTITY"
+                            : entity->english,
+             row->tail);
 }
 
 static const struct line *line_of(const struct sensors_row *row)

@@ -55,8 +55,13 @@ static void the_places_of_the_last_numbers_are_known(void **state)
 static void numbers_that_were_jumped_have_no_place(void **state)
 {
     (void)state;
-    static const uint64_t jumps[] = {2, 3, SOURCES_POSITIONS - 1, SOURCES_POSITIONS, SOURCES_POSITIONS + 1,
-                                     3 * SOURCES_POSITIONS, UINT64_MAX - 600};
+    static const uint64_t jumps[] = {2,
+                                     3,
+                                     SOURCES_POSITIONS - 1,
+                                     SOURCES_POSITIONS,
+                                     SOURCES_POSITIONS + 1,
+                                     3 * SOURCES_POSITIONS,
+                                     UINT64_MAX - 600};
     for (size_t i = 0; i < ARRAY_LEN(jumps); i++) {
         sources_init(&sources, RING);
         for (uint64_t seq = 1; seq <= 300; seq++)

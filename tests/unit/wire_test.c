@@ -206,6 +206,55 @@ static void a_publish_is_these_bytes(void **state)
     assert_int_equal(wire_decode(version_4, sizeof version_4 - 1, &message), ERR_MALFORMED);
 }
 
+/* Likewise those between workers, broker and store. */
+static void the_stores_messages_are_these_bytes(void **state)
+{
+    (void)state;
+    static const struct {
+        struct wire_message message;
+        const char *bytes;
+        size_t len;
+    } cases[] = {
+#define BYTES(text) text, sizeof text - 1
+        {{WIRE_STORE_REQUEST, 7, .store_request = {900, 2, 5, 1, 17, 3, -1, {"ana", 3}, {"\x01\x00", 2}}},
+         BYTES("\x9b\x10\x07\xcd\x03\x84\x02\x05\x01\x11\x03\xff\xa3"
+               "ana\xc4\x02\x01\x00")},
+        {{WIRE_STORE_REPLY, 7, .store_reply = {900, 2, 201, 4, 0, true, {"{}", 2}}},
+         BYTES("\x99\x11\x07\xcd\x03\x84\x02\xcc\xc9\x04\x00\xc3\xc4\x02{}")},
+        {{WIRE_STORE_LOST, 7, .store_lost = {700}}, BYTES("\x93\x12\x07\xcd\x02\xbc")},
+        {{WIRE_SOURCE, 7, .source = {0x1122334455667788}},
+         BYTES("\x93\x13\x07\xcf\x11\x22\x33\x44\x55\x66\x77\x88")},
+        {{WIRE_EVENT, 7, .event = {9, 42, {"sensors", 7}, {"{}", 2}}},
+         BYTES("\x96\x14\x07\x09\x2a\xa7sensors\xc4\x02{}")},
+        {{WIRE_EVENT_ACK, 7, .event_ack = {9, 42, 0xc0ffee, 128}},
+         BYTES("\x96\x15\x07\x09\x2a\xce\x00\xc0\xff\xee\xcc\x80")},
+#undef BYTES
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        unsigned char buffer[128];
+        struct wire_message got;
+        assert_int_equal(wire_encode(&cases[i].message, buffer, sizeof buffer), cases[i].len);
+        assert_memory_equal(buffer, cases[i].bytes, cases[i].len);
+        assert_int_equal(wire_decode(buffer, cases[i].len, &got), ERR_OK);
+        same(&cases[i].message, &got);
+    }
+}
+
+/* What a link reads at most: nothing that a broker sends is larger. */
+static void what_goes_down_is_bounded(void **state)
+{
+    (void)state;
+    static unsigned char buffer[WIRE_MAX];
+    static const enum wire_type_e down[] = {
+        WIRE_HELLO_OK,   WIRE_RE_HELLO,      WIRE_REFUSED,     WIRE_HEARTBEAT,   WIRE_COMMAND,
+        WIRE_OUTCOME,    WIRE_OUTCOME_ACK,   WIRE_SURVEY_ASK,  WIRE_SURVEY_ROWS, WIRE_SURVEY_WORKERS,
+        WIRE_STORE_LOST, WIRE_STORE_REQUEST, WIRE_STORE_REPLY, WIRE_EVENT_ACK};
+    for (size_t i = 0; i < ARRAY_LEN(down); i++) {
+        struct wire_message message;
+        assert_true(encoded(down[i], &message, buffer) <= WIRE_DOWN_MAX);
+    }
+}
+
 /* --- a PUBLISH's topics ------------------------------------------------------------------------------------------- */
 
 static void topics_come_back_in_order(void **state)
@@ -319,6 +368,8 @@ int main(void)
         cmocka_unit_test(containers_and_huge_counts_are_refused_without_allocation),
         cmocka_unit_test(random_damage_never_reads_outside),
         cmocka_unit_test(a_publish_is_these_bytes),
+        cmocka_unit_test(the_stores_messages_are_these_bytes),
+        cmocka_unit_test(what_goes_down_is_bounded),
         cmocka_unit_test(topics_come_back_in_order),
         cmocka_unit_test(what_does_not_fit_appends_nothing),
         cmocka_unit_test(malformed_topics_end_with_something_left),

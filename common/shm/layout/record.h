@@ -80,7 +80,7 @@ struct record_stream {
 };
 
 /* RECORD_CHANNEL: the event's number at its source (the store's database). A source of 0: the broker's own, told once and not
- * repeated. RECORD_FLOOR repeats the last number of a source before the ring overwrites the record that has it, so that a broker that
+ * repeated; its source_seq is a note for the next broker (broker/system_events.h), and no number. RECORD_FLOOR repeats the last number of a source before the ring overwrites the record that has it, so that a broker that
  * starts knows it however long ago that was. */
 struct record_source {
     uint64_t source, source_seq;

@@ -27,9 +27,9 @@ MEMBERS = {  # the order of members; those in brackets may be missing
     "channel_stats": ["type", "channel", "stats"],
     "entity_event": ["type", "entity_type", "event_type", "entity_id", "data", "timestamp", "metadata", "seq"],
     "system_event": ["type", "level", "message", "data", "timestamp", "[seq]"],  # without: a worker's own, which goes away
-    "gap": ["type", "timestamp"],
+    "gap": ["type", "channel", "timestamp"],
     "pong": ["type", "timestamp"],
-    "error": ["type", "message", "timestamp"],
+    "error": ["type", "message"],
 }
 LEVELS = {"info", "warning", "error"}
 _NUMBER = re.compile(r'"\\u0000([^"]*)"')

@@ -44,7 +44,7 @@ struct access;
     R(jwt_header, "a header that is none, or has what is refused")                                           \
     R(jwt_key, "no key has its kid; or no kid, and several keys")                                            \
     R(jwt_algorithm, "an alg that is not the key's: also none")                                              \
-    R(jwt_signature, "not signed with that key")                                                             \
+    R(jwt_signature, "not signed with that key, or a payload that is no JSON")                               \
     R(jwt_claims, "missing, mistyped, oversized or repeated claims")                                         \
     R(jwt_expired, "exp has passed")                                                                         \
     R(jwt_early, "nbf or iat has not come yet")                                                              \

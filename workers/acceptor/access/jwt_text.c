@@ -106,8 +106,7 @@ static bool has_refused(const json_t *object)
 
 static bool is_type(const json_t *typ)
 {
-    const char *text = json_string_value(typ);
-    return typ == NULL || (text != NULL && (strcasecmp(text, "JWT") == 0 || strcasecmp(text, "at+jwt") == 0));
+    return typ == NULL || (json_is_string(typ) && strcasecmp(json_string_value(typ), "JWT") == 0);
 }
 
 enum err_e jwt_text_header(const struct jwt_text *jwt, struct jwt_text_header *header)

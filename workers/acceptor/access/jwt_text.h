@@ -3,7 +3,7 @@
  *
  *     HEADER.PAYLOAD.SIGNATURE     base64url to the letter (RFC 7515, 2): no padding, no line ends, no bits behind the last byte
  *
- * Header: an object without a member twice; "alg" a text; "kid" a text or absent; "typ" absent, JWT or at+jwt in any case. Refused,
+ * Header: an object without a member twice; "alg" a text; "kid" a text or absent; "typ" absent or JWT in any case (libjwt knows no other). Refused,
  * whatever they say: crit, b64 (extensions that nobody here understands must refuse a token, RFC 7515, 4.1.11), jku, x5u, jwk, x5c (keys that
  * the token brings along), zip, enc (no signed token at all).
  *

@@ -72,32 +72,24 @@ static void answer_token(struct login *login, const struct login_job *job)
 
 /* --- who is where -------------------------------------------------------------------------------------------------- */
 
-struct place {
-    unsigned char bytes[17]; /* 4 or 6, then the address; of IPv6 its first half */
-    size_t len;
-    bool loopback;
-};
-
-/* "127.0.0.1:5", "[::1]:5"; "unknown" is a place, too. */
-static void find_place(const struct http_exchange *x, char name[GATE_PEER_MAX], struct place *place)
+void login_find_place(const char *peer, struct login_place *place)
 {
     static const unsigned char one[16] = {[15] = 1}, mapped[12] = {[10] = 0xff, [11] = 0xff};
     unsigned char address[16];
     char host[GATE_PEER_MAX];
-    http_peer_name(x, name);
-    const char *colon = strrchr(name, ':'), *begin = name + (name[0] == '[');
-    size_t len = colon != NULL ? (size_t)(colon - begin) - (name[0] == '[') : strlen(name);
+    bool bracket = peer[0] == '[';
+    const char *begin = peer + bracket, *colon = strrchr(peer, ':');
+    size_t len = colon != NULL ? (size_t)(colon - begin) - bracket : strlen(begin);
     memcpy(host, begin, len);
     host[len] = '\0';
-    *place = (struct place){.bytes = {0}, .len = 1};
+    *place = (struct login_place){.len = 1};
+    if (inet_pton(AF_INET6, host, address) == 1 && memcmp(address, mapped, sizeof mapped) == 0)
+        inet_ntop(AF_INET, address + sizeof mapped, host, sizeof host);
     if (inet_pton(AF_INET, host, address) == 1) {
-        *place = (struct place){.bytes = {4}, .len = 5, .loopback = address[0] == 127};
+        *place = (struct login_place){.bytes = {4}, .len = 5, .loopback = address[0] == 127};
         memcpy(place->bytes + 1, address, 4);
-    } else if (inet_pton(AF_INET6, host, address) == 1 && memcmp(address, mapped, sizeof mapped) == 0) {
-        *place = (struct place){.bytes = {4}, .len = 5, .loopback = address[12] == 127};
-        memcpy(place->bytes + 1, address + 12, 4);
     } else if (inet_pton(AF_INET6, host, address) == 1) {
-        *place = (struct place){.bytes = {6}, .len = 9, .loopback = memcmp(address, one, 16) == 0};
+        *place = (struct login_place){.bytes = {6}, .len = 9, .loopback = memcmp(address, one, 16) == 0};
         memcpy(place->bytes + 1, address, 8);
     }
 }
@@ -117,9 +109,18 @@ static void note_refused(struct login *login, const struct login_job *job)
     char from[GATE_PEER_MAX];
     uint32_t suppressed;
     http_peer_name(job->exchange, from);
-    if (log_limit_ok(&login->log_limit, clock_mono_ns(login->config.clock), 10 * NS_PER_S, 5, &suppressed))
+    if (log_limit_ok(&login->refused_limit, clock_mono_ns(login->config.clock), 10 * NS_PER_S, 5,
+                     &suppressed))
         log_warn("login-refused", "from=%s user=%s suppressed=%u", from,
                  job->user != NULL ? job->user->name : "(unknown)", suppressed);
+}
+
+static void note_granted(struct login *login, const struct login_job *job)
+{
+    uint32_t suppressed;
+    if (log_limit_ok(&login->granted_limit, clock_mono_ns(login->config.clock), 10 * NS_PER_S, 5,
+                     &suppressed))
+        log_info("login", "user=%s suppressed=%u", job->user->name, suppressed);
 }
 
 void login_decide(struct login_job *job)
@@ -134,7 +135,7 @@ void login_decide(struct login_job *job)
     }
     login_limit_give(&login->addresses, job->address, now);
     login_limit_give(&login->names, job->name, now);
-    log_info("login", "user=%s", job->user->name);
+    note_granted(login, job);
     answer_token(login, job);
 }
 
@@ -157,11 +158,12 @@ static struct login_job *new_job(struct login *login, struct http_exchange *x,
                                  const struct login_asked *asked)
 {
     struct login_job *job = calloc(1, sizeof *job);
-    struct place place;
+    struct login_place place;
     char from[GATE_PEER_MAX];
     if (job == NULL)
         return NULL;
-    find_place(x, from, &place);
+    http_peer_name(x, from);
+    login_find_place(from, &place);
     list_init(&job->link);
     job->login = login;
     job->exchange = x;

@@ -21,7 +21,7 @@ struct login {
     struct list_node waiting; /* struct login_job */
     unsigned running;
     char nobody[LOGIN_ENCODED_MAX]; /* the hash that unknown names are checked against */
-    struct log_limit log_limit;
+    struct log_limit granted_limit, refused_limit;
     struct login_counts counts;
     bool dying; /* goes with the last that runs */
 };
@@ -46,6 +46,15 @@ struct login_job {
     bool match;
     char secret[LOGIN_SECRET_BYTES];
 };
+
+/* Where a client is: of IPv6 the /64, because whoever has one address there has them all. */
+struct login_place {
+    unsigned char bytes[9]; /* 4 or 6 and the address, or its first half; 0 unknown */
+    size_t len;
+    bool loopback;
+};
+/* "127.0.0.1:5", "[::1]:5", "unknown" (gate_peer.h). login.c */
+void login_find_place(const char *peer, struct login_place *place);
 
 /* login.c: answers. */
 void login_refuse(struct login *login, struct http_exchange *x, unsigned status, const char *text);

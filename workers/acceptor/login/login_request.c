@@ -131,8 +131,8 @@ static void take(const json_t *body, struct login_asked *asked)
     const json_t *name = json_object_get(body, "username"), *secret = json_object_get(body, "password");
     asked->secret_len = json_string_length(secret);
     MUST(json_string_length(name) < sizeof asked->name && asked->secret_len < sizeof asked->secret);
-    memcpy(asked->name, json_string_value(name),
-           json_string_length(name) + 1); /* a NUL in it ends it: nobody's */
+    bool nul = strlen(json_string_value(name)) != json_string_length(name);
+    strcpy(asked->name, nul ? "" : json_string_value(name)); /* "" is nobody's */
     memcpy(asked->secret, json_string_value(secret), asked->secret_len + 1);
 }
 

@@ -56,23 +56,23 @@ struct sensors_param {
     SENSORS_CRUD(R, SENSOR, CREATE)                                                                          \
     SENSORS_CRUD(R, READING, CREATE_OR_MANY)                                                                 \
     R(GET, READING, "/sensor/{id}", READINGS_OF_SENSOR, READ, "id", NONE, SENSORS_PAGE)                      \
-    R(GET, READING, "/sensor/{id}/recent", READINGS_RECENT, READ, "id", NONE, SENSORS_RECENT)      \
+    R(GET, READING, "/sensor/{id}/recent", READINGS_RECENT, READ, "id", NONE, SENSORS_RECENT)                \
     R(GET, READING, "/sensor/{id}/stats", READINGS_STATS, READ, "id", NONE, {0})                             \
     SENSORS_CRUD(R, LOCATION, CREATE)                                                                        \
     R(GET, LOCATION, "/search", LOCATIONS_SEARCH, READ, NULL, NONE, {ARG_Q, true, NULL}, SENSORS_PAGE)       \
     R(GET, LOCATION, "/nearby", LOCATIONS_NEARBY, READ, NULL, NONE, {ARG_LATITUD, true, NULL},               \
-      {ARG_LONGITUD, true, NULL}, {ARG_RADIO, false, "10"}, SENSORS_PAGE)                                                  \
+      {ARG_LONGITUD, true, NULL}, {ARG_RADIO, false, "10"}, SENSORS_PAGE)                                    \
     SENSORS_CRUD(R, ANOMALY, CREATE)                                                                         \
     R(POST, ANOMALY, "/detect/{reading_id}", ANOMALIES_DETECT, WRITE, "reading_id", NONE, {0})               \
-    R(GET, ANOMALY, "/recent", ANOMALIES_RECENT, READ, NULL, NONE, SENSORS_RECENT)                 \
-    R(GET, ANOMALY, "/critical", ANOMALIES_CRITICAL, READ, NULL, NONE, SENSORS_ABOVE)         \
+    R(GET, ANOMALY, "/recent", ANOMALIES_RECENT, READ, NULL, NONE, SENSORS_RECENT)                           \
+    R(GET, ANOMALY, "/critical", ANOMALIES_CRITICAL, READ, NULL, NONE, SENSORS_ABOVE)                        \
     R(GET, ANOMALY, "/statistics", ANOMALIES_STATISTICS, READ, NULL, NONE, {0})                              \
     SENSORS_CRUD(R, PREDICTION, CREATE)                                                                      \
     R(POST, PREDICTION, "/generate", PREDICTIONS_GENERATE, WRITE, NULL, PARAMS,                              \
       {ARG_UBICACION_ID, true, NULL}, {ARG_TEMPERATURA_PROMEDIO, false, NULL},                               \
       {ARG_HUMEDAD_PROMEDIO, false, NULL}, {ARG_COMENTARIO, false, NULL})                                    \
-    R(GET, PREDICTION, "/high-risk", PREDICTIONS_HIGH_RISK, READ, NULL, NONE, SENSORS_ABOVE)  \
-    R(GET, PREDICTION, "/recent", PREDICTIONS_RECENT, READ, NULL, NONE, SENSORS_RECENT)            \
+    R(GET, PREDICTION, "/high-risk", PREDICTIONS_HIGH_RISK, READ, NULL, NONE, SENSORS_ABOVE)                 \
+    R(GET, PREDICTION, "/recent", PREDICTIONS_RECENT, READ, NULL, NONE, SENSORS_RECENT)                      \
     R(GET, PREDICTION, "/statistics", PREDICTIONS_STATISTICS, READ, NULL, NONE, {0})                         \
     R(GET, PREDICTION, "/location/{id}", PREDICTIONS_OF_LOCATION, READ, "id", NONE, SENSORS_PAGE)            \
     R(GET, PREDICTION, "/location/{id}/latest", PREDICTIONS_LATEST, READ, "id", NONE, {0})                   \

@@ -17,7 +17,7 @@ const struct stats_def worker_metric_defs[WORKER_METRIC_COUNT] = {
                 SENSORS_COUNTS(C)
 #undef C
 #define X(NAME, name) {#name, STATS_HISTOGRAM},
-                WORKER_HISTOGRAMS(X)
+                    WORKER_HISTOGRAMS(X)
 #undef X
 };
 

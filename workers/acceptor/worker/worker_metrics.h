@@ -241,9 +241,9 @@ enum worker_metric_e {
                 SENSORS_COUNTS(C)
 #undef C
 #define X(NAME, name) WORKER_##NAME,
-                WORKER_HISTOGRAMS(X)
+                    WORKER_HISTOGRAMS(X)
 #undef X
-                    WORKER_METRIC_COUNT
+                        WORKER_METRIC_COUNT
 };
 
 struct worker;

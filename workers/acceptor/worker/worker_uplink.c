@@ -44,8 +44,9 @@ static void serve(struct worker *w)
 {
     if (w->serving || w->stopping)
         return;
-    if (worker_open_doors(w) != ERR_OK) {
-        worker_stop(w, PROC_EXIT_FAILURE);
+    enum err_e err = worker_open_doors(w);
+    if (err != ERR_OK) {
+        worker_stop(w, err == ERR_CONFIG ? PROC_EXIT_PERMANENT : PROC_EXIT_FAILURE);
         return;
     }
     w->serving = true;

@@ -130,6 +130,11 @@ enum err_e db_change_source(struct db *db, uint64_t new_source)
 
 /* --- asked for ------------------------------------------------------------------------------------------------------------- */
 
+static bool has_text(const struct store_row *args, enum store_arg_e arg)
+{
+    return store_row_has(args, arg) && args->values[arg].kind == STORE_TEXT;
+}
+
 /* Where `since` is: number of its ring. False: it is answered that nothing can go on from there. */
 static bool find_since(struct db *db, uint32_t ring_id, int64_t n, int64_t *ring)
 {
@@ -177,7 +182,7 @@ static sqlite3_stmt *select_events(struct db *db, const struct store_row *args)
 {
     const struct store_text *channel = &args->values[ARG_CHANNEL].text;
     bool all =
-        !store_row_has(args, ARG_CHANNEL) || args->values[ARG_CHANNEL].kind != STORE_TEXT ||
+        !has_text(args, ARG_CHANNEL) ||
         (channel->len == strlen(CHANNEL_GENERAL) && memcmp(channel->at, CHANNEL_GENERAL, channel->len) == 0);
     if (all)
         return db_sql(db, EVENTS_FROM EVENTS_ORDER);
@@ -218,11 +223,11 @@ void db_test_event(struct db *db, const struct db_request *request, const struct
                             *message = &args->values[ARG_MESSAGE].text;
     char text[DB_TEXT_MAX + 1];
     (void)request;
-    if (!store_row_has(args, ARG_CHANNEL) || !channel_name_is_valid(channel->at, channel->len)) {
+    if (!has_text(args, ARG_CHANNEL) || !channel_name_is_valid(channel->at, channel->len)) {
         db_refuse_member(db, 422, "Canal no válido", ARG_CHANNEL);
         return;
     }
-    if (!store_row_has(args, ARG_MESSAGE) || message->len > DB_TEXT_MAX) {
+    if (!has_text(args, ARG_MESSAGE) || message->len > DB_TEXT_MAX) {
         db_refuse_member(db, 422, "Mensaje no válido", ARG_MESSAGE);
         return;
     }

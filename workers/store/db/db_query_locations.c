@@ -1,22 +1,17 @@
 /* db_query_locations.c — places by their description, and by where they are.
  *
  * A search looks through all descriptions: places are few, thousands at most, and a person has typed the word. What is near is found in the
- * index of (latitud, longitud) by a box around the circle (geo.h), then by distance; `distancia_km` is rounded to a millimetre.
+ * index of (latitud, longitud) by a box around the circle (geo.h), then by distance.
  */
-#include <math.h>
-
 #include "db_ops.h"
 #include "db_query.h"
 #include "db_row.h"
 #include "fold.h"
 #include "geo.h"
 
-#define SEARCH_MAX 4096u /* bytes of a word that is searched for */
-#define MM_PER_KM  1e6
-
 void db_query_locations_search(struct db *db, const struct db_request *request, const struct store_row *row)
 {
-    char folded[SEARCH_MAX];
+    char folded[DB_TEXT_MAX];
     struct store_text q = {"", 0};
     (void)request;
     if (store_row_has(row, ARG_Q) && row->values[ARG_Q].kind == STORE_TEXT)
@@ -65,7 +60,7 @@ static bool write_place(struct db *db, sqlite3_stmt *rows, char before)
     out_char(&db->body, before);
     db_row_write(&db->body, &place, false);
     out_literal(&db->body, ",\"distancia_km\":");
-    out_double(&db->body, round(km * MM_PER_KM) / MM_PER_KM);
+    out_double(&db->body, km);
     out_char(&db->body, '}');
     return true;
 }

@@ -27,7 +27,8 @@ static const char entities[] =
     " timestamp INTEGER NOT NULL " TIME_OK(
         "timestamp") ") STRICT;"
                      "CREATE INDEX readings_sensor ON readings(sensor_id);"
-                     "CREATE INDEX readings_measured ON readings(sensor_id, timestamp, temperatura, humedad);"
+                     "CREATE INDEX readings_measured ON readings(sensor_id, timestamp, id, temperatura, "
+                     "humedad);"
 
                      "CREATE TABLE locations (" COMMON "sensor_id INTEGER NOT NULL REFERENCES sensors(id),"
                      " latitud REAL NOT NULL CHECK (latitud BETWEEN -90 AND 90),"

@@ -125,13 +125,25 @@ static void go_on(struct channels_shared *shared, struct channels_conn *state)
 
 /* Of a page, what was given to a client. */
 struct given {
-    struct channels_event last;
     unsigned events;
     size_t bytes;
     bool all, malformed;
 };
 
-static struct given give(struct channels_conn *state, const struct store_answer *answer)
+/* False: the event has no place, or none behind the last. */
+static bool move_to(struct channels_shared *shared, struct channels_conn *state,
+                    const struct channels_event *event)
+{
+    struct endpoint_since next;
+    if (!endpoint_parse_seq(shared->endpoint, event->seq, event->seq_len, &next) ||
+        (next.ring == state->next.ring && next.position <= state->next.position))
+        return false;
+    state->next = next;
+    return true;
+}
+
+static struct given give(struct channels_shared *shared, struct channels_conn *state,
+                         const struct store_answer *answer)
 {
     struct channels_page page = channels_page_init(answer->body, answer->len);
     struct channels_event event;
@@ -142,23 +154,18 @@ static struct given give(struct channels_conn *state, const struct store_answer 
             given.all = false;
             break;
         }
+        given.malformed = !move_to(shared, state, &event);
+        if (given.malformed)
+            break;
         endpoint_reply(state->conn, event.text, event.len);
-        given.last = event;
         given.events++;
         given.bytes += event.len;
     }
-    given.malformed = page.malformed;
+    given.malformed |= page.malformed;
+    if (given.events > 0)
+        state->stuck_ns = 0;
+    shared->counts.page_events += given.events;
     return given;
-}
-
-/* True: its place is behind the last event. */
-static bool move_on(struct channels_shared *shared, struct channels_conn *state, const struct given *given)
-{
-    if (given->events == 0)
-        return true;
-    state->stuck_ns = 0;
-    shared->counts.page_events += given->events;
-    return endpoint_parse_seq(shared->endpoint, given->last.seq, given->last.seq_len, &state->next);
 }
 
 /* The store has no more: is that all? */
@@ -176,13 +183,21 @@ static void finish(struct channels_shared *shared, struct channels_conn *state, 
         go_live(shared, state, missed);
 }
 
+static void tell_malformed(struct channels_shared *shared, const struct store_answer *answer)
+{
+    uint32_t dropped;
+    shared->counts.page_failures++;
+    if (log_limit_ok(&shared->resume.log_limit, now_ns(shared), NS_PER_S, 1, &dropped))
+        log_error("events-malformed", "the store's events are not readable (%zu bytes; %u more not logged)",
+                  answer->len, dropped);
+}
+
 static void take_page(struct channels_shared *shared, struct channels_conn *state,
                       const struct channels_call *call, const struct store_answer *answer)
 {
-    struct given given = give(state, answer);
-    if (!move_on(shared, state, &given) || given.malformed) {
-        shared->counts.page_failures++;
-        log_error("events-malformed", "the store's events are not readable (%zu bytes)", answer->len);
+    struct given given = give(shared, state, answer);
+    if (given.malformed) {
+        tell_malformed(shared, answer);
         try_again(shared, state);
     } else if (given.all && given.events < CHANNELS_PAGE) {
         finish(shared, state, call->settled);

@@ -19,6 +19,7 @@
 #include "clock.h"
 #include "endpoint.h"
 #include "list.h"
+#include "log.h"
 
 #define CHANNELS_CALLS_MAX    8u
 #define CHANNELS_CALL_MEMBERS 64u
@@ -50,6 +51,7 @@ struct channels_resume {
     struct list_node queued, paused; /* for a call; for the socket, or the next tick */
     struct channels_call calls[CHANNELS_CALLS_MAX];
     struct channels_mark older, newer;
+    struct log_limit log_limit;
 };
 
 void channels_resume_init(struct channels_shared *shared);
