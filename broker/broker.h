@@ -6,8 +6,11 @@
  *               PUBLISH           │ ingest │─▶│ commands C4 │─▶│ publish │──▶ ring ──▶ LVT ──▶ bell
  *     agents ──HELLO, STATE,────▶ │   D6   │─▶│ outcomes R2 │─▶│   D7    │
  *              OUTCOME            │        │─▶│ registry    │─▶│         │
- *     workers ◀──SURVEY_*──────── └────────┘─▶│ streams     │─▶└─────────┘
- *            ◀──COMMAND, ACK───────────────── └─────────────┘ ◀── janitor (time: stale, silent, deadlines)
+ *     store ──EVENT, SOURCE─────▶ │        │─▶│ streams     │─▶│         │
+ *                                 │        │─▶│ channel_ev… │─▶│         │
+ *     workers ◀──SURVEY_*──────── └────────┘  └─────────────┘─▶└─────────┘
+ *            ◀──COMMAND, ACK──────────┤                        ◀── janitor (time: stale, silent, deadlines)
+ *     workers ◀──STORE_REPLY, LOST── relay ◀──▶ store
  */
 #pragma once
 

@@ -23,7 +23,7 @@
 struct bare {
     sqlite3 *sqlite;
     sqlite3_stmt *begin, *reading, *event, *note, *commit;
-    uint64_t first, last; /* events of the transaction before */
+    uint64_t noted, last; /* events: up to which places are noted; the last one */
     uint64_t bytes;
 };
 
@@ -31,10 +31,10 @@ struct limit {
     struct limit_shared *shared;
     struct bare bare;
     struct db *db;
-    uint64_t noted; /* last event whose place is noted */
+    uint64_t noted;     /* likewise */
+    uint64_t serial;    /* of rows, through all transactions: sensors in turn */
+    uint64_t notes_due; /* thousandths */
     char args[ARGS_MAX];
-    size_t args_len;
-    uint32_t args_rows;
 };
 
 /* --- both files ----------------------------------------------------------------------------------------------------- */
@@ -98,6 +98,7 @@ static bool open_bare(const char *path, struct bare *bare)
     db_close(&db);
     if (!made || sqlite3_open(path, &bare->sqlite) != SQLITE_OK)
         return false;
+    bare->noted = bare->last = POST_SENSORS; /* whose events are there already */
     sqlite3_exec(bare->sqlite,
                  "PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; PRAGMA cache_size = -32768", NULL,
                  NULL, NULL);
@@ -122,13 +123,13 @@ static bool step(sqlite3_stmt *statement)
     return done;
 }
 
-static bool write_row(struct bare *bare, uint64_t row, uint64_t now_ms)
+static bool write_row(struct bare *bare, uint64_t sensor, uint64_t now_ms)
 {
     char payload[512], time[CLOCK_ISO_LEN + 1];
     clock_iso8601(now_ms, time);
     sqlite3_bind_int64(bare->reading, 1, (sqlite3_int64)now_ms);
-    sqlite3_bind_int64(bare->reading, 2, (sqlite3_int64)(1 + row % POST_SENSORS));
-    sqlite3_bind_double(bare->reading, 3, 20.5 + (double)(row % 2));
+    sqlite3_bind_int64(bare->reading, 2, (sqlite3_int64)(1 + sensor));
+    sqlite3_bind_double(bare->reading, 3, 20.5 + (double)(sensor % 2));
     if (!step(bare->reading))
         return false;
     int len = snprintf(
@@ -138,7 +139,7 @@ static bool write_row(struct bare *bare, uint64_t row, uint64_t now_ms)
         "\"data\":{\"id\":%lld,\"sensor_id\":%u,\"temperatura\":%u.5,\"humedad\":55.5,\"timestamp\":\"%s\","
         "\"created_at\":\"%s\"},\"timestamp\":\"%s\",\"metadata\":{\"action\":\"create_lectura\"}}",
         sqlite3_last_insert_rowid(bare->sqlite), sqlite3_last_insert_rowid(bare->sqlite),
-        1 + (unsigned)(row % POST_SENSORS), 20 + (unsigned)(row % 2), time, time, time);
+        1 + (unsigned)sensor, 20 + (unsigned)(sensor % 2), time, time, time);
     bare->bytes += (uint64_t)len;
     sqlite3_bind_text(bare->event, 1, payload, len, SQLITE_STATIC);
     sqlite3_bind_int64(bare->event, 2, (sqlite3_int64)now_ms);
@@ -146,58 +147,65 @@ static bool write_row(struct bare *bare, uint64_t row, uint64_t now_ms)
     return step(bare->event);
 }
 
-static bool bare_transaction(struct bare *bare, uint64_t rows)
+/* How many of the events that wait are noted in a transaction of so many rows. */
+static uint64_t notes_due(struct limit *limit, uint64_t rows, uint64_t waiting)
 {
-    uint64_t now_ms = clock_wall_ms(clock_system()), first = 0;
+    limit->notes_due += rows * limit->shared->load.noted_per_mille;
+    uint64_t due = limit->notes_due / 1000;
+    limit->notes_due %= 1000;
+    return due < waiting ? due : waiting;
+}
+
+static bool bare_transaction(struct limit *limit, const struct limit_load *load)
+{
+    struct bare *bare = &limit->bare;
+    uint64_t now_ms = clock_wall_ms(clock_system()), rows = (uint64_t)load->rows * load->requests;
+    uint64_t due = notes_due(limit, rows, bare->last - bare->noted);
     bool ok = step(bare->begin);
-    for (uint64_t row = 0; row < rows && ok; row++) {
-        ok = write_row(bare, row, now_ms);
-        first = row == 0 ? (uint64_t)sqlite3_last_insert_rowid(bare->sqlite) : first;
-    }
+    for (uint64_t row = 0; row < rows && ok; row++)
+        ok = write_row(bare, limit->serial++ % load->sensors, now_ms);
     uint64_t last = (uint64_t)sqlite3_last_insert_rowid(bare->sqlite);
-    for (uint64_t id = bare->first; id != 0 && id <= bare->last && ok; id++) {
-        sqlite3_bind_int64(bare->note, 1, (sqlite3_int64)id);
+    for (; due > 0 && ok; due--) {
+        sqlite3_bind_int64(bare->note, 1, (sqlite3_int64)++bare->noted);
         ok = step(bare->note);
     }
-    bare->first = first;
     bare->last = last;
     return step(bare->commit) && ok;
 }
 
 /* --- the library ---------------------------------------------------------------------------------------------------- */
 
-static void make_args(struct limit *limit, uint32_t rows)
+static struct store_args make_args(struct limit *limit, const struct limit_load *load)
 {
     struct out out = out_init(limit->args, sizeof limit->args);
-    for (uint32_t i = 0; i < rows; i++) {
+    for (uint32_t i = 0; i < load->rows; i++, limit->serial++) {
         struct store_row row = {0};
-        store_row_set(&row, ARG_SENSOR_ID, whole(1 + i % POST_SENSORS));
+        store_row_set(&row, ARG_SENSOR_ID, whole((int64_t)(1 + limit->serial % load->sensors)));
         store_row_set(&row, ARG_TEMPERATURA, real(20.5 + i % 2));
         store_row_set(&row, ARG_HUMEDAD, real(55.5));
         store_args_put(&out, &row);
     }
     MUST(!out.overflow);
-    limit->args_len = out.len;
-    limit->args_rows = rows;
+    return (struct store_args){(const unsigned char *)out.at, out.len};
 }
 
-static bool library_transaction(struct limit *limit, uint32_t rows, uint32_t requests)
+static bool library_transaction(struct limit *limit, const struct limit_load *load)
 {
-    uint64_t last = db_last_event(limit->db);
+    uint64_t rows = (uint64_t)load->rows * load->requests;
+    uint64_t due = notes_due(limit, rows, db_last_event(limit->db) - limit->noted);
     bool ok = true;
-    if (limit->args_rows != rows)
-        make_args(limit, rows);
     if (db_begin(limit->db) != ERR_OK)
         return false;
-    for (uint32_t i = 0; i < requests && ok; i++) {
-        struct db_request request = {
-            .op = rows > 1 ? STORE_OP_CREATE_MANY : STORE_OP_CREATE, .entity = ENTITY_READING, .who = ""};
+    for (uint32_t i = 0; i < load->requests && ok; i++) {
+        struct db_request request = {.op = load->rows > 1 ? STORE_OP_CREATE_MANY : STORE_OP_CREATE,
+                                     .entity = ENTITY_READING,
+                                     .who = "",
+                                     .args = make_args(limit, load)};
         struct db_answer answer;
-        request.args = (struct store_args){(const unsigned char *)limit->args, limit->args_len};
         db_execute(limit->db, &request, &answer);
         ok = answer.status == 201;
     }
-    for (; limit->noted < last && ok; limit->noted++)
+    for (; due > 0 && ok; due--, limit->noted++)
         ok = db_note_published(limit->db, limit->noted + 1, RING, (limit->noted + 1) * 64) == ERR_OK;
     return db_commit(limit->db) == ERR_OK && ok;
 }
@@ -209,17 +217,16 @@ static bool work(struct limit *limit)
     struct limit_shared *shared = limit->shared;
     bool ok = true;
     for (uint32_t command; ok && (command = atomic_load(&shared->command)) != LIMIT_STOP;) {
-        uint32_t rows = atomic_load(&shared->rows), requests = atomic_load(&shared->requests);
+        const struct limit_load *load = &shared->load;
         atomic_store(&shared->doing, command);
         if (command == LIMIT_PAUSE) {
             bench_sleep_ms(1);
             continue;
         }
         uint64_t begun = clock_mono_ns(clock_system());
-        ok = command == LIMIT_SQLITE ? bare_transaction(&limit->bare, (uint64_t)rows * requests)
-                                     : library_transaction(limit, rows, requests);
+        ok = command == LIMIT_SQLITE ? bare_transaction(limit, load) : library_transaction(limit, load);
         hist_add(&shared->transaction, clock_mono_ns(clock_system()) - begun);
-        atomic_fetch_add(&shared->written, (uint64_t)rows * requests);
+        atomic_fetch_add(&shared->written, (uint64_t)load->rows * load->requests);
         atomic_fetch_add(&shared->commits, 1);
     }
     return ok;
@@ -259,17 +266,20 @@ enum err_e store_limit_start(struct store_limit *limit, const char *dir, int cor
         return ERR_SYSTEM;
     atomic_store(&limit->shared->doing, LIMIT_STOP);
     enum err_e err = child_fork("bench-limit", core, body, limit, &limit->child);
-    if (err == ERR_OK && !store_limit_set(limit, LIMIT_PAUSE, 1, 1))
+    if (err == ERR_OK && !store_limit_set(limit, LIMIT_PAUSE))
         err = ERR_CLOSED;
     return err;
 }
 
-bool store_limit_set(struct store_limit *limit, enum limit_command_e command, uint32_t rows,
-                     uint32_t requests)
+void store_limit_load(struct store_limit *limit, const struct limit_load *load)
+{
+    MUST(atomic_load(&limit->shared->doing) == LIMIT_PAUSE && load->sensors > 0);
+    limit->shared->load = *load;
+}
+
+bool store_limit_set(struct store_limit *limit, enum limit_command_e command)
 {
     uint64_t deadline = clock_mono_ns(clock_system()) + SEEN_MS * NS_PER_MS;
-    atomic_store(&limit->shared->rows, rows);
-    atomic_store(&limit->shared->requests, requests);
     atomic_store(&limit->shared->command, command);
     while (atomic_load(&limit->shared->doing) != command) {
         if (!child_alive(&limit->child) || clock_mono_ns(clock_system()) >= deadline)

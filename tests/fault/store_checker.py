@@ -14,7 +14,8 @@ None of them is believed; they must agree. The rules, each a function below; a f
     whole-or-not    what was not answered, or with 503, is there whole or not at all; what was refused is not there
     in-order        what was answered before something else was asked is committed before it; a read is never older than what was answered
     refused-right   404 only of what is gone, 412 only of what has changed, 409 only of what is there; 503 and silence only if somebody was down
-    detected        each reading has the anomalies of its limits, once; each condition of a machine that began is one anomaly, solved when it ended
+    detected        each reading has the anomalies of its limits, once; each condition of a machine that began is one anomaly, solved when it ended: alarms as an
+                    observer heard of them, lost connections as the broker told them
     sound           the file is whole, and no row's parent is gone
 """
 import bisect
@@ -35,6 +36,7 @@ from store_story import BEGIN, END, TAGGED, WRITES, StoreStory  # noqa: E402
 LIMITS = [("temperatura", lambda x: x > 35, "temperatura_alta"), ("temperatura", lambda x: x < 5, "temperatura_baja"),
           ("humedad", lambda x: x > 90, "humedad_alta"), ("humedad", lambda x: x < 10, "humedad_baja")]
 FIXED = {kind for _, _, kind in LIMITS}
+CONNECTION = {"Máquina sin conexión": True, "Máquina conectada": False}  # the broker's words: is it lost?
 ATYPICAL = {"temperatura_atipica", "humedad_atipica"}
 EXPECTED = {None, 0, 200, 201, 204, 404, 409, 412, 503}
 SLACK_NS = 500_000_000
@@ -401,6 +403,9 @@ def detected(story, find):
     seen = defaultdict(list)
     for line in story.machines:
         seen[line["machine"], line["tipo"]].append(line["active"])
+    for frame in story.events:
+        if frame.get("message") in CONNECTION:
+            seen[frame["data"]["machine_id"], "conexion_perdida"].append(CONNECTION[frame["message"]])
     for key in seen.keys() | machines.keys():
         if seen[key] != machines[key]:
             find("detected", f"{key}: began (and ended) {show(seen[key])}, and its anomalies {show(machines[key])}")

@@ -379,3 +379,17 @@ class Alarms:
             self.on ^= {(machine, condition)}
             await self.house.sim.condition(machine, condition, (machine, condition) in self.on)
             await self.house.a_moment(0.02 + self.dice.random() * 0.1)
+
+
+class Noise:
+    """Somebody's stream messages, which fill the same ring."""
+
+    BYTES, EVERY_S = 20_000, 0.08  # a ring of 1 MiB goes round in some four seconds
+
+    def __init__(self, house, client):
+        self.house, self.client = house, client
+
+    async def run(self):
+        while not self.house.stop.is_set():
+            await self.client.say(ws_op="send", ws_msg="x" * self.BYTES)
+            await self.house.a_moment(self.EVERY_S)

@@ -98,6 +98,8 @@ class Story:
         self.note("up", victim="s1")
         self.clock += 2000
         self.events.append(self.system("Proceso caído", {"process": "store"}))
+        self.events += [self.system("Máquina sin conexión", {"machine_id": "m1", "connection_status": "error"}),
+                        self.anomaly(3, None, "m1", "conexion_perdida", 1), self.system("Máquina conectada", {"machine_id": "m1"}), self.solved(3)]
         rows = [self.reading(4, 20, 9, 0), self.reading(5, 20, 9, 1)]
         self.ask("bulk", "lectura", 201, [{"sensor_id": 1}] * 2, told=rows, tags=[r["timestamp"] for r in rows], events=[self.created("lectura", r) for r in rows])
 
@@ -231,7 +233,8 @@ def told_in_another_order(s):
 
 def published_in_another_order(s):
     """The ring has two events the other way round than the commits were."""
-    s.table[10], s.table[11] = s.table[11], s.table[10]
+    place = s.at(entity_type="lectura", entity_id=2)
+    s.table[place:place + 2] = s.table[place:place + 2][::-1]
 
 
 def never_heard(s):
@@ -402,7 +405,12 @@ def alarm_forgotten(s):
 
 
 def alarm_twice(s):
-    s.events.insert(s.at(message="Proceso caído"), s.anomaly(3, None, "m1", "alarma", 1))
+    s.events.insert(s.at(message="Proceso caído"), s.anomaly(4, None, "m1", "alarma", 1))
+    s.settle()
+
+
+def lost_twice(s):
+    s.events.insert(s.at(message="Máquina conectada"), s.events[s.at(message="Máquina sin conexión")])
     s.settle()
 
 
@@ -424,7 +432,8 @@ PLANTED = [("answered-true", change_lost), ("replayed", event_without_row), ("re
            ("refused-right", missing_and_there), ("refused-right", unchanged_and_refused), ("refused-right", free_and_refused),
            ("refused-right", refused_without_cause), ("refused-right", never_told), ("refused-right", invalid_and_made),
            ("refused-right", other_status), ("detected", not_detected), ("detected", detected_twice), ("detected", alarm_forgotten),
-           ("detected", alarm_twice), ("detected", alarm_not_solved)]
+           ("detected", alarm_twice), ("detected", alarm_not_solved),
+           ("detected", lost_twice)]
 
 
 def is_true():

@@ -8,7 +8,7 @@
       {"at":NS,"join":CHANNEL,"worker":"w1","since":"RING-N"|null}, {"at":NS,"frame":TEXT}, {"at":NS,"left":"us"|CODE}
     DIR/events.jsonl        what GET /api/v1/events answered, from the beginning, page by page: one frame per line
     DIR/rows.json           {entity_type: rows}: what GET lists answered at the end
-    DIR/machines.jsonl      {"machine":"m1","tipo":"alarma","active":true}: conditions of machines as an observer saw them begin and end, in order
+    DIR/machines.jsonl      {"machine":"m1","tipo":"alarma","active":true}: alarms of machines as an observer heard them begin and end
 
 `tags` are texts and times that nobody else ever says; by them an event names the request that it comes from.
 """

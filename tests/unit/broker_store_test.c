@@ -77,6 +77,19 @@ static void a_second_store_is_refused_and_changes_nothing(void **state)
     wait_for(stage, &third.requests, 1);
 }
 
+/* The end of a process comes before the HELLO of the next one. */
+static void the_next_store_is_let_in_however_soon_it_comes(void **state)
+{
+    struct stage *stage = *state;
+    for (uint64_t i = 0; i < 100; i++) {
+        struct mute store;
+        mute_open(stage, &store, WIRE_STORE, 700 + i, UINT32_MAX);
+        mute_vanishes(&store);
+    }
+    wait_counter(stage, "stores_lost", 100);
+    assert_int_equal(counter(stage, "hellos_refused"), 0);
+}
+
 /* --- to and fro -------------------------------------------------------------------------------------------------------- */
 
 static void a_request_is_handed_on_as_it_is(void **state)
@@ -409,6 +422,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PLAY(a_store_comes_and_goes),
         PLAY(a_second_store_is_refused_and_changes_nothing),
+        PLAY(the_next_store_is_let_in_however_soon_it_comes),
         PLAY(a_request_is_handed_on_as_it_is),
         PLAY(the_largest_fit_both_ways),
         PLAY(each_worker_gets_its_own_answers),

@@ -101,6 +101,11 @@ void worker_restarts(struct stage *stage, unsigned worker);
 /* The ring's file is gone; a new one takes its place, and the workers attach to it. */
 void new_ring(struct stage *stage);
 
+/* Of channels_stage_bus.c, for channels_stage.c. */
+uint64_t stage_incarnation(unsigned worker);
+enum err_e stage_send(void *arg, struct wire_message *message);
+void stage_drop_letters(struct stage *stage);
+
 /* An event with `number` in its payload and `pad` blanks' worth of text; "seq" as clients see it in `seq`. */
 void publish(struct stage *stage, const char *channel, unsigned number, size_t pad,
              char seq[ENDPOINT_SEQ_MAX]);

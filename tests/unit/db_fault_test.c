@@ -112,7 +112,7 @@ static void expect_picture(const char *dir, unsigned at, bool or_after)
         fail_msg("%s", after.why);
     uint64_t digest = saga_digest(path);
     if (digest != digests[at] && (!or_after || digest != digests[at + 1]))
-        fail_msg("%s: step %u after operation %u", dir, at, fault_vfs.operations);
+        fail_msg("%s: step %u, %s the next; operation %u", dir, at, digest == digests[at + 1] ? "as after" : "not as after", fault_vfs.fails_at);
     db_close(&after.db);
 }
 
@@ -135,7 +135,8 @@ static void expect_nothing_of(const struct db_stage *stage, unsigned n)
     fault_vfs.cut_dir = dir;
     fault_vfs.cut = CUT_KILL;
     fault_vfs_picture();
-    fault_vfs.fails_at = fault_vfs.cut_at = 0;
+    fault_vfs.cut_at = 0;
+    fault_vfs.fails_for = 0;
     expect_picture(dir, n, db_in_doubt(stage->db));
     fault_vfs = before;
     remove_dir(dir);

@@ -31,6 +31,7 @@ struct house {
     unsigned answered;
     unsigned committed, committed_at; /* how many were answered when the commit was told */
     enum err_e join_says;
+    bool incomplete;
     unsigned takes; /* messages that the broker still takes */
     char *body;     /* of the last answer */
 };
@@ -75,6 +76,11 @@ static void on_committed(void *arg)
     house->committed_at = house->answered;
 }
 
+static bool on_events_complete(void *arg)
+{
+    return !((struct house *)arg)->incomplete;
+}
+
 static int setup(void **state)
 {
     struct house *house = calloc(1, sizeof *house);
@@ -88,6 +94,7 @@ static int setup(void **state)
                                         .send = on_send,
                                         .join = on_join,
                                         .committed = on_committed,
+                                        .events_complete = on_events_complete,
                                         .arg = house};
     assert_int_equal(store_group_init(&house->group), ERR_OK);
     *state = house;
@@ -278,6 +285,21 @@ static void what_cannot_be_joined_fails_the_group(void **state)
     assert_int_equal(sensors(house), 0);
 }
 
+static void events_are_not_told_in_part(void **state)
+{
+    struct house *house = *state;
+    house->incomplete = true;
+    take(house, 1, STORE_OP_EVENTS, nothing, 5000);
+    take_read(house, 2);
+    run(house);
+    assert_int_equal(house->answers[0].status, 503);
+    assert_int_equal(house->answers[1].status, 200);
+    house->incomplete = false;
+    take(house, 3, STORE_OP_EVENTS, nothing, 5000);
+    run(house);
+    assert_int_equal(house->answers[2].status, 200);
+}
+
 static void a_refusal_changes_nothing_and_others_are_made(void **state)
 {
     struct house *house = *state;
@@ -333,6 +355,7 @@ int main(void)
         PLAY(no_more_wait_than_there_is_room_for),
         PLAY(a_full_disk_fails_the_group_whole),
         PLAY(what_cannot_be_joined_fails_the_group),
+        PLAY(events_are_not_told_in_part),
         PLAY(a_refusal_changes_nothing_and_others_are_made),
         PLAY(long_answers_go_in_parts),
         PLAY(an_answer_that_does_not_go_is_counted),

@@ -309,6 +309,23 @@ static void notes_ride_along_with_a_group(void **state)
     assert_int_equal(store_outbox_due_ns(&house->outbox), UINT64_MAX);
 }
 
+static void what_a_predecessor_left_makes_it_incomplete(void **state)
+{
+    struct house *house = *state;
+    assert_true(store_outbox_is_complete(&house->outbox));
+    make(house, 2);
+    assert_true(store_outbox_is_complete(&house->outbox)); /* its own are on their way */
+    db_stage_again(&house->stage);
+    start(house);
+    assert_false(store_outbox_is_complete(&house->outbox));
+    introduce(house);
+    pump(house);
+    ack_all(house);
+    assert_false(store_outbox_is_complete(&house->outbox));
+    advance(house, OUTBOX_NOTE_NS);
+    assert_true(store_outbox_is_complete(&house->outbox));
+}
+
 static void strays_are_counted(void **state)
 {
     struct house *house = *state;
@@ -335,6 +352,7 @@ int main(void)
         PLAY(an_older_copy_takes_a_new_source),
         PLAY(its_own_events_do_not_make_it_a_copy),
         PLAY(notes_ride_along_with_a_group),
+        PLAY(what_a_predecessor_left_makes_it_incomplete),
         PLAY(strays_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,6 +23,8 @@ static const char text_full[] = "{\"detail\":\"El almacén tiene demasiadas peti
                                 "guardado. Reintente más tarde\"}";
 static const char text_late[] = "{\"detail\":\"Tiempo agotado antes de empezar; nada se ha guardado\"}";
 static const char text_doubt[] = "El disco no ha confirmado la escritura: puede haberse guardado o no";
+static const char text_incomplete[] =
+    "{\"detail\":\"Los últimos eventos se están publicando. Reintente en unos segundos\"}";
 static const char text_unknown[] = "{\"detail\":\"Operación desconocida\"}";
 
 #define FIXED(code, text)                                                                                    \
@@ -183,6 +185,24 @@ static struct group_request *next_of(struct store_group *group, struct list_node
     return NULL;
 }
 
+static bool must_wait(const struct store_group *group, const struct group_request *request)
+{
+    return request->what.op == STORE_OP_EVENTS && group->events_complete != NULL &&
+           !group->events_complete(group->arg);
+}
+
+static void run_read(struct store_group *group, struct group_request *request)
+{
+    if (must_wait(group, request)) {
+        stats_add(group->stats, STORE_EVENTS_PUT_OFF, 1);
+        answer(group, request, &FIXED(503, text_incomplete));
+        return;
+    }
+    db_execute(group->db, &request->what, &request->answer);
+    stats_add(group->stats, STORE_READS, 1);
+    answer(group, request, &request->answer);
+}
+
 static void run_reads(struct store_group *group)
 {
     uint64_t now = clock_mono_ns(group->clock), end = now + GROUP_MAX_NS;
@@ -190,9 +210,7 @@ static void run_reads(struct store_group *group)
         struct group_request *request = next_of(group, &group->reads, now);
         if (request == NULL)
             return;
-        db_execute(group->db, &request->what, &request->answer);
-        stats_add(group->stats, STORE_READS, 1);
-        answer(group, request, &request->answer);
+        run_read(group, request);
         now = clock_mono_ns(group->clock);
     }
 }

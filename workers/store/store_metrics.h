@@ -11,7 +11,9 @@
     X(REQUESTS_LATE, requests_late, COUNTER)           /* their time was over: not begun, answered 503 */    \
     X(REQUESTS_WAITING, requests_waiting, GAUGE)                                                             \
     X(READS, reads, COUNTER)                                                                                 \
-    X(WRITES, writes, COUNTER)                 /* below 400, on the disk */                                  \
+    X(EVENTS_PUT_OFF, events_put_off,                                                                        \
+      COUNTER)                 /* questions for events that came too early after a start: 503 */             \
+    X(WRITES, writes, COUNTER) /* below 400, on the disk */                                                  \
     X(WRITES_REFUSED, writes_refused, COUNTER) /* 4xx: the client's fault, nothing changed */                \
     X(WRITES_FAILED, writes_failed, COUNTER)   /* 5xx: nothing of them is on the disk */                     \
     X(GROUPS, groups, COUNTER)                 /* transactions of writes that were committed */              \

@@ -22,6 +22,8 @@ void store_outbox_init(struct store_outbox *outbox)
     outbox->known = db_last_event(outbox->db);
     outbox->progress_ns = 0;
     outbox->note_due_ns = 0;
+    outbox->inherited = outbox->known;
+    outbox->notes_fail = false;
     event_window_init(&outbox->window, db_first_unpublished(outbox->db) - 1);
 }
 
@@ -165,10 +167,18 @@ enum err_e store_outbox_note(struct store_outbox *outbox, unsigned *count)
     return err;
 }
 
+bool store_outbox_is_complete(struct store_outbox *outbox)
+{
+    if (outbox->inherited != 0 && db_first_unpublished(outbox->db) > outbox->inherited)
+        outbox->inherited = 0;
+    return outbox->inherited == 0 && !outbox->notes_fail;
+}
+
 void store_outbox_noted(struct store_outbox *outbox, unsigned count)
 {
     if (count == 0)
         return;
+    outbox->notes_fail = false;
     event_window_noted(&outbox->window, count);
     outbox->note_due_ns = outbox->window.note_count > 0 ? now_ns(outbox) + OUTBOX_NOTE_NS : 0;
     stats_add(outbox->stats, STORE_EVENTS_NOTED, count);
@@ -192,6 +202,7 @@ static void note_alone(struct store_outbox *outbox)
         store_outbox_noted(outbox, count);
         return;
     }
+    outbox->notes_fail = true;
     stats_add(outbox->stats, STORE_NOTES_FAILED, 1);
     outbox->note_due_ns = now_ns(outbox) + OUTBOX_RETRY_NS;
 }

@@ -42,6 +42,9 @@ struct store_outbox {
     uint64_t known;       /* no higher number of this source can be in a ring */
     uint64_t progress_ns; /* SOURCE was sent, or the last acknowledgement came, or the first event was sent */
     uint64_t note_due_ns; /* 0: none */
+    uint64_t
+        inherited; /* events up to this one were made by a process before this one; 0: all of them are noted */
+    bool notes_fail; /* the last transaction of notes did */
     struct event_window window;
 };
 
@@ -58,6 +61,11 @@ bool store_outbox_pump(struct store_outbox *outbox);
 /* In a transaction: puts the notes into it, and says how many they were; after its commit they are forgotten. */
 enum err_e store_outbox_note(struct store_outbox *outbox, unsigned *count);
 void store_outbox_noted(struct store_outbox *outbox, unsigned count);
+
+/* True if the database knows the places of the events in the ring, but for those that got there a moment ago. False: after a start, until what
+ * a process before this one left unpublished is noted, and while the disk takes no notes; an answer about events in order would be short of some, and
+ * not say so. */
+bool store_outbox_is_complete(struct store_outbox *outbox);
 
 /* What is due now: notes, repetitions. Call it then, and at store_outbox_due_ns() (UINT64_MAX: nothing is). */
 void store_outbox_tick(struct store_outbox *outbox);

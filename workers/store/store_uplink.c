@@ -114,6 +114,13 @@ static void committed(void *arg)
 {
     struct store *store = arg;
     store_outbox_noted(&store->outbox, store->joined);
+    stats_set(&store->stats, STORE_EVENT_LAST, db_last_event(store->db)); /* before anybody is answered */
+}
+
+static bool events_complete(void *arg)
+{
+    struct store *store = arg;
+    return store_outbox_is_complete(&store->outbox);
 }
 
 /* --- rounds -------------------------------------------------------------------------------------------------------------- */
@@ -224,6 +231,7 @@ static enum err_e make_parts(struct store *store)
                                         .send = send_reply,
                                         .join = join,
                                         .committed = committed,
+                                        .events_complete = events_complete,
                                         .arg = store};
     store->outbox = (struct store_outbox){.db = store->db,
                                           .stats = &store->stats,

@@ -233,7 +233,8 @@ async def versions(s):
     api, other = s.api(on="w1"), s.api(on="w2")
     row = await api.create("sensor", **DHT22)
     for round in range(20):
-        mine, theirs = await asyncio.gather(api.put(row, row.etag, modelo=f"a{round}"), other.put(row, row.etag, modelo=f"b{round}"))
+        etags = f'{row.etag}, "999"' if round % 2 else row.etag  # of a list the version is asked for first
+        mine, theirs = await asyncio.gather(api.put(row, etags, modelo=f"a{round}"), other.put(row, etags, modelo=f"b{round}"))
         assert sorted([mine.status, theirs.status]) == [200, 412], (mine, theirs)
         winner = (mine if mine.status == 200 else theirs).row("sensor")
         (theirs if mine.status == 200 else mine).refused(412, "La versión ha cambiado")

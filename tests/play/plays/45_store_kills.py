@@ -76,7 +76,7 @@ async def each_place(s):
     assert len(POINTS) >= 7, POINTS
     await s.channels_house("w1")
     await s.actor("s1").stop()
-    for number, point in enumerate(POINTS):
+    for point in POINTS:
         for nth in (1, 2, 5):
             base = s.state
             for file in base.glob("store/*"):
@@ -87,7 +87,6 @@ async def each_place(s):
             for client in ("c1", "c2"):
                 await s.clients.pop(client).close()
             await s.actor("s1").stop()
-            print(f"    {number} {point}:{nth}")
 
 
 @play("store and broker killed in turn, at random, while several write", "asan", within=120)

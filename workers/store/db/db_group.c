@@ -13,6 +13,7 @@
 
 #include "db_ops.h"
 #include "db_row.h"
+#include "db_schema.h"
 #include "must.h"
 
 #define BODY_KEPT (256u * 1024u)
@@ -67,11 +68,10 @@ enum err_e db_begin(struct db *db)
     return db->failure;
 }
 
-/* Over the frames of a commit that failed. */
+/* Over the frames of a commit that failed. SQLite writes this number even if it is the same; a row that does not change it would not write. */
 static void write_over(struct db *db)
 {
-    int code = sqlite3_exec(db->sqlite, "UPDATE cursor SET position = position", NULL, NULL, NULL);
-    db->in_doubt = code != SQLITE_OK;
+    db->in_doubt = db_schema_touch(db->sqlite) != SQLITE_OK;
 }
 
 enum err_e db_commit(struct db *db)

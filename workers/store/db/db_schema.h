@@ -16,3 +16,5 @@
 int db_schema_migrate(sqlite3 *sqlite, int upto, uint64_t new_source);
 /* PRAGMA user_version and application_id; SQLITE_OK or its error. */
 int db_schema_version(sqlite3 *sqlite, int *version, int *application);
+/* Writes the version that it has once more: the smallest transaction that there is. */
+int db_schema_touch(sqlite3 *sqlite);
