@@ -112,8 +112,10 @@ static enum err_e load_own(const struct loading *loading, bool make)
     keyring_own_path(loading->conf, path);
     enum err_e err = keyring_read(path, &bytes, fault);
     keyring_wipe(&bytes.at, bytes.len);
-    if (err == ERR_NOT_FOUND && (!make || !keyring_wanted(loading->conf)))
+    if (err == ERR_NOT_FOUND && !make)
         return ERR_OK;
+    if (err != ERR_OK && err != ERR_MEMORY && !keyring_wanted(loading->conf))
+        return ERR_OK; /* whatever is the matter with a place where nobody looks for anything */
     if (err == ERR_NOT_FOUND && (err = keyring_make(loading->conf, fault)) != ERR_OK) {
         tell(loading, path, fault);
         return err;

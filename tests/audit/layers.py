@@ -191,8 +191,8 @@ HOPS = {
     "D8": ["workers/acceptor", "common/shm/reader"], "D9": ["workers/acceptor"], "D10": ["workers/acceptor"],
     "D11": ["workers/acceptor"],
     "C1": ["workers/acceptor"], "C2": ["workers/acceptor"], "C3": ["workers/acceptor", "common/bus"],
-    "C4": ["broker", "common/bus"], "C5": ["plc-agent"], "C6": ["plc-agent"],
-    "R1": ["plc-agent", "common/bus"], "R2": ["broker", "common/shm/writer"], "R3": ["workers/acceptor"],
+    "C4": ["broker", "common/bus"], "C5": ["plc-agent", "workers/store"], "C6": ["plc-agent", "workers/store"],
+    "R1": ["plc-agent", "common/bus", "workers/store"], "R2": ["broker", "common/shm/writer"], "R3": ["workers/acceptor"],
     "R4": ["workers/acceptor"],
 }
 HOP_LINE = re.compile(r"\bHops?:? ((?:[A-Z]\d+)(?:(?:, | and |, and |/|…| to |–|-)[A-Z]\d+)*)")

@@ -257,7 +257,7 @@ static uint64_t any_number(void)
 static struct wire_text any_text(uint32_t max)
 {
     static char noise[512];
-    static const char *const words[] = {"m1",    "m2",  "m3",     "ghost",  "",
+    static const char *const words[] = {"m1",    "m2",   "m3",     "ghost",   "",
                                         "req-1", "\xff", "\"\\\n", "sensors", "{\"a\":1}"};
     if (rand() % 4 != 0) {
         struct wire_text text = wire_text(words[(size_t)rand() % ARRAY_LEN(words)]);

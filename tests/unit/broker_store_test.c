@@ -334,6 +334,29 @@ static void a_worker_that_does_not_read_costs_a_bounded_amount(void **state)
     mute_vanishes(&worker);
 }
 
+/* One that does read, and says so, gets as much as there is. */
+static void a_worker_that_is_heard_gets_everything(void **state)
+{
+    struct stage *stage = *state;
+    static struct store store;
+    static struct asker worker;
+    static char largest[WIRE_STORE_BODY_MAX];
+    enum { PARTS = 2 * 64 * 1024 * 1024 / WIRE_STORE_BODY_MAX, STEP = 50 };
+    store_open(stage, &store, 700);
+    asker_open(stage, &worker, 900);
+    for (uint64_t i = 0; i < PARTS; i++) {
+        answer(&store, 900, 1, 200, i * sizeof largest, false, (struct wire_text){largest, sizeof largest});
+        if (i % STEP > 0)
+            continue;
+        ask(&worker, 2 + i, "x");
+        wait_for(stage, &store.requests, 1 + i / STEP);
+        wait_for(stage, &worker.replies, i + 1);
+    }
+    wait_for(stage, &worker.replies, PARTS);
+    assert_int_equal(counter(stage, "store_replies_lost"), 0);
+    assert_true(worker.last.offset == (PARTS - 1) * sizeof largest);
+}
+
 /* --- a store that is lost -------------------------------------------------------------------------------------------------- */
 
 static void whoever_waits_is_told_that_the_store_is_gone(void **state)
@@ -345,7 +368,7 @@ static void whoever_waits_is_told_that_the_store_is_gone(void **state)
     asker_open(stage, &workers[1], 901);
     mute_open(stage, &store, WIRE_STORE, 700, UINT32_MAX);
     ask(&workers[0], 1, "x");
-    wait_counter(stage, "store_requests", 1);
+    wait_gauge(stage, "store_open", 1);
     mute_vanishes(&store);
     wait_for(stage, &workers[0].losts, 1);
     wait_for(stage, &workers[1].losts, 1); /* all of them: the broker does not keep who asked */
@@ -382,7 +405,7 @@ static void a_store_that_begins_anew_has_forgotten(void **state)
     store_begin(stage, &store, 700, &clock.clock);
     wait_for(stage, &store.end.ups, 1);
     ask(&worker, 1, "x");
-    wait_counter(stage, "store_requests", 1);
+    wait_gauge(stage, "store_open", 1);
     clock_manual_advance_ns(&clock, LINK_STALL_NS);
     wait_for(stage, &store.end.ups, 2);
     wait_for(stage, &worker.losts, 1);
@@ -433,6 +456,7 @@ int main(void)
         PLAY(a_store_that_falls_behind_is_asked_no_more),
         PLAY(a_store_that_does_not_read_is_given_up),
         PLAY(a_worker_that_does_not_read_costs_a_bounded_amount),
+        PLAY(a_worker_that_is_heard_gets_everything),
         PLAY(whoever_waits_is_told_that_the_store_is_gone),
         PLAY(goodbye_is_an_end_like_any_other),
         PLAY(a_store_that_begins_anew_has_forgotten),

@@ -34,6 +34,13 @@ static struct {
 
 static struct endpoint_conn *const conn = (struct endpoint_conn *)&will; /* never looked into */
 
+static const struct identity *identity; /* NULL: nobody's, who may see everything */
+
+static const struct identity *who(void)
+{
+    return identity != NULL ? identity : identity_nobody();
+}
+
 static void note(const char *word)
 {
     snprintf(story + strlen(story), sizeof story - strlen(story), "%s%s", story[0] ? " " : "", word);
@@ -44,6 +51,24 @@ static void note(const char *word)
 struct endpoint *endpoint_of(struct endpoint_conn *c)
 {
     return (struct endpoint *)c;
+}
+
+const struct identity *endpoint_identity(const struct endpoint_conn *c)
+{
+    (void)c;
+    return who();
+}
+
+bool endpoint_may(const struct endpoint_conn *c, enum grant_e grant, const char *name, size_t len)
+{
+    (void)c;
+    return identity_may(who(), grant, name, len);
+}
+
+bool endpoint_may_all(const struct endpoint_conn *c, enum grant_e grant)
+{
+    (void)c;
+    return identity_may_all(who(), grant);
 }
 
 void endpoint_reply(struct endpoint_conn *c, const char *payload, size_t len)
@@ -101,7 +126,7 @@ bool endpoint_is_subscribed(const struct endpoint_conn *c, const struct topic *t
 bool endpoint_parse_seq(const struct endpoint *e, const char *text, size_t len, struct endpoint_since *since)
 {
     (void)e;
-    *since = (struct endpoint_since){will.known, strtoull(text, NULL, 10)};
+    *since = (struct endpoint_since){.known = will.known, .position = strtoull(text, NULL, 10)};
     return len > 0 && text[0] >= '0' && text[0] <= '9';
 }
 
@@ -252,6 +277,39 @@ static void plain(void **state)
     assert_string_equal(story, "subscribe subscription_confirmed");
 }
 
+/* Names of machines: m9 comes later, "#" is none. */
+static const struct identity *sees_some(void)
+{
+    static const char *const view[] = {"m1", "m9", "#"}, *const command[] = {"m2"};
+    struct identity_draft draft = {.name = "ana", .expires_ms = IDENTITY_NEVER};
+    draft.names[GRANT_MACHINES_VIEW] = view;
+    draft.counts[GRANT_MACHINES_VIEW] = ARRAY_LEN(view);
+    draft.names[GRANT_MACHINES_COMMAND] = command;
+    draft.counts[GRANT_MACHINES_COMMAND] = ARRAY_LEN(command);
+    return identity_new(&draft);
+}
+
+static void all_that_may_be_seen(void **state)
+{
+    (void)state;
+    identity = sees_some();
+    say("{\"type\":\"subscribe\",\"subscription_type\":\"command_results\",\"machine_ids\":[\"m1\"]}");
+    say("{\"type\":\"subscribe\",\"subscription_type\":\"all_events\",\"since\":\"50\"}");
+    assert_string_equal(story, "subscribe subscription_confirmed missed status_broadcast replay");
+    heard("\"status\":{\"m1\":{\"position\":0},\"m2\":{\"position\":1}}");
+    assert_int_equal(subscribed_count, 9); /* three kinds of m1, m2, m9 */
+    assert_false(has("state/#") || has("result/#") || has("event/#"));
+    assert_true(has("state/m9") && has("event/m2") && has("result/m1"));
+    assert_int_equal(will.replayed, 5); /* of results and events; of m1's results, every frame came already */
+    say("{\"type\":\"subscribe\",\"machine_ids\":[\"m1\",\"m3\"]}");
+    heard("\"code\":\"MACHINE_NOT_FOUND\",\"machine_id\":\"m3\"");
+    say("{\"type\":\"unsubscribe\",\"machine_ids\":[\"m1\"]}");
+    assert_false(has("state/m1") || has("state/m3"));
+    say("{\"type\":\"unsubscribe\",\"subscription_type\":\"all_events\"}");
+    assert_int_equal(subscribed_count, 0); /* also m9, which there is not yet */
+    identity_put(&identity);
+}
+
 static void resuming(void **state)
 {
     (void)state;
@@ -364,6 +422,7 @@ int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
+        test(all_that_may_be_seen),
         test(plain),
         test(resuming),
         test(resuming_what_is_new_only),

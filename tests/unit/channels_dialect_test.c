@@ -165,14 +165,14 @@ static void statistics_count_all_workers(void **state)
     }
     come(stage, 1, "channel=other");
     run(stage);
-    struct guest *last = come(stage, 2, "channel=sensors&user_id=w2");
+    struct guest *last = come(stage, 2, "channel=sensors&user_id=a2");
     run(stage);
     expect_line(
         last, 1,
         STATS(
             "sensors",
             "\"connections\":4,\"users\":[{\"user_id\":\"w1\",\"connected_at\":\"2025-01-01T00:00:01.000Z\"},"
-            "{\"user_id\":\"w2\",\"connected_at\":\"2025-01-01T00:00:03.000Z\"}]"));
+            "{\"user_id\":\"a2\",\"connected_at\":\"2025-01-01T00:00:03.000Z\"}]"));
 }
 
 static void of_many_users_the_first_hundred_are_named(void **state)

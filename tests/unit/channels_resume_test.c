@@ -168,13 +168,13 @@ static void many_who_wait_for_the_same_page_share_it(void **state)
     long_ago(stage, seqs);
     stage->store_holds = true;
     for (unsigned i = 0; i < 300; i++)
-        come_since(stage, 0, "sensors", seqs[400]);
+        come_since(stage, 0, "sensors", seqs[200]);
     pass_ms(stage, 500);
     stage->store_holds = false;
     pass_ms(stage, 500);
     for (unsigned i = 0; i < stage->guest_count; i++)
-        expect_events(stage->guests[i], 401, 500);
-    assert_true(stage->pages <= 8);
+        expect_events(stage->guests[i], 201, 500);
+    assert_true(stage->pages > 0 && stage->pages <= 30);
 }
 
 static void of_an_earlier_ring(void **state)

@@ -112,7 +112,8 @@ static void expect_picture(const char *dir, unsigned at, bool or_after)
         fail_msg("%s", after.why);
     uint64_t digest = saga_digest(path);
     if (digest != digests[at] && (!or_after || digest != digests[at + 1]))
-        fail_msg("%s: step %u, %s the next; operation %u", dir, at, digest == digests[at + 1] ? "as after" : "not as after", fault_vfs.fails_at);
+        fail_msg("%s: step %u, %s the next; operation %u", dir, at,
+                 digest == digests[at + 1] ? "as after" : "not as after", fault_vfs.fails_at);
     db_close(&after.db);
 }
 

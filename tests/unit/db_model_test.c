@@ -105,7 +105,8 @@ static struct store_row members(enum entity_e entity, uint64_t owner, double a, 
     case ENTITY_SENSOR:
         return row(text(ARG_TIPO, a < 3 ? "temperatura" : "humedad"), text(ARG_MODELO, b < 3 ? "ñ\"\\" : ""));
     case ENTITY_READING:
-        return row(whole(ARG_SENSOR_ID, (int64_t)owner), real(ARG_TEMPERATURA, 20 + a), real(ARG_HUMEDAD, 50 + b));
+        return row(whole(ARG_SENSOR_ID, (int64_t)owner), real(ARG_TEMPERATURA, 20 + a),
+                   real(ARG_HUMEDAD, 50 + b));
     case ENTITY_LOCATION:
         return row(whole(ARG_SENSOR_ID, (int64_t)owner), real(ARG_LATITUD, a), real(ARG_LONGITUD, b));
     case ENTITY_ANOMALY:
@@ -159,7 +160,8 @@ static void change_one(enum entity_e entity)
     if (entity == ENTITY_SENSOR)
         return;
     double value = entity == ENTITY_READING ? 20 + a : entity == ENTITY_PREDICTION ? a / 100 : a;
-    const struct said *said = ask_within(&stage, STORE_OP_UPDATE, entity, id, wanted, row(real(member[entity], value)));
+    const struct said *said =
+        ask_within(&stage, STORE_OP_UPDATE, entity, id, wanted, row(real(member[entity], value)));
     if (kept == NULL) {
         expect(said, 404);
     } else if (wanted != 0 && wanted != kept->version) {
@@ -179,7 +181,8 @@ static void solve_one(void)
     uint64_t id = some_id(ENTITY_ANOMALY);
     bool solved = any(3) > 0;
     struct kept *kept = find(ENTITY_ANOMALY, id);
-    expect(ask_within(&stage, STORE_OP_UPDATE, ENTITY_ANOMALY, id, 0, row(truth(ARG_RESUELTA, solved))), kept != NULL ? 200 : 404);
+    expect(ask_within(&stage, STORE_OP_UPDATE, ENTITY_ANOMALY, id, 0, row(truth(ARG_RESUELTA, solved))),
+           kept != NULL ? 200 : 404);
     if (kept == NULL)
         return;
     kept->version += kept->solved != solved;

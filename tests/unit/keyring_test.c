@@ -295,6 +295,11 @@ static void one_that_cannot_be_made_is_told(void **state)
     assert_int_equal(keyring_load(conf, true, collect, NULL, &keyring), ERR_CONFIG);
     assert_non_null(strstr(told, "hs256.key cannot be opened: Not a directory\n"));
     conf_free(&conf);
+    conf = conf_with("{}", ""); /* nobody needs one: nobody is told */
+    keyring = loads(conf);
+    assert_int_equal(keyring->count, 0);
+    keyring_free(&keyring);
+    conf_free(&conf);
 }
 
 /* Sixteen processes come at once, and all have the same key. */

@@ -1,14 +1,17 @@
 /* noria's one-shot tools: check-config, profile, hash-token; what they print and their exit codes. */
 #include "conf_fixture.h"
 
+#include <argon2.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "check_config.h"
+#include "hash_password.h"
 #include "hash_token.h"
 #include "interlock.h"
 #include "machine.h"
+#include "must.h"
 #include "show_profile.h"
 
 static char directory[64], shown[256 * 1024], said[16 * 1024];
@@ -421,9 +424,56 @@ static void bad_tokens_are_refused(void **state)
     assert_string_equal(shown, "");
 }
 
+/* --- hash-password --------------------------------------------------------------------------------------------------- */
+
+static int hash_of(const char *in, size_t len, char *out, char *err)
+{
+    FILE *from = fmemopen((void *)(uintptr_t)in, len > 0 ? len : 1, "r"), *to = fmemopen(out, 300, "w"),
+         *told = fmemopen(err, 300, "w");
+    assert_true(from != NULL && to != NULL && told != NULL);
+    if (len == 0)
+        assert_int_equal(fgetc(from), '\0'); /* fmemopen has no empty files */
+    int code = hash_password(from, to, told);
+    fclose(from);
+    fclose(to);
+    fclose(told);
+    return code;
+}
+
+static void a_password_becomes_a_hash(void **state)
+{
+    (void)state;
+    char first[300] = "", second[300] = "", err[300] = "", long_one[1026];
+    struct conf_argon2 cost;
+    static const char *const same[] = {"hunter2", "hunter2\n", "hunter2\r\n", "hunter2\nmore\n"};
+    for (size_t i = 0; i < ARRAY_LEN(same); i++) {
+        assert_int_equal(hash_of(same[i], strlen(same[i]), first, err), 0);
+        assert_string_equal(err, "");
+        assert_non_null(strchr(first, '\n'));
+        *strchr(first, '\n') = '\0';
+        assert_true(conf_argon2(first, &cost));
+        assert_true(cost.kib == HASH_PASSWORD_KIB && cost.passes == HASH_PASSWORD_PASSES &&
+                    cost.lanes == HASH_PASSWORD_LANES);
+        assert_int_equal(argon2id_verify(first, "hunter2", 7), ARGON2_OK);
+    }
+    assert_int_equal(hash_of("hunter2", 7, second, err), 0);
+    assert_string_not_equal(first, second); /* a salt of its own */
+    memset(long_one, 'a', sizeof long_one);
+    assert_int_equal(hash_of(long_one, 1024, first, err), 0);
+    assert_int_equal(hash_of(long_one, 1025, first, err), 1);
+    assert_string_equal(err, "noria hash-password: the password is longer than 1024 bytes\n");
+    assert_int_equal(hash_of("", 0, first, err), 1);
+    assert_string_equal(err, "noria hash-password: no password found on standard input\n");
+    assert_int_equal(hash_of("\n", 1, first, err), 1);
+    assert_string_equal(err, "noria hash-password: no password found on standard input\n");
+    assert_int_equal(hash_of("a\0b", 3, first, err), 1);
+    assert_non_null(strstr(err, "a NUL in it"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_password_becomes_a_hash),
         cmocka_unit_test_setup_teardown(a_summary, set_up, tear_down),
         cmocka_unit_test_setup_teardown(handlers_and_endpoints, set_up, tear_down),
         cmocka_unit_test_setup_teardown(problems_end_with_1, set_up, tear_down),

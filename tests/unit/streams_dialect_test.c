@@ -155,6 +155,52 @@ static void an_open_that_fails_changes_nothing(void **state)
     stage_disconnect(c);
 }
 
+static void what_may_be_opened(void **state)
+{
+    (void)state;
+    static const char *const m1[] = {"m1"}, *const both[] = {"m1", "m2"};
+    static struct conf_bridge bridges[] = {
+        {BRIDGE_STATES, "two", both, 2}, {BRIDGE_STATES, "one", m1, 1},   {BRIDGE_RESULTS, "one", m1, 1},
+        {BRIDGE_EVENTS, "all", NULL, 0}, {BRIDGE_EVENTS, "mixed", m1, 1}, {BRIDGE_STATES, "mixed", both, 2}};
+    static const char *const names[] = {"a", "one", "two", "all", "mixed"};
+    struct identity_draft draft = {.name = "ana", .expires_ms = IDENTITY_NEVER};
+    draft.names[GRANT_STREAMS] = names;
+    draft.counts[GRANT_STREAMS] = ARRAY_LEN(names);
+    draft.names[GRANT_MACHINES_VIEW] = m1;
+    draft.counts[GRANT_MACHINES_VIEW] = 1;
+    streams_dialect.stop(&stage.workers[0]); /* the configuration is another one now */
+    stage.conf.bridges = bridges;
+    stage.conf.bridge_count = ARRAY_LEN(bridges);
+    assert_int_equal(streams_dialect.start(&stage.workers[0]), ERR_OK);
+    stage.identity = identity_new(&draft);
+    struct endpoint_conn *c = stage_connect(0);
+    static const char *const refused[] = {"b", "two", "all", "mixed", "on", "onee", "A"};
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        char message[100], text[100];
+        snprintf(message, sizeof message, "{\"ws_op\":\"open\",\"ws_stream_ids\":[\"a\",\"%s\"]}",
+                 refused[i]);
+        snprintf(text, sizeof text, "ws_stream_ids: not allowed to open %s", refused[i]);
+        expect_error(c, message, text);
+        assert_int_equal(c->count, 0); /* refused whole */
+    }
+    expect_error(c, "{\"ws_op\":\"open\",\"ws_stream_ids\":[\"one\\u0000\"]}",
+                 "ws_stream_ids: not allowed to open one");
+    stage_say(c, "{\"ws_op\":\"open\",\"ws_stream_ids\":[\"a\",\"one\"]}");
+    assert_int_equal(c->count, 2);
+    stage_disconnect(c);
+    identity_put(&stage.identity);
+    draft.names[GRANT_STREAMS] = IDENTITY_ALL; /* any stream, but no machine */
+    draft.counts[GRANT_MACHINES_VIEW] = 0;
+    stage.identity = identity_new(&draft);
+    c = stage_connect(0);
+    expect_error(c, "{\"ws_op\":\"open\",\"ws_stream_id\":\"one\"}",
+                 "ws_stream_ids: not allowed to open one");
+    stage_say(c, "{\"ws_op\":\"open\",\"ws_stream_id\":\"whatever\"}");
+    assert_int_equal(c->count, 1);
+    stage_disconnect(c);
+    identity_put(&stage.identity);
+}
+
 /* Two ids under one hash, which nobody should find: neither passes for the other. */
 static void ids_with_one_hash_are_kept_apart(void **state)
 {
@@ -425,6 +471,7 @@ int main(void)
         T(opening_adds),
         T(streams_of_one_are_limited),
         T(channels_of_all_are_limited),
+        T(what_may_be_opened),
         T(an_open_that_fails_changes_nothing),
         T(ids_with_one_hash_are_kept_apart),
         T(payloads_are_bare),

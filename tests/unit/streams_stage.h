@@ -50,7 +50,8 @@ static struct {
     struct {
         enum err_e subscribe, unsubscribe, publish, survey;
     } will;
-    struct { /* under way if events is set */
+    const struct identity *identity; /* of everybody; NULL: nobody's */
+    struct {                         /* under way if events is set */
         struct endpoint *asker;
         unsigned question, begun;
         const struct endpoint_survey_events *events;
@@ -204,6 +205,18 @@ uint64_t endpoint_channels_elsewhere(const struct endpoint *endpoint)
 void endpoint_set_channels(struct endpoint *endpoint, uint64_t channels)
 {
     endpoint->channels = channels;
+}
+
+bool endpoint_may(const struct endpoint_conn *conn, enum grant_e grant, const char *name, size_t len)
+{
+    (void)conn;
+    return identity_may(stage.identity != NULL ? stage.identity : identity_nobody(), grant, name, len);
+}
+
+bool endpoint_may_all(const struct endpoint_conn *conn, enum grant_e grant)
+{
+    (void)conn;
+    return identity_may_all(stage.identity != NULL ? stage.identity : identity_nobody(), grant);
 }
 
 const struct conf *endpoint_conf(const struct endpoint *endpoint)

@@ -1,4 +1,4 @@
-/* store_group.h — requests that have arrived, executed in groups.
+/* store_group.h — requests that have arrived, executed in groups (Hops: C5, R1).
  *
  *     STORE_REQUEST ─▶ reads ──▶ outside of a transaction ──────────────────────────────▶ STORE_REPLY at once
  *                   └▶ writes ─▶ one transaction, each in a savepoint ─▶ commit (fsync) ─▶ STORE_REPLY to each

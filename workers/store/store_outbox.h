@@ -1,4 +1,4 @@
-/* store_outbox.h — from committed events to the broker, each into the ring exactly once.
+/* store_outbox.h — from committed events to the broker, each into the ring exactly once (Hop: R1).
  *
  *     HELLO_OK ─▶ SOURCE ─▶ EVENT_ACK: the last one in the ring ─▶ EVENT, EVENT, … ─▶ EVENT_ACK each ─▶ noted beside the event
  *     DOWN        ASKING      │ above what this database ever had: an older copy           (a later transaction, or an idle timer)

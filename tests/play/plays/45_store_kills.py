@@ -71,7 +71,7 @@ async def killed_at(s, point, nth):
     await judge(s, api, clients, sure, unsure)
 
 
-@play("killed at each place, the first time and later", "asan", within=240)
+@play("killed at each place, the first time and later", "asan", "fault", within=240)
 async def each_place(s):
     assert len(POINTS) >= 7, POINTS
     await s.channels_house("w1")

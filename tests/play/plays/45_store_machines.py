@@ -73,7 +73,7 @@ async def lost(s):
     assert not of([r for r in await api.all("anomalia") if r["machine_id"] == "m2"], "conexion_perdida", False)
 
 
-@play("killed before it is made: made once, by the next", "asan")
+@play("killed before it is made: made once, by the next", "asan", "fault")
 async def killed(s):
     await s.channels_house("w1", machines=["m1"])
     api, c1, s1, sim = s.api(), await s.channel("c1", "anomalies"), s.actor("s1"), s.simulator

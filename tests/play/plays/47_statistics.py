@@ -92,7 +92,7 @@ async def workers_die(s):
     await s.channel("c.again", on="w2", user_id="again")
     await agree(apis, "general", 3, ["w1", "w3", "again"])
     s.actor("w3").pause()
-    reply = await apis["w1"].get("/ws/stats/general")
+    reply = await s.api(on="w1", within=15).get("/ws/stats/general")
     if reply.status == 200:
         assert users(reply.json()["stats"]) in (["again", "w1", "w3"], ["again", "w1"]), reply
     else:

@@ -27,8 +27,9 @@ SYSTEM = '{"type":"system_event","level":"info","message":"Sistema iniciado corr
 CONNECTION = '{"type":"connection","status":"connected","channel":"general",%s}' % TIME
 STATS = ('{"type":"channel_stats","channel":"general","stats":{"connections":2,"users":[{"user_id":"ana","connected_at":"2025-07-20T10:00:00.000Z"}]}}')
 AUTHENTICATED = '{"type":"authenticated","user_id":"ana","channel":"general"}'
+GAP = '{"type":"gap","channel":"general",%s}' % TIME
 
-SOUND = [CREATED, READING, UPDATED, DELETED, ANOMALY, SOLVED, PREDICTED, SYSTEM, CONNECTION, STATS, AUTHENTICATED, '{"type":"gap",%s}' % TIME]
+SOUND = [CREATED, READING, UPDATED, DELETED, ANOMALY, SOLVED, PREDICTED, SYSTEM, CONNECTION, STATS, AUTHENTICATED, GAP]
 SPOILT = {
     "not compact": CREATED.replace(":1,", ": 1,"),
     "ASCII-escaped": PREDICTED.replace("ñ", "\\u00f1"),
@@ -59,6 +60,7 @@ SPOILT = {
     "not connected": CONNECTION.replace('"connected"', '"fine"'),
     "users without a name": STATS.replace('"ana"', '""'),
     "more users than connections": STATS.replace('"connections":2', '"connections":0'),
+    "a gap that says no channel": GAP.replace('"channel":"general",', ""),
     "a member too many": AUTHENTICATED.replace("}", ',"token":"x"}'),
 }
 SOUND_HISTORIES = {

@@ -23,6 +23,7 @@ def play(title, *tags, within=60.0):
     """Declares a play. Tags:
     asan       also run against the sanitizers' build
     npm        needs node and ws
+    fault      its processes die at named places: left out where the build has no fault points (release)
     namespace  runs in a network namespace of its own
     deploy     builds the tree anew: run only by --tag deploy
     later      promised by the protocol page, built by no closed issue yet: run only by --tag later"""

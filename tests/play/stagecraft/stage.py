@@ -55,6 +55,7 @@ class Stage:
         self.state = self.dir / "state"
         self.conf = self.dir / "noria.yaml"
         self.env = {}
+        self.secrets = set()  # what clients show and nobody may tell
         self.ports = PortBlock()
         self.port = self.ports.take()
         self.streams_port = self.endpoints_port = self.channels_port = None
@@ -262,14 +263,20 @@ class Stage:
     def _channels_door(self, on):
         return self.actors[on].doors["channels"] if on else self.channels_port
 
+    def _is_secret(self, token):
+        if token and len(token) > 12:
+            self.secrets.add(token)
+
     def api(self, on=None, port=None, token=None, within=5.0):
         """A client of the REST API, at the worker's own door if one is named."""
+        self._is_secret(token)
         return Api(port or (lambda: self._channels_door(on)), token, within)
 
     async def channel(self, name, channel="general", on=None, port=None, secure=False, since=None, user_id=None, token=None, joined=True,
                       **options):
         """A connected client of a channel, at the worker's own door if one is named, that has heard what everybody hears first. `joined`
         False: nothing is waited for, for those who are sent away."""
+        self._is_secret(token)
         path = channel_path(channel, secure, user_id=user_id, token=token, since=since)
         kind = lambda name, url: ChannelClient(name, url, channel or "general", secure)  # noqa: E731
         client = await self._connected(kind, name, None, "127.0.0.1", port or self._channels_door(on), path, options)
@@ -385,7 +392,7 @@ class Stage:
             handler.unlisten()
         if not failed and not complaints:
             complaints += self._files_left()
-        complaints += self._sanitizer_reports()
+        complaints += self._sanitizer_reports() + self._secrets_told()
         self.ports.release()
         if not complaints and not failed and not self.keep:
             shutil.rmtree(self.dir, ignore_errors=True)
@@ -437,6 +444,12 @@ class Stage:
         logs = {name for name in left if name.startswith("sim.log")}
         extra = left - STAYS - logs
         return [f"after the play, left in the runtime directory: {sorted(extra)}"] if extra else []
+
+    def _secrets_told(self):
+        """The canary of every play: no token that a client showed stands in an output, in shared memory or in the state directory."""
+        files = [p for part in ("out", "r", "state") for p in (self.dir / part).rglob("*") if p.is_file()]
+        texts = {path: path.read_bytes() for path in files} if self.secrets else {}
+        return [f"the token {secret[:6]}… stands in {path}" for path, text in texts.items() for secret in sorted(self.secrets) if secret.encode() in text]
 
     def _sanitizer_reports(self):
         found = []

@@ -181,9 +181,8 @@ static bool put_with_seq(struct db *db, sqlite3_stmt *event, char before)
 static sqlite3_stmt *select_events(struct db *db, const struct store_row *args)
 {
     const struct store_text *channel = &args->values[ARG_CHANNEL].text;
-    bool all =
-        !has_text(args, ARG_CHANNEL) ||
-        (channel->len == strlen(CHANNEL_GENERAL) && memcmp(channel->at, CHANNEL_GENERAL, channel->len) == 0);
+    bool all = !has_text(args, ARG_CHANNEL) || (channel->len == strlen(CHANNEL_GENERAL) &&
+                                                memcmp(channel->at, CHANNEL_GENERAL, channel->len) == 0);
     if (all)
         return db_sql(db, EVENTS_FROM EVENTS_ORDER);
     sqlite3_stmt *select = db_sql(db, EVENTS_FROM " AND channel = ?4" EVENTS_ORDER);

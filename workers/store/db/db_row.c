@@ -8,8 +8,10 @@
 #define REMOVE(table)        "DELETE FROM " table " WHERE id = ?1"
 #define INSERT(table, members)                                                                               \
     "INSERT INTO " table " (version, created_at, updated_at, " members ") VALUES (1, ?1, ?1, "
-#define UPDATE(table)        "UPDATE " table " SET version = ?2, updated_at = ?3, "
-#define OWNED(table, member) "SELECT min(id) FROM " table " WHERE " member " = ?1"
+#define UPDATE(table) "UPDATE " table " SET version = ?2, updated_at = ?3, "
+/* Without being told, SQLite takes an index with more columns, and reads all of it to find the lowest id. */
+#define OWNED(table, member, index)                                                                          \
+    "SELECT id FROM " table " INDEXED BY " index " WHERE " member " = ?1 ORDER BY id LIMIT 1"
 
 static const struct db_shape shapes[ENTITY_COUNT] = {
     [ENTITY_SENSOR] = {.table = "sensors",
@@ -22,8 +24,8 @@ static const struct db_shape shapes[ENTITY_COUNT] = {
                        .missing = "Sensor no encontrado",
                        .members = {ARG_TIPO, ARG_MODELO},
                        .member_count = 2,
-                       .owned = {{ENTITY_READING, OWNED("readings", "sensor_id")},
-                                 {ENTITY_LOCATION, OWNED("locations", "sensor_id")}}},
+                       .owned = {{ENTITY_READING, OWNED("readings", "sensor_id", "readings_sensor")},
+                                 {ENTITY_LOCATION, OWNED("locations", "sensor_id", "locations_sensor")}}},
     [ENTITY_READING] =
         {.table = "readings",
          .find = READ(DB_READING_COLUMNS, "readings"),
@@ -38,7 +40,7 @@ static const struct db_shape shapes[ENTITY_COUNT] = {
          .member_count = 4,
          .refers = ARG_SENSOR_ID,
          .referred = ENTITY_SENSOR,
-         .owned = {{ENTITY_ANOMALY, OWNED("anomalies", "lectura_id")}},
+         .owned = {{ENTITY_ANOMALY, OWNED("anomalies", "lectura_id", "anomalies_reading")}},
          .time = ARG_TIMESTAMP},
     [ENTITY_LOCATION] =
         {.table = "locations",
@@ -54,7 +56,7 @@ static const struct db_shape shapes[ENTITY_COUNT] = {
          .member_count = 4,
          .refers = ARG_SENSOR_ID,
          .referred = ENTITY_SENSOR,
-         .owned = {{ENTITY_PREDICTION, OWNED("predictions", "ubicacion_id")}}},
+         .owned = {{ENTITY_PREDICTION, OWNED("predictions", "ubicacion_id", "predictions_location")}}},
     [ENTITY_ANOMALY] =
         {.table = "anomalies",
          .find = READ(DB_ANOMALY_COLUMNS, "anomalies"),
