@@ -42,7 +42,7 @@ struct store_group {
     /* A group's transaction takes along what else is to be written: called before its commit; told after a commit. NULL: nothing. */
     enum err_e (*join)(void *arg);
     void (*committed)(void *arg);
-    bool (*events_complete)(void *arg); /* false: EVENTS is answered 503 for now. NULL: always true */
+    bool (*events_complete)(void *arg); /* false: EVENTS is answered 503 until it is. NULL: always true */
     void *arg;
 
     struct list_node reads, writes;

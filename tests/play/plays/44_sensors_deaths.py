@@ -147,7 +147,7 @@ async def client_goes(s):
     assert [r.id for r in await api.list("sensor")] == [1]
 
 
-@play("a worker killed at each step of a write: the client is cut off, the row is there or not, and is heard if it is", "asan", within=120)
+@play("a worker killed at each step of a write: the client is cut off, the row is there or not, and is heard if it is", "asan", "fault", within=120)
 async def worker_killed(s):
     await s.channels_house("w1", "w2")
     api, c1 = s.api(on="w2"), await s.channel("c1", "sensors", on="w2")

@@ -49,7 +49,7 @@ async def killed_at(s, point, nth, api, clients, made, doubtful):
     await agree(s, api, clients, made, doubtful)
 
 
-@play("killed with a request, an answer or an event in its hands", "asan", within=120)
+@play("killed with a request, an answer or an event in its hands", "asan", "fault", within=120)
 async def each_place(s):
     assert len(POINTS) == 6, POINTS
     await s.channels_house("w1", "w2")
