@@ -10,7 +10,7 @@
 
 #define DAY_MS         86400000ULL
 #define MIB            (1024ULL * 1024)
-#define EVENT_OVERHEAD 64u /* header, columns and four indexes, measured */
+#define EVENT_OVERHEAD 64u /* header, columns and four indexes; an estimate */
 
 struct budget {
     unsigned left;
