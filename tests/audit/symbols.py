@@ -78,7 +78,7 @@ def check_links(build):
                 yield False, f"{name} is not linked with {library}"
                 continue
             link = subprocess.run(reduced, shell=True, cwd=build, capture_output=True, text=True)
-            missing = sorted(set(re.findall(r"undefined reference to `(\w+)'", link.stderr)))
+            missing = sorted(set(re.findall(r"undefined reference to (?:symbol )?[`'](\w+)", link.stderr)))
             yield link.returncode != 0 and bool(missing), f"{name} without {library}: {len(missing)} undefined " \
                                                           f"({', '.join(missing[:3])}…)"
 

@@ -91,6 +91,7 @@ async def damaged(s):
     path(s).write_bytes(whole)
     s1.says_ready = True
     await s1.start()
+    await until("the store to answer", lambda: _answers(api))
     assert len(await api.all("sensor")) == 20
 
 

@@ -14,13 +14,20 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "db_schema.h"
 #include "db_row.h"
 #include "must.h"
 
 static enum err_e explain(char why[DB_WHY_MAX], enum err_e err, const char *text, const char *detail)
 {
-    snprintf(why, DB_WHY_MAX, "%s%s%s", text, detail != NULL ? ": " : "", detail != NULL ? detail : "");
+    struct out out = out_init(why, DB_WHY_MAX - 1);
+    out_bytes(&out, text, strnlen(text, DB_WHY_MAX / 2));
+    if (detail != NULL) {
+        out_literal(&out, ": ");
+        out_bytes(&out, detail, strnlen(detail, DB_WHY_MAX / 2 - 3));
+    }
+    why[out.len] = '\0';
     return err;
 }
 
