@@ -3,7 +3,6 @@
 #include "http_stage.h"
 
 #include <argon2.h>
-#include <stdatomic.h>
 
 #include "access.h"
 #include "login_internal.h"
@@ -289,13 +288,14 @@ static void a_name_runs_out_wherever_they_come_from(void **state)
 
 /* --- how many at once -------------------------------------------------------------------------------------------------- */
 
-static atomic_bool threads_busy;
+/* Held by the test while the threads are to be busy. */
+static uv_rwlock_t threads_busy;
 
 static void keep_busy(uv_work_t *work)
 {
     (void)work;
-    while (atomic_load(&threads_busy))
-        usleep(1000);
+    uv_rwlock_rdlock(&threads_busy);
+    uv_rwlock_rdunlock(&threads_busy);
 }
 
 static void end_busy(uv_work_t *work, int status)
@@ -307,7 +307,7 @@ static void end_busy(uv_work_t *work, int status)
 /* All of libuv's threads. */
 static void block_threads(void)
 {
-    atomic_store(&threads_busy, true);
+    uv_rwlock_wrlock(&threads_busy);
     for (int i = 0; i < 4; i++)
         assert_int_equal(uv_queue_work(&server->loop, malloc(sizeof(uv_work_t)), keep_busy, end_busy), 0);
 }
@@ -331,7 +331,7 @@ static void a_short_queue_then_429(void **state)
     PUMP_UNTIL(&server->loop, counts()->cancelled == 2);
     assert_int_equal(logins()->checking, LOGIN_AT_ONCE);
     assert_int_equal(logins()->waiting, LOGIN_QUEUE_MAX - 1);
-    atomic_store(&threads_busy, false);
+    uv_rwlock_wrunlock(&threads_busy);
     for (size_t i = 1; i < ARRAY_LEN(clients); i++) {
         if (i == 5)
             continue;
@@ -355,7 +355,7 @@ static void the_end_while_some_are_checked(void **state)
     }
     http_free(&server->http);
     login_free(&house.login);
-    atomic_store(&threads_busy, false);
+    uv_rwlock_wrunlock(&threads_busy);
     for (size_t i = 0; i < ARRAY_LEN(clients); i++)
         raw_close(&clients[i]);
 }
@@ -369,7 +369,7 @@ static void nobody_waits_for_ever(void **state)
     pass(61 * NS_PER_S);
     assert_string_equal(take(&client, 504), "{\"detail\":\"no answer in time\"}");
     raw_close(&client);
-    atomic_store(&threads_busy, false);
+    uv_rwlock_wrunlock(&threads_busy);
     PUMP_UNTIL(&server->loop, logins()->checking == 0);
     assert_int_equal(logins()->granted, 0);
     nothing_left();
@@ -386,5 +386,8 @@ int main(void)
         CASE(a_short_queue_then_429), CASE(the_end_while_some_are_checked),
         CASE(nobody_waits_for_ever),
     };
-    return cmocka_run_group_tests_name("login", tests, NULL, NULL);
+    assert_int_equal(uv_rwlock_init(&threads_busy), 0);
+    int failed = cmocka_run_group_tests_name("login", tests, NULL, NULL);
+    uv_rwlock_destroy(&threads_busy);
+    return failed;
 }

@@ -100,86 +100,85 @@ struct taken {
     const char *text, *shown;
 };
 
+static const struct taken taken_cases[] = {
+    {"POST /sensors", FORM_USUAL, "{'body':{'tipo':'temperatura','modelo':'DHT22'}}",
+     "tipo='temperatura' modelo='DHT22' ; "},
+    {"POST /sensors", FORM_USUAL, "{'path':{},'query':{},'body':{'tipo':'a','modelo':'b','id':5,'x':[1]}}",
+     "tipo='a' modelo='b' ; "},
+    {"PUT /sensors/{id}", FORM_USUAL, "{'path':{'id':'7'},'body':{'modelo':'DHT11'}}",
+     "#7 modelo='DHT11' ; "},
+    {"PUT /sensors/{id}", FORM_USUAL, "{'path':{'id':' +7 '},'body':{}}", "#7 ; "},
+    {"GET /sensors/{id}", FORM_USUAL, "{'path':{'id':'9223372036854775807'}}", "#9223372036854775807 "},
+    {"DELETE /sensors/{id}", FORM_USUAL, "{'path':{'id':'1'}}", "#1 "},
+    {"GET /sensors", FORM_USUAL, "{'query':{}}", "; "},
+    {"GET /sensors", FORM_USUAL, "{'query':{'tipo':'a','limit':'1000','skip':'0'}}",
+     "tipo='a' skip=0 limit=1000 ; "},
+    {"GET /sensors", FORM_USUAL, "{'query':{'desde':'2025-07-20','hasta':'1753007400'}}",
+     "desde=1752969600000 hasta=1753007400000 ; "},
+    {"POST /readings", FORM_USUAL,
+     "{'body':{'sensor_id':1,'temperatura':23.5,'humedad':65.2,'timestamp':'2025-07-20T10:30:00Z'}}",
+     "sensor_id=1 temperatura=23.5 humedad=65.2 timestamp=1753007400000 ; "},
+    {"POST /readings", FORM_USUAL,
+     "{'body':{'sensor_id':'1','temperatura':'-50','humedad':'1e2','timestamp':1753007400}}",
+     "sensor_id=1 temperatura=-50 humedad=100 timestamp=1753007400000 ; "},
+    {"POST /readings", FORM_OTHER,
+     "{'body':[{'sensor_id':1,'temperatura':1,'humedad':2},{'sensor_id':2,'temperatura':3,'humedad':4,'"
+     "timestamp':0.5}]}",
+     "sensor_id=1 temperatura=1 humedad=2 ; sensor_id=2 temperatura=3 humedad=4 timestamp=500 ; "},
+    {"GET /readings/sensor/{id}", FORM_USUAL, "{'path':{'id':'3'},'query':{'limit':'2'}}", "#3 limit=2 ; "},
+    {"GET /readings/sensor/{id}/recent", FORM_USUAL, "{'path':{'id':'3'},'query':{'hours':'0.5'}}",
+     "#3 hours=0.5 ; "},
+    {"GET /readings/sensor/{id}/stats", FORM_USUAL, "{'path':{'id':'3'},'query':{'hours':'x'}}", "#3 "},
+    {"POST /locations", FORM_USUAL,
+     "{'body':{'sensor_id':1,'latitud':-90,'longitud':180,'descripcion':null}}",
+     "sensor_id=1 latitud=-90 longitud=180 descripcion=null ; "},
+    {"PUT /locations/{id}", FORM_USUAL, "{'path':{'id':'2'},'body':{'descripcion':''}}",
+     "#2 descripcion='' ; "},
+    {"GET /locations/search", FORM_USUAL, "{'query':{'q':'nave 3'}}", "q='nave 3' ; "},
+    {"GET /locations/nearby", FORM_USUAL, "{'query':{'latitud':'40.4','longitud':'-3.7'}}",
+     "latitud=40.4 longitud=-3.7 radio=10 ; "},
+    {"POST /anomalies", FORM_USUAL, "{'body':{'lectura_id':4,'tipo':'x','valor':1,'resuelta':'no'}}",
+     "tipo='x' lectura_id=4 valor=1 resuelta=false ; "},
+    {"PUT /anomalies/{id}", FORM_USUAL, "{'path':{'id':'4'},'body':{'resuelta':true,'lectura_id':9}}",
+     "#4 resuelta=true ; "},
+    {"GET /anomalies", FORM_USUAL, "{'query':{'resuelta':'false','machine_id':'m1'}}",
+     "machine_id='m1' resuelta=false ; "},
+    {"POST /anomalies/detect/{reading_id}", FORM_USUAL, "{'path':{'reading_id':'8'}}", "#8 "},
+    {"GET /anomalies/critical", FORM_USUAL, "{'query':{'threshold':'-1.5'}}", "threshold=-1.5 ; "},
+    {"GET /anomalies/statistics", FORM_USUAL, "{}", ""},
+    {"POST /predictions/generate", FORM_USUAL, "{'query':{'ubicacion_id':'1','temperatura_promedio':'30'}}",
+     "ubicacion_id=1 temperatura_promedio=30 ; "},
+    {"POST /predictions/generate", FORM_OTHER,
+     "{'query':{},'body':{'ubicacion_id':1,'humedad_promedio':40,'comentario':'c'}}",
+     "ubicacion_id=1 comentario='c' humedad_promedio=40 ; "},
+    {"GET /events", FORM_USUAL, "{'query':{}}", "@general channel='general' ; "},
+    {"GET /events", FORM_USUAL, "{'query':{'channel':'sensors','since':'0000002a-17','limit':'5'}}",
+     "@sensors limit=5 channel='sensors' since_ring=42 since_n=17 ; "},
+    {"GET /events", FORM_USUAL, "{'query':{'since':'ffffffff-999999999999999999'}}",
+     "@general channel='general' since_ring=4294967295 since_n=999999999999999999 ; "},
+    {"POST /ws/test-event", FORM_USUAL, "{'query':{'message':'Prueba'}}",
+     "@general channel='general' message='Prueba' ; "},
+    {"POST /ws/test-event", FORM_OTHER, "{'body':{'channel':'x'}}",
+     "@x channel='x' message='Evento de prueba' ; "},
+    {"GET /ws/stats/{channel}", FORM_USUAL, "{'path':{'channel':'a.b:c-d_e'}}", "@a.b:c-d_e "},
+};
+
 static void what_is_taken(void **state)
 {
     (void)state;
-    static const struct taken cases[] = {
-        {"POST /sensors", FORM_USUAL, "{'body':{'tipo':'temperatura','modelo':'DHT22'}}",
-         "tipo='temperatura' modelo='DHT22' ; "},
-        {"POST /sensors", FORM_USUAL,
-         "{'path':{},'query':{},'body':{'tipo':'a','modelo':'b','id':5,'x':[1]}}", "tipo='a' modelo='b' ; "},
-        {"PUT /sensors/{id}", FORM_USUAL, "{'path':{'id':'7'},'body':{'modelo':'DHT11'}}",
-         "#7 modelo='DHT11' ; "},
-        {"PUT /sensors/{id}", FORM_USUAL, "{'path':{'id':' +7 '},'body':{}}", "#7 ; "},
-        {"GET /sensors/{id}", FORM_USUAL, "{'path':{'id':'9223372036854775807'}}", "#9223372036854775807 "},
-        {"DELETE /sensors/{id}", FORM_USUAL, "{'path':{'id':'1'}}", "#1 "},
-        {"GET /sensors", FORM_USUAL, "{'query':{}}", "; "},
-        {"GET /sensors", FORM_USUAL, "{'query':{'tipo':'a','limit':'1000','skip':'0'}}",
-         "tipo='a' skip=0 limit=1000 ; "},
-        {"GET /sensors", FORM_USUAL, "{'query':{'desde':'2025-07-20','hasta':'1753007400'}}",
-         "desde=1752969600000 hasta=1753007400000 ; "},
-        {"POST /readings", FORM_USUAL,
-         "{'body':{'sensor_id':1,'temperatura':23.5,'humedad':65.2,'timestamp':'2025-07-20T10:30:00Z'}}",
-         "sensor_id=1 temperatura=23.5 humedad=65.2 timestamp=1753007400000 ; "},
-        {"POST /readings", FORM_USUAL,
-         "{'body':{'sensor_id':'1','temperatura':'-50','humedad':'1e2','timestamp':1753007400}}",
-         "sensor_id=1 temperatura=-50 humedad=100 timestamp=1753007400000 ; "},
-        {"POST /readings", FORM_OTHER,
-         "{'body':[{'sensor_id':1,'temperatura':1,'humedad':2},{'sensor_id':2,'temperatura':3,'humedad':4,'"
-         "timestamp':0.5}]}",
-         "sensor_id=1 temperatura=1 humedad=2 ; sensor_id=2 temperatura=3 humedad=4 timestamp=500 ; "},
-        {"GET /readings/sensor/{id}", FORM_USUAL, "{'path':{'id':'3'},'query':{'limit':'2'}}",
-         "#3 limit=2 ; "},
-        {"GET /readings/sensor/{id}/recent", FORM_USUAL, "{'path':{'id':'3'},'query':{'hours':'0.5'}}",
-         "#3 hours=0.5 ; "},
-        {"GET /readings/sensor/{id}/stats", FORM_USUAL, "{'path':{'id':'3'},'query':{'hours':'x'}}", "#3 "},
-        {"POST /locations", FORM_USUAL,
-         "{'body':{'sensor_id':1,'latitud':-90,'longitud':180,'descripcion':null}}",
-         "sensor_id=1 latitud=-90 longitud=180 descripcion=null ; "},
-        {"PUT /locations/{id}", FORM_USUAL, "{'path':{'id':'2'},'body':{'descripcion':''}}",
-         "#2 descripcion='' ; "},
-        {"GET /locations/search", FORM_USUAL, "{'query':{'q':'nave 3'}}", "q='nave 3' ; "},
-        {"GET /locations/nearby", FORM_USUAL, "{'query':{'latitud':'40.4','longitud':'-3.7'}}",
-         "latitud=40.4 longitud=-3.7 radio=10 ; "},
-        {"POST /anomalies", FORM_USUAL, "{'body':{'lectura_id':4,'tipo':'x','valor':1,'resuelta':'no'}}",
-         "tipo='x' lectura_id=4 valor=1 resuelta=false ; "},
-        {"PUT /anomalies/{id}", FORM_USUAL, "{'path':{'id':'4'},'body':{'resuelta':true,'lectura_id':9}}",
-         "#4 resuelta=true ; "},
-        {"GET /anomalies", FORM_USUAL, "{'query':{'resuelta':'false','machine_id':'m1'}}",
-         "machine_id='m1' resuelta=false ; "},
-        {"POST /anomalies/detect/{reading_id}", FORM_USUAL, "{'path':{'reading_id':'8'}}", "#8 "},
-        {"GET /anomalies/critical", FORM_USUAL, "{'query':{'threshold':'-1.5'}}", "threshold=-1.5 ; "},
-        {"GET /anomalies/statistics", FORM_USUAL, "{}", ""},
-        {"POST /predictions/generate", FORM_USUAL,
-         "{'query':{'ubicacion_id':'1','temperatura_promedio':'30'}}",
-         "ubicacion_id=1 temperatura_promedio=30 ; "},
-        {"POST /predictions/generate", FORM_OTHER,
-         "{'query':{},'body':{'ubicacion_id':1,'humedad_promedio':40,'comentario':'c'}}",
-         "ubicacion_id=1 comentario='c' humedad_promedio=40 ; "},
-        {"GET /events", FORM_USUAL, "{'query':{}}", "@general channel='general' ; "},
-        {"GET /events", FORM_USUAL, "{'query':{'channel':'sensors','since':'0000002a-17','limit':'5'}}",
-         "@sensors limit=5 channel='sensors' since_ring=42 since_n=17 ; "},
-        {"GET /events", FORM_USUAL, "{'query':{'since':'ffffffff-999999999999999999'}}",
-         "@general channel='general' since_ring=4294967295 since_n=999999999999999999 ; "},
-        {"POST /ws/test-event", FORM_USUAL, "{'query':{'message':'Prueba'}}",
-         "@general channel='general' message='Prueba' ; "},
-        {"POST /ws/test-event", FORM_OTHER, "{'body':{'channel':'x'}}",
-         "@x channel='x' message='Evento de prueba' ; "},
-        {"GET /ws/stats/{channel}", FORM_USUAL, "{'path':{'channel':'a.b:c-d_e'}}", "@a.b:c-d_e "},
-    };
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+    for (size_t i = 0; i < ARRAY_LEN(taken_cases); i++) {
         char text[512], shown[1024];
         struct schema_result result;
-        snprintf(text, sizeof text, "%s", cases[i].text);
+        snprintf(text, sizeof text, "%s", taken_cases[i].text);
         for (char *c = text; *c != '\0'; c++)
             *c = *c == '\'' ? '"' : *c;
-        if (validate(cases[i].route, cases[i].form, text, &result) != ERR_OK) {
+        if (validate(taken_cases[i].route, taken_cases[i].form, text, &result) != ERR_OK) {
             char *errors = json_dumps(result.errors, JSON_COMPACT);
-            fail_msg("%s %s: %s", cases[i].route, text, errors);
+            fail_msg("%s %s: %s", taken_cases[i].route, text, errors);
         }
         show(result.value, shown, sizeof shown);
-        if (strcmp(shown, cases[i].shown) != 0)
-            fail_msg("%s %s: %s, not %s", cases[i].route, text, shown, cases[i].shown);
+        if (strcmp(shown, taken_cases[i].shown) != 0)
+            fail_msg("%s %s: %s, not %s", taken_cases[i].route, text, shown, taken_cases[i].shown);
         json_decref(result.value);
     }
 }
