@@ -5,7 +5,6 @@
  * disk is touched but the tmpfs of the metrics, and nothing blocks.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,8 +29,8 @@ static const char usage[] =
     "from workers (bus/broker.sock), and publishes to shared memory (shm/ring, shm/lvt).\n"
     "\n"
     "  -c, --config FILE  configuration (YAML)\n"
-    "      --help         this text\n"
-    "      --version      version of Noria\n";
+    "  -h, --help         this text\n"
+    "  -V, --version      version of Noria\n";
 
 struct program {
     struct broker broker;
@@ -287,29 +286,6 @@ static int run(struct program *program)
 
 /* --- starting -------------------------------------------------------------------------------------------------------- */
 
-static const char *arguments(int argc, char **argv)
-{
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {"version", no_argument, NULL, 'v'},
-                                            {0}};
-    const char *file = NULL;
-    for (int option; (option = getopt_long(argc, argv, "c:", options, NULL)) != -1;) {
-        if (option == 'c') {
-            file = optarg;
-        } else if (option == 'h') {
-            fputs(usage, stdout);
-            exit(EXIT_SUCCESS);
-        } else if (option == 'v') {
-            puts("noria-broker " NORIA_VERSION);
-            exit(EXIT_SUCCESS);
-        } else {
-            return NULL;
-        }
-    }
-    return optind == argc ? file : NULL;
-}
-
 static void report(void *arg, const char *text)
 {
     (void)arg;
@@ -319,11 +295,7 @@ static void report(void *arg, const char *text)
 int main(int argc, char **argv)
 {
     static struct program program;
-    const char *file = arguments(argc, argv);
-    if (file == NULL) {
-        fputs(usage, stderr);
-        return PROC_EXIT_USAGE;
-    }
+    const char *file = proc_arguments(argc, argv, "noria-broker", usage);
     log_init("broker", LOG_INFO);
     if (!proc_boot())
         return PROC_EXIT_FAILURE;

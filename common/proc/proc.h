@@ -20,6 +20,10 @@
 #define PROC_EXIT_USAGE     2
 #define PROC_EXIT_PERMANENT 78 /* EX_CONFIG of sysexits.h */
 
+/* The FILE of `-c FILE` (`--config`), which is all that noria-broker, noria-store and noria-worker take. Ends the process for
+ * --help (-h) and --version (-V), which write to standard output, and with PROC_EXIT_USAGE for anything else. */
+const char *proc_arguments(int argc, char **argv, const char *program, const char *usage);
+
 /* First thing in main(): ignores SIGPIPE, unblocks signals, points missing standard descriptors to /dev/null, sets parent
  * death, raises the soft descriptor limit to the hard one, umask 0027. Returns false (already logged) if the launcher died
  * meanwhile: exit with PROC_EXIT_FAILURE. */

@@ -5,7 +5,6 @@
  * another store has it; starting again would not help.
  */
 #include <assert.h>
-#include <getopt.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -22,8 +21,8 @@ static const char usage[] = "usage: noria-store -c FILE\n"
                             "FILE's state_dir/store/noria.db; speaks to the broker in FILE's runtime_dir.\n"
                             "\n"
                             "  -c, --config FILE  configuration (YAML)\n"
-                            "      --help         this text\n"
-                            "      --version      version of Noria\n"
+                            "  -h, --help         this text\n"
+                            "  -V, --version      version of Noria\n"
                             "\n"
                             "Exit codes: 0 stopped as told; 2 wrong usage; 78 the same start would fail "
                             "again; else: start it again.\n";
@@ -155,29 +154,6 @@ static int run(struct program *program)
 
 /* --- starting ----------------------------------------------------------------------------------------------------------- */
 
-static const char *arguments(int argc, char **argv)
-{
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {"version", no_argument, NULL, 'v'},
-                                            {0}};
-    const char *file = NULL;
-    for (int option; (option = getopt_long(argc, argv, "c:", options, NULL)) != -1;) {
-        if (option == 'c') {
-            file = optarg;
-        } else if (option == 'h') {
-            fputs(usage, stdout);
-            exit(EXIT_SUCCESS);
-        } else if (option == 'v') {
-            puts("noria-store " NORIA_VERSION);
-            exit(EXIT_SUCCESS);
-        } else {
-            return NULL;
-        }
-    }
-    return optind == argc ? file : NULL;
-}
-
 static void report(void *arg, const char *text)
 {
     (void)arg;
@@ -188,11 +164,7 @@ int main(int argc, char **argv)
 {
     static struct program program;
     struct conf *conf = NULL;
-    const char *file = arguments(argc, argv);
-    if (file == NULL) {
-        fputs(usage, stderr);
-        return PROC_EXIT_USAGE;
-    }
+    const char *file = proc_arguments(argc, argv, "noria-store", usage);
     log_init("store", LOG_INFO);
     if (!proc_boot())
         return PROC_EXIT_FAILURE;

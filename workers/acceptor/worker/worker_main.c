@@ -1,31 +1,25 @@
 /* noria-worker: takes WebSocket connections. */
-#include <getopt.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "log.h"
 #include "proc.h"
 #include "worker.h"
 
-static void usage(FILE *to)
-{
-    fputs(
-        "usage: noria-worker -c FILE\n"
-        "\n"
-        "Serves the WebSocket listeners of the configuration FILE, fed from the broker's shared memory.\n"
-        "Any number of workers may run beside one broker; each gets its own slot from it.\n"
-        "\n"
-        "  -c, --config FILE  the installation's configuration\n"
-        "  -h, --help         this text\n"
-        "  -V, --version      the version\n"
-        "\n"
-        "Listening sockets are taken from the launcher or systemd (LISTEN_FDS, LISTEN_FDNAMES = names of\n"
-        "listeners); those that are not passed are opened here with SO_REUSEPORT.\n"
-        "Environment: NORIA_RUNTIME_DIR, NORIA_READY_FD, NORIA_ORPHAN, WEBSOCKET_MAX_CONNECTIONS,\n"
-        "WEBSOCKET_PING_INTERVAL, WEBSOCKET_PING_TIMEOUT.\n"
-        "Exit: 0 stopped as told, 2 wrong usage, 78 the same start would fail again, else start it again.\n",
-        to);
-}
+static const char usage[] =
+    "usage: noria-worker -c FILE\n"
+    "\n"
+    "Serves the WebSocket listeners of the configuration FILE, fed from the broker's shared memory.\n"
+    "Any number of workers may run beside one broker; each gets its own slot from it.\n"
+    "\n"
+    "  -c, --config FILE  the installation's configuration\n"
+    "  -h, --help         this text\n"
+    "  -V, --version      the version\n"
+    "\n"
+    "Listening sockets are taken from the launcher or systemd (LISTEN_FDS, LISTEN_FDNAMES = names of\n"
+    "listeners); those that are not passed are opened here with SO_REUSEPORT.\n"
+    "Environment: NORIA_RUNTIME_DIR, NORIA_READY_FD, NORIA_ORPHAN, WEBSOCKET_MAX_CONNECTIONS,\n"
+    "WEBSOCKET_PING_INTERVAL, WEBSOCKET_PING_TIMEOUT.\n"
+    "Exit: 0 stopped as told, 2 wrong usage, 78 the same start would fail again, else start it again.\n";
 
 static void report(void *arg, const char *text)
 {
@@ -55,30 +49,5 @@ static int run(const char *file)
 
 int main(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {"version", no_argument, NULL, 'V'},
-                                            {0}};
-    const char *file = NULL;
-    for (int c; (c = getopt_long(argc, argv, "c:hV", options, NULL)) != -1;) {
-        switch (c) {
-        case 'c':
-            file = optarg;
-            break;
-        case 'h':
-            usage(stdout);
-            return 0;
-        case 'V':
-            puts("noria-worker " NORIA_VERSION);
-            return 0;
-        default:
-            usage(stderr);
-            return PROC_EXIT_USAGE;
-        }
-    }
-    if (file == NULL || optind != argc) {
-        usage(stderr);
-        return PROC_EXIT_USAGE;
-    }
-    return run(file);
+    return run(proc_arguments(argc, argv, "noria-worker", usage));
 }
