@@ -148,7 +148,8 @@ static void on_message(void *arg, const struct bus_identity *from, int connectio
         return;
     }
     peers_heard(&broker->peers, peer, broker_now_ns(broker));
-    if (message->broker_gen != broker->gen) {
+    bool leaves = message->type == WIRE_GOODBYE; /* perhaps before it heard which broker this is */
+    if (message->broker_gen != broker->gen && !leaves) {
         broker_count(broker, BROKER_OTHER_GEN);
         introduction_again(broker, from);
         return;

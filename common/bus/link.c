@@ -74,14 +74,31 @@ enum err_e link_open(const struct link_config *config, struct link **link)
     return ERR_OK;
 }
 
+static enum err_e send_message(struct link *link, const struct wire_message *message)
+{
+    size_t len = wire_encode(message, link->buffer, sizeof link->buffer);
+    MUST(len > 0);
+    int more = link->config.gathers ? ZMQ_SNDMORE : 0;
+    if (zmq_send(link->z.socket, link->buffer, len, ZMQ_DONTWAIT | more) < 0) {
+        link->counts.full++;
+        return ERR_FULL;
+    }
+    link->counts.sent++;
+    link->gathered += link->config.gathers;
+    if (link->gathered == BUS_GATHER_MAX)
+        link_flush(link);
+    return ERR_OK;
+}
+
 void link_close(struct link **link)
 {
     struct link *l = *link;
     if (l == NULL)
         return;
     struct wire_message bye = {.type = WIRE_GOODBYE, .goodbye = {l->config.incarnation}};
-    if (l->state == LINK_UP)
-        link_send(l, &bye);
+    bye.broker_gen = l->broker_gen;
+    if (l->state == LINK_UP || l->state == LINK_HELLO) /* welcomed yet or not: the broker may know it already */
+        send_message(l, &bye);
     link_flush(l);
     zsocket_close(&l->z, 100);
     free(l);
@@ -106,22 +123,6 @@ uint64_t link_broker_gen(const struct link *link)
 const struct link_counts *link_counts(const struct link *link)
 {
     return &link->counts;
-}
-
-static enum err_e send_message(struct link *link, const struct wire_message *message)
-{
-    size_t len = wire_encode(message, link->buffer, sizeof link->buffer);
-    MUST(len > 0);
-    int more = link->config.gathers ? ZMQ_SNDMORE : 0;
-    if (zmq_send(link->z.socket, link->buffer, len, ZMQ_DONTWAIT | more) < 0) {
-        link->counts.full++;
-        return ERR_FULL;
-    }
-    link->counts.sent++;
-    link->gathered += link->config.gathers;
-    if (link->gathered == BUS_GATHER_MAX)
-        link_flush(link);
-    return ERR_OK;
 }
 
 /* Also where the connection ended meanwhile: the end of the message is what makes ZeroMQ take another. */
