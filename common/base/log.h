@@ -15,8 +15,13 @@
 
 enum log_level_e { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
+/* LOG_JSON writes the same line as one JSON object per line: {"time":…,"level":…,"process":…,"event":…,KEY:VALUE,…}; text that is no
+ * key=value becomes "text". */
+enum log_format_e { LOG_TEXT, LOG_JSON };
+
 /* The process's name in every line, e.g. "worker.0"; copied. The level is LOG_INFO until set. */
 void log_init(const char *process, enum log_level_e level);
+void log_format(enum log_format_e format);                     /* LOG_TEXT until set */
 bool log_level_parse(const char *text, enum log_level_e *out); /* "error", "warn", "info", "debug" */
 
 __attribute__((format(printf, 3, 4))) void log_write(enum log_level_e level, const char *event,

@@ -97,7 +97,8 @@ void link_close(struct link **link)
         return;
     struct wire_message bye = {.type = WIRE_GOODBYE, .goodbye = {l->config.incarnation}};
     bye.broker_gen = l->broker_gen;
-    if (l->state == LINK_UP || l->state == LINK_HELLO) /* welcomed yet or not: the broker may know it already */
+    if (l->state == LINK_UP ||
+        l->state == LINK_HELLO) /* welcomed yet or not: the broker may know it already */
         send_message(l, &bye);
     link_flush(l);
     zsocket_close(&l->z, 100);

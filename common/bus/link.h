@@ -61,7 +61,8 @@ struct link_config {
 };
 
 enum err_e link_open(const struct link_config *config, struct link **link);
-void link_close(struct link **link); /* says GOODBYE if UP or about to be, waits at most 100 ms for it to leave */
+void link_close(
+    struct link **link); /* says GOODBYE if UP or about to be, waits at most 100 ms for it to leave */
 
 int link_fd(const struct link *link); /* level-triggered (an epoll descriptor), for reading */
 enum link_state_e link_state(const struct link *link);

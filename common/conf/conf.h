@@ -28,7 +28,7 @@
 struct conf_listener {
     const char *name;
     const char *const *
-        dialects; /* "rest", "carousel", "streams", "endpoints", "channels"; at least one, no two the same. An upgrade goes to the first
+        dialects; /* "rest", "carousel", "streams", "endpoints", "channels", "ops"; at least one, no two the same. An upgrade goes to the first
                                     that serves its path */
     size_t dialect_count;
     const char *address; /* numeric IPv4 or IPv6 */
@@ -166,6 +166,8 @@ struct conf {
     const char *runtime_dir; /* bus/ and shm/ live in it; at most 80 bytes, because of Unix socket names */
     const char *state_dir;   /* the agents' journals, below agents/; on a disk */
     enum log_level_e log_level;
+    enum log_format_e log_format;
+    uint32_t drain_ms;     /* 10000 */
     uint32_t ring_mib;     /* 64; power of two, 1 to 4096 */
     uint32_t max_machines; /* 4096 */
     uint32_t workers;      /* 0 in the file: one per core; here already resolved, at least 1 */
@@ -226,6 +228,10 @@ struct conf {
     size_t override_count;
     const char *const *warnings; /* what is allowed and yet worth a look, in the form of problems */
     size_t warning_count;
+    /* The bytes that this was made from, and a hash of them (and of nothing else: schemas, keys and the environment are not in it). */
+    const char *source, *machines_source; /* machines_source: of machines_from; NULL: none */
+    size_t source_len, machines_source_len;
+    uint64_t digest;
 };
 
 /* Reads and checks `file`. On ERR_CONFIG, `report` received every problem found, one call each, as
@@ -240,6 +246,34 @@ enum err_e conf_load(const char *file, conf_report_f *report, void *arg, struct 
 enum err_e conf_load_text(const char *file, const char *text, size_t len, conf_report_f *report, void *arg,
                           struct conf **conf);
 void conf_free(struct conf **conf);
+
+/* A configuration in force, kept apart from the file that somebody may be editing: conf_copy_write() writes the bytes of `conf` to
+ * DIRECTORY/config and DIRECTORY/machines (the directory is replaced as a whole, by renaming; ERR_SYSTEM, logged). Where NORIA_CONF_COPY
+ * names such a directory, conf_load(file) reads these bytes in place of `file` and of the file that machines_from names; all else (the
+ * directory where relative names begin, the names in problems, the environment) is as if it had read `file`. The launcher keeps
+ * conf/current below runtime_dir so, and sets the variable for its children: a process that dies comes back with what was in force, whatever
+ * stands in the file by then. conf_load_next(file) reads the sibling directory "next" of NORIA_CONF_COPY (without the variable: the
+ * file); for a reload that is prepared. */
+#define CONF_COPY_VARIABLE "NORIA_CONF_COPY"
+enum err_e conf_copy_write(const struct conf *conf, const char *directory);
+enum err_e conf_load_next(const char *file, conf_report_f *report, void *arg, struct conf **conf);
+
+/* What is different in `next`, in the order of the reference page, then by machine: keys with another value, entries of lists that came or
+ * went (a machine, a token, a user, a key, a profile, a bridge: by their names; others by their index). Secrets are not told. Returns how many
+ * of them a running installation cannot take over (reloadable: no); 0: it can be reloaded. */
+struct conf_change {
+    const char *key; /* "websocket.max_connections", "machines[lift-1].ip", "machines[lift-2]" */
+    const char *was,
+        *is; /* as they would be written; NULL: there was, there is, none; "…": not told, or too long */
+    bool reloadable;
+    const char *
+        machine; /* whose it is; NULL: no machine's. A change of its profile or of machine_defaults shows here, too */
+};
+typedef void conf_change_f(void *arg, const struct conf_change *change);
+size_t conf_changes(const struct conf *now, const struct conf *next, conf_change_f *tell, void *arg);
+
+/* True if the agent of this machine would notice nothing of `b` in place of `a`. */
+bool conf_machine_same(const struct conf_machine *a, const struct conf_machine *b);
 
 const struct conf_machine *conf_machine(const struct conf *conf, const char *id); /* NULL: none */
 const char *conf_bridge_source(enum conf_bridge_from_e from);                     /* "states", … */

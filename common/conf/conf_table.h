@@ -30,14 +30,18 @@
 
 #define CONF_LOG_KEYS(K)                                                                                     \
     K(level, CHOICE, 0, 0, "info", "error|warn|info|debug", false, conf.log_level,                           \
-      "The least important lines logged")
+      "The least important lines logged")                                                                    \
+    K(format, CHOICE, 0, 0, "text", "text|json", false, conf.log_format, "`json`: each line is a JSON object")
 
 #define CONF_RING_KEYS(K)                                                                                    \
     K(size_mib, POWER2, 1, 4096, "64", "MiB", false, conf.ring_mib,                                          \
       "Shared ring from which clients are served and resume; it bounds how far back they can resume")
 
 #define CONF_WORKERS_KEYS(K)                                                                                 \
-    K(count, UINT, 0, 64, "0", "processes", false, conf.workers, "Worker processes; 0: one per CPU")
+    K(count, UINT, 0, 64, "0", "processes", false, conf.workers, "Worker processes; 0: one per CPU")         \
+    K(drain_ms, UINT, 0, 600000, "10000", "ms", false, conf.drain_ms,                                        \
+      "A worker that is told to drain (SIGUSR1, `noria restart`) closes its clients with 1012, spread over " \
+      "this time, so that they do not all come back at once")
 
 #define CONF_WEBSOCKET_KEYS(K)                                                                               \
     K(max_message_bytes, UINT, 128, 16777216, "65536", "bytes", false, conf.max_message_bytes,               \
@@ -205,7 +209,7 @@
       "`Authorization: Bearer`, or `Sec-WebSocket-Protocol: bearer, TOKEN`")
 
 /* What may stand in a listener's list `dialects`. */
-#define CONF_DIALECTS "rest|carousel|streams|endpoints|channels"
+#define CONF_DIALECTS "rest|carousel|streams|endpoints|channels|ops"
 
 /* A profile, a bit of it, and what one value of the bit says. */
 #define CONF_PROFILE_KEYS(K)                                                                                 \

@@ -19,7 +19,7 @@ from pathlib import Path
 
 SMALL = ["common/base", "common/model"]
 READS_SHM = ["common/shm/layout", "common/shm/reader", "common/shm/bell"]
-PROCESS = [*SMALL, "common/stats", "common/conf", "common/wire", "common/bus", "common/proc"]
+PROCESS = [*SMALL, "common/stats", "common/conf", "common/wire", "common/bus", "common/proc", "common/control"]
 WORKER_PARTS = ["workers/acceptor/wheel", "workers/acceptor/access", "workers/acceptor/gate", "workers/acceptor/ws", "workers/acceptor/fanout",
                 "workers/acceptor/endpoint"]
 
@@ -41,11 +41,12 @@ LAYERS = {
     "common/loop": ["common/base"],
     "common/bus": [*SMALL, "common/wire"],
     "common/proc": ["common/base"],
+    "common/control": ["common/base"],
     "common/keyring": [*SMALL, "common/conf", "common/proc"],
     "broker": [*PROCESS, "common/loop", "common/frames", "common/shm/writer", *READS_SHM],
     "plc-agent": [*PROCESS, "common/loop", "common/journal", "plc-agent/drivers/carousel"],
     "plc-agent/drivers/carousel": [*SMALL, "common/loop", "plc-agent"],
-    "plc-agent/sim": [*SMALL, "common/loop", "common/conf", "common/proc"],
+    "plc-agent/sim": [*SMALL, "common/loop", "common/conf", "common/proc", "common/control"],
     "workers/acceptor/wheel": ["common/base"],
     "workers/acceptor/access": [*SMALL, "common/conf", "common/keyring", "workers/acceptor/wheel"],
     "workers/acceptor/gate": ["common/base", "workers/acceptor/wheel"],
@@ -73,7 +74,9 @@ LAYERS = {
     "workers/acceptor/rest": ["workers/acceptor/access", *SMALL, "common/conf", "common/frames", "common/shm/layout", "common/shm/reader",
                               "workers/acceptor/fanout", "workers/acceptor/endpoint", "workers/acceptor/http",
                               "workers/acceptor/dialects/command"],
-    "workers/acceptor/worker": [*PROCESS, "common/frames", *READS_SHM, *WORKER_PARTS, "workers/acceptor/http",
+    # /metrics, /healthz, /readyz: reads the counters of all processes
+    "workers/acceptor/ops": [*SMALL, "common/stats", "common/shm/layout", "workers/acceptor/access", "workers/acceptor/http"],
+    "workers/acceptor/worker": [*PROCESS, "workers/acceptor/ops", "common/frames", *READS_SHM, *WORKER_PARTS, "workers/acceptor/http",
                                 "workers/acceptor/rest", "workers/acceptor/dialects/carousel",
                                 "workers/acceptor/dialects/streams", "workers/acceptor/dialects/validated",
                                 "workers/acceptor/pool", "common/entities", "workers/acceptor/login", "workers/acceptor/sensors",
@@ -81,8 +84,8 @@ LAYERS = {
     "workers/handler": ["common/base", "common/proc", "common/handler", "workers/handler/include/noria"],
     "workers/handler/include/noria": [],  # what is installed
     "workers/handler/example": ["workers/handler"],  # a project of its own: it sees what is installed
-    "deploy/noria": [*SMALL, "common/stats", "common/schema", "common/conf", "common/keyring", "common/journal", "common/loop", "common/proc", "common/shm/layout",
-                     "common/shm/reader", "common/wire", "common/bus", "workers/store/db"],
+    "deploy/noria": [*SMALL, "common/stats", "common/schema", "common/conf", "common/keyring", "common/journal", "common/loop", "common/proc", "common/control", "common/shm/layout",
+                     "common/shm/reader", "common/shm/bell", "common/wire", "common/bus", "workers/store/db"],
 }
 # Of a folder that is seen from another, only these headers (the others are its own business).
 ONLY = {
@@ -131,6 +134,8 @@ ONLY = {
     ("workers/acceptor/sensors", "workers/acceptor/http"): {"http.h"},
     ("workers/acceptor/login", "workers/acceptor/http"): {"http.h", "http_path.h"},
     ("workers/acceptor/login", "workers/acceptor/gate"): {"gate_peer.h"},
+    ("workers/acceptor/ops", "workers/acceptor/access"): {"identity.h"},
+    ("workers/acceptor/ops", "workers/acceptor/http"): {"http.h"},
     # REST is a caller of commands and asks what dialects ask
     ("workers/acceptor/rest", "common/conf"): {"conf.h"},
     ("workers/acceptor/rest", "workers/acceptor/fanout"): {"mirror.h"},
