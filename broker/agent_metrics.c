@@ -8,13 +8,28 @@
 #include <unistd.h>
 
 #include "must.h"
+#include "wire_histograms.h"
 #include "wire_metrics.h"
 
-static const struct stats_def defs[] = {
+enum agent_metric_e {
+#define X(NAME, name, KIND) VALUE_##NAME,
+    WIRE_AGENT_METRICS(X) VALUES, /* and behind them the histograms: */
+    BEFORE_HISTOGRAMS = VALUES - 1,
+#undef X
+#define X(NAME, name) METRIC_##NAME,
+    WIRE_AGENT_HISTOGRAMS(X) METRICS
+#undef X
+};
+
+static const struct stats_def defs[METRICS] = {
 #define X(NAME, name, KIND) {#name, STATS_##KIND},
     WIRE_AGENT_METRICS(X)
 #undef X
+#define X(NAME, name) {#name, STATS_HISTOGRAM},
+        WIRE_AGENT_HISTOGRAMS(X)
+#undef X
 };
+_Static_assert(STATS_BUCKETS == WIRE_HISTOGRAM_BUCKETS, "the same buckets on both sides");
 
 static bool wanted(const struct machine *machine)
 {
@@ -56,22 +71,42 @@ void agent_metrics_tick(struct broker *broker)
     if (!broker->segments_wanted)
         return;
     for (size_t i = 0; i < registry->count; i++) {
-        if (!wanted(&registry->machines[i]))
+        if (!wanted(registry->machines[i]))
             continue;
         if (made++ == AGENT_METRICS_PER_TICK)
             return;
-        make(broker, &registry->machines[i]);
+        make(broker, registry->machines[i]);
     }
     broker->segments_wanted = false;
 }
 
-void agent_metrics_take(struct machine *machine, struct wire_text values)
+static bool take_entry(struct stats *stats, const struct wire_histogram_entry *entry)
 {
+    if (entry->histogram >= METRICS - VALUES)
+        return false;
+    size_t metric = VALUES + entry->histogram;
+    if (entry->bucket == WIRE_HISTOGRAM_SUM)
+        stats_set_sum_ns(stats, metric, entry->value * NS_PER_US);
+    else if (entry->bucket < WIRE_HISTOGRAM_BUCKETS)
+        stats_set_bucket(stats, metric, entry->bucket, entry->value);
+    else
+        return false;
+    return true;
+}
+
+bool agent_metrics_take(struct machine *machine, const struct wire_heartbeat *heartbeat)
+{
+    struct wire_text values = heartbeat->metrics, rest = heartbeat->histograms;
+    struct wire_histogram_entry entry;
+    bool sane = true;
     if (machine->segment == NULL || wanted(machine))
-        return;
-    for (size_t i = 0; i < ARRAY_LEN(defs) && (i + 1) * 8 <= values.len; i++) {
+        return true;
+    for (size_t i = 0; i < VALUES && (i + 1) * 8 <= values.len; i++) {
         uint64_t value;
         memcpy(&value, values.at + i * 8, sizeof value);
         stats_set(&machine->metrics, i, le64toh(value));
     }
+    while (wire_histogram_next(&rest, &entry))
+        sane &= take_entry(&machine->metrics, &entry);
+    return sane && rest.len == 0;
 }

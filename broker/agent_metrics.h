@@ -17,5 +17,6 @@ void agent_metrics_sweep(const char *shm_dir);
 /* Makes the segments of agents that have none, or one of a process before them; at most AGENT_METRICS_PER_TICK. */
 void agent_metrics_tick(struct broker *broker);
 
-/* A heartbeat's values; dropped while there is no segment. */
-void agent_metrics_take(struct machine *machine, struct wire_text values);
+/* A heartbeat's values and entries of histograms (wire_histograms.h); dropped while there is no segment. False: there was an entry that is
+ * none; the others are taken. */
+bool agent_metrics_take(struct machine *machine, const struct wire_heartbeat *heartbeat);

@@ -34,7 +34,7 @@ enum err_e broker_send(struct broker *broker, const struct bus_identity *to, str
 void broker_refresh(struct broker *broker, struct machine *machine, uint64_t source_ns)
 {
     uint64_t now = broker_now_ns(broker);
-    struct machine_state target = registry_target(&broker->registry, machine, now);
+    struct machine_state target = registry_target(machine, now);
     if (machine_state_differs(&target, &machine->shown)) {
         uint64_t agent_gen = machine->has_report ? machine->report_gen : machine->shown_gen;
         publish_state(&broker->publisher, machine, &target, agent_gen, source_ns);

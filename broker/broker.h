@@ -19,6 +19,7 @@
 
 #include "bridges.h"
 #include "broker_metrics.h"
+#include "broker_reload.h"
 #include "bus.h"
 #include "clock.h"
 #include "command_table.h"
@@ -44,7 +45,7 @@
 struct broker {
     const struct clock *clock;
     struct loop *loop;
-    const struct conf *conf;
+    struct conf *conf;      /* in force; owned */
     uint64_t gen;           /* incarnation of this process, in every message */
     uint64_t boot;          /* wire_boot() */
     uint64_t hold_until_ns; /* BROKER_HOLD_NS after READY */
@@ -54,6 +55,7 @@ struct broker {
     struct publisher publisher;
     struct registry registry;
     struct bridges bridges;
+    struct broker_reload reload;
     struct peers peers;
     struct command_table commands;
     struct seq_floors floors; /* of agents' outcomes */
@@ -75,7 +77,8 @@ struct broker {
         uint64_t excuse_ns; /* nobody is judged before: the broker itself was late */
     } janitor;
     struct {
-        struct log_limit malformed, invalid, stranger, full, refused, command, outcome, stream, event, healed;
+        struct log_limit malformed, invalid, stranger, full, refused, elsewhere, command, outcome, stream,
+            event, healed;
     } logs;
 };
 
@@ -87,6 +90,14 @@ static inline uint64_t broker_now_ns(const struct broker *broker)
 static inline void broker_count(struct broker *broker, enum broker_metric_e metric)
 {
     stats_add(&broker->stats, metric, 1);
+}
+
+/* An age, since `source_ns`: nothing without one, or by a clock that is ahead of ours, which is another host's. */
+static inline void broker_observe_age(struct broker *broker, enum broker_metric_e metric, uint64_t source_ns)
+{
+    uint64_t now = broker_now_ns(broker);
+    if (source_ns != 0 && source_ns <= now)
+        stats_observe_ns(&broker->stats, metric, now - source_ns);
 }
 
 /* True at most once in 10 s per limit; *suppressed as in log_limit_ok(). */

@@ -13,6 +13,7 @@
 
 #include "agent_metrics.h"
 #include "broker.h"
+#include "control.h"
 #include "entropy.h"
 #include "fault_point.h"
 #include "ingest.h"
@@ -20,6 +21,7 @@
 #include "must.h"
 #include "proc.h"
 #include "reattach.h"
+#include "reloader.h"
 #include "slot_sweep.h"
 
 static const char usage[] =
@@ -34,10 +36,12 @@ static const char usage[] =
 
 struct program {
     struct broker broker;
-    struct conf *conf;
+    const char *file;
+    int control; /* the launcher; -1: none */
+    struct reloader *reloader;
     struct loop_timer *tick;
-    struct loop_fd *bus_watch, *bell_watch;
-    struct loop_signal *term, *interrupt;
+    struct loop_fd *bus_watch, *bell_watch, *control_watch, *reload_watch;
+    struct loop_signal *term, *interrupt, *hangup;
 };
 
 /* --- opening --------------------------------------------------------------------------------------------------------- */
@@ -86,7 +90,7 @@ static enum err_e open_segment(struct broker *broker)
 
 static enum err_e make_tables(struct broker *broker)
 {
-    size_t floors = broker->conf->machine_count * 4 + 256;
+    size_t floors = broker->conf->max_machines * 4 + 256; /* memory is touched as it is used */
     enum err_e err = registry_init(&broker->registry, broker->conf);
     if (err == ERR_OK)
         err = bridges_init(&broker->bridges, broker->conf, &broker->registry);
@@ -124,6 +128,7 @@ static enum err_e take_up(struct broker *broker, bool continued, bool table_cont
                   broker->conf->max_machines);
     stats_set(&broker->stats, BROKER_RING_CONTINUED, continued);
     stats_set(&broker->stats, BROKER_MACHINES, broker->registry.count);
+    stats_set(&broker->stats, BROKER_CONF_DIGEST, broker->conf->digest);
     return err == ERR_FULL ? ERR_CONFIG : err;
 }
 
@@ -177,7 +182,7 @@ static void close_all(struct broker *broker)
         unlink(path);
     }
     for (size_t i = 0; i < broker->registry.count; i++)
-        segment_close(&broker->registry.machines[i].segment, true);
+        segment_close(&broker->registry.machines[i]->segment, true);
     publisher_fini(&broker->publisher);
     segment_close(&broker->segment, true);
     seq_floors_fini(&broker->floors);
@@ -185,6 +190,7 @@ static void close_all(struct broker *broker)
     store_window_fini(&broker->store_window);
     command_table_fini(&broker->commands);
     peers_fini(&broker->peers);
+    broker_reload_abort(broker);
     bridges_fini(&broker->bridges);
     registry_fini(&broker->registry);
 }
@@ -220,6 +226,73 @@ static void on_stop(void *arg)
     loop_stop(program->broker.loop);
 }
 
+/* --- another configuration ------------------------------------------------------------------------------------------- */
+
+static enum err_e on_prepare(void *arg, const struct conf *now, const struct conf *next,
+                             char why[RELOADER_WHY_MAX])
+{
+    struct program *program = arg;
+    (void)now;
+    return broker_reload_prepare(&program->broker, next, why, RELOADER_WHY_MAX);
+}
+
+static void on_commit(void *arg, struct conf *next)
+{
+    struct program *program = arg;
+    broker_reload_commit(&program->broker, next);
+}
+
+static void on_abort(void *arg)
+{
+    struct program *program = arg;
+    broker_reload_abort(&program->broker);
+}
+
+static void on_control(void *arg, unsigned events)
+{
+    struct program *program = arg;
+    (void)events;
+    if (reloader_read(program->reloader) == ERR_CLOSED)
+        loop_fd_free(&program->control_watch);
+}
+
+static void on_reload_turn(void *arg, unsigned events)
+{
+    struct program *program = arg;
+    (void)events;
+    reloader_turn(program->reloader);
+}
+
+static void on_hangup(void *arg)
+{
+    struct program *program = arg;
+    reloader_ask(program->reloader);
+}
+
+static bool watch_reloads(struct program *program)
+{
+    struct loop *loop = program->broker.loop;
+    struct reloader_options options = {.file = program->file,
+                                       .control = program->control,
+                                       .threaded = true,
+                                       .prepare = on_prepare,
+                                       .commit = on_commit,
+                                       .abort = on_abort,
+                                       .arg = program};
+    program->reloader = reloader_new(&options, program->broker.conf);
+    if (program->reloader == NULL)
+        return false;
+    if (program->control >= 0)
+        program->control_watch = loop_fd_new(loop, program->control, LOOP_READ, on_control, program);
+    program->reload_watch =
+        loop_fd_new(loop, reloader_fd(program->reloader), LOOP_READ, on_reload_turn, program);
+    program->hangup = loop_signal_new(loop, SIGHUP, on_hangup, program);
+    return program->reload_watch != NULL && program->hangup != NULL &&
+           (program->control < 0 || program->control_watch != NULL);
+}
+
+/* --- the loop -------------------------------------------------------------------------------------------------------- */
+
 static bool watch_all(struct program *program)
 {
     struct broker *broker = &program->broker;
@@ -230,20 +303,23 @@ static bool watch_all(struct program *program)
     program->term = loop_signal_new(loop, SIGTERM, on_stop, program);
     program->interrupt = loop_signal_new(loop, SIGINT, on_stop, program);
     return program->tick != NULL && program->bus_watch != NULL && program->bell_watch != NULL &&
-           program->term != NULL && program->interrupt != NULL;
+           program->term != NULL && program->interrupt != NULL && watch_reloads(program);
 }
 
 static void unwatch_all(struct program *program)
 {
+    struct loop_fd **descriptors[] = {&program->bus_watch, &program->bell_watch, &program->control_watch,
+                                      &program->reload_watch};
+    struct loop_signal **signals[] = {&program->term, &program->interrupt, &program->hangup};
     loop_timer_free(&program->tick);
-    if (program->bus_watch != NULL)
-        loop_fd_free(&program->bus_watch);
-    if (program->bell_watch != NULL)
-        loop_fd_free(&program->bell_watch);
-    if (program->term != NULL)
-        loop_signal_free(&program->term);
-    if (program->interrupt != NULL)
-        loop_signal_free(&program->interrupt);
+    for (size_t i = 0; i < ARRAY_LEN(descriptors); i++)
+        if (*descriptors[i] != NULL)
+            loop_fd_free(descriptors[i]);
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        if (*signals[i] != NULL)
+            loop_signal_free(signals[i]);
+    if (program->reloader != NULL)
+        reloader_free(&program->reloader);
 }
 
 static int serve(struct program *program)
@@ -295,15 +371,16 @@ static void report(void *arg, const char *text)
 int main(int argc, char **argv)
 {
     static struct program program;
-    const char *file = proc_arguments(argc, argv, "noria-broker", usage);
+    program.file = proc_arguments(argc, argv, "noria-broker", usage);
     log_init("broker", LOG_INFO);
     if (!proc_boot())
         return PROC_EXIT_FAILURE;
-    if (conf_load(file, report, NULL, &program.conf) != ERR_OK)
+    program.control = control_inherited();
+    if (conf_load(program.file, report, NULL, &program.broker.conf) != ERR_OK)
         return PROC_EXIT_PERMANENT;
-    log_init("broker", program.conf->log_level);
-    program.broker.conf = program.conf;
+    log_init("broker", program.broker.conf->log_level);
+    log_format(program.broker.conf->log_format);
     int code = run(&program);
-    conf_free(&program.conf);
+    conf_free(&program.broker.conf);
     return code;
 }

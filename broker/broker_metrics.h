@@ -37,7 +37,8 @@
     /* peers */                                                                                              \
     X(HELLOS_ACCEPTED, hellos_accepted, COUNTER)                                                             \
     X(HELLOS_REFUSED, hellos_refused, COUNTER)                                                               \
-    X(RE_HELLOS, re_hellos, COUNTER)                       /* sent */                                        \
+    X(HELLOS_ELSEWHERE, hellos_elsewhere, COUNTER) /* agents that were told another PLC: not answered */     \
+    X(RE_HELLOS, re_hellos, COUNTER)               /* sent */                                                \
     X(RE_HELLOS_SUPPRESSED, re_hellos_suppressed, COUNTER) /* not sent: the same peer got one just now */    \
     X(AGENTS_REPLACED, agents_replaced, COUNTER)                                                             \
     X(PEERS_CLOSED, peers_closed, COUNTER) /* their connection ended */                                      \
@@ -91,9 +92,11 @@
     X(HEALED_SLOTS, healed_slots, COUNTER) /* last-value slots, likewise */                                  \
     X(BELLS, bells, COUNTER)               /* somebody slept and was woken */                                \
     X(BELLS_SPARED, bells_spared, COUNTER) /* nobody slept */                                                \
-    X(INGEST_TO_PUBLISH, ingest_to_publish,                                                                  \
-      HISTOGRAM) /* D5 → D7: PLC's answer readable to record visible */                                    \
+    X(HOP_D6, hop_d6_ns, HISTOGRAM)        /* PLC's answer readable to STATE taken up; same host only */     \
+    X(HOP_D7, hop_d7_ns, HISTOGRAM)        /* … to record visible */                                       \
     /* C4: commands */                                                                                       \
+    X(HOP_C4, hop_c4_ns, HISTOGRAM) /* client's message read to COMMAND taken up; same host only */          \
+    X(HOP_R2, hop_r2_ns, HISTOGRAM) /* … to its result or refusal visible */                               \
     X(COMMANDS_HANDED, commands_handed, COUNTER)     /* to an agent */                                       \
     X(COMMANDS_HELD, commands_held, COUNTER)         /* had to wait for an agent to come back */             \
     X(COMMANDS_REPEATED, commands_repeated, COUNTER) /* a key that is known already */                       \
@@ -128,7 +131,10 @@
     X(RING_CONTINUED, ring_continued, GAUGE)                                                                 \
     X(RESTORE_US, restore_us, GAUGE) /* reading the ring at start */                                         \
     X(RESTORE_RECORDS, restore_records, GAUGE)                                                               \
-    X(STALLS, stalls, COUNTER) /* the janitor's tick came late: nobody is judged for a second */             \
+    X(CONF_DIGEST, conf_digest, GAUGE) /* of the configuration in force */                                   \
+    X(RELOADS, reloads, COUNTER)       /* others that were put in force since the start */                   \
+    X(RELOAD_US, reload_us, GAUGE)     /* how long the last one held the loop */                             \
+    X(STALLS, stalls, COUNTER)         /* the janitor's tick came late: nobody is judged for a second */     \
     X(MACHINES, machines, GAUGE)
 
 enum broker_metric_e {

@@ -55,6 +55,7 @@ static void refuse(struct broker *broker, const struct refusal *refusal)
     } else {
         put_in_ring(broker, refusal);
     }
+    broker_observe_age(broker, BROKER_HOP_R2, refusal->source_ns);
     command_table_note_answered(&broker->commands, &refusal->key, false);
 }
 
@@ -249,7 +250,7 @@ static void accept(struct broker *broker, const struct wire_command *command, st
         refuse_entry(broker, entry, CODE_TIMEOUT, "");
     else if (machine->agent != NULL)
         hand_over(broker, entry);
-    else if (entry->ask->resent || (machine->awaited && now < broker->hold_until_ns))
+    else if (entry->ask->resent || registry_awaits(machine, now))
         broker_count(broker, BROKER_COMMANDS_HELD);
     else
         refuse_entry(broker, entry, CODE_CONNECTION_ERROR, "");
@@ -288,12 +289,15 @@ void commands_receive(struct broker *broker, struct peer *peer, const struct wir
         drop(broker, peer, command);
         return;
     }
-    if (broker->boot != 0 && arrived.boot == broker->boot)
+    bool comparable = broker->boot != 0 && arrived.boot == broker->boot;
+    if (comparable)
         wire_command_arrived(&arrived, broker_now_ns(broker));
     if (command_table_find(&broker->commands, &key) != NULL) {
         broker_count(broker, BROKER_COMMANDS_REPEATED);
         return;
     }
+    if (comparable)
+        broker_observe_age(broker, BROKER_HOP_C4, command->source_ns);
     struct machine *machine = registry_find(&broker->registry, command->machine.at, command->machine.len);
     if (machine == NULL)
         refuse_message(broker, command, NULL, CODE_MACHINE_NOT_FOUND, "");
@@ -305,6 +309,17 @@ void commands_receive(struct broker *broker, struct peer *peer, const struct wir
         accept(broker, command, machine);
 }
 
+/* --- a reload ------------------------------------------------------------------------------------------------------ */
+
+void commands_machine_ends(struct broker *broker, struct machine *machine, enum command_code_e code)
+{
+    LIST_FOREACH (node, &machine->commands) {
+        const struct command_entry *entry = LIST_ENTRY(node, struct command_entry, at_machine);
+        bool perhaps_sent = entry->state == COMMAND_HANDED || entry->ask->resent;
+        refuse_entry(broker, entry, perhaps_sent ? CODE_OUTCOME_UNKNOWN : code, "");
+    }
+}
+
 /* --- time ------------------------------------------------------------------------------------------------------------ */
 
 void commands_tick(struct broker *broker, uint64_t now_ns)
@@ -312,8 +327,9 @@ void commands_tick(struct broker *broker, uint64_t now_ns)
     LIST_FOREACH (node, &broker->commands.live) {
         struct command_entry *entry = LIST_ENTRY(node, struct command_entry, in_state);
         const struct machine *machine = entry->ask->machine;
+        uint64_t hold_until_ns = machine->awaited ? machine->hold_until_ns : 0;
         enum command_code_e code =
-            command_table_verdict(entry, now_ns, broker->hold_until_ns, machine->agent != NULL);
+            command_table_verdict(entry, now_ns, hold_until_ns, machine->agent != NULL);
         if (code != CODE_NONE)
             refuse_entry(broker, entry, code, "");
     }

@@ -12,6 +12,7 @@
  *     INVALID_COMMAND     not 0..255, no rearm                           the agent; its state is stale
  *     CONNECTION_ERROR    no agent attached            BUSY              table full, or the agent does not read
  *     TIMEOUT             deadline passed, and never handed over
+ *     MACHINE_NOT_FOUND, CONNECTION_ERROR, OUTCOME_UNKNOWN   a reload took the machine or its PLC away (broker_reload.h)
  *     OUTCOME_UNKNOWN     handed over (or sent again by a worker, so that a broker now dead may have done it), and no
  *                         word of it until deadline + reply_timeout_ms + COMMAND_GRACE_MS
  *
@@ -39,4 +40,6 @@
 /* From a worker or a tool. */
 void commands_receive(struct broker *broker, struct peer *peer, const struct wire_message *message);
 void commands_agent_attached(struct broker *broker, struct machine *machine);
+/* All that is under way to it is answered: `code`, or OUTCOME_UNKNOWN for what was, or may have been, handed over. */
+void commands_machine_ends(struct broker *broker, struct machine *machine, enum command_code_e code);
 void commands_tick(struct broker *broker, uint64_t now_ns); /* deadlines */

@@ -35,6 +35,7 @@ static void handle_state(struct broker *broker, struct peer *peer, const struct 
         broker_count(broker, BROKER_STATES_OLD);
         return;
     }
+    broker_observe_age(broker, BROKER_HOP_D6, state->source_ns);
     uint64_t before = machine->record_position;
     broker_refresh(broker, machine, state->source_ns);
     if (machine->record_position == before)
@@ -45,7 +46,8 @@ static void handle_heartbeat(struct broker *broker, struct peer *peer, const str
 {
     if (peer->machine != NULL) {
         registry_heartbeat(peer->machine, message->heartbeat.reading_age_ms, broker_now_ns(broker));
-        agent_metrics_take(peer->machine, message->heartbeat.metrics);
+        if (!agent_metrics_take(peer->machine, &message->heartbeat))
+            broker_invalid(broker, message, "an entry of no histogram");
         broker_refresh(broker, peer->machine, 0);
     }
     struct wire_message answer = {

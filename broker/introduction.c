@@ -72,8 +72,21 @@ void introduction_end(struct broker *broker, struct peer *peer, enum leave_e how
     struct peer gone = *peer;
     peers_remove(&broker->peers, peer);
     tell_of_end(broker, &gone, how);
-    if (machine != NULL)
-        broker_refresh(broker, machine, 0);
+    if (machine == NULL)
+        return;
+    if (how == LEAVE_ON_PURPOSE && machine->successor_due)
+        registry_await(machine, broker_now_ns(broker) + BROKER_HOLD_NS);
+    broker_refresh(broker, machine, 0);
+}
+
+void introduction_dismiss(struct broker *broker, struct peer *peer, const char *reason)
+{
+    struct machine *machine = detach(peer);
+    log_info("agent-dismissed", "machine=%s reason=\"%s\"", machine->conf->info.id,
+             reason != NULL ? reason : "it reads another PLC");
+    if (reason != NULL)
+        refuse(broker, &peer->identity, machine->conf->info.id, reason);
+    peers_remove(&broker->peers, peer);
 }
 
 /* --- coming ------------------------------------------------------------------------------------------------------ */
@@ -143,13 +156,19 @@ static void replace_agent(struct broker *broker, struct machine *machine)
     peers_remove(&broker->peers, old);
 }
 
-static bool profile_agrees(const struct machine *machine, uint64_t hash)
+/* It was told another PLC than this broker was, and one of the two is about to learn better: by a reload, or a restart. */
+static bool reads_another(struct broker *broker, const struct machine *machine, uint64_t address)
 {
-    bool agrees = machine->conf->profile != NULL && hash == machine->profile_hash;
-    if (!agrees)
-        log_warn("profile-differs", "machine=%s profile=%s: the machine is read-only", machine->conf->info.id,
-                 machine->conf->profile_name);
-    return agrees;
+    uint32_t suppressed;
+    if (address == UINT32_MAX || address == machine->address)
+        return false;
+    broker_count(broker, BROKER_HELLOS_ELSEWHERE);
+    if (broker_may_log(broker, &broker->logs.elsewhere, &suppressed))
+        log_warn("agent-elsewhere",
+                 "machine=%s plc=%s:%u: its agent was told another one, and is not heard (suppressed=%u)",
+                 machine->conf->info.id, machine->conf->connect_host, machine->conf->connect_port,
+                 suppressed);
+    return true;
 }
 
 static void hello_agent(struct broker *broker, const struct bus_identity *from, int connection,
@@ -162,6 +181,8 @@ static void hello_agent(struct broker *broker, const struct bus_identity *from, 
         refuse(broker, from, id, "the machine is not configured");
         return;
     }
+    if (reads_another(broker, machine, hello->slot))
+        return;
     struct peer *peer = find_or_add(broker, from, connection, hello);
     if (peer == NULL)
         return;
@@ -170,8 +191,12 @@ static void hello_agent(struct broker *broker, const struct bus_identity *from, 
         replace_agent(broker, machine);
     struct machine *former = known ? NULL : detach(peer);
     peer->machine = machine;
-    registry_attach(machine, peer, profile_agrees(machine, hello->profile_hash), broker_now_ns(broker));
+    registry_attach(machine, peer, hello->profile_hash, broker_now_ns(broker));
+    machine->successor_due &= known;
     broker->segments_wanted = true;
+    if (!machine->profile_agrees)
+        log_warn("profile-differs", "machine=%s profile=%s: the machine is read-only", machine->conf->info.id,
+                 machine->conf->profile_name);
     if (!known)
         log_info("agent-up", "machine=%s slot=%u", machine->conf->info.id, machine->slot);
     welcome(broker, peer, machine->slot, machine->profile_agrees);

@@ -17,3 +17,6 @@ enum leave_e {
 
 /* The peer is gone: a worker's slot is free, an agent's machine disconnected, workers know that the store is. `peer` is not valid afterwards. */
 void introduction_end(struct broker *broker, struct peer *peer, enum leave_e how, const char *why);
+
+/* An agent that does not count any more: REFUSED for this reason, or, without one, only forgotten. `peer` is not valid afterwards. */
+void introduction_dismiss(struct broker *broker, struct peer *peer, const char *reason);

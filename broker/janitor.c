@@ -13,7 +13,7 @@ static void refresh_due(struct broker *broker, uint64_t now_ns)
 {
     for (size_t i = 0; i < broker->registry.count; i++)
         if (broker->registry.due_ns[i] <= now_ns)
-            broker_refresh(broker, &broker->registry.machines[i], 0);
+            broker_refresh(broker, broker->registry.machines[i], 0);
 }
 
 static void end_silent(struct broker *broker, uint64_t now_ns)

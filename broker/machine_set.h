@@ -18,11 +18,14 @@
  * this sense; its readers are told by GONE. A first start that is killed halfway announces the machines it had not yet shown.
  * With the ring unreadable, an event of a broker killed in the middle may be told twice.
  *
- * Used at re-attachment, and made for a live reload (issue 8), which does the same between two events of the loop.
+ * Used at re-attachment, and by a live reload, which does the same between two events of the loop (machine_set_change()): first
+ * whoever goes, then whoever comes, as a broker would that starts with the new configuration. That is what makes a kill in the middle of
+ * a reload harmless, if the next broker reads the new configuration (which is put in force on disk before it is here).
  */
 #pragma once
 
 #include "publish.h"
+#include "registry_next.h"
 
 /* `slot` is in use, or leaving, and was `info`'s. `told`: the event is in the ring already, or must not be: only the slot
  * is cleared. `slot` REGISTRY_NO_SLOT: there is none any more, only the event is due. On an error (counted, logged) the
@@ -33,3 +36,12 @@ enum err_e machine_set_remove(struct publisher *publisher, uint32_t slot, const 
 /* `machine` has a slot, which is empty or (after a broker killed in here) names its unpublished event. It is shown
  * disconnected and without a reading, whatever was known of a machine of this id before. */
 enum err_e machine_set_add(struct publisher *publisher, struct machine *machine);
+
+/* The same machine to clients? Another name, address, port or type makes another one. */
+bool machine_set_same(const struct machine_info *a, const struct machine_info *b);
+
+/* The registry, and the publisher's bridges, have just taken `next` over: tells what is different, gives new machines their slots, and
+ * shows again whose status reads otherwise by another profile. `used` and `taken` are false, one per slot of the table, and used
+ * up. On the first error (counted, logged) it stops: what is not told yet is for the next broker. */
+enum err_e machine_set_change(struct publisher *publisher, struct registry *registry,
+                              const struct registry_next *next, bool *used, bool *taken);

@@ -8,7 +8,8 @@ struct outcome {
     const struct machine *machine;
     const struct peer *tool; /* it asked; NULL: a worker's session did */
     struct command_fate fate;
-    bool late; /* the caller has had its answer, from a broker */
+    bool late;         /* the caller has had its answer, from a broker */
+    uint64_t asked_ns; /* a RESULT: when its client's message was read; 0: not known any more */
     char request_id[REQUEST_ID_MAX + 1], text[256];
 };
 
@@ -84,6 +85,7 @@ static bool published_before(struct broker *broker, struct outcome *outcome)
         return false;
     }
     outcome->late = !completion && entry->state == COMMAND_ANSWERED;
+    outcome->asked_ns = !completion && entry->ask != NULL ? entry->ask->source_ns : 0;
     return completion ? entry->completed : entry->agent_told;
 }
 
@@ -133,9 +135,11 @@ static enum err_e publish(struct broker *broker, struct outcome *outcome)
     enum err_e err = put_all(broker, outcome);
     FAULT_POINT(BROKER_OUTCOME_APPENDED);
     publish_flush(&broker->publisher);
-    if (err == ERR_OK)
-        note(broker, outcome->wire);
-    return err;
+    if (err != ERR_OK)
+        return err;
+    note(broker, outcome->wire);
+    broker_observe_age(broker, BROKER_HOP_R2, outcome->asked_ns);
+    return ERR_OK;
 }
 
 /* --- tools -------------------------------------------------------------------------------------------------------- */

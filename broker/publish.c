@@ -226,7 +226,7 @@ static void observe_latency(struct publisher *publisher, uint64_t source_ns)
 {
     uint64_t now = clock_mono_ns(publisher->clock);
     if (source_ns != 0 && source_ns <= now) /* an agent of another host has another clock */
-        stats_observe_ns(publisher->stats, BROKER_INGEST_TO_PUBLISH, now - source_ns);
+        stats_observe_ns(publisher->stats, BROKER_HOP_D7, now - source_ns);
 }
 
 static void count_transition(struct publisher *publisher, enum connection_e before, enum connection_e now)

@@ -234,16 +234,10 @@ static void read_ring(struct work *work)
     log_warn("ring-unreadable", "path=%s: %s; outcomes sent again may be seen twice", work->job->ring_path,
              err_text(err));
     for (size_t i = 0; i < work->registry->count; i++)
-        work->registry->machines[i].record_position = NO_RECORD;
+        work->registry->machines[i]->record_position = NO_RECORD;
 }
 
 /* --- the last-value table ---------------------------------------------------------------------------------------- */
-
-static bool same_info(const struct machine_info *a, const struct machine_info *b)
-{
-    return strcmp(a->name, b->name) == 0 && strcmp(a->ip, b->ip) == 0 && a->port == b->port &&
-           a->simulator == b->simulator;
-}
 
 static void take_gone(struct work *work, uint32_t index, const struct lvt_machine *slot, bool leaving)
 {
@@ -261,7 +255,7 @@ static void take_slot(struct work *work, uint32_t index, const struct lvt_machin
                          index); /* a second slot of one machine: no writer makes that */
         return;
     }
-    if (machine == NULL || leaving || !same_info(&slot->info, &machine->conf->info)) {
+    if (machine == NULL || leaving || !machine_set_same(&slot->info, &machine->conf->info)) {
         take_gone(work, index, slot, leaving);
         return;
     }
@@ -305,7 +299,7 @@ static void find_torn(struct work *work)
         registry_keep_slot(work->registry, slot, id);
     else
         work->used[slot] = true;
-    if (machine == NULL || (described && !same_info(&gone.info, &machine->conf->info)))
+    if (machine == NULL || (described && !machine_set_same(&gone.info, &machine->conf->info)))
         work->gone[work->gone_count++] = gone;
 }
 
@@ -340,13 +334,13 @@ static bool slot_stands(struct work *work, const struct machine *machine, struct
         return false;
     publish_fill_slot(machine, should);
     return is->record_position == should->record_position && is->text_len == should->text_len &&
-           memcmp(is->text, should->text, is->text_len) == 0 && same_info(&is->info, &should->info);
+           memcmp(is->text, should->text, is->text_len) == 0 && machine_set_same(&is->info, &should->info);
 }
 
 static void show_all(struct work *work, struct lvt_machine *scratch)
 {
     for (size_t i = 0; i < work->registry->count; i++) {
-        struct machine *machine = &work->registry->machines[i];
+        struct machine *machine = work->registry->machines[i];
         struct machine_state state = machine->shown;
         if (work->job->table_continued && is_new(work, &work->known[i]))
             machine_set_add(work->publisher, machine);

@@ -5,62 +5,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
 #include "hash.h"
 #include "must.h"
+#include "registry_next.h"
 
-static uint64_t id_key(const char *id, size_t len)
+uint64_t registry_key(const char *id, size_t len)
 {
     uint64_t h = hash_bytes(id, len, 0);
     return h != 0 ? h : 1;
 }
 
-static void machine_init(struct machine *machine, const struct conf_machine *conf)
-{
-    uint64_t floor_ms = (uint64_t)conf->poll_interval_ms + REGISTRY_STALE_SLACK_MS;
-    uint64_t stale_ms = conf->stale_after_ms > floor_ms ? conf->stale_after_ms : floor_ms;
-    *machine = (struct machine){.conf = conf, .slot = REGISTRY_NO_SLOT, .stale_ns = stale_ms * NS_PER_MS};
-    machine->profile_hash = conf->profile != NULL ? profile_hash(conf->profile) : 0;
-    machine->shown.connection = CONNECTION_DISCONNECTED;
-    machine->awaited = true;
-    topic_make(&machine->state_topic, TOPIC_STATE, conf->info.id);
-    topic_make(&machine->result_topic, TOPIC_RESULT, conf->info.id);
-    topic_make(&machine->event_topic, TOPIC_EVENT, conf->info.id);
-    list_init(&machine->commands);
-}
-
-static enum err_e add_machines(struct registry *registry, const struct conf *conf)
-{
-    enum err_e err = map_reserve(&registry->by_id, conf->machine_count);
-    for (size_t i = 0; i < conf->machine_count && err == ERR_OK; i++) {
-        const char *id = conf->machines[i].info.id;
-        uint64_t key = id_key(id, strlen(id));
-        if (map_get(&registry->by_id, key) != NULL)
-            return ERR_EXISTS;
-        machine_init(&registry->machines[i], &conf->machines[i]);
-        registry->due_ns[i] = UINT64_MAX;
-        err = map_put(&registry->by_id, key, &registry->machines[i]);
-    }
-    return err;
-}
-
+/* The first configuration follows an empty one. */
 enum err_e registry_init(struct registry *registry, const struct conf *conf)
 {
-    size_t room = conf->machine_count > 0 ? conf->machine_count : 1;
-    *registry = (struct registry){.count = conf->machine_count, .hold_until_ns = UINT64_MAX};
-    registry->machines = calloc(room, sizeof *registry->machines);
-    registry->due_ns = calloc(room, sizeof *registry->due_ns);
+    struct registry_next next;
+    *registry = (struct registry){0};
     map_init(&registry->by_id);
-    enum err_e err = ERR_MEMORY;
-    if (registry->machines != NULL && registry->due_ns != NULL)
-        err = add_machines(registry, conf);
+    enum err_e err = registry_prepare(registry, conf, &next);
     if (err != ERR_OK)
-        registry_fini(registry);
-    return err;
+        return err;
+    registry_take(registry, &next);
+    registry_next_fini(&next);
+    return ERR_OK;
 }
 
 void registry_fini(struct registry *registry)
 {
+    for (size_t i = 0; i < registry->count; i++)
+        free(registry->machines[i]);
     free(registry->machines);
     free(registry->due_ns);
     map_fini(&registry->by_id);
@@ -69,7 +41,7 @@ void registry_fini(struct registry *registry)
 
 struct machine *registry_find(const struct registry *registry, const char *id, size_t len)
 {
-    struct machine *machine = map_get(&registry->by_id, id_key(id, len));
+    struct machine *machine = map_get(&registry->by_id, registry_key(id, len));
     if (machine == NULL || strlen(machine->conf->info.id) != len ||
         memcmp(machine->conf->info.id, id, len) != 0)
         return NULL;
@@ -78,9 +50,8 @@ struct machine *registry_find(const struct registry *registry, const char *id, s
 
 size_t registry_index(const struct registry *registry, const struct machine *machine)
 {
-    size_t index = (size_t)(machine - registry->machines);
-    MUST(index < registry->count);
-    return index;
+    MUST(machine->index < registry->count && registry->machines[machine->index] == machine);
+    return machine->index;
 }
 
 /* --- slots ------------------------------------------------------------------------------------------------------- */
@@ -105,6 +76,21 @@ static uint32_t free_slot(const bool *taken, const bool *used, uint32_t capacity
     MUST_NOT_REACH();
 }
 
+void registry_place(struct registry *registry, uint32_t capacity, const bool *used, bool *taken)
+{
+    MUST(registry->count <= capacity);
+    for (size_t i = 0; i < registry->count; i++)
+        if (registry->machines[i]->slot != REGISTRY_NO_SLOT)
+            taken[registry->machines[i]->slot] = true;
+    for (size_t i = 0; i < registry->count; i++) {
+        struct machine *machine = registry->machines[i];
+        if (machine->slot != REGISTRY_NO_SLOT)
+            continue;
+        machine->slot = !taken[i] && !used[i] ? (uint32_t)i : free_slot(taken, used, capacity);
+        taken[machine->slot] = true;
+    }
+}
+
 enum err_e registry_assign_slots(struct registry *registry, uint32_t capacity, const bool *used)
 {
     if (registry->count > capacity)
@@ -112,16 +98,7 @@ enum err_e registry_assign_slots(struct registry *registry, uint32_t capacity, c
     bool *taken = calloc(capacity, sizeof *taken);
     if (taken == NULL)
         return ERR_MEMORY;
-    for (size_t i = 0; i < registry->count; i++)
-        if (registry->machines[i].slot != REGISTRY_NO_SLOT)
-            taken[registry->machines[i].slot] = true;
-    for (size_t i = 0; i < registry->count; i++) {
-        struct machine *machine = &registry->machines[i];
-        if (machine->slot != REGISTRY_NO_SLOT)
-            continue;
-        machine->slot = !taken[i] && !used[i] ? (uint32_t)i : free_slot(taken, used, capacity);
-        taken[machine->slot] = true;
-    }
+    registry_place(registry, capacity, used, taken);
     free(taken);
     return ERR_OK;
 }
@@ -133,11 +110,12 @@ static uint64_t ago(uint64_t now_ns, uint64_t age_ms)
     return age_ms < now_ns / NS_PER_MS ? now_ns - age_ms * NS_PER_MS : 0;
 }
 
-void registry_attach(struct machine *machine, struct peer *agent, bool profile_agrees, uint64_t now_ns)
+void registry_attach(struct machine *machine, struct peer *agent, uint64_t profile_hash, uint64_t now_ns)
 {
     machine->agent = agent;
     machine->awaited = false;
-    machine->profile_agrees = profile_agrees;
+    machine->agent_profile = profile_hash;
+    machine->profile_agrees = registry_profile_agrees(machine);
     machine->has_report = false;
     machine->report_gen = machine->report_seq = 0;
     machine->fresh_ns = now_ns; /* nothing is known yet: it may be that fresh */
@@ -148,6 +126,12 @@ void registry_detach(struct machine *machine)
     machine->agent = NULL;
     machine->profile_agrees = false;
     machine->has_report = false;
+}
+
+void registry_await(struct machine *machine, uint64_t until_ns)
+{
+    machine->awaited = true;
+    machine->hold_until_ns = until_ns;
 }
 
 bool registry_report(struct machine *machine, const struct wire_state *state, uint64_t now_ns)
@@ -186,12 +170,11 @@ static void take_report(struct machine_state *state, const struct machine_state 
     state->connection = connection;
 }
 
-struct machine_state registry_target(const struct registry *registry, const struct machine *machine,
-                                     uint64_t now_ns)
+struct machine_state registry_target(const struct machine *machine, uint64_t now_ns)
 {
     struct machine_state state = machine->shown;
     if (machine->agent == NULL) {
-        if (!machine->awaited || now_ns >= registry->hold_until_ns)
+        if (!registry_awaits(machine, now_ns))
             state.connection = CONNECTION_DISCONNECTED;
         return state;
     }
@@ -208,7 +191,7 @@ void registry_plan(struct registry *registry, struct machine *machine)
     *due = UINT64_MAX;
     if (machine->agent == NULL) {
         if (machine->awaited && machine->shown.connection != CONNECTION_DISCONNECTED)
-            *due = registry->hold_until_ns;
+            *due = machine->hold_until_ns;
     } else if (machine->shown.connection == CONNECTION_CONNECTED) {
         *due = machine->fresh_ns + machine->stale_ns + 1;
     }
@@ -216,7 +199,8 @@ void registry_plan(struct registry *registry, struct machine *machine)
 
 void registry_hold(struct registry *registry, uint64_t until_ns)
 {
-    registry->hold_until_ns = until_ns;
-    for (size_t i = 0; i < registry->count; i++)
-        registry_plan(registry, &registry->machines[i]);
+    for (size_t i = 0; i < registry->count; i++) {
+        registry->machines[i]->hold_until_ns = until_ns;
+        registry_plan(registry, registry->machines[i]);
+    }
 }

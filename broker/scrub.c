@@ -15,8 +15,8 @@ static void healed(struct broker *broker, const char *what, uint32_t words)
 static struct machine *machine_of(struct registry *registry, uint32_t slot)
 {
     for (size_t i = 0; i < registry->count; i++)
-        if (registry->machines[i].slot == slot)
-            return &registry->machines[i];
+        if (registry->machines[i]->slot == slot)
+            return registry->machines[i];
     return NULL;
 }
 

@@ -17,6 +17,7 @@ struct agent {
     uint32_t magic;
     struct agent_config config;
     struct image image;
+    struct ages ages;
     struct poller *poller;
     struct queue *queue;
     struct uplink *uplink;
@@ -24,7 +25,8 @@ struct agent {
     struct told told;
     struct loop_timer *stop_limit, *hello, *tell;
     struct log_limit connection_log;
-    bool stopping, gave_up, ended;
+    bool leaving, stopping, gave_up, ended;
+    int exit_code; /* when it has stopped */
     bool journal_up, journal_known;
 };
 
@@ -53,7 +55,13 @@ static void end(struct agent *agent, int exit_code)
 static void end_if_done(struct agent *agent)
 {
     if (agent->stopping && queue_idle(agent->queue) && !uplink_waits(agent->uplink))
-        end(agent, 0);
+        end(agent, agent->exit_code);
+}
+
+static void leave_if_at_rest(struct agent *agent)
+{
+    if (agent->leaving && queue_rests(agent->queue))
+        agent_stop(agent);
 }
 
 /* --- the poller's events ----------------------------------------------------------------------------------------- */
@@ -100,6 +108,7 @@ static void on_turn(void *arg, const struct poller_turn *turn)
     struct agent *agent = arg;
     uplink_state(agent->uplink);
     queue_turn(agent->queue, turn);
+    leave_if_at_rest(agent);
     end_if_done(agent);
 }
 
@@ -140,6 +149,7 @@ static void on_settled(void *arg, uint64_t upto, bool ok)
     struct agent *agent = arg;
     queue_journal_settled(agent->queue, upto, ok);
     uplink_settled(agent->uplink, upto);
+    leave_if_at_rest(agent);
     end_if_done(agent);
 }
 
@@ -184,10 +194,14 @@ static void on_up(void *arg, bool profile_agrees)
     queue_profile_agrees(agent->queue, profile_agrees);
 }
 
+/* What is written gets its answer all the same, and its note in the journal. */
 static void on_refused(void *arg, const char *reason)
 {
+    struct agent *agent = arg;
     (void)reason;
-    end(arg, PROC_EXIT_PERMANENT);
+    if (!agent->stopping)
+        agent->exit_code = PROC_EXIT_PERMANENT;
+    agent_stop(agent);
 }
 
 static void on_command(void *arg, const struct wire_command *command)
@@ -237,6 +251,7 @@ void agent_metrics(const struct agent *agent, uint64_t metrics[UPLINK_METRICS])
     metrics[UPLINK_METRIC_IMAGE_CONNECTION] = agent->image.now.connection;
     metrics[UPLINK_METRIC_IMAGE_RAW_STATUS] = agent->image.now.raw_status;
     metrics[UPLINK_METRIC_IMAGE_POSITION] = agent->image.now.position;
+    metrics[UPLINK_METRIC_READING_WALL_MS] = agent->image.now.read_wall_ms;
 }
 
 static void on_metrics(void *arg, uint64_t metrics[UPLINK_METRICS])
@@ -265,6 +280,7 @@ static enum err_e new_poller(struct agent *agent)
         .backoff_max_ns = machine->backoff_max_ms * NS_PER_MS,
         .reply_limit_ns = machine->reply_timeout_ms * NS_PER_MS,
         .seed = agent->config.seed,
+        .ages = &agent->ages,
         .events = &poller_events,
         .arg = agent,
     };
@@ -283,6 +299,7 @@ static enum err_e new_queue(struct agent *agent)
         .stale_after_ns = machine->stale_after_ms * NS_PER_MS,
         .move_timeout_ns = machine->move_timeout_ms * NS_PER_MS,
         .rearm_manual = machine->rearm_manual,
+        .ages = &agent->ages,
         .events = &queue_events,
         .arg = agent,
     };
@@ -296,8 +313,10 @@ static enum err_e new_uplink(struct agent *agent)
         .endpoint = agent->config.endpoint,
         .machine_id = agent->config.machine->info.id,
         .profile = agent->config.machine->profile,
+        .address = wire_address(agent->config.machine->connect_host, agent->config.machine->connect_port),
         .incarnation = agent->config.incarnation,
         .image = &agent->image,
+        .ages = &agent->ages,
         .events = &uplink_events,
         .arg = agent,
     };
@@ -324,7 +343,7 @@ static void on_stop_limit(void *arg)
 {
     struct agent *agent = arg;
     if (agent->gave_up) {
-        end(agent, 0);
+        end(agent, agent->exit_code);
         return;
     }
     agent->gave_up = true;
@@ -353,6 +372,13 @@ void agent_stop(struct agent *agent)
     end_if_done(agent);
 }
 
+void agent_leave(struct agent *agent)
+{
+    MUST_MAGIC(agent, AGENT_MAGIC);
+    agent->leaving = true;
+    leave_if_at_rest(agent);
+}
+
 enum err_e agent_new(const struct agent_config *config, struct agent **agent)
 {
     MUST(config->incarnation != 0);
@@ -362,6 +388,7 @@ enum err_e agent_new(const struct agent_config *config, struct agent **agent)
     a->magic = AGENT_MAGIC;
     a->config = *config;
     image_init(&a->image);
+    ages_init(&a->ages);
     static enum err_e (*const parts[])(struct agent *) = {new_timers, new_poller, new_queue, new_uplink,
                                                           new_journal};
     enum err_e err = ERR_OK;

@@ -51,5 +51,9 @@ void agent_free(struct agent **agent); /* says GOODBYE to the broker; may take 1
 #define AGENT_NOTE_NS (300 * NS_PER_MS)
 void agent_stop(struct agent *agent);
 
+/* As agent_stop(), but not before what is under way has ended, the move with its completion; commands that come meanwhile are
+ * taken as ever. For an agent whose machine is configured otherwise now. */
+void agent_leave(struct agent *agent);
+
 void agent_metrics(const struct agent *agent, uint64_t metrics[UPLINK_METRICS]);
 const struct image *agent_image(const struct agent *agent);

@@ -13,9 +13,11 @@
 
 #include "agent.h"
 #include "carousel_driver.h"
+#include "control.h"
 #include "entropy.h"
 #include "log.h"
 #include "proc.h"
+#include "reloader.h"
 
 static const char usage[] = "Usage: plc-agent -c FILE -m MACHINE_ID\n"
                             "Reads one machine's PLC and reports to the broker in FILE's runtime_dir.\n"
@@ -34,9 +36,14 @@ struct arguments {
 };
 
 struct process {
+    const char *file;
+    const struct conf_machine *machine; /* as this process was started for it */
+    struct conf *conf, *latest;         /* which it is of; the newest in force */
     struct loop *loop;
     struct agent *agent;
-    struct loop_signal *term, *interrupt;
+    struct reloader *reloader;
+    struct loop_fd *reload_watch;
+    struct loop_signal *term, *interrupt, *hangup;
     int exit_code;
 };
 
@@ -86,8 +93,65 @@ static void on_signal(void *arg)
     agent_stop(process->agent);
 }
 
-static bool start(struct process *process, const struct conf *conf, const struct conf_machine *machine)
+/* --- another configuration ----------------------------------------------------------------------------------------- */
+
+static void forget_latest(struct process *process)
 {
+    if (process->latest != process->conf)
+        conf_free(&process->latest);
+    process->latest = NULL;
+}
+
+/* An agent is made for one configuration of its machine: for another one it makes way, and is started anew. */
+static void on_commit(void *arg, struct conf *next)
+{
+    struct process *process = arg;
+    const struct conf_machine *machine = conf_machine(next, process->machine->info.id);
+    forget_latest(process);
+    process->latest = next;
+    if (machine != NULL && conf_machine_same(process->machine, machine))
+        return;
+    log_info("leaving", "machine=%s: %s", process->machine->info.id,
+             machine != NULL ? "it is configured otherwise now" : "it is not configured any more");
+    agent_leave(process->agent);
+}
+
+static void on_reload_turn(void *arg, unsigned events)
+{
+    struct process *process = arg;
+    (void)events;
+    reloader_turn(process->reloader);
+}
+
+/* Where no launcher is; a launcher restarts whom it concerns. */
+static void on_hangup(void *arg)
+{
+    struct process *process = arg;
+    reloader_ask(process->reloader);
+}
+
+static bool watch_reloads(struct process *process)
+{
+    struct reloader_options options = {.file = process->file,
+                                       .control = control_inherited(),
+                                       .threaded = true,
+                                       .commit = on_commit,
+                                       .arg = process};
+    process->reloader = reloader_new(&options, process->conf);
+    if (process->reloader == NULL)
+        return false;
+    process->reload_watch =
+        loop_fd_new(process->loop, reloader_fd(process->reloader), LOOP_READ, on_reload_turn, process);
+    process->hangup = loop_signal_new(process->loop, SIGHUP, on_hangup, process);
+    return process->reload_watch != NULL && process->hangup != NULL;
+}
+
+/* --- life -------------------------------------------------------------------------------------------------------------- */
+
+static bool start(struct process *process)
+{
+    const struct conf *conf = process->conf;
+    const struct conf_machine *machine = process->machine;
     char socket[CONF_PATH_MAX], endpoint[CONF_PATH_MAX + 8], journal[PATH_MAX];
     conf_path(conf, "bus/broker.sock", socket);
     snprintf(endpoint, sizeof endpoint, "ipc://%s", socket);
@@ -117,38 +181,54 @@ static bool start(struct process *process, const struct conf *conf, const struct
         return false;
     process->term = loop_signal_new(process->loop, SIGTERM, on_signal, process);
     process->interrupt = loop_signal_new(process->loop, SIGINT, on_signal, process);
-    return process->term != NULL && process->interrupt != NULL;
+    return process->term != NULL && process->interrupt != NULL && watch_reloads(process);
 }
 
-static int run(const struct conf *conf, const struct conf_machine *machine)
+static void end(struct process *process)
 {
-    struct process process = {.exit_code = PROC_EXIT_FAILURE};
-    if (start(&process, conf, machine)) {
+    loop_signal_free(&process->term);
+    loop_signal_free(&process->interrupt);
+    loop_signal_free(&process->hangup);
+    if (process->reload_watch != NULL)
+        loop_fd_free(&process->reload_watch);
+    if (process->reloader != NULL)
+        reloader_free(&process->reloader);
+    agent_free(&process->agent);
+    loop_free(&process->loop);
+    forget_latest(process);
+    log_info("stopped", "exit=%d", process->exit_code);
+}
+
+static int run(struct process *process)
+{
+    const struct conf_machine *machine = process->machine;
+    if (start(process)) {
         log_info("started", "version=" NORIA_VERSION " machine=%s plc=%s:%u profile=%s", machine->info.id,
                  machine->connect_host, (unsigned)machine->connect_port,
                  machine->profile != NULL ? machine->profile->name : "unknown");
         proc_ready();
-        loop_run(process.loop);
+        loop_run(process->loop);
     }
-    loop_signal_free(&process.term);
-    loop_signal_free(&process.interrupt);
-    agent_free(&process.agent);
-    loop_free(&process.loop);
-    log_info("stopped", "exit=%d", process.exit_code);
-    return process.exit_code;
+    end(process);
+    return process->exit_code;
 }
 
-static int run_machine(const struct conf *conf, const char *id)
+static int run_machine(const char *file, struct conf *conf, const char *id)
 {
     char name[MACHINE_ID_MAX + 8];
-    const struct conf_machine *machine = conf_machine(conf, id);
-    if (machine == NULL) {
+    struct process process = {.file = file,
+                              .conf = conf,
+                              .latest = conf,
+                              .machine = conf_machine(conf, id),
+                              .exit_code = PROC_EXIT_FAILURE};
+    if (process.machine == NULL) {
         log_error("configuration", "%s: there is no machine \"%.64s\"", conf->file, id);
         return PROC_EXIT_PERMANENT;
     }
-    snprintf(name, sizeof name, "agent.%s", machine->info.id);
+    snprintf(name, sizeof name, "agent.%s", process.machine->info.id);
     log_init(name, conf->log_level);
-    return run(conf, machine);
+    log_format(conf->log_format);
+    return run(&process);
 }
 
 int main(int argc, char **argv)
@@ -162,7 +242,7 @@ int main(int argc, char **argv)
     struct conf *conf = NULL;
     if (conf_load(arguments.file, on_conf_problem, NULL, &conf) != ERR_OK)
         return PROC_EXIT_PERMANENT;
-    int exit_code = run_machine(conf, arguments.machine);
+    int exit_code = run_machine(arguments.file, conf, arguments.machine);
     conf_free(&conf);
     return exit_code;
 }

@@ -139,6 +139,18 @@ static void count_poll(struct poller *poller, const struct driver_answer *answer
         poller->counts.poll_failures++;
 }
 
+/* A poll that somebody asked for was not planned; one that never left cannot be late. */
+static void observe(struct poller *poller, enum flight_e flight, const struct driver_answer *answer)
+{
+    struct ages *ages = poller->config.ages;
+    if (ages == NULL || answer->took_ns == 0)
+        return;
+    if (answer->result == DRIVER_REPLY)
+        ages_observe(ages, AGE_PLC_ROUND_TRIP, answer->took_ns);
+    if (flight == FLIGHT_POLL)
+        ages_observe_since(ages, AGE_POLL_LAG, poller->due_ns, answer->readable_ns - answer->took_ns);
+}
+
 static void on_done(void *arg, const struct driver_answer *answer)
 {
     struct poller *poller = arg;
@@ -147,6 +159,7 @@ static void on_done(void *arg, const struct driver_answer *answer)
     poller->flight = FLIGHT_NONE;
     if (flight != FLIGHT_COMMAND)
         count_poll(poller, answer);
+    observe(poller, flight, answer);
     if (answer->result == DRIVER_REPLY)
         went_well(poller, answer);
     else if (says_nothing(answer))

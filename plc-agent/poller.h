@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ages.h"
 #include "driver.h"
 #include "machine.h"
 #include "profile.h"
@@ -45,7 +46,8 @@ struct poller_config {
     uint64_t interval_ns, moving_ns;
     uint64_t backoff_min_ns, backoff_max_ns;
     uint64_t reply_limit_ns;
-    uint64_t seed; /* of the jitter */
+    uint64_t seed;     /* of the jitter */
+    struct ages *ages; /* of round trips and lag; NULL: nobody wants them */
     const struct poller_events *events;
     void *arg;
 };

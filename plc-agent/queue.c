@@ -92,6 +92,11 @@ void queue_stop(struct queue *queue)
         queue_end(queue, CODE_CONNECTION_ERROR, "The agent is stopping");
 }
 
+bool queue_rests(const struct queue *queue)
+{
+    return queue_idle(queue) && !watch_active(queue->watch);
+}
+
 bool queue_idle(const struct queue *queue)
 {
     return queue->stage == STAGE_NONE || queue->current.doubt;

@@ -72,6 +72,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "ages.h"
 #include "askers.h"
 #include "image.h"
 #include "journal.h"
@@ -107,6 +108,7 @@ struct queue_config {
     uint64_t stale_after_ns;
     uint64_t move_timeout_ns;
     bool rearm_manual; /* after an emergency stop: refused until a rearm */
+    struct ages *ages; /* of commands; NULL: nobody wants them */
     const struct queue_events *events;
     void *arg;
 };
@@ -140,7 +142,8 @@ bool queue_rearm_needed(const struct queue *queue); /* the latch is set */
 /* Takes no further commands and refuses one that waits. A written one goes on: see queue_idle(). What a predecessor left in
  * doubt stays in the journal for the next agent. */
 void queue_stop(struct queue *queue);
-bool queue_idle(const struct queue *queue); /* no command of this agent's is written and unanswered */
+bool queue_rests(const struct queue *queue); /* nothing is under way, and no move of which the end is to be told */
+bool queue_idle(const struct queue *queue);  /* no command of this agent's is written and unanswered */
 void queue_give_up(struct queue *queue);    /* answers such a one OUTCOME_UNKNOWN */
 
 const struct queue_counts *queue_counts(const struct queue *queue);

@@ -143,16 +143,20 @@ static bool is_busy(const struct queue *queue, const struct outcome *asked)
     return queue->stage != STAGE_NONE || doubt || (watch_active(queue->watch) && queue_writes(asked));
 }
 
-static void begin(struct queue *queue, const struct outcome *result, const struct evidence *evidence)
+static void begin(struct queue *queue, const struct outcome *result, const struct evidence *evidence,
+                  uint64_t asked_ns)
 {
     queue->stage = STAGE_ADMITTING;
     queue->current = (struct current){
         .result = *result,
         .evidence = *evidence,
         .deadline_ns = evidence->arrived_ns + (uint64_t)evidence->deadline_ms * NS_PER_MS,
+        .asked_ns = asked_ns,
         .since = poller_begun(queue->config.poller),
         .asks = 1,
     };
+    if (queue->config.ages != NULL)
+        ages_observe_since(queue->config.ages, AGE_HOP_C5, asked_ns, evidence->arrived_ns);
     loop_timer_start_at(queue->deadline, queue->current.deadline_ns);
     if (poller_idle(queue->config.poller))
         queue_admit(queue);
@@ -194,6 +198,6 @@ void queue_command(struct queue *queue, const struct wire_command *command)
     } else if (is_busy(queue, &result)) {
         queue_refuse(queue, &result, &evidence, CODE_BUSY, NULL);
     } else {
-        begin(queue, &result, &evidence);
+        begin(queue, &result, &evidence, command->source_ns);
     }
 }

@@ -190,6 +190,9 @@ void queue_after_exchange(struct queue *queue, const struct driver_answer *reply
         return;
     }
     queue->counts.written++;
+    if (queue->config.ages != NULL)
+        ages_observe_since(queue->config.ages, AGE_HOP_C6, current->asked_ns,
+                           reply->readable_ns - reply->took_ns);
     current->result.sent = true;
     log_written(queue, reply);
     if (reply->result == DRIVER_REPLY) {

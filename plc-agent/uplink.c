@@ -34,6 +34,7 @@ struct uplink {
     uint64_t settled;                         /* the journal is done up to this note */
 
     uint64_t metrics[UPLINK_METRICS];
+    unsigned char histograms[WIRE_HISTOGRAM_ENTRIES * WIRE_HISTOGRAM_ENTRY];
     struct uplink_counts counts;
 };
 
@@ -78,6 +79,8 @@ void uplink_state(struct uplink *uplink)
     image_state(image, uplink->birth_due, now_ns(uplink), &message.state);
     if (!send_message(uplink, &message))
         return;
+    if (image_differs(image)) /* else a birth says again what is old */
+        ages_observe_since(uplink->config.ages, AGE_HOP_D5, message.state.source_ns, now_ns(uplink));
     image_was_sent(image);
     uplink->birth_due = false;
     uplink->counts.states_sent++;
@@ -199,6 +202,7 @@ static void on_hello(void *arg, struct wire_hello *hello)
 {
     const struct uplink *uplink = arg;
     hello->machine = wire_text(uplink->config.machine_id);
+    hello->slot = uplink->config.address;
     hello->profile_hash = uplink->config.profile != NULL ? profile_hash(uplink->config.profile) : 0;
 }
 
@@ -253,6 +257,8 @@ static void on_heartbeat(void *arg, struct wire_heartbeat *heartbeat)
     for (unsigned i = 0; i < UPLINK_METRICS; i++)
         metrics[i] = htole64(metrics[i]);
     heartbeat->metrics = (struct wire_text){(const char *)metrics, sizeof uplink->metrics};
+    size_t len = ages_fill(uplink->config.ages, uplink->histograms, sizeof uplink->histograms);
+    heartbeat->histograms = (struct wire_text){(const char *)uplink->histograms, (uint32_t)len};
 }
 
 static const struct link_events link_events = {

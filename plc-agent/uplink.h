@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ages.h"
 #include "image.h"
 #include "link.h"
 #include "loop.h"
@@ -47,8 +48,10 @@ struct uplink_config {
     const char *endpoint;
     const char *machine_id;
     const struct profile *profile; /* NULL: unknown */
+    uint64_t address;              /* wire_address() of the PLC */
     uint64_t incarnation;
     struct image *image; /* marked as sent here */
+    struct ages *ages;   /* told with each heartbeat; that of a STATE's way is noted here */
     const struct uplink_events *events;
     void *arg;
 };

@@ -43,6 +43,15 @@
     X(BROKER_EVENT_PUBLISHED, "broker.event.published", "an event is public; it is not acknowledged")        \
     X(BROKER_EVENT_ACKED, "broker.event.acked", "an event is public and acknowledged")                       \
     X(BROKER_ATTACHED, "broker.attached", "ring and table are read back; nobody is spoken to yet")           \
+    X(BROKER_RELOAD_TAKEN, "broker.reload.taken",                                                            \
+      "another configuration is in force in the broker; nothing of it is told")                              \
+    X(BROKER_MACHINE_LEAVING, "broker.machine.leaving",                                                      \
+      "a machine's slot is marked; its removal is not in the ring")                                          \
+    X(BROKER_MACHINE_REMOVED, "broker.machine.removed",                                                      \
+      "a machine's removal is public; its slot is not cleared")                                              \
+    X(BROKER_MACHINE_PUT, "broker.machine.put", "a new machine's slot is put; nothing of it is in the ring") \
+    X(BROKER_RELOAD_TOLD, "broker.reload.told",                                                              \
+      "another configuration is told of; the launcher does not know that it is in force")                    \
     X(AGENT_READING, "agent.reading", "a reading is in the image; the broker has not been told")             \
     X(AGENT_COMMAND_RECEIVED, "agent.command.received", "a command is received; nothing is noted")           \
     X(AGENT_JOURNAL_QUEUED, "agent.journal.queued",                                                          \
@@ -88,7 +97,10 @@
     X(WORKER_RECORD_READ, "worker.record.read", "a record is read from the ring; no client has it")          \
     X(WORKER_ANSWER_HEARD, "worker.answer.heard",                                                            \
       "the answer of a command is read; its client does not have it")                                        \
-    X(WORKER_ROUND_BEGUN, "worker.round.begun", "a round has written to some clients and not to others")
+    X(WORKER_ROUND_BEGUN, "worker.round.begun", "a round has written to some clients and not to others")     \
+    X(CONF_COPY_MADE, "conf.copy.made", "the directory of a copy is made; nothing is in it")                 \
+    X(CONF_COPY_WRITTEN, "conf.copy.written", "a copy is written; it is not in its place")                   \
+    X(CONF_COPY_EXCHANGED, "conf.copy.exchanged", "a copy is in its place; the one before is still there")
 
 enum fault_point_e {
 #define X(NAME, name, text) FAULT_##NAME,

@@ -1,10 +1,11 @@
 #include "must.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+
+#include "log.h"
 
 void must_fail(const char *file, int line, const char *func, const char *what)
 {
-    fprintf(stderr, "assertion failed: %s at %s:%d in %s()\n", what, file, line, func);
+    log_error("assertion", "file=%s line=%d function=%s failed=\"%s\"", file, line, func, what);
     abort();
 }

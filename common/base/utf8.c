@@ -71,3 +71,18 @@ size_t utf8_put(uint32_t code_point, char out[4])
     out[0] = (char)(0xf0u << (4 - bytes) | code_point);
     return bytes;
 }
+
+void utf8_make_printable(char *text, size_t len, bool lines)
+{
+    for (size_t i = 0, step; i < len; i += step) {
+        unsigned char first = (unsigned char)text[i];
+        step = utf8_step(text + i, len - i);
+        if (lines && first == '\n')
+            continue;
+        bool control = first < 0x20 || first == 0x7f || (first == 0xc2 && (unsigned char)text[i + 1] < 0xa0);
+        if (step != 0 && !control)
+            continue;
+        step = step == 0 ? 1 : step;
+        memset(text + i, '?', step);
+    }
+}

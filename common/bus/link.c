@@ -222,6 +222,8 @@ static void dispatch(struct link *link, struct wire_message *message)
     default:
         if (message->type == WIRE_COMMAND && link->boot != 0 && message->command.boot == link->boot)
             wire_command_arrived(&message->command, link->heard_ns);
+        else if (message->type == WIRE_COMMAND)
+            message->command.source_ns = 0;
         if (link->state == LINK_UP && message->broker_gen == link->broker_gen)
             link->config.events->message(link->config.arg, message);
         else

@@ -38,7 +38,7 @@ struct link_events {
     void (*up)(void *arg, const struct wire_hello_ok *ok);
     void (*down)(void *arg); /* was UP, is not any more */
     void (*refused)(void *arg, const char *reason);
-    /* Any other message; its texts are valid during the call. */
+    /* Any other message; its texts are valid during the call. A COMMAND's source_ns is 0 if it is another clock's than ours. */
     void (*message)(void *arg, const struct wire_message *message);
     void (*broker_heartbeat)(void *arg,
                              const struct wire_heartbeat *heartbeat); /* it came; NULL: not wanted */

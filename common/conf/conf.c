@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "conf_load.h"
+#include "hash.h"
 #include "must.h"
 #include "text_file.h"
 
@@ -23,6 +24,34 @@ enum err_e conf_read_file(const char *path, char **text, size_t *len, char fault
 {
     static_assert(CONF_FAULT_MAX == TEXT_FILE_FAULT_MAX, "told in the same words");
     return text_file_read(path, CONF_FILE_MAX, text, len, fault);
+}
+
+/* --- where the bytes come from ---------------------------------------------------------------------------------- */
+
+static enum err_e keep(struct conf_load *load, const char *text, size_t len, const char **place,
+                       size_t *place_len)
+{
+    char *own = conf_own(load->owner, len + 1);
+    if (own == NULL)
+        return ERR_MEMORY;
+    memcpy(own, text, len);
+    *place = own;
+    *place_len = len;
+    return ERR_OK;
+}
+
+enum err_e conf_keep_source(struct conf_load *load, const char *text, size_t len)
+{
+    struct conf *conf = &load->owner->draft.conf;
+    conf->digest = hash_bytes(text, len, 0);
+    return keep(load, text, len, &conf->source, &conf->source_len);
+}
+
+enum err_e conf_keep_machines(struct conf_load *load, const char *text, size_t len)
+{
+    struct conf *conf = &load->owner->draft.conf;
+    conf->digest = hash_bytes(text, len, conf->digest);
+    return keep(load, text, len, &conf->machines_source, &conf->machines_source_len);
 }
 
 /* --- the steps -------------------------------------------------------------------------------------------------- */
@@ -48,6 +77,8 @@ static bool is_json(const char *file)
 
 static enum err_e load_text(struct conf_load *load, const char *text, size_t len)
 {
+    if (conf_keep_source(load, text, len) != ERR_OK)
+        return ERR_MEMORY;
     static const char around[] = "listeners:\n  - {name: carousel}\n"
                                  "  - {name: http, dialects: [rest], port: 8000}\n";
     if (!is_json(load->problems.file))
@@ -100,21 +131,68 @@ static bool begin(struct conf_load *load, const char *file, bool pure, conf_repo
     return false;
 }
 
-enum err_e conf_load(const char *file, conf_report_f *report, void *arg, struct conf **conf)
+static enum err_e load_file(struct conf_load *load, const char *file)
 {
-    struct conf_load load;
     char *text, fault[CONF_FAULT_MAX];
     size_t len;
+    enum err_e err = conf_read_file(file, &text, &len, fault);
+    if (err == ERR_OK)
+        err = load_text(load, text, len);
+    else if (err == ERR_CONFIG)
+        conf_problem(&load->problems, 0, "", "%s", fault);
+    free(text);
+    return err;
+}
+
+static enum err_e load_copy(struct conf_load *load, const char *directory)
+{
+    char fault[CONF_FAULT_MAX];
+    struct conf_copy copy;
+    enum err_e err = conf_copy_read(directory, &copy, fault);
+    load->copy = &copy;
+    if (err == ERR_OK)
+        err = load_text(load, copy.source, copy.source_len);
+    else if (err == ERR_CONFIG)
+        conf_problem(&load->problems, 0, "", "%s", fault);
+    load->copy = NULL;
+    conf_copy_free(&copy);
+    return err;
+}
+
+/* `copy`: a directory; NULL: the files themselves. */
+static enum err_e load_either(const char *file, const char *copy, conf_report_f *report, void *arg,
+                              struct conf **conf)
+{
+    struct conf_load load;
     *conf = NULL;
     if (!begin(&load, file, false, report, arg))
         return ERR_MEMORY;
-    enum err_e err = conf_read_file(file, &text, &len, fault);
-    if (err == ERR_OK)
-        err = load_text(&load, text, len);
-    else if (err == ERR_CONFIG)
-        conf_problem(&load.problems, 0, "", "%s", fault);
-    free(text);
-    return finish(&load, err, conf);
+    return finish(&load, copy != NULL ? load_copy(&load, copy) : load_file(&load, file), conf);
+}
+
+static const char *copy_in_force(void)
+{
+    const char *directory = getenv(CONF_COPY_VARIABLE);
+    return directory != NULL && *directory != '\0' ? directory : NULL;
+}
+
+enum err_e conf_load(const char *file, conf_report_f *report, void *arg, struct conf **conf)
+{
+    return load_either(file, copy_in_force(), report, arg, conf);
+}
+
+enum err_e conf_load_next(const char *file, conf_report_f *report, void *arg, struct conf **conf)
+{
+    static const char name[] = "/next";
+    char next[PATH_MAX];
+    const char *current = copy_in_force(), *slash = current != NULL ? strrchr(current, '/') : NULL;
+    if (slash == NULL)
+        return load_either(file, current, report, arg, conf);
+    if ((size_t)(slash - current) + sizeof name > sizeof next)
+        return ERR_CONFIG;
+    memcpy(next, current, (size_t)(slash - current));
+    memcpy(next + (slash - current), name, sizeof name);
+    return load_either(file, next, report, arg, conf);
 }
 
 enum err_e conf_load_text(const char *file, const char *text, size_t len, conf_report_f *report, void *arg,

@@ -205,9 +205,10 @@ struct conf {
     uint32_t streams_max_streams;  /* 1000, of one connection */
     uint32_t streams_max_channels; /* 100000: streams opened by all connections of all workers together */
     struct conf_bridge *bridges;
-    size_t bridge_count; /* no two say the same of one machine */
+    size_t bridge_count;           /* no two say the same of one machine */
+    const char *simulator_address; /* 127.0.0.1; numeric */
     uint32_t
-        simulator_base_port; /* 3201: simulated machine k listens on 127.0.0.1:base+k; machines, then machines_from */
+        simulator_base_port; /* 3201: simulated machine k listens on simulator_address:base+k; machines, then machines_from */
     struct conf_listener *listeners;
     size_t listener_count;
     struct conf_machine *machines; /* those of the file, then those of machines_from */
@@ -255,7 +256,13 @@ void conf_free(struct conf **conf);
  * stands in the file by then. conf_load_next(file) reads the sibling directory "next" of NORIA_CONF_COPY (without the variable: the
  * file); for a reload that is prepared. */
 #define CONF_COPY_VARIABLE "NORIA_CONF_COPY"
+#define CONF_COPY_CURRENT  "conf/current" /* below runtime_dir */
+#define CONF_COPY_NEXT     "conf/next"
 enum err_e conf_copy_write(const struct conf *conf, const char *directory);
+/* `next` takes the place of `current`, by one rename: who reads finds the one or the other, whole, whoever is killed when. What was in force
+ * is removed. ERR_SYSTEM (logged): nothing changed. */
+enum err_e conf_copy_promote(const char *next, const char *current);
+void conf_copy_remove(const char *directory); /* and what a kill left beside it */
 enum err_e conf_load_next(const char *file, conf_report_f *report, void *arg, struct conf **conf);
 
 /* What is different in `next`, in the order of the reference page, then by machine: keys with another value, entries of lists that came or
@@ -272,8 +279,14 @@ struct conf_change {
 typedef void conf_change_f(void *arg, const struct conf_change *change);
 size_t conf_changes(const struct conf *now, const struct conf *next, conf_change_f *tell, void *arg);
 
+/* "websocket.max_connections: 100 → 200", "machines[lift-2]: added", "ring.size_mib: 64 → 128: takes a restart". */
+#define CONF_CHANGE_MAX 640
+void conf_change_text(const struct conf_change *change, char out[CONF_CHANGE_MAX]);
+
 /* True if the agent of this machine would notice nothing of `b` in place of `a`. */
 bool conf_machine_same(const struct conf_machine *a, const struct conf_machine *b);
+/* The same for one that is compared with another day's: of two that are the same it is the same, in every build. */
+uint64_t conf_machine_digest(const struct conf_machine *machine);
 
 const struct conf_machine *conf_machine(const struct conf *conf, const char *id); /* NULL: none */
 const char *conf_bridge_source(enum conf_bridge_from_e from);                     /* "states", … */

@@ -125,13 +125,13 @@ static void check_simulator_port(const struct conf *conf, struct conf_place plac
                         "its simulator would listen on port %u, which is none (1 to 65535): lower "
                         "simulator.base_port",
                         port);
-    struct binary_address loopback = address_of("127.0.0.1");
+    struct binary_address there = address_of(conf->simulator_address);
     for (size_t k = 0; k < conf->listener_count; k++) {
         struct binary_address address = address_of(conf->listeners[k].address);
-        if (conf->listeners[k].port == port && overlap(&address, &loopback))
-            conf_problem_at(
-                problems, place, "simulator",
-                "its simulator would listen on 127.0.0.1 port %u, which is taken by listeners[%zu]", port, k);
+        if (conf->listeners[k].port == port && overlap(&address, &there))
+            conf_problem_at(problems, place, "simulator",
+                            "its simulator would listen on %s port %u, which is taken by listeners[%zu]",
+                            conf->simulator_address, port, k);
     }
 }
 

@@ -52,6 +52,8 @@ struct conf_key {
     const char *text;
     size_t raw_at;
     size_t at, size;
+    size_t
+        count_at; /* of CONF_STRINGS: where its number stands; `at` is then where the words do, or a struct conf_grant */
     enum conf_store_e store;
     const struct conf_section *section; /* of CONF_SECTION and CONF_LIST */
     const struct conf_key *element;     /* of CONF_STRINGS */

@@ -4,6 +4,9 @@
 #include "conf_key.h"
 #include "conf_raw.h"
 
+#define CONF_FILE_MAX  (1u << 20)
+#define CONF_FAULT_MAX 200
+
 struct conf_block; /* memory that lives as long as the configuration */
 
 struct conf_owner { /* what a struct conf stands in */
@@ -24,7 +27,23 @@ struct conf_load {
     size_t warnings_lost;              /* beyond the most that are kept */
     const char *seed_text;             /* the file is itself one of machines: its text */
     size_t seed_len;
+    const struct conf_copy *copy; /* read instead of the files; NULL: the files */
 };
+
+/* A copy (conf_copy_write()) as read: texts without a NUL behind them. */
+struct conf_copy {
+    char *source, *machines; /* machines NULL: there are none */
+    size_t source_len, machines_len;
+};
+
+/* Reads both as they belong together, also while they are being replaced. ERR_CONFIG: `fault` says why; ERR_MEMORY. conf_copy_free() in
+ * any case. */
+enum err_e conf_copy_read(const char *directory, struct conf_copy *copy, char fault[CONF_FAULT_MAX]);
+void conf_copy_free(struct conf_copy *copy);
+
+/* Keeps the bytes that the configuration was made from. ERR_MEMORY. */
+enum err_e conf_keep_source(struct conf_load *load, const char *text, size_t len);
+enum err_e conf_keep_machines(struct conf_load *load, const char *text, size_t len);
 
 static inline struct conf_place conf_root(const struct conf_load *load)
 {
@@ -43,8 +62,6 @@ char *conf_own_text(struct conf_owner *owner, const char *text);
 
 /* Reads a file of at most CONF_FILE_MAX bytes. ERR_CONFIG: `fault` says why; ERR_MEMORY. The text is the caller's to
  * free, also after an error. */
-#define CONF_FILE_MAX  (1u << 20)
-#define CONF_FAULT_MAX 200
 enum err_e conf_read_file(const char *path, char **text, size_t *len, char fault[CONF_FAULT_MAX]);
 
 /* Fills conf from load->owner->raw and checks it. ERR_MEMORY; problems are counted. */

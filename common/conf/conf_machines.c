@@ -18,7 +18,7 @@ static void complete(struct conf_load *load, struct conf_machine *machine, uint3
         memcpy(machine->info.name, machine->info.id, sizeof machine->info.id);
     machine->profile = conf_profile(conf, machine->profile_name);
     if (machine->info.simulator) {
-        memcpy(machine->connect_host, "127.0.0.1", sizeof "127.0.0.1");
+        snprintf(machine->connect_host, sizeof machine->connect_host, "%s", conf->simulator_address);
         machine->connect_port = (uint16_t)(conf->simulator_base_port + (*simulated)++);
     } else {
         memcpy(machine->connect_host, machine->info.ip, sizeof machine->connect_host);
@@ -67,19 +67,36 @@ static char *seed_path(struct conf_owner *owner)
                            conf->machines_from);
 }
 
+static enum err_e read_text(struct conf_load *load, struct conf_seed *seed, const char *path,
+                            const char *text, size_t len)
+{
+    if (conf_keep_machines(load, text, len) != ERR_OK)
+        return ERR_MEMORY;
+    load->problems.file = path;
+    enum err_e err = conf_seed_read(seed, text, len, &load->seed_outline, &load->problems);
+    load->problems.file = load->owner->draft.conf.file;
+    return err;
+}
+
 static enum err_e read_named(struct conf_load *load, struct conf_seed *seed, const char *path)
 {
     char *text, fault[CONF_FAULT_MAX];
     size_t len;
     enum err_e err = conf_read_file(path, &text, &len, fault);
-    load->problems.file = path;
     if (err == ERR_OK)
-        err = conf_seed_read(seed, text, len, &load->seed_outline, &load->problems);
+        err = read_text(load, seed, path, text, len);
     else if (err == ERR_CONFIG)
         conf_problem_at(&load->problems, conf_root(load), "machines_from", "%s %s", path, fault);
-    load->problems.file = load->owner->draft.conf.file;
     free(text);
     return err;
+}
+
+static enum err_e read_copied(struct conf_load *load, struct conf_seed *seed, const char *path)
+{
+    if (load->copy->machines != NULL)
+        return read_text(load, seed, path, load->copy->machines, load->copy->machines_len);
+    conf_problem_at(&load->problems, conf_root(load), "machines_from", "%s is not in the copy", path);
+    return ERR_CONFIG;
 }
 
 /* ERR_NOT_FOUND: there is none. */
@@ -95,7 +112,9 @@ static enum err_e read_seed(struct conf_load *load, struct conf_seed *seed)
         return ERR_CONFIG;
     }
     const char *path = seed_path(load->owner);
-    return path != NULL ? read_named(load, seed, path) : ERR_MEMORY;
+    if (path == NULL)
+        return ERR_MEMORY;
+    return load->copy != NULL ? read_copied(load, seed, path) : read_named(load, seed, path);
 }
 
 /* --- all of them ------------------------------------------------------------------------------------------------ */

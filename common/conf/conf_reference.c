@@ -39,7 +39,10 @@ static const char head[] =
     "*value*. Numbers\n"
     "  are decimal digits and nothing else; truths are `true` and `false` (also yes, no, on, off).\n"
     "- Addresses are numeric: a name would have to be looked up while a machine waits.\n"
-    "- *Reloadable* says whether a running process takes a new value over; at present none does.\n"
+    "- *Reloadable* says whether a running installation takes a new value over, by `noria reload` or SIGHUP: "
+    "all of the "
+    "file, or nothing\n"
+    "  with a reason. What says *no* takes a restart.\n"
     "- YAML aliases (`*name`), directives (`%TAG`) and further documents (`---`) are refused.\n"
     "\n"
     "## The file's own keys\n";

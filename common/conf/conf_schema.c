@@ -242,10 +242,11 @@ const struct conf_key conf_command_word_key = {.type = CONF_WORD,
         .key = #member, .type = CONF_LIST, .min = least, .max = most, .raw_at = offsetof(STRUCT, member),    \
         .section = section_, .text = text_                                                                   \
     }
-#define WORDS_OF(STRUCT, member, element_, least, most, default_, text_)                                     \
+#define WORDS_OF(STRUCT, member, TARGET, words, number, element_, least, most, default_, reload_, text_)     \
     {                                                                                                        \
         .key = #member, .type = CONF_STRINGS, .min = least, .max = most, .fallback = default_, .form = "",   \
-        .raw_at = offsetof(STRUCT, member), .element = element_, .text = text_                               \
+        .reloadable = reload_, .raw_at = offsetof(STRUCT, member), .at = offsetof(TARGET, words),            \
+        .count_at = offsetof(TARGET, number), .element = element_, .text = text_                             \
     }
 #define SECTION_IN(STRUCT, member, section_, least, at_, text_)                                              \
     {                                                                                                        \
@@ -255,24 +256,27 @@ const struct conf_key conf_command_word_key = {.type = CONF_WORD,
 
 static const struct conf_key websocket_keys[] = {
     CONF_WEBSOCKET_KEYS(WEBSOCKET_KEY)
-        WORDS_OF(struct raw_websocket, allowed_origins, &conf_origin_key, 0, CONF_ORIGINS_MAX, "[]",
+        WORDS_OF(struct raw_websocket, allowed_origins, struct conf_draft, conf.allowed_origins,
+                 conf.allowed_origin_count, &conf_origin_key, 0, CONF_ORIGINS_MAX, "[]", true,
                  "Origins of web pages that may connect, beside the same host and loopback"),
 };
 static const struct conf_key listener_keys[] = {
     CONF_LISTENER_KEYS(LISTENER_KEY)
-        WORDS_OF(struct raw_listener, dialects, &conf_dialect_key, 1, CONF_DIALECTS_MAX, "[carousel]",
+        WORDS_OF(struct raw_listener, dialects, struct conf_listener, dialects, dialect_count,
+                 &conf_dialect_key, 1, CONF_DIALECTS_MAX, "[carousel]", false,
                  "What is spoken on it; a WebSocket goes to the first that serves its path"),
 };
 
 static const struct conf_key bridge_keys[] = {
-    CONF_BRIDGE_KEYS(BRIDGE_KEY)
-        WORDS_OF(struct raw_bridge, machines, &conf_bridge_machine_key, 1, CONF_MACHINES_MAX, "=all of them",
-                 "Ids of the machines, also of machines_from"),
+    CONF_BRIDGE_KEYS(BRIDGE_KEY) WORDS_OF(struct raw_bridge, machines, struct conf_bridge, machines,
+                                          machine_count, &conf_bridge_machine_key, 1, CONF_MACHINES_MAX,
+                                          "=all of them", true, "Ids of the machines, also of machines_from"),
 };
 
 static const struct conf_key handler_keys[] = {
     CONF_HANDLER_KEYS(HANDLER_KEY) WORDS_OF(
-        struct raw_handler, command, &conf_command_word_key, 1, CONF_COMMAND_WORDS_MAX, "",
+        struct raw_handler, command, struct conf_handler, command, command_count, &conf_command_word_key, 1,
+        CONF_COMMAND_WORDS_MAX, "", false,
         "Program and arguments, passed as they are, in this file's directory. A program with a slash "
         "is relative to that directory; without one it is looked up in PATH"),
 };
@@ -280,17 +284,19 @@ static const struct conf_key handler_keys[] = {
 const struct conf_key conf_granted_key = {
     .type = CONF_TEXT, .min = 1, .max = STREAM_ID_MAX, .size = sizeof(char *), .store = CONF_STORE_POINTER};
 
-#define GRANT_KEY(STRUCT, NAME, claim, text_)                                                                \
+#define GRANT_KEY(STRUCT, TARGET, NAME, claim, text_)                                                        \
     {.key = claim,                                                                                           \
      .type = CONF_STRINGS,                                                                                   \
      .max = GRANT_NAMES_MAX,                                                                                 \
      .fallback = "=all of them",                                                                             \
      .form = "",                                                                                             \
+     .reloadable = true,                                                                                     \
      .raw_at = offsetof(STRUCT, granted_##NAME),                                                             \
+     .at = offsetof(TARGET, grants[GRANT_##NAME]),                                                           \
      .element = &conf_granted_key,                                                                           \
      .text = "Names of " text_},
-#define TOKEN_GRANT_KEY(NAME, claim, text) GRANT_KEY(struct raw_token, NAME, claim, text)
-#define USER_GRANT_KEY(NAME, claim, text)  GRANT_KEY(struct raw_user, NAME, claim, text)
+#define TOKEN_GRANT_KEY(NAME, claim, text) GRANT_KEY(struct raw_token, struct conf_token, NAME, claim, text)
+#define USER_GRANT_KEY(NAME, claim, text)  GRANT_KEY(struct raw_user, struct conf_user, NAME, claim, text)
 static const struct conf_key token_keys[] = {CONF_TOKEN_KEYS(TOKEN_KEY) GRANT_TABLE(TOKEN_GRANT_KEY)};
 static const struct conf_key user_keys[] = {CONF_USER_KEYS(USER_KEY) GRANT_TABLE(USER_GRANT_KEY)};
 static const struct conf_key jwt_key_keys[] = {CONF_JWT_KEY_KEYS(JWT_KEY_KEY)};

@@ -28,7 +28,7 @@
 
 #include "errcode.h"
 
-#define CONTROL_TEXT_MAX 1023
+#define CONTROL_TEXT_MAX 2047 /* the names of 32 listeners, 32 bytes each */
 #define CONTROL_FDS_MAX  32
 
 /* X(NAME, "name", says what) */

@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "blackbox.h"
 #include "log.h"
 #include "proc_env.h"
 
@@ -80,6 +81,7 @@ bool proc_tie(void)
 bool proc_boot(void)
 {
     proc_boot_root();
+    blackbox_open();
     long ready = proc_env_number("NORIA_READY_FD");
     if (ready > STDERR_FILENO)
         fcntl((int)ready, F_SETFD, FD_CLOEXEC);

@@ -166,6 +166,37 @@ void stats_observe_ns(struct stats *stats, size_t metric, uint64_t ns)
     bump(&value[HISTOGRAM_COUNT], 1);
 }
 
+static _Atomic uint64_t *histogram_of(const struct stats *stats, size_t metric)
+{
+    MUST(metric < stats->count && stats->defs[metric].kind == STATS_HISTOGRAM);
+    return value_of(stats, metric);
+}
+
+uint64_t stats_bucket(const struct stats *stats, size_t metric, size_t bucket)
+{
+    MUST(bucket < STATS_BUCKETS);
+    return load(&histogram_of(stats, metric)[HISTOGRAM_BUCKETS + bucket]);
+}
+
+void stats_set_bucket(struct stats *stats, size_t metric, size_t bucket, uint64_t count)
+{
+    MUST(bucket < STATS_BUCKETS);
+    _Atomic uint64_t *value = histogram_of(stats, metric);
+    uint64_t before = load(&value[HISTOGRAM_BUCKETS + bucket]);
+    store(&value[HISTOGRAM_BUCKETS + bucket], count);
+    bump(&value[HISTOGRAM_COUNT], count - before);
+}
+
+uint64_t stats_sum_ns(const struct stats *stats, size_t metric)
+{
+    return load(&histogram_of(stats, metric)[HISTOGRAM_SUM]);
+}
+
+void stats_set_sum_ns(struct stats *stats, size_t metric, uint64_t sum_ns)
+{
+    store(&histogram_of(stats, metric)[HISTOGRAM_SUM], sum_ns);
+}
+
 enum err_e stats_view_open(struct stats_view *view, const void *memory, size_t size)
 {
     *view = (struct stats_view){0};
@@ -200,7 +231,7 @@ static const _Atomic uint64_t *view_value(const struct stats_view *view, size_t 
     return &view->words[index];
 }
 
-/* Names go to terminals and later into /metrics: only what stats.h allows passes. */
+/* Names go to terminals and into /metrics: only what stats.h allows passes. */
 static bool name_valid(const char *name)
 {
     size_t len = strnlen(name, STATS_NAME_MAX + 1);
@@ -243,4 +274,22 @@ uint64_t stats_view_quantile_ns(const struct stats_view *view, size_t metric, do
             return bucket_top(i);
     }
     return 0;
+}
+
+bool stats_view_buckets(const struct stats_view *view, size_t metric, uint64_t buckets[STATS_BUCKETS],
+                        uint64_t *sum_ns)
+{
+    enum stats_kind_e kind;
+    const _Atomic uint64_t *at = view_value(view, metric, &kind);
+    if (at == NULL || kind != STATS_HISTOGRAM)
+        return false;
+    *sum_ns = load(&at[HISTOGRAM_SUM]);
+    for (size_t i = 0; i < STATS_BUCKETS; i++)
+        buckets[i] = load(&at[HISTOGRAM_BUCKETS + i]);
+    return true;
+}
+
+uint64_t stats_bucket_top_ns(size_t bucket)
+{
+    return bucket < STATS_BUCKETS - 1 ? bucket_top(bucket) : UINT64_MAX;
 }

@@ -50,6 +50,13 @@ void stats_set(struct stats *stats, size_t metric, uint64_t value);
 uint64_t stats_get(const struct stats *stats, size_t metric);
 void stats_observe_ns(struct stats *stats, size_t metric, uint64_t ns);
 
+/* A histogram's parts, for who carries them to another block (an agent's, by its heartbeats). `bucket` is below STATS_BUCKETS; the
+ * histogram's count follows its buckets. */
+uint64_t stats_bucket(const struct stats *stats, size_t metric, size_t bucket);
+void stats_set_bucket(struct stats *stats, size_t metric, size_t bucket, uint64_t count);
+uint64_t stats_sum_ns(const struct stats *stats, size_t metric);
+void stats_set_sum_ns(struct stats *stats, size_t metric, uint64_t sum_ns);
+
 /* Reading a block of another process. The content is not trusted: ERR_MALFORMED or ERR_VERSION. */
 struct stats_view {
     const _Atomic uint64_t *words;
@@ -62,3 +69,9 @@ bool stats_view_metric(const struct stats_view *view, size_t metric, char name[S
                        enum stats_kind_e *kind, uint64_t *value);
 /* Upper edge of the bucket that holds quantile q (0..1) of a histogram, in ns; 0 if it is empty or no histogram. */
 uint64_t stats_view_quantile_ns(const struct stats_view *view, size_t metric, double q);
+/* All buckets of a histogram, and the sum of its values in ns. Their sum is the count that goes with them; that which stats_view_metric()
+ * told may be another, because its owner goes on meanwhile. False: no histogram. */
+bool stats_view_buckets(const struct stats_view *view, size_t metric, uint64_t buckets[STATS_BUCKETS],
+                        uint64_t *sum_ns);
+/* The largest value that falls into this bucket; UINT64_MAX of the last. */
+uint64_t stats_bucket_top_ns(size_t bucket);

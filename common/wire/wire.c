@@ -135,6 +135,12 @@ uint64_t wire_boot(void)
     return boot[0] != '\0' ? hash_bytes(boot, strlen(boot), 0) : 0;
 }
 
+uint64_t wire_address(const char *host, uint16_t port)
+{
+    uint64_t address = hash_bytes(host, strlen(host), port);
+    return address != UINT32_MAX ? address : 0;
+}
+
 void wire_command_arrived(struct wire_command *command, uint64_t now_ns)
 {
     if (command->source_ns == 0 || now_ns <= command->source_ns)

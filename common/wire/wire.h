@@ -18,7 +18,7 @@
 #include "errcode.h"
 
 #define WIRE_VERSION                                                                                         \
-    6u /* 6: the store; 5: binary in PUBLISH; 4: PUBLISH, surveys; 3: who and from in COMMAND, tools; 2: scope in COMMAND, repeat in OUTCOME */
+    7u /* 7: histograms in HEARTBEAT, an agent's address in HELLO; 6: the store; 5: binary in PUBLISH; 4: PUBLISH, surveys; 3: who and from in COMMAND, tools; 2: scope in COMMAND, repeat in OUTCOME */
 #define WIRE_MAX      335872u /* bytes of the largest message, PUBLISH; all others are far smaller (the table) */
 #define WIRE_DOWN_MAX 197632u /* … that a broker sends: STORE_REQUEST and STORE_REPLY */
 
@@ -44,7 +44,7 @@ struct wire_text {
     X(2, HELLO_OK, hello_ok, "broker to peer", 128, 1)                                                       \
     X(3, RE_HELLO, re_hello, "broker to peer", 64, 1)                                                        \
     X(4, REFUSED, refused, "broker to peer", 512, 1)                                                         \
-    X(5, HEARTBEAT, heartbeat, "both", 1024, 1)                                                              \
+    X(5, HEARTBEAT, heartbeat, "both", 1152, 1)                                                              \
     X(6, STATE, state, "agent to broker", 256, 1)                                                            \
     X(7, COMMAND, command, "worker or tool to broker to agent", 768, 1)                                      \
     X(8, OUTCOME, outcome, "agent to broker (to tool)", 768, 1)                                              \
@@ -64,8 +64,9 @@ struct wire_text {
 
 /* Field lists: U64(name) I64(name) FLAG(name) TEXT(name, max bytes) BLOB(name, max bytes). */
 
-/* A peer introduces itself. Workers name the slot they held (UINT32_MAX: none), agents their machine and the hash of
- * the profile they decode it with. These six fields are the same in every version, so that another one can be refused by
+/* A peer introduces itself. Workers name the slot they held (UINT32_MAX: none), agents their machine, the hash of
+ * the profile they decode it with and, as `slot`, which PLC they were told to read (wire_address(); UINT32_MAX: not said): one that
+ * reads another than the broker's configuration says is not answered; it or the broker is about to be told. These six fields are the same in every version, so that another one can be refused by
  * name; what a later version wants to know of a peer goes elsewhere. */
 #define WIRE_HELLO_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                        \
     U64(version)                                                                                             \
@@ -90,13 +91,14 @@ struct wire_text {
 #define WIRE_REFUSED_FIELDS(U64, I64, FLAG, TEXT, BLOB) TEXT(reason, 200)
 
 /* Once a second both ways. Agents: milliseconds since the last good reading (-1: never) and the values of
- * wire_metrics.h as little-endian 64-bit words. `channels`: worker to broker, its open stream channels (a connection that has
+ * wire_metrics.h as little-endian 64-bit words; of their histograms as many entries as fit, in turn (wire_histograms.h). `channels`: worker to broker, its open stream channels (a connection that has
  * opened n streams has n); broker to worker, those of all other workers together; else 0. */
 #define WIRE_HEARTBEAT_FIELDS(U64, I64, FLAG, TEXT, BLOB)                                                    \
     U64(incarnation)                                                                                         \
     U64(channels)                                                                                            \
     I64(reading_age_ms)                                                                                      \
-    BLOB(metrics, 512)
+    BLOB(metrics, 512)                                                                                       \
+    BLOB(histograms, 512)
 
 /* A machine's state: at birth (after each HELLO_OK) and on each difference. `reading_age_ms`: how old the reading was
  * when this was sent. `source_ns`: CLOCK_MONOTONIC when the PLC's answer became readable (same host only). */
@@ -320,6 +322,9 @@ bool wire_topics_next(struct wire_text *topics, struct wire_text *name);
 
 /* Tells hosts and their boots apart; two equal ones, other than 0, have one CLOCK_MONOTONIC. 0: unknown. */
 uint64_t wire_boot(void);
+
+/* Which PLC that is, as an agent's HELLO names it: never UINT32_MAX, which is "not said". */
+uint64_t wire_address(const char *host, uint16_t port);
 
 /* A COMMAND tells its age and the time that is left as of when it was sent. Where the receiver has the CLOCK_MONOTONIC of its
  * `boot`, this adds what it spent on its way, also in the socket of a process that stood still: so a deadline holds

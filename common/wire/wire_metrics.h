@@ -1,5 +1,6 @@
 /* wire_metrics.h — the numbers an agent reports with each heartbeat, in this order; the broker shows them in
- * shm/agent.<slot>, because agents do not see shared memory. X(NAME, name, kind as in stats.h) */
+ * shm/agent.<slot>, because agents do not see shared memory. X(NAME, name, kind as in stats.h). Behind them its latency
+ * histograms, in nanoseconds, as wire_histograms.h carries them. X(NAME, name) */
 #pragma once
 
 #define WIRE_AGENT_METRICS(X)                                                                                \
@@ -27,4 +28,13 @@
     X(POLL_LAG_US, poll_lag_us, GAUGE)           /* last poll: start against plan */                         \
     X(IMAGE_CONNECTION, image_connection, GAUGE) /* the agent's own image: enum connection_e … */          \
     X(IMAGE_RAW_STATUS, image_raw_status, GAUGE) /* … last reading; 0 before the first */                  \
-    X(IMAGE_POSITION, image_position, GAUGE)
+    X(IMAGE_POSITION, image_position, GAUGE)                                                                 \
+    X(READING_WALL_MS, reading_wall_ms,                                                                      \
+      GAUGE) /* when that reading was taken, Unix time; 0 before the first */
+
+#define WIRE_AGENT_HISTOGRAMS(X)                                                                             \
+    X(PLC_ROUND_TRIP, plc_round_trip_ns) /* first byte written to reply readable */                          \
+    X(POLL_LAG, poll_lag_ns)             /* planned poll to its first byte written */                        \
+    X(HOP_D5, hop_d5_ns)                 /* reply readable to STATE sent */                                  \
+    X(HOP_C5, hop_c5_ns)                 /* client's message read to COMMAND taken; same host only */        \
+    X(HOP_C6, hop_c6_ns)                 /* … to its first byte written to the PLC */

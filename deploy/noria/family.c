@@ -4,43 +4,18 @@
  * used up gets SIGKILL, so that a hanging worker takes no time from the broker's orderly end. Deaths come by SIGCHLD, and a
  * process is killed with its group before it is reaped: until then no other process can have its number.
  */
-#include "family.h"
+#include "family_inside.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/wait.h>
 
 #include "log.h"
-#include "member.h"
 #include "must.h"
 #include "proc.h"
 
 #define LAST_WORD_NS NS_PER_S /* after SIGKILL: a process that is still there then hangs in the kernel */
-
-enum phase_e { PHASE_NEW, PHASE_STARTING, PHASE_RUNNING, PHASE_STOPPING, PHASE_STOPPED };
-
-struct family {
-    struct loop *loop;
-    struct family_options options;
-    struct loop_signal *on_child;
-    struct loop_timer *timer; /* STOPPING: end of the stage's share */
-    enum phase_e phase;
-    int stage;     /* STARTING: the last that was begun; STOPPING: the one that is waited for */
-    bool reacting; /* a look at all members is deferred already */
-    bool ready_told;
-    uint64_t stop_began_ns;
-    int exit_code;
-    struct family_tally tally;
-    struct member **members;
-    size_t count;
-};
-
-#define FOR_MEMBERS(m, family)                                                                               \
-    for (struct member **m##_at = (family)->members, *m;                                                     \
-         m##_at < (family)->members + (family)->count && (m = *m##_at, true); m##_at++)
 
 struct loop *family_loop(struct family *family)
 {
@@ -57,6 +32,11 @@ struct family_tally *family_counts(struct family *family)
     return &family->tally;
 }
 
+uint64_t family_next_start(struct family *family)
+{
+    return ++family->starts;
+}
+
 bool family_stopping(const struct family *family)
 {
     return family->phase >= PHASE_STOPPING;
@@ -66,7 +46,7 @@ bool family_stopping(const struct family *family)
 
 static bool settled(const struct member *member)
 {
-    if (member->state == MEMBER_READY || member->state == MEMBER_GONE)
+    if (member->state == MEMBER_READY || member->state == MEMBER_GONE || member->doomed)
         return true;
     if (member->what.stage == FAMILY_STORE)
         return member->state != MEMBER_WAITING;
@@ -84,7 +64,8 @@ static bool stage_settled(struct family *family)
 static bool all_ready(struct family *family)
 {
     FOR_MEMBERS(member, family)
-    if (member->state != MEMBER_READY && member->state != MEMBER_GONE && member->what.handler == NULL)
+    if (member->state != MEMBER_READY && member->state != MEMBER_GONE && member->what.handler == NULL &&
+        !member->doomed)
         return false;
     return true;
 }
@@ -123,7 +104,8 @@ static bool lost(struct family *family, enum family_stage_e stage)
 static bool stage_stopped(struct family *family)
 {
     FOR_MEMBERS(member, family)
-    if ((int)member->what.stage == family->stage && member->state != MEMBER_GONE)
+    if ((int)member->what.stage == family->stage &&
+        (member->state != MEMBER_GONE || member->processes != NULL))
         return false;
     return true;
 }
@@ -166,14 +148,13 @@ static void on_share_used_up(void *arg)
              last = family->stop_began_ns + family->options.stop_ns + LAST_WORD_NS;
     FOR_MEMBERS(member, family)
     {
-        if ((int)member->what.stage != family->stage || member->pid == 0)
+        if ((int)member->what.stage != family->stage || member->processes == NULL)
             continue;
-        log_warn("process-hangs", "name=%s pid=%d action=%s", member->what.name, (int)member->pid,
+        log_warn("process-hangs", "name=%s pid=%d action=%s", member->what.name, (int)member->processes->pid,
                  now >= last ? "left" : "kill");
         member_kill(member);
         if (now >= last) {
-            member->pid = 0;
-            member->state = MEMBER_GONE;
+            member_abandon(member);
             family->exit_code = PROC_EXIT_FAILURE;
         }
     }
@@ -199,6 +180,9 @@ static void react(void *arg)
         family->ready_told = true;
         family->options.on_ready(family->options.arg);
     }
+    handover_review(family);
+    family_tell_changed(family);
+    family_forget_doomed(family);
     bool over = family->phase == PHASE_STOPPING && go_on_stopping(family);
     family->reacting = false;
     if (over)
@@ -213,11 +197,14 @@ void family_changed(struct family *family)
     MUST(loop_defer(family->loop, react, family) == ERR_OK); /* room for one was made by family_new() */
 }
 
-static struct member *find_pid(struct family *family, pid_t pid)
+static struct process *find_pid(struct family *family, pid_t pid)
 {
     FOR_MEMBERS(member, family)
-    if (member->pid == pid)
-        return member;
+    {
+        struct process *process = member_find_pid(member, pid);
+        if (process != NULL)
+            return process;
+    }
     return NULL;
 }
 
@@ -227,12 +214,12 @@ static void on_child(void *arg)
     siginfo_t info = {0};
     while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid != 0) {
         pid_t pid = info.si_pid;
-        struct member *member = find_pid(family, pid);
+        struct process *process = find_pid(family, pid);
         int status = 0;
-        if (member != NULL)
+        if (process != NULL)
             kill(-pid, SIGKILL); /* what it may have left of its group */
-        if (waitpid(pid, &status, 0) == pid && member != NULL)
-            member_died(member, status);
+        if (waitpid(pid, &status, 0) == pid && process != NULL)
+            member_reaped(process->member, process, status);
         info.si_pid = 0;
     }
 }
@@ -252,23 +239,11 @@ struct family *family_new(struct loop *loop, const struct family_options *option
     family->stage = -1;
     family->timer = loop_timer_new(loop, on_share_used_up, family);
     family->on_child = loop_signal_new(loop, SIGCHLD, on_child, family);
-    if (family->timer == NULL || family->on_child == NULL || loop_defer(loop, nothing, NULL) != ERR_OK)
+    bool handover = handover_init(family) == ERR_OK;
+    if (family->timer == NULL || family->on_child == NULL || !handover ||
+        loop_defer(loop, nothing, NULL) != ERR_OK)
         family_free(&family);
     return family;
-}
-
-enum err_e family_add(struct family *family, const struct family_member *what)
-{
-    MUST(family->phase == PHASE_NEW);
-    struct member **members = realloc(family->members, (family->count + 1) * sizeof *members);
-    if (members == NULL)
-        return ERR_MEMORY;
-    family->members = members;
-    members[family->count] = member_new(family, what);
-    if (members[family->count] == NULL)
-        return ERR_MEMORY;
-    family->count++;
-    return ERR_OK;
 }
 
 void family_start(struct family *family)
@@ -286,7 +261,7 @@ void family_stop(struct family *family)
     family->stop_began_ns = loop_now_ns(family->loop);
     family->stage = FAMILY_STAGES;
     FOR_MEMBERS(member, family)
-    if (member->pid == 0) /* nothing more is started */
+    if (member_process(member, PROCESS_NOW) == NULL) /* nothing more is started */
         member_retire(member);
     family_changed(family);
 }
@@ -304,36 +279,12 @@ void family_free(struct family **out)
     if (family == NULL)
         return;
     MUST(!family->reacting);
-    FOR_MEMBERS(member, family)
-    member_free(&member);
+    for (size_t i = 0; i < family->count; i++)
+        member_free(&family->members[i]);
     free(family->members);
+    handover_fini(family);
     loop_timer_free(&family->timer);
     loop_signal_free(&family->on_child);
     free(family);
     *out = NULL;
-}
-
-struct family_tally family_tally(const struct family *family)
-{
-    return family->tally;
-}
-
-static const struct member *find_name(const struct family *family, const char *name)
-{
-    FOR_MEMBERS(member, family)
-    if (strcmp(member->what.name, name) == 0)
-        return member;
-    return NULL;
-}
-
-pid_t family_pid(const struct family *family, const char *name)
-{
-    const struct member *member = find_name(family, name);
-    return member != NULL ? member->pid : 0;
-}
-
-bool family_is_ready(const struct family *family, const char *name)
-{
-    const struct member *member = find_name(family, name);
-    return member != NULL && member->state == MEMBER_READY;
 }

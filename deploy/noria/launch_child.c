@@ -19,11 +19,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "conf.h"
 #include "log.h"
 #include "must.h"
 #include "proc.h"
 
-#define FIRST_FD 3
+#define FIRST_FD    3
+#define HANDED_DOWN 4 /* behind the sockets: ready, control, black box, lock */
 
 static void set_number(const char *name, long value)
 {
@@ -32,9 +34,15 @@ static void set_number(const char *name, long value)
     setenv(name, text, 1);
 }
 
+static void set_fd(const char *name, int fd, int placed)
+{
+    if (fd >= 0)
+        set_number(name, placed);
+}
+
 static void default_signals(void)
 {
-    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD, SIGPIPE};
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGCHLD, SIGPIPE, SIGUSR1, SIGUSR2};
     sigset_t none;
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         signal(numbers[i], SIG_DFL);
@@ -57,12 +65,14 @@ static bool place_fds(int *fds, size_t count, int first)
 
 static bool place_all(const struct child *child, int ready_fd, int lock_fd)
 {
-    int fds[PROC_LISTEN_MAX + 2];
+    int fds[PROC_LISTEN_MAX + HANDED_DOWN];
     size_t count = child->sockets.count;
     for (size_t i = 0; i < count; i++)
         fds[i] = child->sockets.fds[i];
     if (child->handler == NULL) {
         fds[count++] = ready_fd;
+        fds[count++] = child->control_fd;
+        fds[count++] = child->blackbox_fd;
         fds[count++] = lock_fd;
     }
     int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -71,15 +81,21 @@ static bool place_all(const struct child *child, int ready_fd, int lock_fd)
 
 static void set_environment(const struct child *child, pid_t launcher)
 {
-    static const char *const never_passed_on[] = {"NORIA_ORPHAN", "NORIA_HANDLER", "NORIA_READY_FD",
-                                                  "LISTEN_FDS",   "LISTEN_PID",    "LISTEN_FDNAMES"};
+    static const char *const never_passed_on[] = {"NORIA_ORPHAN",      "NORIA_HANDLER", "NORIA_READY_FD",
+                                                  "NORIA_CONTROL_FD",  "LISTEN_FDS",    "LISTEN_PID",
+                                                  "NORIA_BLACKBOX_FD", "NORIA_FRONT",   "LISTEN_FDNAMES"};
+    int behind = FIRST_FD + (int)child->sockets.count;
     for (size_t i = 0; i < ARRAY_LEN(never_passed_on); i++)
         unsetenv(never_passed_on[i]);
     set_number("NORIA_LAUNCHER_PID", launcher);
-    if (child->handler == NULL)
-        set_number("NORIA_READY_FD", FIRST_FD + (long)child->sockets.count);
-    else
+    if (child->handler == NULL) {
+        set_number("NORIA_READY_FD", behind);
+        set_fd("NORIA_CONTROL_FD", child->control_fd, behind + 1);
+        set_fd("NORIA_BLACKBOX_FD", child->blackbox_fd, behind + 2);
+    } else {
         setenv("NORIA_HANDLER", child->handler, 1);
+        unsetenv(CONF_COPY_VARIABLE);
+    }
     if (child->sockets.count == 0)
         return;
     set_number("LISTEN_FDS", (long)child->sockets.count);

@@ -11,6 +11,7 @@
 #include "check_config.h"
 #include "clock.h"
 #include "conf.h"
+#include "containers.h"
 #include "hash_password.h"
 #include "hash_token.h"
 #include "must.h"
@@ -30,6 +31,7 @@ static const char help[] =
     "       noria backup FILE -c CONFIG\n"
     "       noria rearm MACHINE… -c FILE [--runtime-dir DIR]\n"
     "       noria audit show|verify -c FILE [...]    (noria audit --help)\n"
+    "       noria compose -c FILE [...], noria front, noria health ROLE|MACHINE    (noria compose --help)\n"
     "       noria reference\n"
     "\n"
     "up            starts the installation that FILE describes and keeps it running: simulators, broker,\n"
@@ -298,6 +300,8 @@ int main(int argc, char **argv)
     };
     struct cli cli = {0};
     proc_boot_root();
+    if (argc > 1 && containers_has(argv[1])) /* options of their own */
+        return containers_main(argc - 1, argv + 1, stdout, stderr);
     if (argc > 1 && strcmp(argv[1], "audit") == 0) /* options of its own */
         return audit_main(argc - 1, argv + 1, clock_wall_ms(clock_system()), stdout, stderr);
     for (int opt; (opt = getopt_long(argc, argv, "c:", long_options, NULL)) != -1;) {

@@ -30,7 +30,7 @@ static bool any_simulated(const struct conf *conf)
     return false;
 }
 
-static size_t needed(const struct conf *conf, enum family_stage_e stage)
+size_t up_plan_needed(const struct conf *conf, enum family_stage_e stage)
 {
     switch (stage) {
     case FAMILY_SIM:
@@ -68,7 +68,7 @@ static enum err_e find_own(struct up_plan *plan, enum family_stage_e stage, cons
         plan->programs[stage] = NULL;
         return ERR_MEMORY;
     }
-    if (needed(plan->conf, stage) == 0 || access(plan->programs[stage], X_OK) == 0)
+    if (up_plan_needed(plan->conf, stage) == 0 || access(plan->programs[stage], X_OK) == 0)
         return ERR_OK;
     log_error("programs", "program=%s error=\"%s\"", plan->programs[stage], strerror(errno));
     return ERR_NOT_FOUND;
@@ -116,8 +116,8 @@ static enum err_e add_handler(const struct up_plan *plan, struct family *family,
     return family_add(family, &member);
 }
 
-static enum err_e add_one(const struct up_plan *plan, struct family *family, enum family_stage_e stage,
-                          size_t i)
+enum err_e up_plan_add_member(const struct up_plan *plan, struct family *family, enum family_stage_e stage,
+                              size_t i)
 {
     struct family_member member = {.stage = stage, .argv = {plan->programs[stage], "-c", plan->conf->file}};
     switch (stage) {
@@ -146,8 +146,8 @@ enum err_e up_plan_add(const struct up_plan *plan, struct family *family)
 {
     enum err_e err = ERR_OK;
     for (int stage = 0; stage < FAMILY_STAGES; stage++)
-        for (size_t i = 0; i < needed(plan->conf, (enum family_stage_e)stage) && err == ERR_OK; i++)
-            err = add_one(plan, family, (enum family_stage_e)stage, i);
+        for (size_t i = 0; i < up_plan_needed(plan->conf, (enum family_stage_e)stage) && err == ERR_OK; i++)
+            err = up_plan_add_member(plan, family, (enum family_stage_e)stage, i);
     return err;
 }
 

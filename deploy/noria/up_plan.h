@@ -22,5 +22,10 @@ void up_plan_fini(struct up_plan *plan);
  * ERR_MEMORY. */
 enum err_e up_plan_add(const struct up_plan *plan, struct family *family);
 
+/* The same for one: the i-th of a stage (of agents: that of machine i). ERR_MEMORY; ERR_EXISTS, ERR_CLOSED: family_add(). */
+enum err_e up_plan_add_member(const struct up_plan *plan, struct family *family, enum family_stage_e stage,
+                              size_t i);
+size_t up_plan_needed(const struct conf *conf, enum family_stage_e stage); /* how many a stage has */
+
 /* Writes to standard output where to connect, which machines there are, and one line to try. */
 void up_plan_announce(const struct up_plan *plan);

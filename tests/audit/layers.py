@@ -19,7 +19,7 @@ from pathlib import Path
 
 SMALL = ["common/base", "common/model"]
 READS_SHM = ["common/shm/layout", "common/shm/reader", "common/shm/bell"]
-PROCESS = [*SMALL, "common/stats", "common/conf", "common/wire", "common/bus", "common/proc", "common/control"]
+PROCESS = [*SMALL, "common/stats", "common/conf", "common/wire", "common/bus", "common/proc", "common/control", "common/reload"]
 WORKER_PARTS = ["workers/acceptor/wheel", "workers/acceptor/access", "workers/acceptor/gate", "workers/acceptor/ws", "workers/acceptor/fanout",
                 "workers/acceptor/endpoint"]
 
@@ -42,11 +42,12 @@ LAYERS = {
     "common/bus": [*SMALL, "common/wire"],
     "common/proc": ["common/base"],
     "common/control": ["common/base"],
+    "common/reload": [*SMALL, "common/conf", "common/control"],
     "common/keyring": [*SMALL, "common/conf", "common/proc"],
     "broker": [*PROCESS, "common/loop", "common/frames", "common/shm/writer", *READS_SHM],
     "plc-agent": [*PROCESS, "common/loop", "common/journal", "plc-agent/drivers/carousel"],
     "plc-agent/drivers/carousel": [*SMALL, "common/loop", "plc-agent"],
-    "plc-agent/sim": [*SMALL, "common/loop", "common/conf", "common/proc", "common/control"],
+    "plc-agent/sim": [*SMALL, "common/loop", "common/conf", "common/proc", "common/control", "common/reload"],
     "workers/acceptor/wheel": ["common/base"],
     "workers/acceptor/access": [*SMALL, "common/conf", "common/keyring", "workers/acceptor/wheel"],
     "workers/acceptor/gate": ["common/base", "workers/acceptor/wheel"],
@@ -171,7 +172,7 @@ THIRD_PARTY = {
     "jansson": ["common/conf", "common/journal", "common/schema", "workers/acceptor/dialects/carousel",
                 "workers/acceptor/dialects/command", "workers/acceptor/dialects/validated", "workers/acceptor/dialects/channels",
                 "workers/acceptor/rest", "workers/acceptor/sensors", "workers/acceptor/login", "workers/acceptor/access", "workers/store/db"],
-    "sys/mman.h": ["common/shm/layout"],
+    "sys/mman.h": ["common/shm/layout", "common/proc"],  # common/proc: black boxes
 }
 SYSTEM = re.compile(r"^(arpa/|linux/|net/|netinet/|sys/|bits/|[a-z0-9_]+\.h$)")
 NOT_SYSTEM = re.compile(r"^(openssl/|curl/|json|cjson|json-c/|sqlite|jwt|nats|ev\.h|glib|boost|systemd/|lib|ncurses)")
@@ -182,8 +183,8 @@ PKG_CONFIG = {  # CMake's imported target → what of THIRD_PARTY it brings
 
 # Calls that one folder alone may make.
 CALLS = {
-    re.compile(r"\bmmap\s*\("): ["common/shm"],
-    re.compile(r"\bmemfd_create\s*\("): ["common/shm"],
+    re.compile(r"\bmmap\s*\("): ["common/shm", "common/proc"],
+    re.compile(r"\bmemfd_create\s*\("): ["common/shm", "common/proc"],
     re.compile(r"\bshm_open\s*\("): ["common/shm"],
 }
 DEMO_ID = re.compile(r'"(machine_\d+|carousel_\d+|Carrusel [^"]*)"')

@@ -41,6 +41,8 @@ void scenario_streams(struct bench *bench);
 void scenario_endpoints(struct bench *bench);
 void scenario_isolation(struct bench *bench);
 void scenario_store(struct bench *bench);
+void scenario_restart(struct bench *bench);
+void scenario_reload(struct bench *bench);
 void scenario_selftest(struct bench *bench);
 
 static inline uint32_t bench_or(uint32_t given, const struct bench *bench, uint32_t full, uint32_t smoke)

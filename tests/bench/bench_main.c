@@ -34,6 +34,10 @@ static const struct {
      "validated round trips beside a bare echo: in-process, handler processes"},
     {"isolation", scenario_isolation,
      "one handler misbehaves: another endpoint's round trips, machines' states"},
+    {"restart", scenario_restart,
+     "all workers restarted, or killed, under their clients: how long anybody was away"},
+    {"reload", scenario_reload,
+     "a machine more and less while the states of many flow: the pause that clients see"},
     {"store", scenario_store, "durable REST writes beside SQLite alone; write to event"},
     {"selftest", scenario_selftest, "generator and bare sender alone: what the bench itself can do"},
 };

@@ -239,7 +239,7 @@ static void latency(void)
         usleep(500);
     }
     printf("latency D5 to D7, one at a time: p50 %.0f us, p99 %.0f us\n",
-           (double)metric("ingest_to_publish", 0.5) / 1e3, (double)metric("ingest_to_publish", 0.99) / 1e3);
+           (double)metric("hop_d7_ns", 0.5) / 1e3, (double)metric("hop_d7_ns", 0.99) / 1e3);
 }
 
 static void restart(void)

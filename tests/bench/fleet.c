@@ -145,6 +145,8 @@ static const struct hist *pick(const struct gen_shared *shared, enum fleet_hist_
         return &shared->last;
     case FLEET_HANDSHAKE:
         return &shared->handshake;
+    case FLEET_AWAY:
+        return &shared->away;
     }
     MUST_NOT_REACH();
 }

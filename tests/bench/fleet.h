@@ -23,7 +23,7 @@ struct fleet_counts { /* sums over the processes */
 #undef X
 };
 
-enum fleet_hist_e { FLEET_LATENCY, FLEET_FIRST, FLEET_LAST, FLEET_HANDSHAKE };
+enum fleet_hist_e { FLEET_LATENCY, FLEET_FIRST, FLEET_LAST, FLEET_HANDSHAKE, FLEET_AWAY };
 
 /* Spreads options->clients (and never_read) over processes, and starts them; `first_address` is moved on so that no two
  * processes share a source address. ERR_TOO_LARGE, ERR_MEMORY, ERR_SYSTEM: nothing runs then. */

@@ -136,6 +136,10 @@ static bool obey(struct gen *gen)
     case GEN_CHURN:
         churn(gen);
         return true;
+    case GEN_RETURN:
+        gen->returning = gen->resume = true;
+        open_missing(gen, gen->options->clients);
+        return true;
     default:
         if (filling(gen))
             open_missing(gen, gen->storm_begun_ns != 0 ? gen->options->clients : gen->options->burst);

@@ -37,6 +37,7 @@ enum gen_command_e {
     GEN_STORM,  /* once: close all, open all again at the same time; then as GEN_HOLD */
     GEN_RESUME, /* the same; each says in its subscription up to where the generator has seen frames */
     GEN_CHURN,  /* close each connection as soon as it is live, and open another */
+    GEN_RETURN, /* whom the server closes comes back at once, and says up to where the generator has seen frames */
     GEN_STOP
 };
 
@@ -71,6 +72,7 @@ struct gen_event {
     X(refused, "answers other than 101")                                                                     \
     X(failed, "connections that ended before they were live")                                                \
     X(closed, "live connections closed by the server")                                                       \
+    X(returned, "of those, live again (GEN_RETURN)")                                                         \
     X(closed_slow, "never-reading connections closed by the server")                                         \
     X(reads, "recv calls that gave bytes")                                                                   \
     X(bytes, "received by live connections")                                                                 \
@@ -97,6 +99,7 @@ struct gen_shared {
     struct hist first;     /* source to the first client, every message */
     struct hist last;      /* source to the last client */
     struct hist handshake; /* connect to live */
+    struct hist away;      /* closed by the server to live again (GEN_RETURN) */
     _Atomic uint32_t event_count;
     struct gen_event events[GEN_EVENTS_MAX];
 };

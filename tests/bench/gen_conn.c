@@ -102,9 +102,10 @@ void conn_drop(struct gen *gen, struct conn *conn)
 /* The server ended it, or broke the protocol. */
 static void lose(struct gen *gen, struct conn *conn)
 {
-    if (conn->state == CONN_LIVE)
+    if (conn->state == CONN_LIVE) {
         GEN_ADD(gen, closed, 1);
-    else if (conn->state == CONN_DEAF)
+        conn->lost_ns = gen->returning ? gen_now_ns() : 0;
+    } else if (conn->state == CONN_DEAF)
         GEN_ADD(gen, closed_slow, 1);
     else
         GEN_ADD(gen, failed, 1);
@@ -150,7 +151,13 @@ static void go_live(struct gen *gen, struct conn *conn)
     _Atomic uint32_t *count = conn->never_read ? &gen->shared->live_slow : &gen->shared->live;
     atomic_fetch_add_explicit(count, 1, memory_order_relaxed);
     GEN_ADD(gen, lives, 1);
-    hist_add(&gen->shared->handshake, gen_now_ns() - conn->begun_ns);
+    uint64_t now = gen_now_ns();
+    hist_add(&gen->shared->handshake, now - conn->begun_ns);
+    if (conn->lost_ns != 0) {
+        hist_add(&gen->shared->away, now - conn->lost_ns);
+        GEN_ADD(gen, returned, 1);
+        conn->lost_ns = 0;
+    }
     if (conn->never_read)
         watch(gen, conn, EPOLLRDHUP);
 }

@@ -27,6 +27,7 @@ struct conn {
     struct frame_carry carry;
     struct ref_cursor cursor; /* in the reference log */
     uint64_t begun_ns;
+    uint64_t lost_ns; /* when the server closed the one before, if this one is to come back; 0: not so */
 };
 
 struct gen {
@@ -39,7 +40,8 @@ struct gen {
     uint32_t next;       /* slot that is looked at next for an unused one */
     uint64_t now_ns;     /* of the batch of bytes in hand */
     uint64_t storm_begun_ns;
-    bool resume;                     /* the running storm is GEN_RESUME */
+    bool resume;                     /* who comes says where he left off */
+    bool returning;                  /* GEN_RETURN */
     char last_seq[GEN_SEQ_TEXT_MAX]; /* of the newest frame */
     uint64_t newest;                 /* its number, with sets_of */
     unsigned char *buffer;

@@ -39,6 +39,7 @@ struct rig_config {
     uint32_t poll_ms, poll_moving_ms, sim_ms_per_position;
     uint32_t backoff_max_ms; /* 0: the configuration's default */
     uint32_t ping_interval_ms, ping_timeout_ms;
+    uint32_t drain_ms;           /* 0: the configuration's default */
     bool any_rate;               /* clients may send as many messages as they like */
     int worker_core, other_core; /* -1: any */
     bool keep;                   /* leave the directory */

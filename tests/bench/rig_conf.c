@@ -43,7 +43,10 @@ static void write_settings(FILE *file, const struct rig *rig)
     fprintf(file, "runtime_dir: %s\nstate_dir: %s\n", rig->dir, rig->state);
     fprintf(file, "max_machines: %u\n", config->machines < 4096 ? 4096 : config->machines);
     fprintf(file, "log: {level: warn}\n");
-    fprintf(file, "workers: {count: %u}\n", config->workers);
+    fprintf(file, "workers: {count: %u", config->workers);
+    if (config->drain_ms != 0)
+        fprintf(file, ", drain_ms: %u", config->drain_ms);
+    fprintf(file, "}\n");
     fprintf(file, "websocket: {ping_interval_ms: %u, ping_timeout_ms: %u%s}\n", config->ping_interval_ms,
             config->ping_timeout_ms, config->any_rate ? ", max_messages_per_s: 0" : "");
     fprintf(file, "simulator: {base_port: %u, ms_per_position: %u}\n", rig->sim_port,

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from stagecraft.stage import Stage
 from stagecraft.subscriber import Tally
-from stagecraft.wait import LOOK_EVERY_S, Late, limit, next_look, now, until
+from stagecraft.wait import LOOK_EVERY_S, Late, a_moment, limit, next_look, now, until
 
 from record import Recorder
 
@@ -66,9 +66,7 @@ class Deaths:
         self._tasks, self.lanes = [], []
 
     async def a_moment(self, seconds):
-        """Lets a random time pass: what it is for is being random, nothing waits for it."""
-        end = now() + seconds
-        await until("a moment to pass", lambda: now() >= end, seconds + 60)
+        await a_moment(seconds)
 
     def keep_going(self):
         """Raises what went wrong with anybody."""

@@ -54,7 +54,7 @@ static void leave(struct house *house)
     bridges_fini(&house->bridges);
     for (size_t i = 0; i < house->registry.count; i++)
         for (size_t from = 0; from < CONF_BRIDGE_SOURCES; from++)
-            assert_null(house->registry.machines[i].bridged[from]);
+            assert_null(house->registry.machines[i]->bridged[from]);
     registry_fini(&house->registry);
     conf_free(&house->conf);
 }
@@ -114,7 +114,7 @@ static void machines_share_what_goes_out_for_all(void **state)
     assert_null(of(&house, "m2", BRIDGE_RESULTS));
     GOES_TO(of(&house, "m3", BRIDGE_RESULTS), "r", "r3");
     for (unsigned i = 1; i <= 3; i++)
-        assert_null(house.registry.machines[i - 1].bridged[BRIDGE_EVENTS]);
+        assert_null(house.registry.machines[i - 1]->bridged[BRIDGE_EVENTS]);
     GOES_TO(of(&house, "gone", BRIDGE_STATES), "a", "b");
     assert_null(of(&house, "gone", BRIDGE_RESULTS));
     assert_ptr_equal(of(&house, "m1", BRIDGE_STATES), of(&house, "gone", BRIDGE_STATES)); /* shared */

@@ -71,8 +71,8 @@ static void who_must_not_come_in_is_refused(void **state)
     static const struct {
         uint64_t version, role;
         const char *reason;
-    } strangers[] = {{WIRE_VERSION + 1, WIRE_WORKER, "bus protocol 7; this broker speaks 6"},
-                     {WIRE_VERSION - 1, WIRE_AGENT, "bus protocol 5; this broker speaks 6"},
+    } strangers[] = {{WIRE_VERSION + 1, WIRE_WORKER, "bus protocol 8; this broker speaks 7"},
+                     {WIRE_VERSION - 1, WIRE_AGENT, "bus protocol 6; this broker speaks 7"},
                      {WIRE_VERSION, 7, "no such role"}};
     for (size_t i = 0; i < ARRAY_LEN(strangers); i++) {
         message = (struct wire_message){.type = WIRE_HELLO};
@@ -90,7 +90,7 @@ static void who_must_not_come_in_is_refused(void **state)
     int len = zmq_recv(raw, buffer, sizeof buffer, 0);
     assert_int_equal(wire_decode(buffer, (size_t)len, &message), ERR_OK);
     assert_int_equal(message.type, WIRE_REFUSED);
-    assert_true(wire_text_equals(message.refused.reason, "bus protocol 2; this broker speaks 6"));
+    assert_true(wire_text_equals(message.refused.reason, "bus protocol 2; this broker speaks 7"));
     zmq_close(raw);
     zmq_ctx_term(context);
     assert_int_equal(counter(stage, "hellos_refused"), 5);
@@ -304,7 +304,7 @@ static void any_message_from_any_peer_does_no_harm(void **state)
         fill_any(&message);
         if (message.type == WIRE_GOODBYE || (message.type == WIRE_HELLO && rand() % 20 != 0))
             message.type = WIRE_HEARTBEAT,
-            message.heartbeat = (struct wire_heartbeat){55, 0, 0, wire_text("")};
+            message.heartbeat = (struct wire_heartbeat){55, 0, 0, wire_text(""), wire_text("")};
         raw_say(raw, &message);
         while (i % 100 == 0 && zmq_recv(raw->socket, buffer, sizeof buffer, ZMQ_DONTWAIT) > 0)
             ;

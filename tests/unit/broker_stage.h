@@ -53,6 +53,7 @@ struct end { /* an agent, a worker, a tool or a store */
     enum wire_role_e role;
     uint64_t incarnation, profile_hash, wanted_slot;
     const char *machine;
+    uint64_t address; /* of an agent's PLC; 0: not said */
     int64_t reading_age_ms;
     uint64_t ups, downs, refusals, commands, acks, acked, state_seq;
     uint32_t slot, ring_id;

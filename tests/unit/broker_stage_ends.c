@@ -4,7 +4,7 @@
 static void on_hello(void *arg, struct wire_hello *hello)
 {
     struct end *end = arg;
-    hello->slot = end->wanted_slot;
+    hello->slot = end->role != WIRE_AGENT ? end->wanted_slot : end->address != 0 ? end->address : UINT32_MAX;
     hello->profile_hash = end->profile_hash;
     hello->machine = wire_text(end->machine);
 }

@@ -47,7 +47,7 @@ static void a_birth_becomes_a_record_and_the_table_repeats_it(void **state)
     shows(record, seq);
     assert_true(record->state.agent_gen == 100);
     table_agrees(stage, 0, record);
-    assert_int_equal(counter(stage, "ingest_to_publish"), 1);
+    assert_int_equal(counter(stage, "hop_d7_ns"), 1);
 }
 
 static void only_differences_are_published_and_only_in_order(void **state)

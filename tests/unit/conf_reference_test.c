@@ -45,15 +45,15 @@ static void it_lists_what_matters(void **state)
     make_page();
     static const char *const expected[] = {
         "| `size_mib` | a power of two (1 to 4096 MiB) | `64` | no |",
-        "| `machines_from` | a file name of at most 4000 bytes | none | no |",
+        "| `machines_from` | a file name of at most 4000 bytes | none | yes |",
         "| `dialects` | a list of 1 to 8 values, each one of rest, carousel, streams, endpoints, channels | "
         "`[carousel]` | no |",
         "| `auth` | one of none, token | `none` | no |",
-        "| `max_body_bytes` | a number (128 to 1048576 bytes) | `65536` | no |",
-        "| `soft_kib` | a number (16 to 65536 KiB) | `256` | no |",
-        "| `max_channels` | a number (1 to 1000000 channels) | `100000` | no |",
+        "| `max_body_bytes` | a number (128 to 1048576 bytes) | `65536` | yes |",
+        "| `soft_kib` | a number (16 to 65536 KiB) | `256` | yes |",
+        "| `max_channels` | a number (1 to 1000000 channels) | `100000` | yes |",
         "## bridges[]",
-        "| `stream` | a text of 1 to 128 bytes without control characters | required | no |",
+        "| `stream` | a text of 1 to 128 bytes without control characters | required | yes |",
         "## handlers[]",
         "| `command` | a list of 1 to 32 values, each a text of at most 4096 bytes | none | no |",
         "| `socket` | an absolute path of at most 107 bytes | none | no |",
@@ -61,7 +61,7 @@ static void it_lists_what_matters(void **state)
         "| `path` | a path (1 to 64 of A-Z a-z 0-9 _ . ~ - / that begin with /; no //, /./ or /../) | "
         "required | no |",
         "## auth.tokens[]",
-        "| `sha256` | a SHA-256 (64 hexadecimal digits) | required | no |",
+        "| `sha256` | a SHA-256 (64 hexadecimal digits) | required | yes |",
         "## profiles[].bits[].zero",
         "| `WEBSOCKET_PING_TIMEOUT` | `websocket.ping_timeout_ms` | seconds |",
         "| `WEBSOCKET_MAX_CONNECTIONS` | `websocket.max_connections` | connections |",

@@ -41,7 +41,7 @@ static int set_up(void **state)
     house->conf = (struct conf){.machines = house->machines, .machine_count = ARRAY_LEN(house->machines)};
     assert_int_equal(registry_init(&house->registry, &house->conf), ERR_OK);
     registry_hold(&house->registry, T0 + 1000 * MS);
-    house->m = &house->registry.machines[0];
+    house->m = house->registry.machines[0];
     *state = house;
     return 0;
 }
@@ -57,7 +57,7 @@ static int tear_down(void **state)
 /* Brings shown in line, as the broker does, and plans; returns the connection shown. */
 static enum connection_e show(struct house *house, uint64_t now_ns)
 {
-    house->m->shown = registry_target(&house->registry, house->m, now_ns);
+    house->m->shown = registry_target(house->m, now_ns);
     registry_plan(&house->registry, house->m);
     return house->m->shown.connection;
 }
@@ -104,7 +104,7 @@ static void an_agent_that_comes_and_goes_within_the_hold_is_gone(void **state)
 {
     struct house *house = *state;
     house->m->shown = (struct machine_state){CONNECTION_CONNECTED, true, 218, 7, 1};
-    registry_attach(house->m, somebody(), true, T0 + 10 * MS);
+    registry_attach(house->m, somebody(), house->m->profile_hash, T0 + 10 * MS);
     assert_int_equal(show(house, T0 + 10 * MS), CONNECTION_CONNECTED); /* no birth yet: as it was */
     registry_detach(house->m);
     assert_int_equal(show(house, T0 + 20 * MS), CONNECTION_DISCONNECTED);
@@ -113,7 +113,7 @@ static void an_agent_that_comes_and_goes_within_the_hold_is_gone(void **state)
 static void readings_age_from_where_they_were_taken(void **state)
 {
     struct house *house = *state;
-    registry_attach(house->m, somebody(), true, T0);
+    registry_attach(house->m, somebody(), house->m->profile_hash, T0);
     assert_true(report(house, 5, 1, CONNECTION_CONNECTED, 3, 400, T0 + 1000 * MS));
     assert_int_equal(show(house, T0 + 1000 * MS), CONNECTION_CONNECTED);
     assert_true(due(house) == T0 + 3600 * MS + 1);
@@ -136,7 +136,7 @@ static void readings_age_from_where_they_were_taken(void **state)
 static void only_a_connected_machine_can_be_stale(void **state)
 {
     struct house *house = *state;
-    registry_attach(house->m, somebody(), true, T0);
+    registry_attach(house->m, somebody(), house->m->profile_hash, T0);
     assert_true(report(house, 5, 1, CONNECTION_ERROR, 3, 60000, T0));
     assert_int_equal(show(house, T0 + 60000 * MS), CONNECTION_ERROR);
     assert_true(report(house, 5, 2, CONNECTION_DISCONNECTED, -1, 0, T0));
@@ -149,7 +149,7 @@ static void an_agent_without_a_birth_cannot_keep_a_machine_connected_for_ever(vo
 {
     struct house *house = *state;
     house->m->shown = (struct machine_state){CONNECTION_CONNECTED, true, 218, 7, 1};
-    registry_attach(house->m, somebody(), true, T0);
+    registry_attach(house->m, somebody(), house->m->profile_hash, T0);
     assert_int_equal(show(house, T0 + 3000 * MS), CONNECTION_CONNECTED);
     assert_int_equal(show(house, T0 + 3000 * MS + 1), CONNECTION_STALE);
 }
@@ -160,27 +160,27 @@ static void a_limit_below_the_heartbeat_is_raised(void **state)
     house->machines[0].stale_after_ms = 100;
     registry_fini(&house->registry);
     assert_int_equal(registry_init(&house->registry, &house->conf), ERR_OK);
-    house->m = &house->registry.machines[0];
+    house->m = house->registry.machines[0];
     assert_true(house->m->stale_ns == (250 + REGISTRY_STALE_SLACK_MS) * MS);
 }
 
 static void reports_are_taken_in_order(void **state)
 {
     struct house *house = *state;
-    registry_attach(house->m, somebody(), true, T0);
+    registry_attach(house->m, somebody(), house->m->profile_hash, T0);
     assert_true(report(house, 5, 10, CONNECTION_CONNECTED, 3, 0, T0));
     assert_false(report(house, 5, 10, CONNECTION_CONNECTED, 4, 0, T0));
     assert_false(report(house, 5, 9, CONNECTION_CONNECTED, 4, 0, T0));
     assert_int_equal(house->m->reported.position, 3);
-    assert_true(report(house, 6, 1, CONNECTION_CONNECTED, 4, 0, T0)); /* another process counts anew */
-    registry_attach(house->m, somebody(), true, T0);                  /* and so does each HELLO */
+    assert_true(report(house, 6, 1, CONNECTION_CONNECTED, 4, 0, T0));  /* another process counts anew */
+    registry_attach(house->m, somebody(), house->m->profile_hash, T0); /* and so does each HELLO */
     assert_true(report(house, 6, 1, CONNECTION_CONNECTED, 5, 0, T0));
 }
 
 static void hostile_ages_do_no_harm(void **state)
 {
     struct house *house = *state;
-    registry_attach(house->m, somebody(), true, T0);
+    registry_attach(house->m, somebody(), house->m->profile_hash, T0);
     assert_true(report(house, 5, 1, CONNECTION_CONNECTED, 3, UINT64_MAX, T0));
     assert_int_equal(show(house, T0), CONNECTION_STALE);
     registry_heartbeat(house->m, INT64_MAX, T0);
@@ -193,12 +193,12 @@ static void hostile_ages_do_no_harm(void **state)
 static void writable_needs_a_profile_that_both_know(void **state)
 {
     struct house *house = *state;
-    registry_attach(house->m, somebody(), true, T0);
+    registry_attach(house->m, somebody(), house->m->profile_hash, T0);
     assert_true(registry_writable(house->m));
-    registry_attach(house->m, somebody(), false, T0);
+    registry_attach(house->m, somebody(), ~house->m->profile_hash, T0);
     assert_false(registry_writable(house->m));
     house->machines[0].profile = NULL;
-    registry_attach(house->m, somebody(), true, T0);
+    registry_attach(house->m, somebody(), house->m->profile_hash, T0);
     assert_false(registry_writable(house->m));
 }
 
@@ -210,7 +210,7 @@ static void new_machines_get_their_place_in_the_file(void **state)
     bool used[8] = {0};
     assert_int_equal(registry_assign_slots(&house->registry, 8, used), ERR_OK);
     for (uint32_t i = 0; i < 4; i++)
-        assert_int_equal(house->registry.machines[i].slot, i);
+        assert_int_equal(house->registry.machines[i]->slot, i);
 }
 
 static void slots_are_kept_and_cleared_ones_come_last(void **state)
@@ -222,10 +222,10 @@ static void slots_are_kept_and_cleared_ones_come_last(void **state)
     assert_true(registry_keep_slot(&house->registry, 2, "m1"));
     assert_false(registry_keep_slot(&house->registry, 4, "m1")); /* twice: the first counts */
     assert_int_equal(registry_assign_slots(&house->registry, 8, used), ERR_OK);
-    assert_int_equal(house->registry.machines[3].slot, 0);
-    assert_int_equal(house->registry.machines[1].slot, 2);
-    assert_int_equal(house->registry.machines[0].slot, 3); /* 0 is taken; 1 was another's just now */
-    assert_int_equal(house->registry.machines[2].slot, 5);
+    assert_int_equal(house->registry.machines[3]->slot, 0);
+    assert_int_equal(house->registry.machines[1]->slot, 2);
+    assert_int_equal(house->registry.machines[0]->slot, 3); /* 0 is taken; 1 was another's just now */
+    assert_int_equal(house->registry.machines[2]->slot, 5);
 }
 
 static void there_may_be_no_more_machines_than_slots(void **state)
@@ -240,7 +240,7 @@ static void there_may_be_no_more_machines_than_slots(void **state)
 static void machines_are_found_by_their_whole_id_only(void **state)
 {
     struct house *house = *state;
-    assert_ptr_equal(registry_find(&house->registry, "m2xyz", 2), &house->registry.machines[2]);
+    assert_ptr_equal(registry_find(&house->registry, "m2xyz", 2), house->registry.machines[2]);
     assert_null(registry_find(&house->registry, "m2xyz", 3));
     assert_null(registry_find(&house->registry, "m", 1));
     assert_null(registry_find(&house->registry, "", 0));

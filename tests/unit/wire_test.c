@@ -194,7 +194,7 @@ static void a_publish_is_these_bytes(void **state)
     static const char version_4[] = "\x99\x0b\x07\x01\x05\x03\xc2\x63\xc4\x03\x02ss\xc4\x00";
     unsigned char buffer[64];
     struct wire_message message = {.type = WIRE_PUBLISH, .broker_gen = 7};
-    assert_int_equal(WIRE_VERSION, 6);
+    assert_int_equal(WIRE_VERSION, 7);
     message.publish = (struct wire_publish){.publish_seq = 1,
                                             .dialect = 4,
                                             .binary = true,

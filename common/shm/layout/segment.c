@@ -4,10 +4,12 @@
  */
 #include "segment.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "clock.h"
@@ -106,13 +108,15 @@ void segment_close(struct segment **segment, bool unlink_file)
     free(dead);
 }
 
+/* `path` NULL: nothing is logged. */
 static enum err_e header_check(const char *path, const struct segment_page *header, uint64_t file_size)
 {
     if (header->magic != SEGMENT_MAGIC)
         return ERR_MALFORMED;
     if (header->version != SEGMENT_VERSION) {
-        log_error("shm-version", "path=%s version=%llu expected=%u", path,
-                  (unsigned long long)header->version, SEGMENT_VERSION);
+        if (path != NULL)
+            log_error("shm-version", "path=%s version=%llu expected=%u", path,
+                      (unsigned long long)header->version, SEGMENT_VERSION);
         return ERR_VERSION;
     }
     bool fits = header->size_bytes > SEGMENT_STATS_OFFSET && header->size_bytes <= SEGMENT_BYTES_MAX &&
@@ -148,6 +152,18 @@ static enum err_e view_map(const char *path, int fd, uint64_t file_size, struct 
     return err;
 }
 
+static enum err_e view_new(const char *path, int fd, uint64_t file_size, struct segment_view **view)
+{
+    struct segment_view *made = calloc(1, sizeof *made);
+    enum err_e err = made == NULL ? ERR_MEMORY : view_map(path, fd, file_size, made);
+    if (err != ERR_OK) {
+        free(made);
+        return err;
+    }
+    *view = made;
+    return ERR_OK;
+}
+
 enum err_e segment_view_open(const char *path, struct segment_view **view)
 {
     int fd;
@@ -155,15 +171,22 @@ enum err_e segment_view_open(const char *path, struct segment_view **view)
     enum err_e err = shm_file_open(path, &fd, &file_size);
     if (err != ERR_OK)
         return err;
-    struct segment_view *made = calloc(1, sizeof *made);
-    err = made == NULL ? ERR_MEMORY : view_map(path, fd, file_size, made);
+    err = view_new(path, fd, file_size, view);
     close(fd);
-    if (err != ERR_OK) {
-        free(made);
-        return err;
-    }
-    *view = made;
-    return ERR_OK;
+    return err;
+}
+
+enum err_e segment_view_open_held(const char *path, struct segment_view **view)
+{
+    struct stat file;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0)
+        return errno == ENOENT ? ERR_NOT_FOUND : ERR_SYSTEM;
+    enum err_e err = fstat(fd, &file) != 0 || !S_ISREG(file.st_mode) ? ERR_MALFORMED
+                     : shm_file_locked(fd) ? view_new(NULL, fd, (uint64_t)file.st_size, view)
+                                           : ERR_CLOSED;
+    close(fd);
+    return err;
 }
 
 const struct segment_page *segment_view_page(const struct segment_view *view)

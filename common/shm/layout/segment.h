@@ -43,6 +43,9 @@ bool segment_is_held(const char *path, uint64_t *incarnation);
 
 struct segment_view; /* a read-only mapping of another process's segment */
 enum err_e segment_view_open(const char *path, struct segment_view **view);
+/* The same of a process that lives (segment_is_held()), with one look at the file and without a log line about what stands in it: for who reads
+ * all of them again and again. ERR_CLOSED: its process is gone. */
+enum err_e segment_view_open_held(const char *path, struct segment_view **view);
 const struct segment_page *segment_view_page(const struct segment_view *view);
 enum err_e segment_view_stats(const struct segment_view *view, struct stats_view *stats);
 void segment_view_close(struct segment_view **view);

@@ -26,10 +26,10 @@ def limit(seconds):
     return seconds * SLOW
 
 
-async def next_look():
+async def next_look(after=LOOK_EVERY_S):
     loop = asyncio.get_running_loop()
     look = loop.create_future()
-    loop.call_later(LOOK_EVERY_S, lambda: look.done() or look.set_result(None))
+    loop.call_later(after, lambda: look.done() or look.set_result(None))
     await look
 
 
@@ -45,6 +45,11 @@ async def until(what, condition, within=5.0):
         if now() > deadline:
             raise Late(f"waited {limit(within):g} s for {what}; at last: {value!r}")
         await next_look()
+
+
+async def a_moment(seconds):
+    """Lets a random time pass, or paces a load: nothing is waited for, and nothing depends on it."""
+    await next_look(seconds)
 
 
 async def settle(what, awaitable, within=5.0):

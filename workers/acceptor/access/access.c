@@ -15,7 +15,10 @@ static bool make_owners(struct access *access)
     const struct conf *conf = access->conf;
     access->owners = calloc(conf->token_count + 1, sizeof *access->owners);
     for (size_t i = 0; access->owners != NULL && i < conf->token_count; i++) {
-        struct identity_draft draft = {.name = conf->tokens[i].principal, .expires_ms = IDENTITY_NEVER};
+        struct identity_draft draft = {.name = conf->tokens[i].principal,
+                                       .expires_ms = IDENTITY_NEVER,
+                                       .source = IDENTITY_TOKEN,
+                                       .source_id = access_token_id(conf->tokens[i].sha256)};
         for (unsigned g = 0; g < GRANT_COUNT; g++) {
             const struct conf_grant *grant = &conf->tokens[i].grants[g];
             draft.names[g] = grant->all ? IDENTITY_ALL : grant->names;

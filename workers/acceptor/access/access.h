@@ -49,7 +49,8 @@ struct access;
     R(jwt_expired, "exp has passed")                                                                         \
     R(jwt_early, "nbf or iat has not come yet")                                                              \
     R(jwt_issuer, "another iss than configured")                                                             \
-    R(jwt_audience, "an aud that is not ours")
+    R(jwt_audience, "an aud that is not ours")                                                               \
+    R(jwt_user, "made by /auth/login for a user whom the configuration does not have any more")
 
 struct access_counts {
     uint64_t granted;
@@ -69,5 +70,16 @@ const struct identity *access_identify(struct access *access, const char *token)
 /* A JWT for a user who has logged in, good for auth.jwt.lifetime_s from now: their grants, signed with auth.jwt.sign_with. ERR_NOT_FOUND:
  * no key can sign; ERR_TOO_LARGE; ERR_MEMORY. Wipe it after use. */
 enum err_e access_issue(struct access *access, const struct conf_user *user, char token[ACCESS_JWT_MAX + 1]);
+
+/* A reload: `next`, made for another configuration, takes the place of `before`, whose counters go on in it. */
+void access_succeed(struct access *next, const struct access *before);
+
+/* Whether who was let in by another configuration would be let in by this one. It says nothing about time. */
+enum access_review_e {
+    ACCESS_STANDS,
+    ACCESS_GONE, /* the token, the user, or the key that signed is not there any more */
+    ACCESS_LESS  /* the token is another principal's now, or lets do less than before */
+};
+enum access_review_e access_review(const struct access *access, const struct identity *identity);
 
 const struct access_counts *access_counts(const struct access *access);

@@ -60,13 +60,19 @@ static uint64_t *judge_claims(struct access *access, const struct jwt_text_claim
         return &access->counts.jwt_issuer;
     bool ours = conf->jwt_audience[0] != '\0' ? jwt_text_is_for(claims, conf->jwt_audience)
                                               : claims->aud == NULL; /* RFC 7519, 4.1.3 */
-    return ours ? NULL : &access->counts.jwt_audience;
+    if (!ours)
+        return &access->counts.jwt_audience;
+    return !claims->login || access_user(conf, claims->sub) != NULL ? NULL : &access->counts.jwt_user;
 }
 
-static const struct identity *make_identity(const struct jwt_text_claims *claims)
+static const struct identity *make_identity(const struct jwt_text_claims *claims,
+                                            const struct keyring_key *key)
 {
     const char *names[GRANT_COUNT][GRANT_NAMES_MAX];
-    struct identity_draft draft = {.name = claims->sub, .expires_ms = claims->exp_ms};
+    struct identity_draft draft = {.name = claims->sub,
+                                   .expires_ms = claims->exp_ms,
+                                   .source = claims->login ? IDENTITY_LOGIN : IDENTITY_JWT,
+                                   .source_id = access_key_id(key)};
     for (unsigned g = 0; g < GRANT_COUNT; g++) {
         draft.counts[g] = json_array_size(claims->lists[g]);
         for (size_t i = 0; i < draft.counts[g]; i++)
@@ -76,14 +82,15 @@ static const struct identity *make_identity(const struct jwt_text_claims *claims
     return identity_new(&draft);
 }
 
-static const struct identity *identify_claims(struct access *access, const struct jwt_text *jwt)
+static const struct identity *identify_claims(struct access *access, const struct jwt_text *jwt,
+                                              const struct keyring_key *key)
 {
     struct jwt_text_claims claims;
     enum err_e err = jwt_text_claims(jwt, &claims);
     if (err != ERR_OK)
         return access_refuse(err == ERR_MEMORY ? &access->counts.failed : &access->counts.jwt_claims);
     uint64_t *refused = judge_claims(access, &claims);
-    const struct identity *identity = refused == NULL ? make_identity(&claims) : NULL;
+    const struct identity *identity = refused == NULL ? make_identity(&claims, key) : NULL;
     jwt_text_claims_free(&claims);
     if (identity == NULL)
         return access_refuse(refused != NULL ? refused : &access->counts.failed);
@@ -106,7 +113,7 @@ const struct identity *access_identify_jwt(struct access *access, const char *to
     if (strcmp(header.alg, algorithms[key->alg].name) != 0)
         return access_refuse(&access->counts.jwt_algorithm);
     uint64_t *refused = verify(access, key, token);
-    return refused != NULL ? access_refuse(refused) : identify_claims(access, &jwt);
+    return refused != NULL ? access_refuse(refused) : identify_claims(access, &jwt, key);
 }
 
 /* --- making one ---------------------------------------------------------------------------------------------------- */
@@ -135,6 +142,7 @@ static json_t *claims_of(const struct access *access, const struct conf_user *us
     json_int_t now = (json_int_t)(clock_wall_ms(access->clock) / 1000);
     json_t *claims = json_object();
     bool failed = json_object_set_new(claims, "sub", json_string(user->name)) != 0 ||
+                  json_object_set_new(claims, JWT_TEXT_LOGIN, json_true()) != 0 ||
                   json_object_set_new(claims, "iat", json_integer(now)) != 0 ||
                   json_object_set_new(claims, "exp", json_integer(now + conf->jwt_lifetime_s)) != 0;
     if (!failed && conf->jwt_issuer[0] != '\0')

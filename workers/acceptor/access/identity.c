@@ -7,7 +7,8 @@
 #include "must.h"
 
 struct identity {
-    uint64_t expires_ms;
+    uint64_t expires_ms, source_id;
+    enum identity_source_e source;
     uint32_t references; /* UINT32_MAX: lives for ever */
     char name[IDENTITY_NAME_MAX + 1];
     bool all[GRANT_COUNT];
@@ -63,6 +64,8 @@ const struct identity *identity_new(const struct identity_draft *draft)
     MUST(strlen(draft->name) <= IDENTITY_NAME_MAX);
     memcpy(identity->name, draft->name, strlen(draft->name));
     identity->expires_ms = draft->expires_ms;
+    identity->source = draft->source;
+    identity->source_id = draft->source_id;
     identity->references = 1;
     for (unsigned g = 0; g < GRANT_COUNT; g++) {
         identity->all[g] = draft->names[g] == IDENTITY_ALL;
@@ -105,6 +108,16 @@ uint64_t identity_expires_ms(const struct identity *identity)
     return identity->expires_ms;
 }
 
+enum identity_source_e identity_source(const struct identity *identity)
+{
+    return identity->source;
+}
+
+uint64_t identity_source_id(const struct identity *identity)
+{
+    return identity->source_id;
+}
+
 /* Whoever may command a machine sees it. */
 static bool implied(const struct identity *identity, enum grant_e grant, const char *name, size_t len)
 {
@@ -136,4 +149,16 @@ const char *const *identity_names(const struct identity *identity, enum grant_e 
 {
     *count = identity->counts[grant];
     return identity->names[grant];
+}
+
+bool identity_covers(const struct identity *identity, const struct identity *less)
+{
+    for (unsigned g = 0; g < GRANT_COUNT; g++) {
+        if (less->all[g] && !identity_may_all(identity, g))
+            return false;
+        for (uint32_t i = 0; i < less->counts[g]; i++)
+            if (!identity_may(identity, g, less->names[g][i], strlen(less->names[g][i])))
+                return false;
+    }
+    return true;
 }

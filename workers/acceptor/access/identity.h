@@ -33,6 +33,18 @@ const char *const *identity_names(const struct identity *identity, enum grant_e 
 /* Nobody in particular, who may do everything: at listeners that ask for no token. Shared, needs no put. */
 const struct identity *identity_nobody(void);
 
+/* What it was made from, so that it can be asked again whether that still holds (access_review()). */
+enum identity_source_e {
+    IDENTITY_OPEN,  /* nobody */
+    IDENTITY_TOKEN, /* a token of the configuration; its id is the beginning of its sum */
+    IDENTITY_JWT,   /* its id is a hash of the key that signed it */
+    IDENTITY_LOGIN  /* likewise; made by /auth/login for a user of the configuration */
+};
+enum identity_source_e identity_source(const struct identity *identity);
+uint64_t identity_source_id(const struct identity *identity);
+/* True if whatever `less` may do, `identity` may do, too. */
+bool identity_covers(const struct identity *identity, const struct identity *less);
+
 const struct identity *identity_get(const struct identity *identity); /* one more reference */
 void identity_put(const struct identity **identity); /* one less; NULL is allowed, *identity becomes NULL */
 
@@ -41,6 +53,8 @@ void identity_put(const struct identity **identity); /* one less; NULL is allowe
 struct identity_draft {
     const char *name;
     uint64_t expires_ms;
+    enum identity_source_e source;
+    uint64_t source_id;
     const char *const *names[GRANT_COUNT];
     size_t counts[GRANT_COUNT];
 };

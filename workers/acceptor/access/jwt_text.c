@@ -209,6 +209,7 @@ static bool take_claims(struct jwt_text_claims *claims)
     claims->sub = json_string_value(sub);
     claims->iss = json_string_value(iss);
     claims->aud = json_object_get(claims->root, "aud");
+    claims->login = json_is_true(json_object_get(claims->root, JWT_TEXT_LOGIN));
     return is_name(sub, JWT_TEXT_SUB_MAX) && exp != NULL && take_time(exp, &claims->exp_ms) &&
            take_time(json_object_get(claims->root, "nbf"), &claims->nbf_ms) &&
            take_time(json_object_get(claims->root, "iat"), &claims->iat_ms) &&

@@ -26,6 +26,7 @@
 #define JWT_TEXT_MAX     4096u /* bytes of a token */
 #define JWT_TEXT_SUB_MAX 64u
 #define JWT_TEXT_KID_MAX 64u
+#define JWT_TEXT_LOGIN   "noria_login" /* claim of those that Noria makes for a user of its own */
 
 struct jwt_text_part {
     const char *at;
@@ -58,6 +59,7 @@ struct jwt_text_claims {
     uint64_t nbf_ms, iat_ms; /* 0: absent */
     const char *iss;         /* NULL: absent */
     const json_t *aud;       /* NULL: absent; a text or a list of texts */
+    bool login;              /* JWT_TEXT_LOGIN is true */
     bool all[GRANT_COUNT];
     const json_t *lists[GRANT_COUNT]; /* NULL: nothing, or all */
 };

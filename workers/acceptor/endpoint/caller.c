@@ -24,7 +24,7 @@ enum err_e caller_register(struct endpoint_host *host, struct caller *caller)
 enum err_e caller_send(struct endpoint_host *host, struct caller *caller,
                        const struct endpoint_command *command)
 {
-    uint64_t now = clock_mono_ns(host->clock);
+    uint64_t now = host->read_ns != 0 ? host->read_ns : clock_mono_ns(host->clock);
     if (caller_register(host, caller) != ERR_OK)
         return ERR_FULL;
     struct pending_entry *entry =
@@ -63,6 +63,7 @@ static bool is_first_answer(struct endpoint_host *host, const struct ring_record
         host->counts.answers_repeated++;
         return false;
     }
+    host->asked_ns = entry->accepted_ns;
     pending_remove(&host->pending, entry);
     host->counts.answers++;
     FAULT_POINT(WORKER_ANSWER_HEARD);
@@ -72,11 +73,14 @@ static bool is_first_answer(struct endpoint_host *host, const struct ring_record
 void caller_hear(struct endpoint_host *host, const struct ring_record *record)
 {
     struct caller *caller = map_get(&host->sessions, record->origin.serial);
-    if (caller == NULL)
+    if (caller == NULL) {
         host->counts.answers_without_client += record->kind != RECORD_STREAM;
-    else
-        caller->ops->record(caller, record,
-                            record->origin_mode != ORIGIN_NOT && is_first_answer(host, record));
+        return;
+    }
+    caller->ops->record(caller, record, record->origin_mode != ORIGIN_NOT && is_first_answer(host, record));
+    if (record->origin.serial & CALLER_HTTP) /* answered by now; of a connection the outbox knows when */
+        outbox_observe(&host->outbox, host->outbox.metrics.hop_r4, host->asked_ns);
+    host->asked_ns = 0;
 }
 
 static void resend(void *arg, struct pending_entry *entry)

@@ -31,6 +31,7 @@
 
 typedef struct uv_loop_s uv_loop_t;
 
+struct conf;
 struct endpoint;      /* a dialect at work at one listener of this process */
 struct endpoint_conn; /* a connection to it */
 struct mirror_machine;
@@ -72,8 +73,20 @@ struct endpoint_dialect {
 
     /* A path that needs a token even at a listener that asks for none; NULL: there is no such path. */
     bool (*path_secure)(const struct endpoint *endpoint, const char *path, size_t len);
-    /* The process stops: the connection is closed with 1001 right after. NULL: nothing to say. */
+    /* The process stops or is drained: the connection is closed with 1001, or 1012, right after. NULL: nothing to say. */
     void (*on_going_away)(struct endpoint_conn *conn);
+    /* True: something that the client asked for is under way elsewhere and will be answered, a command aside; a worker that is
+     * drained closes such a connection last. NULL: never. */
+    bool (*is_waiting)(struct endpoint_conn *conn);
+
+    /* A reload, like start: once per process. reload_prepare() makes what `next` needs and changes nothing; then either reload_commit(), within
+     * and after which endpoint_conf() is that `next`, and after which nothing of the dialect's may point into the configuration before; or
+     * reload_abort(). NULL, all three: the dialect keeps nothing of the configuration. */
+    enum err_e (*reload_prepare)(struct endpoint *endpoint, const struct conf *next);
+    void (*reload_commit)(struct endpoint *endpoint);
+    void (*reload_abort)(struct endpoint *endpoint);
+    /* After a commit: may the connection go on as it is? False: it is closed with 1008 and this reason. NULL: it may. */
+    bool (*still_allowed)(struct endpoint_conn *conn, const char **reason);
 
     /* False refuses the upgrade with 404. May be called before any connection exists; not before start. */
     bool (*path_served)(const struct endpoint *endpoint, const char *path, size_t len);
@@ -281,9 +294,8 @@ const struct mirror_machine *endpoint_machine(const struct endpoint *endpoint, u
 const struct mirror_machine *endpoint_find_machine(const struct endpoint *endpoint, const char *id,
                                                    size_t len);
 
-/* Settings of the configuration that dialects ask for. */
+/* Settings of the configuration that dialects ask for, as it is in force now: good until the dialect function returns. */
 struct clock;
-struct conf;
 const struct conf *endpoint_conf(const struct endpoint *endpoint);
 
 /* The worker's event loop, for descriptors and timers of the dialect's own (not of its connections). NULL in tests without one. */

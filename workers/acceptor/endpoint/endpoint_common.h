@@ -30,8 +30,8 @@ struct endpoint {
 
 struct endpoint_common {
     struct endpoint endpoint;
-    void *shared; /* shared_bytes; NULL: none */
-    bool started;
+    void *shared;           /* shared_bytes; NULL: none */
+    bool started, prepared; /* prepared: for a reload */
     uint64_t channels;
     struct survey survey;
 };

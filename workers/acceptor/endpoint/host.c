@@ -27,9 +27,12 @@ static void on_caller_record(struct caller *caller, const struct ring_record *re
     struct endpoint_conn *conn = LIST_ENTRY(caller, struct endpoint_conn, caller);
     struct endpoint_host *host = conn->endpoint->host;
     bool in_log = record->origin_mode != ORIGIN_ONLY && audience_got_record(&host->audiences, &conn->client);
+    bool understood = caller->record_dialect == record->dialect;
+    if (due && (in_log || understood))
+        outbox_expect(&conn->client, host->asked_ns);
     if (record->origin_mode == ORIGIN_NOT && in_log)
         outbox_skip(&host->outbox, &conn->client, record->frame_len);
-    else if (due && !in_log && caller->record_dialect == record->dialect)
+    else if (due && !in_log && understood)
         outbox_own_record(&host->outbox, &conn->client, record->position, record->frame, record->frame_len);
 }
 
@@ -72,7 +75,9 @@ void host_message(struct client *client, const char *text, size_t len, bool bina
     host->counts.received++;
     if (host->settles)
         outbox_begin_read(&host->outbox, client);
+    host->read_ns = clock_mono_ns(host->clock);
     conn->endpoint->dialect->on_receive(conn, text, len, binary);
+    host->read_ns = 0;
 }
 
 void host_settle(struct client *client)

@@ -56,6 +56,8 @@ struct endpoint_host {
     struct endpoint_since lost; /* while `losing`: what this worker has not read */
     bool losing;
     uint64_t incarnation;
+    uint64_t read_ns;  /* while a client's message is told: when it was read; 0: none is */
+    uint64_t asked_ns; /* while an answer is told: when the message was read that asked; 0: none is */
     uv_loop_t *loop;
     char *scratch;
     bool settles;
@@ -106,6 +108,19 @@ void host_writable(struct client *client);
 void host_close(struct client *client, unsigned code, const char *reason); /* as endpoint_close() */
 void host_closed(struct client *client);     /* on_disconnect runs; the memory is free afterwards */
 void host_going_away(struct client *client); /* the process stops; the owner closes the connection next */
+
+/* Does the worker still owe it an answer to something that it asked: a command, a message to a handler? */
+bool host_is_waiting(struct client *client);
+/* Everything it is owed that its socket takes now goes out. True: that was everything. */
+bool host_flush(struct client *client);
+
+/* A reload: endpoint.h, of every dialect. `next` lives until it is followed, or the abort. */
+enum err_e host_reload_prepare(struct endpoint_host *host, const struct conf *next);
+void host_reload_commit(struct endpoint_host *host, const struct conf *next);
+void host_reload_abort(struct endpoint_host *host);
+/* After a commit: false, and *reason, if the dialect does not let it go on. */
+bool host_still_allowed(struct client *client, const char **reason);
+const struct identity *host_identity(const struct client *client);
 
 /* The broker answers HELLO_OK: attach to its ring, send pending commands again. An error (logged by the caller) means
  * try again soon. */

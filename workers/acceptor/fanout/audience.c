@@ -85,6 +85,16 @@ static size_t log_limit(const struct audiences *all, const struct audience *audi
     return bytes + 2 * (size_t)FRAMELOG_BLOCK_MAX;
 }
 
+void audiences_set_hard_bytes(struct audiences *all, uint32_t hard_bytes)
+{
+    all->hard_bytes = hard_bytes;
+    for (size_t i = 0; i < all->by_key.capacity; i++) {
+        struct audience *audience = all->by_key.entries[i].value;
+        if (audience != NULL)
+            audience->log.limit_bytes = log_limit(all, audience);
+    }
+}
+
 static struct audience *audience_new(struct audiences *all, uint64_t key, const struct topic *topics,
                                      uint32_t count)
 {

@@ -127,6 +127,8 @@ struct audiences {
 };
 
 void audiences_init(struct audiences *all, uint32_t hard_bytes);
+/* Another limit, also for audiences that are there: logs and lanes give up what is beyond it with their next frame. */
+void audiences_set_hard_bytes(struct audiences *all, uint32_t hard_bytes);
 void audiences_fini(struct audiences *all); /* every client has left */
 
 /* --- sets of topics ---------------------------------------------------------------------------------------------- */

@@ -34,5 +34,6 @@ struct client {
     struct own_entry
         *own_last;          /* of a circular list: frames for this client alone, places to skip, replays */
     struct client_lag *lag; /* NULL: reads its audience's log */
+    uint64_t asked_ns;      /* when the message was read whose answer it is owed; 0: none */
 };
-_Static_assert(sizeof(struct client) == 56, "small");
+_Static_assert(sizeof(struct client) == 64, "small");

@@ -114,6 +114,27 @@ static void send_kept(struct outbox *outbox, struct client *client)
     entry_queue(client, entry);
 }
 
+static bool is_owed_something(const struct client *client)
+{
+    return client->own_last != NULL || client->lag != NULL ||
+           (client->audience != NULL && client->cursor != audience_head(client->audience));
+}
+
+void outbox_expect(struct client *client, uint64_t asked_ns)
+{
+    if (client->asked_ns == 0)
+        client->asked_ns = asked_ns;
+}
+
+/* Hop R4: all that was owed is with the kernel, the answer among it. */
+static void note_answered(struct outbox *outbox, struct client *client)
+{
+    if (client->asked_ns == 0 || client->choked || is_owed_something(client))
+        return;
+    outbox_observe(outbox, outbox->metrics.hop_r4, client->asked_ns);
+    client->asked_ns = 0;
+}
+
 void outbox_flush(struct outbox *outbox, struct client *client)
 {
     send_kept(outbox, client);
@@ -129,6 +150,7 @@ void outbox_flush(struct outbox *outbox, struct client *client)
     outbox->flushing = NULL;
     if (!client->choked)
         client->soft_since_ms = 0; /* it owes nothing */
+    note_answered(outbox, client);
 }
 
 void outbox_writable(struct outbox *outbox, struct client *client)
@@ -143,12 +165,6 @@ void outbox_writable(struct outbox *outbox, struct client *client)
 }
 
 /* --- own frames ---------------------------------------------------------------------------------------------------- */
-
-static bool is_owed_something(const struct client *client)
-{
-    return client->own_last != NULL || client->lag != NULL ||
-           (client->audience != NULL && client->cursor != audience_head(client->audience));
-}
 
 void outbox_begin_read(struct outbox *outbox, struct client *client)
 {
@@ -195,8 +211,10 @@ static void give_own(struct outbox *outbox, struct client *client, enum own_kind
     if (is_at_rest(outbox, client)) {
         size_t taken = 0;
         outbox_write(outbox, client, &frame, 1, &taken);
-        if (taken == frame.iov_len || client->closing)
+        if (taken == frame.iov_len || client->closing) {
+            note_answered(outbox, client);
             return;
+        }
     }
     struct own_entry *entry = entry_new(outbox, client, kind, frame.iov_len, OUTBOX_OWN_MAX);
     if (entry == NULL)

@@ -83,6 +83,12 @@ struct outbox_counts {
     uint64_t closed_slow, closed_hard, closed_soft, closed_own, closed_memory, closed_lost;
 };
 
+/* Numbers of its histograms in the owner's table: how old a reading is when its record is read, when it is written to the first and to the last
+ * client of an audience; how long an answer took, from reading the message that asked for it. */
+struct outbox_metrics {
+    size_t hop_d8, hop_d11_first, hop_d11_last, hop_r4;
+};
+
 struct outbox {
     struct audiences *audiences;
     const struct mirror *mirror;
@@ -92,8 +98,8 @@ struct outbox {
     void *arg;
     const struct clock *clock;
     struct outbox_limits limits;
-    struct stats *stats; /* NULL, or observed with the two metrics below */
-    size_t metric_first, metric_last;
+    struct stats *stats; /* NULL: nothing is observed */
+    struct outbox_metrics metrics;
     uint64_t position; /* of the tail: everything before it is in logs, mirror and history */
     uint64_t now_ns;   /* of the running slice or sweep */
     uint64_t swept_ns;
@@ -138,6 +144,11 @@ void outbox_conflate(struct outbox *outbox, struct client *client, uint64_t sinc
 
 /* Sends as much of what the client is owed as its socket takes. */
 void outbox_flush(struct outbox *outbox, struct client *client);
+/* The client is about to be given an answer to a message that was read then; noted (hop_r4) when everything that it is owed is with the
+ * kernel. */
+void outbox_expect(struct client *client, uint64_t asked_ns);
+/* How long ago `since_ns` is; nothing if that is 0, or in the future (another host's clock). */
+void outbox_observe(struct outbox *outbox, size_t metric, uint64_t since_ns);
 /* The socket has room again. */
 void outbox_writable(struct outbox *outbox, struct client *client);
 

@@ -57,12 +57,13 @@ void outbox_tick(struct outbox *outbox)
 
 /* --- rounds ------------------------------------------------------------------------------------------------------- */
 
-static void observe(struct outbox *outbox, size_t metric, uint64_t source_ns)
+void outbox_observe(struct outbox *outbox, size_t metric, uint64_t since_ns)
 {
-    if (outbox->stats == NULL || source_ns == 0)
+    if (outbox->stats == NULL || since_ns == 0)
         return;
     uint64_t now = clock_mono_ns(outbox->clock);
-    stats_observe_ns(outbox->stats, metric, now > source_ns ? now - source_ns : 0);
+    if (now >= since_ns)
+        stats_observe_ns(outbox->stats, metric, now - since_ns);
 }
 
 static void begin_round(struct outbox *outbox, struct audience *audience)
@@ -90,7 +91,7 @@ static bool wants(const struct client *client)
 /* The round has visited everybody; whoever joined or was moved meanwhile gets another. */
 static void end_round(struct outbox *outbox, struct audience *audience)
 {
-    observe(outbox, outbox->metric_last, audience->round_source_ns);
+    outbox_observe(outbox, outbox->metrics.hop_d11_last, audience->round_source_ns);
     audience->round_source_ns = 0;
     list_remove(&audience->dirty);
     if (audience->caught_up + audience->choked < audience->count)
@@ -111,7 +112,7 @@ static bool run_round(struct outbox *outbox, struct audience *audience, uint64_t
         } else if (!client->closing && wants(client)) {
             outbox_flush(outbox, client);
             if (first) {
-                observe(outbox, outbox->metric_first, audience->round_source_ns);
+                outbox_observe(outbox, outbox->metrics.hop_d11_first, audience->round_source_ns);
                 FAULT_POINT(WORKER_ROUND_BEGUN);
             }
             first = false;

@@ -127,7 +127,7 @@ static void to_audiences(struct tail *tail, const struct ring_record *record)
     for (uint32_t i = 0; i < record->topic_count; i++) {
         const struct ring_topic *topic = &record->topics[i];
         audiences_append(tail->audiences, topic->hash, topic->name, topic->len, record->frame,
-                         record->frame_len, record->source_ns);
+                         record->frame_len, record->kind == RECORD_STATE ? record->source_ns : 0);
     }
 }
 
@@ -250,6 +250,8 @@ static void handle(struct tail *tail, const struct ring_record *record)
     }
     end_message(tail);
     audiences_begin_record(tail->audiences, record->position, record->kind != RECORD_STATE);
+    if (record->kind == RECORD_STATE)
+        outbox_observe(tail->outbox, tail->outbox->metrics.hop_d8, record->source_ns);
     bool goes_out = record->kind != RECORD_STATE || fold(tail, record);
     if (record->kind == RECORD_MACHINE)
         take_machine(tail);

@@ -7,8 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -28,93 +26,9 @@ struct gate_uv {
     unsigned handles;
 };
 
-static const struct gate_verdict no_descriptor = {503, "this worker has no descriptor left"};
-
-/* --- accepting ---------------------------------------------------------------------------------------------------- */
-
-static void watch_doors(struct gate *gate, bool on)
-{
-    for (unsigned i = 0; i < gate->config.listener_count; i++) {
-        struct epoll_event event = {.events = on ? EPOLLIN : 0u, .data.ptr = &gate->doors[i]};
-        epoll_ctl(gate->epoll_fd, EPOLL_CTL_MOD, gate->doors[i].listener.fd, &event);
-    }
-}
-
-static void pause_after(struct gate *gate, const struct gate_door *door, const char *event, int error)
-{
-    uint32_t suppressed;
-    if (log_limit_ok(&gate->accept_log_limit, gate_now(gate), 10 * NS_PER_S, 1, &suppressed))
-        log_warn(event, "listener=%u error=\"%s\" suppressed=%u", door->index, strerror(error), suppressed);
-    gate->resume_ns = gate_now(gate) + GATE_PAUSE_NS;
-    watch_doors(gate, false);
-}
-
-static void out_of_descriptors(struct gate *gate, const struct gate_door *door)
-{
-    int error = errno;
-    gate->counts.no_descriptors++;
-    if (gate->reserve_fd >= 0) {
-        close(gate->reserve_fd);
-        int fd = accept4(door->listener.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0)
-            gate_turn_away(gate, fd, door->index, no_descriptor);
-    }
-    gate->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    pause_after(gate, door, "gate-no-descriptor", error);
-}
-
-/* False: nothing more to accept now. */
-static bool accept_one(struct gate *gate, const struct gate_door *door, bool read_now)
-{
-    struct sockaddr_storage peer = {.ss_family = AF_UNSPEC};
-    socklen_t peer_len = sizeof peer;
-    int fd = accept4(door->listener.fd, (void *)&peer, &peer_len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (fd >= gate->fd_limit) {
-        gate->counts.no_descriptors++;
-        gate_turn_away(gate, fd, door->index, no_descriptor);
-        return true;
-    }
-    if (fd >= 0) {
-        gate->counts.accepted++;
-        half_open(gate, fd, door->index, (void *)&peer, read_now);
-        return true;
-    }
-    switch (errno) {
-    case EAGAIN:
-        return false;
-    case EINTR:
-    case ECONNABORTED:
-        return true;
-    case EMFILE:
-    case ENFILE:
-        out_of_descriptors(gate, door);
-        return false;
-    default:
-        gate->counts.accept_errors++;
-        pause_after(gate, door, "gate-accept-error", errno);
-        return false;
-    }
-}
-
-static bool may_accept(const struct gate *gate)
+bool gate_may_accept(const struct gate *gate)
 {
     return !gate->freed && !gate->paused && gate->resume_ns == 0;
-}
-
-/* Never so many that those waiting here would have to give way. */
-static bool may_park(const struct gate *gate)
-{
-    return may_accept(gate) && gate->counts.half_open < gate->config.max_half_open / 2;
-}
-
-static void accept_some(struct gate *gate, const struct gate_door *door)
-{
-    for (unsigned i = 0; i < GATE_READ_BUDGET; i++)
-        if (!may_accept(gate) || !accept_one(gate, door, true))
-            return;
-    for (unsigned i = 0; i < GATE_PARK_BUDGET && may_park(gate); i++)
-        if (!accept_one(gate, door, false))
-            return;
 }
 
 /* --- the loop's callbacks ------------------------------------------------------------------------------------------ */
@@ -134,7 +48,7 @@ static void handle_events(struct gate *gate)
     for (int i = 0; i < count && !gate->freed; i++) {
         const enum gate_target_e *target = events[i].data.ptr;
         if (*target == GATE_TARGET_LISTENER)
-            accept_some(gate, events[i].data.ptr);
+            door_accept(gate, events[i].data.ptr);
         else
             half_event(gate, events[i].data.ptr);
     }
@@ -169,15 +83,17 @@ static void on_tick(uv_timer_t *handle)
     }
     if (gate->resume_ns != 0 && now >= gate->resume_ns) {
         gate->resume_ns = 0;
-        watch_doors(gate, !gate->paused);
+        doors_watch(gate, !gate->paused);
     }
+    if (gate->leave_ns != 0 && now >= gate->leave_ns)
+        doors_leave_at_last(gate);
     gate_update_timer(gate);
 }
 
 void gate_update_timer(struct gate *gate)
 {
     uv_timer_t *timer = &gate->uv->timer;
-    bool needed = gate->wheel.count > 0 || gate->resume_ns != 0;
+    bool needed = gate->wheel.count > 0 || gate->resume_ns != 0 || gate->leave_ns != 0;
     bool active = uv_is_active((uv_handle_t *)timer) != 0;
     if (needed && !active)
         uv_timer_start(timer, on_tick, GATE_TICK_NS / NS_PER_MS, GATE_TICK_NS / NS_PER_MS);
@@ -209,23 +125,6 @@ static enum err_e start_uv(struct gate *gate)
     uv->poll.data = uv->timer.data = uv;
     uv_poll_start(&uv->poll, UV_READABLE, on_readable);
     gate->uv = uv;
-    return ERR_OK;
-}
-
-static enum err_e open_door(struct gate *gate, unsigned index)
-{
-    struct gate_door *door = &gate->doors[index];
-    *door = (struct gate_door){GATE_TARGET_LISTENER, index, gate->config.listeners[index]};
-    int fd = door->listener.fd, on = 1, size = (int)gate->config.send_buffer_bytes;
-    int flags = fcntl(fd, F_GETFL);
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = door};
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0 ||
-        (size > 0 && setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) != 0) ||
-        epoll_ctl(gate->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
-        log_error("gate-listener", "listener=%u error=\"%s\"", index, strerror(errno));
-        return ERR_SYSTEM;
-    }
     return ERR_OK;
 }
 
@@ -267,9 +166,13 @@ static enum err_e start(struct gate *gate)
         log_error("gate-start", "error=\"%s\"", strerror(errno));
         return ERR_SYSTEM;
     }
-    for (unsigned i = 0; i < gate->config.listener_count; i++)
-        if ((err = open_door(gate, i)) != ERR_OK)
+    for (unsigned i = 0; i < gate->config.listener_count; i++) {
+        const struct gate_listener *listener = &gate->config.listeners[i];
+        const struct gate_door door = {GATE_TARGET_LISTENER, i, listener->fd, listener->own, GATE_NOBODY};
+        gate->plain_http[i] = listener->plain_http;
+        if ((err = door_open(gate, &door)) != ERR_OK)
             return err;
+    }
     return start_uv(gate);
 }
 
@@ -281,7 +184,6 @@ enum err_e gate_new(const struct gate_config *config, struct gate **out)
     if (gate == NULL)
         return ERR_MEMORY;
     gate->config = *config;
-    gate->config.listeners = NULL; /* copied to the doors */
     gate->config.handshake_timeout_ms = or_default(config->handshake_timeout_ms, 5000);
     gate->config.max_half_open = or_default(config->max_half_open, 16384);
     gate->config.max_per_address = or_default(config->max_per_address, 8192);
@@ -289,7 +191,6 @@ enum err_e gate_new(const struct gate_config *config, struct gate **out)
     gate->epoll_fd = gate->reserve_fd = -1;
     gate->address_seed = entropy_u64();
     map_init(&gate->addresses);
-    gate->config.listeners = config->listeners;
     enum err_e err = start(gate);
     gate->config.listeners = NULL; /* the doors have copies */
     if (err != ERR_OK) {
@@ -317,6 +218,7 @@ void gate_free(struct gate **gate)
         return;
     *gate = NULL;
     close_halves(g);
+    doors_fini(g);
     if (g->uv != NULL) {
         uv_close((uv_handle_t *)&g->uv->poll, on_handle_closed);
         uv_close((uv_handle_t *)&g->uv->timer, on_handle_closed);
@@ -334,7 +236,14 @@ void gate_pause(struct gate *gate, bool pause)
 {
     gate->paused = pause;
     if (gate->resume_ns == 0)
-        watch_doors(gate, !pause);
+        doors_watch(gate, !pause);
+}
+
+void gate_set(struct gate *gate, const struct gate_settings *settings)
+{
+    gate->config.handshake_timeout_ms = or_default(settings->handshake_timeout_ms, 5000);
+    gate->config.origins = settings->origins;
+    gate->config.origin_count = settings->origin_count;
 }
 
 const struct gate_counts *gate_counts(const struct gate *gate)

@@ -38,9 +38,12 @@ struct gate_listener {
     int fd; /* listening, stays the caller's; made non-blocking, TCP_NODELAY and SO_SNDBUF are set on it and
                       * inherited by what it accepts */
     bool plain_http; /* also takes requests without an upgrade */
+    bool own;        /* nobody else holds it: who waits in its queue is lost with it (gate_leave()) */
 };
 
 #define GATE_LISTENERS_MAX 64u
+#define GATE_DOORS_MAX     256u /* listeners and what was added to them */
+#define GATE_LEAVE_NS      (200 * NS_PER_MS)
 
 struct gate_config {
     uv_loop_t *loop;
@@ -77,6 +80,28 @@ void gate_free(struct gate **gate);
  * half-open ones go on in either case. */
 void gate_pause(struct gate *gate, bool pause);
 
+/* Further sockets of a listener: those of another process, which is away. Whoever comes through one is treated as if it had come
+ * through the listener's own. `owner` says whose they are, never UINT32_MAX. Takes the descriptor: it is closed by gate_remove(),
+ * gate_leave() and gate_free(), and on an error here. ERR_FULL: GATE_DOORS_MAX; ERR_SYSTEM (logged); ERR_CLOSED: the gate is leaving. */
+enum err_e gate_add(struct gate *gate, unsigned listener, int fd, uint32_t owner);
+/* All of that owner's go; connections that wait in their queues are for whoever else holds them. Half-open ones stay. Returns how many went. */
+unsigned gate_remove(struct gate *gate, uint32_t owner);
+
+/* Nobody comes in any more, for good; half-open ones go on. Closes the descriptors of all doors, the listeners' own, too. What other
+ * processes hold as well is closed at once. Of a socket that nobody else holds, what waits in its queue would be refused with it: it begins no new
+ * connection (the kernel drops the SYN, so that its sender tries again within a second, and finds another socket of the port), and is
+ * closed when those that were being begun have come in, GATE_LEAVE_NS later. */
+void gate_leave(struct gate *gate);
+bool gate_has_left(const struct gate *gate); /* all doors are closed */
+
+/* Other settings, for whoever comes from now on. `origins` live as long as the gate, or until the next call. */
+struct gate_settings {
+    uint32_t handshake_timeout_ms; /* 0: 5000 */
+    const char *const *origins;
+    size_t origin_count;
+};
+void gate_set(struct gate *gate, const struct gate_settings *settings);
+
 /* Every status that the gate answers with has its counter: refused_400, refused_403, … */
 #define GATE_STATUSES(X) X(400) X(403) X(404) X(405) X(413) X(426) X(429) X(431) X(503) X(505)
 
@@ -92,5 +117,7 @@ struct gate_counts {
     uint64_t no_descriptors; /* EMFILE, ENFILE, or a descriptor of the reserved ones */
     uint64_t accept_errors;  /* others */
     uint64_t half_open;      /* now */
+    uint64_t doors_added;    /* gate_add(): now */
+    uint64_t accepted_added; /* of `accepted`: through those */
 };
 const struct gate_counts *gate_counts(const struct gate *gate);

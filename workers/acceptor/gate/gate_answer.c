@@ -48,13 +48,12 @@ void gate_answer(struct gate *gate, int fd, unsigned listener, struct gate_verdi
     char text[512];
     count(&gate->counts, verdict.status);
     log_refusal(gate, listener, verdict);
-    int len =
-        snprintf(text, sizeof text,
-                 "HTTP/1.1 %u %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
-                 "Cache-Control: no-store\r\nConnection: %s\r\n%s\r\n%s\n",
-                 verdict.status, gate_status_text(verdict.status), strlen(verdict.reason) + 1,
-                 verdict.status == 426 ? "Upgrade, close" : "close",
-                 extra_headers(verdict.status, gate->doors[listener].listener.plain_http), verdict.reason);
+    int len = snprintf(text, sizeof text,
+                       "HTTP/1.1 %u %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
+                       "Cache-Control: no-store\r\nConnection: %s\r\n%s\r\n%s\n",
+                       verdict.status, gate_status_text(verdict.status), strlen(verdict.reason) + 1,
+                       verdict.status == 426 ? "Upgrade, close" : "close",
+                       extra_headers(verdict.status, gate->plain_http[listener]), verdict.reason);
     ssize_t sent = send(fd, text, (size_t)len, MSG_NOSIGNAL | MSG_DONTWAIT);
     (void)sent;
     shutdown(fd, SHUT_WR);

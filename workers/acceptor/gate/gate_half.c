@@ -164,7 +164,7 @@ static struct gate_verdict judge(struct gate *gate, const struct half *half, str
 {
     const struct gate_config *config = &gate->config;
     struct path_question question = {gate, half->listener};
-    struct gate_rules rules = {.plain_http = gate->doors[half->listener].listener.plain_http,
+    struct gate_rules rules = {.plain_http = gate->plain_http[half->listener],
                                .max_body_bytes = config->max_body_bytes,
                                .origins = config->origins,
                                .origin_count = config->origin_count,

@@ -21,10 +21,14 @@
 /* What an epoll event points at. */
 enum gate_target_e { GATE_TARGET_LISTENER, GATE_TARGET_HALF };
 
+#define GATE_NOBODY UINT32_MAX /* owner of the listeners' own doors */
+
 struct gate_door {
     enum gate_target_e target;
-    unsigned index;
-    struct gate_listener listener;
+    unsigned listener; /* its number, as the callbacks get it */
+    int fd;            /* -1: closed, the place is free */
+    bool own;          /* struct gate_listener */
+    uint32_t owner;
 };
 
 enum half_state_e { HALF_FREE, HALF_READING, HALF_DRAINING };
@@ -47,11 +51,15 @@ struct gate_uv;
 
 struct gate {
     struct gate_config config;
-    struct gate_door doors[GATE_LISTENERS_MAX];
+    struct gate_door doors[GATE_DOORS_MAX]; /* the first are the listeners' */
+    unsigned door_count;                    /* places from this one on were never used */
+    bool plain_http[GATE_LISTENERS_MAX];
     struct gate_uv *uv;
     int epoll_fd, reserve_fd;
     bool paused;        /* by gate_pause() */
     uint64_t resume_ns; /* after descriptors ran out; 0: not waiting */
+    bool leaving;       /* gate_leave() */
+    uint64_t leave_ns;  /* when its last doors close; 0: they have */
     bool freed, in_callback;
     struct half *halves;
     uint32_t fresh; /* halves from this one on were never used: an untouched page costs nothing */
@@ -83,3 +91,12 @@ void gate_turn_away(struct gate *gate, int fd, unsigned listener, struct gate_ve
 
 /* gate.c */
 void gate_update_timer(struct gate *gate);
+bool gate_may_accept(const struct gate *gate);
+
+/* gate_door.c: the sockets that are accepted from. */
+enum err_e door_open(struct gate *gate,
+                     const struct gate_door *door); /* takes the descriptor if it is ERR_OK */
+void doors_watch(struct gate *gate, bool on);
+void door_accept(struct gate *gate, const struct gate_door *door); /* what waits there, a budget of it */
+void doors_leave_at_last(struct gate *gate);                       /* leave_ns has come */
+void doors_fini(struct gate *gate);                                /* closes what gate_add() took */

@@ -87,7 +87,10 @@ void exchange_forget(struct http_exchange *x)
     x->request = NULL;
     x->own_origin = x->body = x->rest = NULL;
     x->origin = NULL;
-    x->body_have = x->body_cap = x->rest_at = x->rest_len = 0;
+    x->body_have = x->body_cap = x->rest_at = x->rest_len = x->held_left = 0;
+    if (x->held != NULL)
+        x->held->readers--;
+    x->held = NULL;
     x->http->counts.memory_bytes -= x->charged;
     x->charged = 0;
 }
@@ -238,6 +241,11 @@ enum err_e http_new(const struct http_config *config, struct http **out)
     return ERR_OK;
 }
 
+void http_set_max_body(struct http *http, uint32_t bytes)
+{
+    http->config.max_body_bytes = or_default(bytes, 65536);
+}
+
 static void close_all(struct list_node *list)
 {
     while (!list_empty(list))
@@ -262,6 +270,18 @@ void http_free(struct http **out)
     wheel_fini(&http->wheel);
     free(http->exchanges);
     free(http);
+}
+
+void http_drop_readers(struct http *http, const struct http_held *held)
+{
+    for (struct list_node *it = http->busy.next, *next; it != &http->busy; it = next) {
+        struct http_exchange *x = LIST_ENTRY(it, struct http_exchange, link);
+        next = it->next;
+        if (x->held != held)
+            continue;
+        http->counts.evicted++;
+        exchange_close(x);
+    }
 }
 
 void http_stop(struct http *http)

@@ -110,6 +110,12 @@ const char *
 http_principal(const struct http_exchange *exchange); /* "" nobody; lives as long as the exchange */
 const struct identity *http_identity(const struct http_exchange *exchange); /* likewise; never NULL */
 
+/* A body that several answers read from where it stands: for large ones, which are neither copied nor in the memory budget. Its owner lets it
+ * stand unchanged until nobody reads it any more. */
+struct http_held {
+    uint32_t readers; /* answers that are not with the kernel yet */
+};
+
 struct http_response {
     unsigned status;
     const char *type;          /* Content-Type; NULL: no body */
@@ -117,8 +123,9 @@ struct http_response {
     const char
         *headers; /* further lines, each ended by CRLF ("ETag: \"5\"\r\n"); NULL: none. Below 512 bytes */
     uint32_t retry_after_s; /* of 429 and 503; 0: 1 */
-    const void *body;       /* copied as far as the socket does not take it at once */
+    const void *body;       /* copied as far as the socket does not take it at once … */
     size_t body_len;
+    struct http_held *held; /* … unless this says that it may be read where it stands; NULL: copied */
 };
 
 /* Answers; the exchange must not be touched afterwards. Allowed in `handle`, and later if it waits, from any callback of
@@ -155,6 +162,9 @@ enum err_e http_new(const struct http_config *config,
  * from a callback of http's. */
 void http_free(struct http **http);
 
+/* Another limit, for requests from now on; 0: 65536. */
+void http_set_max_body(struct http *http, uint32_t bytes);
+
 /* Takes over a connected, non-blocking socket whose head the gate has judged (a plain request). The site lives as long as
  * the exchange. The request is answered here and now, or later. */
 void http_adopt(struct http *http, int fd, const struct gate_request *request, const struct http_site *site);
@@ -162,6 +172,9 @@ void http_adopt(struct http *http, int fd, const struct gate_request *request, c
 /* From now on, bodies that are not whole and new requests are answered 503; those that wait for their handlers may still
  * be answered. */
 void http_stop(struct http *http);
+
+/* Whoever still reads this body has its connection closed. */
+void http_drop_readers(struct http *http, const struct http_held *held);
 
 /* Requests that are not answered yet, or whose answer is not with the kernel yet. */
 uint32_t http_busy(const struct http *http);
@@ -204,7 +217,7 @@ struct http_counts {
     uint64_t write_errors;     /* the peer went while its answer was written */
     uint64_t over_budget;      /* answered 503, or dropped where that was too late */
     uint64_t turned_away;      /* 503 without an exchange: all places taken */
-    uint64_t evicted;          /* those that gave way */
+    uint64_t evicted;          /* those that gave way, also as readers of a held body */
     uint64_t bytes_in, bytes_out;
     uint64_t exchanges, waiting, memory_bytes; /* now */
 };

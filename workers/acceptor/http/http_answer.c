@@ -145,10 +145,37 @@ static bool keep_rest(struct http_exchange *x, const struct iovec pieces[2], siz
     return exchange_charge(x, len);
 }
 
-static void write_out(struct http_exchange *x, struct iovec pieces[2])
+/* What the socket did not take of the head is kept, the body stays where it is. */
+static bool hold_rest(struct http_exchange *x, const struct iovec pieces[2], size_t taken,
+                      struct http_held *held)
 {
-    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = 2};
+    const struct iovec head[2] = {pieces[0], {NULL, 0}};
+    size_t of_body = taken > pieces[0].iov_len ? taken - pieces[0].iov_len : 0;
+    if (taken >= pieces[0].iov_len)
+        exchange_forget(x);
+    else if (!keep_rest(x, head, taken))
+        return false;
+    held->readers++;
+    x->held = held;
+    x->held_at = (const char *)pieces[1].iov_base + of_body;
+    x->held_left = pieces[1].iov_len - of_body;
+    return true;
+}
+
+static bool put_off(struct http_exchange *x, const struct iovec pieces[2], size_t taken,
+                    struct http_held *held)
+{
+    bool kept = held != NULL ? hold_rest(x, pieces, taken, held) : keep_rest(x, pieces, taken);
+    return kept && exchange_watch(x, EPOLLOUT);
+}
+
+static void write_out(struct http_exchange *x, const struct iovec pieces[2], struct http_held *held)
+{
+    struct iovec now[2] = {pieces[0], pieces[1]};
+    struct msghdr message = {.msg_iov = now, .msg_iovlen = 2};
     size_t total = pieces[0].iov_len + pieces[1].iov_len;
+    if (held != NULL && now[1].iov_len > HTTP_TURN_BYTES)
+        now[1].iov_len = HTTP_TURN_BYTES;
     ssize_t sent = sendmsg(x->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     x->state = EXCHANGE_WRITING;
     exchange_to_list(x, &x->http->busy);
@@ -164,7 +191,7 @@ static void write_out(struct http_exchange *x, struct iovec pieces[2])
         return;
     }
     exchange_limit(x, x->http->config.write_timeout_ms * NS_PER_MS + http_slowest_ns(total));
-    if (!keep_rest(x, pieces, taken) || !exchange_watch(x, EPOLLOUT)) {
+    if (!put_off(x, pieces, taken, held)) {
         x->http->counts.over_budget++;
         exchange_close(x);
     }
@@ -187,7 +214,7 @@ void http_answer(struct http_exchange *x, const struct http_response *response)
         x->http->counts.waiting--;
         x->state = EXCHANGE_JUDGED;
     }
-    if (!fits_budget(x, response->body_len)) {
+    if (response->held == NULL && !fits_budget(x, response->body_len)) {
         x->http->counts.over_budget++;
         response = &no_room;
     }
@@ -199,7 +226,7 @@ void http_answer(struct http_exchange *x, const struct http_response *response)
         {.iov_base = head, .iov_len = out.len},
         {.iov_base = (void *)(uintptr_t)response->body, .iov_len = no_body ? 0 : response->body_len}};
     wheel_stop(&x->http->wheel, &x->timer);
-    write_out(x, pieces);
+    write_out(x, pieces, no_body ? NULL : response->held);
 }
 
 void http_refuse(struct http_exchange *x, unsigned status, const char *text)

@@ -230,11 +230,29 @@ void exchange_linger(struct http_exchange *x)
         exchange_close(x);
 }
 
+static void note_sent(struct http_exchange *x, size_t sent)
+{
+    x->http->counts.bytes_out += sent;
+    if (x->rest_at < x->rest_len) {
+        x->rest_at += sent;
+        return;
+    }
+    x->held_at += sent;
+    x->held_left -= sent;
+}
+
+/* A reader on the same host empties its socket as fast as it is filled: the turn ends before the answer does. */
 void exchange_write_on(struct http_exchange *x)
 {
-    while (x->rest_at < x->rest_len) {
+    size_t turn = HTTP_TURN_BYTES;
+    while (x->rest_at < x->rest_len || x->held_left > 0) {
+        bool kept = x->rest_at < x->rest_len;
+        size_t len = kept ? x->rest_len - x->rest_at : x->held_left;
+        len = len < turn ? len : turn;
+        if (len == 0)
+            return;
         ssize_t sent =
-            send(x->fd, x->rest + x->rest_at, x->rest_len - x->rest_at, MSG_NOSIGNAL | MSG_DONTWAIT);
+            send(x->fd, kept ? x->rest + x->rest_at : x->held_at, len, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (sent < 0 && (errno == EAGAIN || errno == EINTR))
             return;
         if (sent < 0) {
@@ -242,8 +260,8 @@ void exchange_write_on(struct http_exchange *x)
             exchange_close(x);
             return;
         }
-        x->rest_at += (size_t)sent;
-        x->http->counts.bytes_out += (uint64_t)sent;
+        note_sent(x, (size_t)sent);
+        turn -= (size_t)sent;
     }
     exchange_linger(x);
 }

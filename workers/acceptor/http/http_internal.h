@@ -12,9 +12,10 @@
 #define HTTP_TICK_NS      (50 * NS_PER_MS)
 #define HTTP_EVENT_BUDGET 64
 #define HTTP_LINGER_BYTES                                                                                    \
-    (16u << 20)               /* discarded after an answer, then the connection is closed all the same */
-#define HTTP_ORIGIN_MAX 255u  /* longer ones are no Origin that anybody was allowed */
-#define HTTP_HEAD_MAX   2048u /* of an answer */
+    (16u << 20)                /* discarded after an answer, then the connection is closed all the same */
+#define HTTP_TURN_BYTES 65536u /* of one answer between two looks at other descriptors */
+#define HTTP_ORIGIN_MAX 255u   /* longer ones are no Origin that anybody was allowed */
+#define HTTP_HEAD_MAX   2048u  /* of an answer */
 
 /* An exchange's life; it only goes forward. */
 enum exchange_state_e {
@@ -49,6 +50,9 @@ struct http_exchange {
     size_t body_have, body_cap;
     char *rest; /* what the socket did not take of the answer */
     size_t rest_at, rest_len;
+    struct http_held *held; /* behind that, what it did not take of a held body; NULL: none */
+    const char *held_at;
+    size_t held_left;
     size_t charged; /* bytes of the memory budget */
     size_t discarded;
     uint64_t limit_ns; /* how long the handler may take */

@@ -49,13 +49,13 @@ static void refuse(void *arg, struct http_exchange *x, unsigned status, const ch
     answer_detail(x, status, text, 0);
 }
 
-static void answer_token(struct login *login, const struct login_job *job)
+static void answer_token(struct login *login, const struct login_job *job, const struct conf_user *user)
 {
     char token[ACCESS_JWT_MAX + 1], memory[ACCESS_JWT_MAX + 64];
     struct http_exchange *x = job->exchange;
-    enum err_e err = access_issue(login->config.access, job->user, token);
+    enum err_e err = access_issue(login->config.access, user, token);
     if (err != ERR_OK) {
-        log_error("login-token", "user=%s error=\"%s\"", job->user->name, err_text(err));
+        log_error("login-token", "user=%s error=\"%s\"", user->name, err_text(err));
         login_refuse(login, x, 503, "No se puede emitir un token");
         return;
     }
@@ -112,7 +112,7 @@ static void note_refused(struct login *login, const struct login_job *job)
     if (log_limit_ok(&login->refused_limit, clock_mono_ns(login->config.clock), 10 * NS_PER_S, 5,
                      &suppressed))
         log_warn("login-refused", "from=%s user=%s suppressed=%u", from,
-                 job->user != NULL ? job->user->name : "(unknown)", suppressed);
+                 job->user[0] != '\0' ? job->user : "(unknown)", suppressed);
 }
 
 static void note_granted(struct login *login, const struct login_job *job)
@@ -120,14 +120,23 @@ static void note_granted(struct login *login, const struct login_job *job)
     uint32_t suppressed;
     if (log_limit_ok(&login->granted_limit, clock_mono_ns(login->config.clock), 10 * NS_PER_S, 5,
                      &suppressed))
-        log_info("login", "user=%s suppressed=%u", job->user->name, suppressed);
+        log_info("login", "user=%s suppressed=%u", job->user, suppressed);
+}
+
+/* Who the job is for now: a reload may have come since it was asked. NULL: nobody, or not from there, or not with this password. */
+static const struct conf_user *user_of(const struct login *login, const struct login_job *job)
+{
+    const struct conf_user *user = job->user[0] != '\0' ? find_user(login->config.conf, job->user) : NULL;
+    bool same = user != NULL && strcmp(user->password, job->encoded) == 0;
+    return same && (job->loopback || !user->loopback_only) ? user : NULL;
 }
 
 void login_decide(struct login_job *job)
 {
     struct login *login = job->login;
     uint64_t now = clock_mono_ns(login->config.clock);
-    if (!job->match || job->user == NULL || !job->allowed_from) {
+    const struct conf_user *user = user_of(login, job);
+    if (!job->match || user == NULL) {
         login->counts.refused++;
         note_refused(login, job);
         answer_detail(job->exchange, 401, WRONG, 0);
@@ -136,7 +145,7 @@ void login_decide(struct login_job *job)
     login_limit_give(&login->addresses, job->address, now);
     login_limit_give(&login->names, job->name, now);
     note_granted(login, job);
-    answer_token(login, job);
+    answer_token(login, job, user);
 }
 
 /* --- the request --------------------------------------------------------------------------------------------------- */
@@ -162,14 +171,18 @@ static struct login_job *new_job(struct login *login, struct http_exchange *x,
     char from[GATE_PEER_MAX];
     if (job == NULL)
         return NULL;
+    const struct conf_user *user = find_user(login->config.conf, asked->name);
+    const char *encoded = user != NULL ? user->password : login->nobody;
+    MUST(strlen(encoded) < sizeof job->encoded);
     http_peer_name(x, from);
     login_find_place(from, &place);
     list_init(&job->link);
     job->login = login;
     job->exchange = x;
-    job->user = find_user(login->config.conf, asked->name);
-    job->encoded = job->user != NULL ? job->user->password : login->nobody;
-    job->allowed_from = job->user == NULL || !job->user->loopback_only || place.loopback;
+    memcpy(job->encoded, encoded, strlen(encoded));
+    if (user != NULL)
+        memcpy(job->user, asked->name, strlen(asked->name));
+    job->loopback = place.loopback;
     job->address = login_limit_key(&login->addresses, place.bytes, place.len);
     job->name = login_limit_key(&login->names, asked->name, strlen(asked->name));
     job->secret_len = asked->secret_len;
@@ -236,6 +249,13 @@ static void make_nobody(struct login *login)
     int len = snprintf(login->nobody, sizeof login->nobody, "$argon2id$v=19$m=%u,t=%u,p=%u$%.21sA$%s",
                        dearest.kib, dearest.passes, dearest.lanes, random, random);
     MUST(len > 0 && (size_t)len < sizeof login->nobody && conf_argon2(login->nobody, &cost));
+}
+
+void login_set(struct login *login, const struct conf *conf, struct access *access)
+{
+    login->config.conf = conf;
+    login->config.access = access;
+    make_nobody(login);
 }
 
 enum err_e login_new(const struct login_config *config, struct login **out)

@@ -39,13 +39,17 @@ struct login_config {
     uv_loop_t *loop;
     const struct clock *clock;
     const struct conf *conf;
-    struct access *access; /* all of them outlive it */
+    struct access *access; /* all of them outlive it, or the next login_set() */
 };
 
 enum err_e login_new(const struct login_config *config, struct login **login); /* ERR_MEMORY */
 
 /* After http_free(): nobody waits any more. What runs in a thread runs on, and its memory goes when the loop hears of its end. */
 void login_free(struct login **login);
+
+/* A reload: another configuration and what belongs to it. An attempt under way is decided by it: whose user is gone, or has another
+ * password, is refused. */
+void login_set(struct login *login, const struct conf *conf, struct access *access);
 
 const struct http_api *login_api(const struct login *login);
 

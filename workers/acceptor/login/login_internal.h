@@ -38,9 +38,9 @@ struct login_job {
     struct list_node link;
     struct login *login;
     struct http_exchange *exchange; /* NULL: the client has gone */
-    const struct conf_user *user;   /* NULL: nobody has the name */
-    const char *encoded;
-    bool allowed_from; /* where the client is */
+    char user[LOGIN_NAME_BYTES];    /* as asked for; "": nobody had the name */
+    char encoded[LOGIN_ENCODED_MAX];
+    bool loopback; /* where the client is */
     uint64_t address, name;
     size_t secret_len;
     bool match;

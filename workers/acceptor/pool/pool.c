@@ -158,6 +158,14 @@ static enum err_e make_links(struct pool *pool)
     return ERR_OK;
 }
 
+void pool_set_conf(struct pool *pool, const struct conf *conf)
+{
+    MUST(conf->handler_count == pool->handler_count); /* neither they nor endpoints are reloadable */
+    pool->config.conf = conf;
+    for (size_t i = 0; i < pool->handler_count; i++)
+        pool->handlers[i].conf = &conf->handlers[i];
+}
+
 enum err_e pool_new(const struct pool_config *config, struct pool **out)
 {
     struct pool *pool = calloc(1, sizeof *pool);

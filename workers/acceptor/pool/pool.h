@@ -96,6 +96,9 @@ bool pool_is_pressed(const struct pool_conn *conn);
  * does. The connection must not be used any more. */
 void pool_close(struct pool_conn *conn);
 
+/* A reload: the same handlers and endpoints, in another place. */
+void pool_set_conf(struct pool *pool, const struct conf *conf);
+
 /* Deadlines, stuck processes, connecting again: a few times a second. */
 void pool_tick(struct pool *pool);
 

@@ -118,6 +118,11 @@ void sensors_free(struct sensors **sensors)
     *sensors = NULL;
 }
 
+void sensors_set_needs_token(struct sensors *sensors, bool needs_token)
+{
+    sensors->api.needs_token = needs_token;
+}
+
 const struct http_api *sensors_api(const struct sensors *sensors)
 {
     return &sensors->api;

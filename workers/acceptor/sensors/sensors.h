@@ -27,6 +27,9 @@ enum err_e sensors_new(const struct sensors_config *config, struct sensors **sen
 /* After http_free() or sensors_give_up(): no request waits any more. */
 void sensors_free(struct sensors **sensors);
 
+/* For requests from now on. */
+void sensors_set_needs_token(struct sensors *sensors, bool needs_token);
+
 const struct http_api *sensors_api(const struct sensors *sensors);
 
 /* The process ends: those that still wait read 503. */

@@ -25,6 +25,8 @@ static void on_tick(uv_timer_t *timer)
     worker_uplink_tick(w);
     worker_pump_tick(w);
     worker_doors_tick(w);
+    if (w->ops != NULL)
+        ops_tick(w->ops);
     host_tick(&w->host);
     worker_metrics_copy(w);
     if (w->stopping && stop_is_done(w))
@@ -44,6 +46,7 @@ static void on_after_poll(uv_check_t *check)
 {
     struct worker *w = check->data;
     link_flush(w->link);
+    worker_sent_up(w);
 }
 
 static void on_signal(uv_signal_t *handle, int signo)

@@ -22,6 +22,7 @@
 #include "http.h"
 #include "link.h"
 #include "login.h"
+#include "ops.h"
 #include "rest.h"
 #include "segment.h"
 #include "sensors.h"
@@ -30,7 +31,9 @@
 
 #define WORKER_LISTENERS_MAX 32u
 #define WORKER_DIALECTS_MAX  8u /* of one listener */
-#define WORKER_APIS_MAX      4u /* likewise */
+#define WORKER_APIS_MAX      8u /* likewise */
+
+#define WORKER_SENT_UP_MAX   16u
 
 /* What stands behind one listening socket: WebSocket dialects, of which the first that serves a path has it, and a site for
  * plain requests if one of its dialects is an HTTP one. */
@@ -38,7 +41,7 @@ struct worker_listener {
     const struct conf_listener *conf;
     struct endpoint endpoints[WORKER_DIALECTS_MAX];
     unsigned endpoint_count;
-    bool rest, login, sensors; /* which APIs */
+    bool rest, login, sensors, ops; /* which APIs */
     const struct http_api *apis[WORKER_APIS_MAX];
     unsigned api_count;
     struct http_site site;
@@ -83,8 +86,13 @@ struct worker {
     struct rest *rest;
     struct sensors *sensors;
     struct login *login;
+    struct ops *ops;
+    char shm_path[CONF_PATH_MAX];
+    uv_idle_t scraping; /* active while a document of /metrics is made */
+    uint64_t sent_up_ns[WORKER_SENT_UP_MAX]; /* when the messages were read whose commands leave with the next flush */
+    unsigned sent_up;
 
-    bool serving, stopping;
+    bool serving, draining, stopping;
     uint64_t stop_deadline_ns;
     int exit_code;
 };
@@ -93,6 +101,11 @@ struct worker {
 enum err_e worker_start(struct worker *w, const struct conf *conf);
 int worker_run(struct worker *w); /* until stopped; returns the exit code */
 void worker_stop(struct worker *w, int exit_code);
+
+/* worker_ready.c: true if clients are well served here now. Else *count static texts that say why not, none twice: "no broker",
+ * "no ring", "not seeded", "draining", "stopping". */
+#define WORKER_REASONS_MAX 5u
+bool worker_ready(const struct worker *w, const char *reasons[WORKER_REASONS_MAX], unsigned *count);
 
 /* worker_listen.c: the listening sockets, inherited or made here. */
 enum err_e worker_listen(struct worker *w);
@@ -116,6 +129,13 @@ void worker_uplink_service(struct worker *w);
 void worker_uplink_tick(struct worker *w);
 enum err_e worker_send_up(void *arg, const struct pending_entry *entry, bool resent);
 enum err_e worker_send_message(void *arg, struct wire_message *message);
+
+void worker_sent_up(struct worker *w); /* after a flush: hop C3 of what left with it */
+
+/* worker_ops.c: /metrics, /healthz, /readyz. */
+enum err_e worker_open_ops(struct worker *w);
+void worker_close_ops(struct worker *w); /* after http_free() */
+void worker_serve_ops(struct worker *w, struct worker_listener *listener);
 
 /* worker_pump.c: bell, tail, rounds (D8–D10). */
 void worker_pump_start(struct worker *w);

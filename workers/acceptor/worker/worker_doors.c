@@ -234,6 +234,8 @@ static enum err_e open_http(struct worker *w)
         err = http_new(&config, &w->http);
     if (err == ERR_OK)
         err = open_login(w);
+    if (err == ERR_OK)
+        err = worker_open_ops(w);
     for (unsigned i = 0; err == ERR_OK && i < w->listener_count; i++) {
         struct worker_listener *l = &w->listeners[i];
         if (l->rest)
@@ -242,6 +244,8 @@ static enum err_e open_http(struct worker *w)
             serve(l, sensors_api(w->sensors));
         if (l->login)
             serve(l, login_api(w->login));
+        if (l->ops)
+            worker_serve_ops(w, l);
         l->site = (struct http_site){.apis = l->apis,
                                      .api_count = l->api_count,
                                      .identify = site_identify,
@@ -315,6 +319,7 @@ void worker_close_doors(struct worker *w)
     rest_free(&w->rest);
     sensors_free(&w->sensors);
     login_free(&w->login);
+    worker_close_ops(w);
     ws_free(&w->ws);
     if (w->expiry.clock != NULL)
         expiry_fini(&w->expiry);

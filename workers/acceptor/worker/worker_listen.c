@@ -34,9 +34,11 @@ static bool add_dialect(struct worker *w, struct worker_listener *listener, cons
     const struct endpoint_dialect *dialect = dialect_named(name);
     listener->login = listener->login || strcmp(name, "channels") == 0;
     listener->sensors = listener->login;
-    if (strcmp(name, "rest") == 0)
-        listener->rest = true;
-    else if (dialect != NULL && listener->endpoint_count < WORKER_DIALECTS_MAX)
+    listener->rest = listener->rest || strcmp(name, "rest") == 0;
+    listener->ops = listener->rest || strcmp(name, "ops") == 0 || listener->ops;
+    if (strcmp(name, "rest") == 0 || strcmp(name, "ops") == 0)
+        return true;
+    if (dialect != NULL && listener->endpoint_count < WORKER_DIALECTS_MAX)
         listener->endpoints[listener->endpoint_count++] =
             (struct endpoint){.host = &w->host, .dialect = dialect, .listener = listener->conf->name};
     else
@@ -119,7 +121,7 @@ enum err_e worker_listen(struct worker *w)
         if (fd < 0)
             return ERR_SYSTEM;
         w->sockets[i] =
-            (struct gate_listener){.fd = fd, .plain_http = w->listeners[i].rest || w->listeners[i].login};
+            (struct gate_listener){.fd = fd, .plain_http = w->listeners[i].ops || w->listeners[i].login};
         w->listener_count = (unsigned)i + 1;
     }
     return ERR_OK;

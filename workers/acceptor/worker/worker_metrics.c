@@ -54,6 +54,8 @@ void worker_metrics_copy(struct worker *w)
     const struct validated_counts *endpoints = own != NULL ? validated_counts(own) : &no_endpoints;
     const struct pool_counts *handlers = own != NULL ? validated_pool_counts(own) : NULL;
     const struct pool_counts *pool = handlers != NULL ? handlers : &no_pool;
+    static const struct ops_counts no_ops;
+    const struct ops_counts *ops = w->ops != NULL ? ops_counts(w->ops) : &no_ops;
     const struct endpoint_host *host = &w->host;
     const struct link_counts *link = link_counts(w->link);
     if (w->segment == NULL)

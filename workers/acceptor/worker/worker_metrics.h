@@ -39,6 +39,7 @@
     X(GATE_ABANDONED, gate_abandoned, COUNTER, gate->abandoned)                                              \
     X(GATE_EVICTED, gate_evicted, COUNTER, gate->evicted)                                                    \
     X(GATE_NO_DESCRIPTORS, gate_no_descriptors, COUNTER, gate->no_descriptors)                               \
+    X(GATE_ACCEPT_ERRORS, gate_accept_errors, COUNTER, gate->accept_errors)                                  \
     X(GATE_HALF_OPEN, gate_half_open, GAUGE, gate->half_open)                                                \
     X(GATE_400, gate_refused_400, COUNTER, gate->refused_400)                                                \
     X(GATE_403, gate_refused_403, COUNTER, gate->refused_403)                                                \
@@ -197,6 +198,13 @@
     X(CHANNEL_CHANNELS, channels, GAUGE, channels->channels)                                                 \
     X(CHANNEL_USERS, channel_users, GAUGE, channels->users)                                                  \
     X(CHANNEL_PAGING, channel_paging, GAUGE, channels->paging)                                               \
+    X(SCRAPES, scrapes, COUNTER, ops->scrapes)                                                               \
+    X(SCRAPES_SHARED, scrapes_shared, COUNTER, ops->scrapes_shared)                                          \
+    X(SCRAPES_FAILED, scrapes_failed, COUNTER, ops->scrapes_failed)                                          \
+    X(SCRAPE_READERS_DROPPED, scrape_readers_dropped, COUNTER, ops->scrape_readers_dropped)                  \
+    X(SCRAPE_BYTES, scrape_bytes, GAUGE, ops->scrape_bytes)                                                  \
+    X(SCRAPE_US, scrape_us, GAUGE, ops->scrape_us)                                                           \
+    X(SCRAPE_STEP_US, scrape_step_us, GAUGE, ops->scrape_step_us)                                            \
     X(GAPS, gaps, COUNTER, host->counts.gaps)                                                                \
     X(SURVEYS, surveys, COUNTER, host->surveys.counts.begun)                                                 \
     X(SURVEYS_FAILED, surveys_failed, COUNTER, host->surveys.counts.failed)                                  \
@@ -223,9 +231,15 @@
     X(LINK_FULL, link_full, COUNTER, link->full)                                                             \
     X(LINK_MALFORMED, link_malformed, COUNTER, link->malformed)
 
-/* Latencies, recorded where they happen: PLC's answer readable at the agent → frame written to the first and to the
- * last client of an audience (D2 → D11). */
-#define WORKER_HISTOGRAMS(X) X(STATE_FIRST, state_first_ns) X(STATE_LAST, state_last_ns)
+/* Ages, recorded where they happen. D8, D11: of a reading, since the PLC's answer was readable at the agent, when its record is read, when it is
+ * written to the first and to the last client of an audience. C3, R4: since a client's message was read, when its command leaves for the broker,
+ * when the answer is with the client's socket. */
+#define WORKER_HISTOGRAMS(X)                                                                                 \
+    X(HOP_D8, hop_d8_ns)                                                                                     \
+    X(HOP_D11_FIRST, hop_d11_first_ns)                                                                       \
+    X(HOP_D11_LAST, hop_d11_last_ns)                                                                         \
+    X(HOP_C3, hop_c3_ns)                                                                                     \
+    X(HOP_R4, hop_r4_ns)
 
 enum worker_metric_e {
 #define X(NAME, name, KIND, value) WORKER_##NAME,

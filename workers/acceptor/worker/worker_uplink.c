@@ -32,8 +32,8 @@ static enum err_e take_slot(struct worker *w, uint32_t slot)
         return err;
     w->slot = slot;
     w->host.outbox.stats = &w->stats;
-    w->host.outbox.metric_first = WORKER_STATE_FIRST;
-    w->host.outbox.metric_last = WORKER_STATE_LAST;
+    w->host.outbox.metrics = (struct outbox_metrics){
+        WORKER_HOP_D8, WORKER_HOP_D11_FIRST, WORKER_HOP_D11_LAST, WORKER_HOP_R4};
     log_init(relative + 4, w->conf->log_level);
     return ERR_OK;
 }
@@ -136,6 +136,21 @@ static uint64_t ms_between(uint64_t from_ns, uint64_t to_ns)
     return to_ns > from_ns ? (to_ns - from_ns) / NS_PER_MS : 0;
 }
 
+void worker_sent_up(struct worker *w)
+{
+    for (unsigned i = 0; i < w->sent_up; i++)
+        outbox_observe(&w->host.outbox, WORKER_HOP_C3, w->sent_up_ns[i]);
+    w->sent_up = 0;
+}
+
+/* It leaves with the next flush; of very many at once, those that find no place here count as they were until now. */
+static void note_sent_up(struct worker *w, uint64_t read_ns)
+{
+    if (w->sent_up == WORKER_SENT_UP_MAX)
+        worker_sent_up(w);
+    w->sent_up_ns[w->sent_up++] = read_ns;
+}
+
 enum err_e worker_send_up(void *arg, const struct pending_entry *entry, bool resent)
 {
     struct worker *w = arg;
@@ -163,7 +178,10 @@ enum err_e worker_send_up(void *arg, const struct pending_entry *entry, bool res
         .source_ns = entry->accepted_ns,
     };
     w->link_dirty = true;
-    return link_send(w->link, &message);
+    enum err_e err = link_send(w->link, &message);
+    if (err == ERR_OK && !resent)
+        note_sent_up(w, entry->accepted_ns);
+    return err;
 }
 
 enum err_e worker_send_message(void *arg, struct wire_message *message)

@@ -241,6 +241,49 @@ size_t ws_count(const struct ws *ws)
     return ws->open_count;
 }
 
+size_t ws_open_count(const struct ws *ws)
+{
+    return ws->in_open;
+}
+
+struct ws_conn *ws_next(const struct ws *ws, size_t *cursor)
+{
+    return conn_next(ws, cursor);
+}
+
+/* --- other limits --------------------------------------------------------------------------------------------------- */
+
+static void take_limits(struct ws_conn *conn, bool other_interval, bool other_rate)
+{
+    if (other_rate && conn->resume_ns != 0) {
+        conn->paid_until_ns = 0;
+        conn_resume(conn);
+    }
+    if (other_interval && conn->ws->config.ping_interval_ms == 0)
+        conn->waiting_since_ns = 0;
+    else if (other_interval)
+        conn_start_pings(conn);
+    else
+        conn_schedule(conn);
+}
+
+void ws_set_limits(struct ws *ws, const struct ws_limits *limits)
+{
+    bool other_interval = limits->ping_interval_ms != ws->config.ping_interval_ms;
+    bool other_timeout = limits->ping_timeout_ms != ws->config.ping_timeout_ms;
+    bool other_rate = limits->max_messages_per_s != ws->config.max_messages_per_s;
+    size_t cursor = 0;
+    ws->config.max_message_bytes = limits->max_message_bytes;
+    ws->config.ping_interval_ms = limits->ping_interval_ms;
+    ws->config.ping_timeout_ms = limits->ping_timeout_ms;
+    ws->config.max_messages_per_s = limits->max_messages_per_s;
+    if (other_interval || other_timeout)
+        ticks_changed(ws);
+    for (struct ws_conn *conn;
+         (other_interval || other_timeout || other_rate) && (conn = conn_next(ws, &cursor)) != NULL;)
+        take_limits(conn, other_interval, other_rate);
+}
+
 void *ws_user(struct ws_conn *conn)
 {
     return conn->user;

@@ -68,6 +68,13 @@ struct ws_config {
     void *arg;
 };
 
+/* Other limits, also for connections that are there: pings are planned anew where their interval changes, and who is not read because of the
+ * old rate is read again. */
+struct ws_limits {
+    uint32_t max_message_bytes, ping_interval_ms, ping_timeout_ms, max_messages_per_s; /* as in ws_config */
+};
+void ws_set_limits(struct ws *ws, const struct ws_limits *limits);
+
 /* One per thread (ws_read.c defines recv() for it). ERR_MEMORY or ERR_SYSTEM (logged). */
 enum err_e ws_new(const struct ws_config *config, struct ws **ws);
 /* Drops what is left without a close handshake (`closed` is called). Use ws_close_all() before and wait until
@@ -80,6 +87,11 @@ enum err_e ws_adopt(struct ws *ws, int fd, const struct gate_request *request, u
 
 size_t ws_count(const struct ws *ws);
 void ws_close_all(struct ws *ws, enum ws_close_e code, const char *reason);
+/* Those of them that are open: no Close was said yet, by either side. */
+size_t ws_open_count(const struct ws *ws);
+/* The next open connection from *cursor on (0 at first), which moves behind it; NULL: there is none up to the end. Connections may come and
+ * go between two calls: one that is open all the time is met once from 0 to the end. */
+struct ws_conn *ws_next(const struct ws *ws, size_t *cursor);
 /* Every connection that is open. */
 void ws_each(struct ws *ws, void (*each)(void *arg, struct ws_conn *conn), void *arg);
 

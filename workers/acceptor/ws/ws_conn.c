@@ -72,6 +72,8 @@ void conn_free(struct ws_conn *conn)
 void conn_set_state(struct ws_conn *conn, enum conn_state_e state)
 {
     MUST(state > conn->state);
+    conn->ws->in_open += state == CONN_OPEN;
+    conn->ws->in_open -= conn->state == CONN_OPEN;
     conn->state = (uint8_t)state;
     if (state > CONN_OPEN)
         conn_drop_join(conn);

@@ -74,7 +74,8 @@ struct ws {
     char **chunks;
     size_t chunk_count, block_bytes;
     struct ws_conn *free; /* linked through wsi */
-    size_t open_count;
+    size_t open_count;    /* `open` told, `closed` not yet */
+    size_t in_open;       /* in the state OPEN */
     uint64_t next_serial;
 
     size_t join_bytes; /* held by open fragmented messages */
@@ -145,4 +146,5 @@ enum err_e ticks_init(struct ws *ws);
 void ticks_fini(struct ws *ws);
 void conn_start_pings(struct ws_conn *conn);
 void conn_start_timer(struct ws_conn *conn, uint64_t due_ns);
+void ticks_changed(struct ws *ws);        /* other intervals */
 void conn_schedule(struct ws_conn *conn); /* OPEN: starts the timer for what is due next, if anything is */

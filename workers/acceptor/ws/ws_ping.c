@@ -110,6 +110,12 @@ void conn_start_timer(struct ws_conn *conn, uint64_t due_ns)
     start_ticks(conn->ws);
 }
 
+void ticks_changed(struct ws *ws)
+{
+    if (uv_is_active((uv_handle_t *)&ws->tick))
+        uv_timer_start(&ws->tick, on_tick, tick_ms(&ws->config), tick_ms(&ws->config));
+}
+
 /* Connections that came together are pinged spread over the last quarter of their first interval. */
 void conn_start_pings(struct ws_conn *conn)
 {

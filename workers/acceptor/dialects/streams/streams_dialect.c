@@ -18,11 +18,15 @@
 
 #define NO_PLACE UINT32_MAX
 
+struct streams_bridges {
+    const struct conf_bridge **by_stream;
+    size_t count;
+};
+
 struct streams_shared { /* of the process */
     struct streams_registry registry;
     struct streams_admin admin;
-    const struct conf_bridge **bridges; /* sorted by stream */
-    size_t bridge_count;
+    struct streams_bridges bridges, next_bridges; /* the second: of a reload that is prepared */
 };
 
 struct streams_conn {
@@ -114,7 +118,7 @@ static uint32_t keep_new(struct endpoint_conn *conn, struct topic *topics, uint3
 
 /* --- what may be opened ----------------------------------------------------------------------------------------------- */
 
-static int by_stream(const void *a, const void *b)
+static int by_stream_id(const void *a, const void *b)
 {
     const struct conf_bridge *x = *(const struct conf_bridge *const *)a,
                              *y = *(const struct conf_bridge *const *)b;
@@ -122,15 +126,15 @@ static int by_stream(const void *a, const void *b)
 }
 
 /* The configuration's bridges by the stream into which they go: asked for each stream that somebody opens who may not see every machine. */
-static enum err_e sort_bridges(struct streams_shared *shared, const struct conf *conf)
+static enum err_e sort_bridges(const struct conf *conf, struct streams_bridges *bridges)
 {
-    shared->bridges = calloc(conf->bridge_count + 1, sizeof *shared->bridges);
-    if (shared->bridges == NULL)
+    const struct conf_bridge **by_stream = calloc(conf->bridge_count + 1, sizeof *by_stream);
+    if (by_stream == NULL)
         return ERR_MEMORY;
     for (size_t i = 0; i < conf->bridge_count; i++)
-        shared->bridges[i] = &conf->bridges[i];
-    shared->bridge_count = conf->bridge_count;
-    qsort(shared->bridges, shared->bridge_count, sizeof *shared->bridges, by_stream);
+        by_stream[i] = &conf->bridges[i];
+    qsort(by_stream, conf->bridge_count, sizeof *by_stream, by_stream_id);
+    *bridges = (struct streams_bridges){by_stream, conf->bridge_count};
     return ERR_OK;
 }
 
@@ -153,17 +157,17 @@ static int compare_stream(const struct conf_bridge *bridge, const char *id, size
 /* What machines say on a stream is for those who may see all of these. */
 static bool may_hear(struct endpoint_conn *conn, const char *id, size_t len)
 {
-    const struct streams_shared *shared = shared_of(conn);
-    size_t low = 0, high = shared->bridge_count;
+    const struct streams_bridges *bridges = &shared_of(conn)->bridges;
+    size_t low = 0, high = bridges->count;
     while (low < high) { /* the first that is not before it */
         size_t middle = low + (high - low) / 2;
-        if (compare_stream(shared->bridges[middle], id, len) < 0)
+        if (compare_stream(bridges->by_stream[middle], id, len) < 0)
             low = middle + 1;
         else
             high = middle;
     }
-    for (; low < shared->bridge_count && compare_stream(shared->bridges[low], id, len) == 0; low++)
-        if (!may_see_bridged(conn, shared->bridges[low]))
+    for (; low < bridges->count && compare_stream(bridges->by_stream[low], id, len) == 0; low++)
+        if (!may_see_bridged(conn, bridges->by_stream[low]))
             return false;
     return true;
 }
@@ -380,7 +384,7 @@ static enum err_e start(struct endpoint *endpoint)
 {
     struct streams_shared *shared = endpoint_shared(endpoint);
     streams_registry_init(&shared->registry, entropy_u64());
-    return sort_bridges(shared, endpoint_conf(endpoint));
+    return sort_bridges(endpoint_conf(endpoint), &shared->bridges);
 }
 
 static void stop(struct endpoint *endpoint)
@@ -388,13 +392,46 @@ static void stop(struct endpoint *endpoint)
     struct streams_shared *shared = endpoint_shared(endpoint);
     streams_admin_fini(&shared->admin);
     streams_registry_fini(&shared->registry);
-    free(shared->bridges);
+    free(shared->bridges.by_stream);
 }
 
 static void tick(struct endpoint *endpoint)
 {
     struct streams_shared *shared = endpoint_shared(endpoint);
     streams_admin_tick(&shared->admin, endpoint);
+}
+
+/* --- reload ------------------------------------------------------------------------------------------------------------ */
+
+static enum err_e reload_prepare(struct endpoint *endpoint, const struct conf *next)
+{
+    struct streams_shared *shared = endpoint_shared(endpoint);
+    return sort_bridges(next, &shared->next_bridges);
+}
+
+static void reload_abort(struct endpoint *endpoint)
+{
+    struct streams_shared *shared = endpoint_shared(endpoint);
+    free(shared->next_bridges.by_stream);
+    shared->next_bridges = (struct streams_bridges){0};
+}
+
+static void reload_commit(struct endpoint *endpoint)
+{
+    struct streams_shared *shared = endpoint_shared(endpoint);
+    free(shared->bridges.by_stream);
+    shared->bridges = shared->next_bridges;
+    shared->next_bridges = (struct streams_bridges){0};
+}
+
+/* A bridge that came may lead where a client listens who may not see its machines. */
+static bool still_allowed(struct endpoint_conn *conn, const char **reason)
+{
+    char error[STREAMS_ERROR_MAX];
+    const struct topic *open;
+    uint32_t count = endpoint_topics(conn, &open);
+    *reason = "an open stream is not yours any more";
+    return may_open(conn, open, count, error);
 }
 
 static bool survey_rows(struct endpoint *endpoint, unsigned question, struct endpoint_cursor *cursor,
@@ -417,4 +454,8 @@ const struct endpoint_dialect streams_dialect = {
     .on_receive = on_receive,
     .on_disconnect = on_disconnect,
     .survey_rows = survey_rows,
+    .reload_prepare = reload_prepare,
+    .reload_commit = reload_commit,
+    .reload_abort = reload_abort,
+    .still_allowed = still_allowed,
 };

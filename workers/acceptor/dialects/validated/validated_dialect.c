@@ -250,6 +250,32 @@ static void tick(struct endpoint *endpoint)
     validated_pool_tick(endpoint_shared(endpoint));
 }
 
+/* Endpoints and handlers do not change in a reload, but the configuration that they are read from. */
+static enum err_e reload_prepare(struct endpoint *endpoint, const struct conf *next)
+{
+    (void)endpoint;
+    (void)next;
+    return ERR_OK;
+}
+
+static void reload_commit(struct endpoint *endpoint)
+{
+    struct validated_shared *shared = endpoint_shared(endpoint);
+    validated_follow(shared, endpoint_conf(endpoint));
+    validated_pool_follow(shared, endpoint_conf(endpoint));
+}
+
+static void reload_abort(struct endpoint *endpoint)
+{
+    (void)endpoint;
+}
+
+static bool is_waiting(struct endpoint_conn *conn)
+{
+    const struct validated_conn *state = endpoint_state(conn);
+    return state->queue != NULL;
+}
+
 const struct validated_counts *validated_counts(const struct endpoint *own)
 {
     return &((struct validated_shared *)endpoint_shared(own))->counts;
@@ -273,4 +299,8 @@ const struct endpoint_dialect validated_dialect = {
     .on_connect = on_connect,
     .on_receive = on_receive,
     .on_disconnect = on_disconnect,
+    .is_waiting = is_waiting,
+    .reload_prepare = reload_prepare,
+    .reload_commit = reload_commit,
+    .reload_abort = reload_abort,
 };

@@ -55,6 +55,8 @@ static inline struct validated_shared *validated_shared_of(struct endpoint_conn 
 
 /* Logs what is wrong with a schema, whose endpoint is then out of order. ERR_MEMORY. */
 enum err_e validated_load(struct validated_shared *shared, const struct conf *conf);
+void validated_follow(struct validated_shared *shared,
+                      const struct conf *conf); /* a reload: the same endpoints */
 void validated_unload(struct validated_shared *shared);
 struct site *validated_site(const struct validated_shared *shared, const char *path, size_t len);
 
@@ -62,6 +64,7 @@ struct site *validated_site(const struct validated_shared *shared, const char *p
 
 extern const struct validated_handler validated_pool_handler; /* arg: the site */
 enum err_e validated_pool_start(struct validated_shared *shared);
+void validated_pool_follow(struct validated_shared *shared, const struct conf *conf);
 void validated_pool_tick(struct validated_shared *shared);
 void validated_pool_stop(struct validated_shared *shared); /* every connection is gone */
 

@@ -118,6 +118,15 @@ enum err_e validated_load(struct validated_shared *shared, const struct conf *co
     return err;
 }
 
+void validated_follow(struct validated_shared *shared, const struct conf *conf)
+{
+    for (size_t i = 0; i < shared->site_count; i++) {
+        struct site *site = shared->sites[i];
+        if (site->conf_index != SIZE_MAX)
+            site->endpoint.path = conf->endpoints[site->conf_index].path;
+    }
+}
+
 void validated_unload(struct validated_shared *shared)
 {
     for (size_t i = 0; i < shared->site_count; i++)

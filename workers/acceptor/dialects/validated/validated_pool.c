@@ -199,6 +199,12 @@ enum err_e validated_pool_start(struct validated_shared *shared)
     return shared->crowds != NULL ? pool_new(&config, &shared->pool) : ERR_MEMORY;
 }
 
+void validated_pool_follow(struct validated_shared *shared, const struct conf *conf)
+{
+    if (shared->pool != NULL)
+        pool_set_conf(shared->pool, conf);
+}
+
 void validated_pool_tick(struct validated_shared *shared)
 {
     if (shared->pool == NULL)

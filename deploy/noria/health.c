@@ -1,0 +1,193 @@
+/* See health.h. Rejected: a HELLO to the broker by every check (an entry in its log and a peer each time), GET /readyz (the workers share
+ * one port, so that another one might answer), and a socket of its own in each process (a listener more to defend). */
+#include "health.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "errcode.h"
+#include "front.h"
+#include "must.h"
+
+#define LOOK_MS       20
+#define ARGUMENTS_MAX 4096
+
+static const struct role {
+    const char *name, *program;
+    const char *segment; /* below shm/: its name, or with '.' at the end how it begins; NULL: none */
+    const char *socket;  /* below runtime_dir; "": front's; NULL: none */
+} roles[] = {
+    {"broker", "noria-broker", "broker", NULL},  {"store", "noria-store", "store", NULL},
+    {"worker", "noria-worker", "worker.", NULL}, {"front", "noria", NULL, ""},
+    {"plc-sim", "plc-sim", NULL, "sim.sock"},
+};
+
+static const struct role agent = {"agent", "plc-agent", NULL, NULL};
+
+static int ill(const struct health_request *request, const char *what, const char *why)
+{
+    fprintf(request->err, "%s: %s: %s\n", request->what, what, why);
+    return 1;
+}
+
+/* --- who it is ------------------------------------------------------------------------------------------------------ */
+
+struct arguments {
+    char bytes[ARGUMENTS_MAX + 1];
+    size_t len; /* of all, each with its NUL */
+};
+
+static bool read_file(const struct health_request *request, const char *name, char *bytes, size_t size,
+                      size_t *len)
+{
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", request->process, name);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return false;
+    *len = fread(bytes, 1, size - 1, file);
+    bytes[*len] = '\0';
+    fclose(file);
+    return true;
+}
+
+/* The word behind `from`, or the first; NULL: there is none. */
+static const char *next_word(const struct arguments *arguments, const char *from)
+{
+    const char *next = from == NULL ? arguments->bytes : from + strlen(from) + 1;
+    return next < arguments->bytes + arguments->len ? next : NULL;
+}
+
+static bool runs(const struct arguments *arguments, const char *program)
+{
+    const char *first = next_word(arguments, NULL);
+    const char *slash = first != NULL ? strrchr(first, '/') : NULL;
+    return first != NULL && strcmp(slash != NULL ? slash + 1 : first, program) == 0;
+}
+
+static bool serves(const struct arguments *arguments, const char *machine)
+{
+    for (const char *word = next_word(arguments, NULL); word != NULL; word = next_word(arguments, word)) {
+        const char *next = next_word(arguments, word);
+        if (strcmp(word, "-m") == 0 && next != NULL && strcmp(next, machine) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A machine may have a role's name: what runs decides. */
+static const struct role *identify(const struct health_request *request, const struct arguments *arguments)
+{
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (strcmp(roles[i].name, request->what) == 0 && runs(arguments, roles[i].program))
+            return &roles[i];
+    return runs(arguments, agent.program) && serves(arguments, request->what) ? &agent : NULL;
+}
+
+/* --- does it turn? -------------------------------------------------------------------------------------------------- */
+
+static bool sleeps(const struct health_request *request, unsigned long long *count)
+{
+    static const char key[] = "\nvoluntary_ctxt_switches:";
+    char status[8192];
+    size_t len;
+    if (!read_file(request, "status", status, sizeof status, &len))
+        return false;
+    const char *found = strstr(status, key);
+    if (found == NULL)
+        return false;
+    *count = strtoull(found + sizeof key - 1, NULL, 10);
+    return true;
+}
+
+static bool turned(const struct health_request *request, unsigned long long before)
+{
+    unsigned long long now;
+    uint64_t until = clock_mono_ns(request->clock) + request->turn_ms * NS_PER_MS;
+    while (sleeps(request, &now)) {
+        if (now != before)
+            return true;
+        if (clock_mono_ns(request->clock) >= until)
+            return false;
+        poll(NULL, 0, LOOK_MS);
+    }
+    return false;
+}
+
+/* --- what it holds -------------------------------------------------------------------------------------------------- */
+
+/* The path at the end of a line of /proc/PID/maps, with the inode before it; a file that lost its name is marked there. */
+static bool is_mapping_of(const char *line, const char *prefix, bool whole)
+{
+    const char *path = strchr(line, '/');
+    size_t len = strlen(prefix);
+    return path != NULL && strncmp(path, prefix, len) == 0 &&
+           (whole ? path[len] == '\0' : path[len] != '\0' && strchr(path, ' ') == NULL);
+}
+
+static bool maps(const struct health_request *request, const char *segment)
+{
+    char path[256], prefix[256], line[1024];
+    bool found = false, whole = segment[strlen(segment) - 1] != '.';
+    snprintf(path, sizeof path, "%s/maps", request->process);
+    snprintf(prefix, sizeof prefix, "%s/shm/%s", request->runtime_dir, segment);
+    FILE *file = fopen(path, "re");
+    while (!found && file != NULL && fgets(line, sizeof line, file) != NULL) {
+        line[strcspn(line, "\n")] = '\0';
+        found = is_mapping_of(line, prefix, whole);
+    }
+    if (file != NULL)
+        fclose(file);
+    return found;
+}
+
+static bool accepts(const struct health_request *request, const char *socket_name)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    socklen_t len = sizeof address;
+    int n = 0;
+    if (*socket_name == '\0')
+        len = front_address(&address);
+    else
+        n = snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", request->runtime_dir, socket_name);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool accepted =
+        fd >= 0 && (size_t)n < sizeof address.sun_path && connect(fd, (struct sockaddr *)&address, len) == 0;
+    if (fd >= 0)
+        close(fd);
+    return accepted;
+}
+
+/* Who has a socket is woken by a connection to it, having no heartbeat. */
+static int examine(const struct health_request *request, const struct role *role)
+{
+    unsigned long long before = 0;
+    if (role->segment != NULL && !maps(request, role->segment))
+        return ill(request, role->name, "it has no segment in shm, so that the broker has not welcomed it yet");
+    bool there = sleeps(request, &before);
+    if (role->socket != NULL && !accepts(request, role->socket))
+        return ill(request, role->name, "its socket does not accept");
+    if (!there || !turned(request, before))
+        return ill(request, role->name, "its loop does not turn");
+    fprintf(request->out, "healthy\n");
+    return 0;
+}
+
+int health(const struct health_request *request)
+{
+    struct arguments arguments;
+    if (!read_file(request, "cmdline", arguments.bytes, sizeof arguments.bytes, &arguments.len) ||
+        arguments.len == 0)
+        return ill(request, request->process, "there is no such process");
+    const struct role *role = identify(request, &arguments);
+    if (role == NULL)
+        return ill(request, arguments.bytes, "is not what is asked for; a check runs in the container of its process");
+    return examine(request, role);
+}
