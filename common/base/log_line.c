@@ -148,7 +148,9 @@ struct walk {
     struct log_line *line;
     struct log_field *field; /* the one that is being written; NULL: between two */
     bool quoted;             /* its value is */
-    bool only_numbers;       /* nothing but numeric conversions and what the format says went into it */
+    bool only_numbers;       /* no conversion but numeric ones went into it */
+    unsigned conversions;    /* that went into it; "3.10" made of two is a name, not a number */
+    size_t spelled;          /* characters of it that stand in the format */
 };
 
 static void put(struct log_line *line, char c)
@@ -173,6 +175,8 @@ static void open_field(struct walk *walk, const char *key, size_t key_len)
     walk->field = &line->fields[line->count++];
     *walk->field = (struct log_field){.key = key, .key_len = key_len, .start = line->len};
     walk->only_numbers = true;
+    walk->conversions = 0;
+    walk->spelled = 0;
 }
 
 static bool digits(const char **at, const char *end)
@@ -212,10 +216,9 @@ static void close_field(struct walk *walk)
         return;
     field->len = line->len - field->start;
     const char *value = line->text + field->start;
-    if (!walk->quoted && field->key != NULL && field->len > 0 &&
-        is_one_of(value[field->len - 1], walk->only_numbers ? ":;," : ":;"))
-        field->len--; /* punctuation before free words */
-    field->number = !walk->quoted && walk->only_numbers && is_json_number(value, value + field->len);
+    bool one_thing = walk->conversions + (walk->spelled > 0) == 1;
+    field->number = !walk->quoted && walk->only_numbers && one_thing &&
+                    is_json_number(value, value + field->len);
     walk->field = NULL;
     walk->quoted = false;
 }
@@ -240,6 +243,7 @@ static void plain_char(struct walk *walk, char c)
         close_field(walk);
     else if (walk->field == NULL && c != ' ')
         open_field(walk, NULL, 0);
+    walk->spelled++;
     put(walk->line, c);
 }
 
@@ -252,6 +256,7 @@ static const char *conversion(struct walk *walk, const char *at, struct argument
         return at;
     if (walk->field == NULL)
         open_field(walk, NULL, 0);
+    walk->conversions++;
     walk->only_numbers = walk->only_numbers && is_one_of(conv.letter, "diueEfFgG");
     char piece[LOG_LINE_MAX + 1];
     int n = print_one(&conv, args, piece, sizeof piece);

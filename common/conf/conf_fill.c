@@ -146,6 +146,13 @@ static enum err_e fill_sections(struct conf_load *load)
 
 /* --- worth a look ----------------------------------------------------------------------------------------------- */
 
+/* What somebody without a token can do at a listener. */
+static const char *open_to_anyone(const struct conf_listener *listener)
+{
+    bool metrics_alone = listener->dialect_count == 1 && conf_speaks(listener, "ops", NULL);
+    return metrics_alone ? "read all counters, and which machines there are" : "move machines";
+}
+
 static void look_at_listeners(struct conf_load *load)
 {
     const struct conf *conf = &load->owner->draft.conf;
@@ -154,8 +161,8 @@ static void look_at_listeners(struct conf_load *load)
     for (size_t i = 0; i < conf->listener_count; i++)
         if (!conf->listeners[i].auth_required && !conf_is_loopback(conf->listeners[i].address))
             conf_warn(load, places[i], "address",
-                      "whoever reaches %s port %u can move machines: no token is asked for",
-                      conf->listeners[i].address, conf->listeners[i].port);
+                      "whoever reaches %s port %u can %s: no token is asked for", conf->listeners[i].address,
+                      conf->listeners[i].port, open_to_anyone(&conf->listeners[i]));
     if (conf->listener_count == 0)
         conf_warn(load, conf_root(load), "listeners", "there are no listeners: nobody can connect");
     else if (conf_child(conf_root(load), "store").node != CONF_NO_NODE && !conf_serves(conf, "channels"))

@@ -326,6 +326,14 @@ void reloader_ask(struct reloader *reloader)
         begin(reloader, &(struct wish){.there = true, .alone = true});
 }
 
+void reloader_hold_signal(bool hold)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
 int reloader_fd(const struct reloader *reloader)
 {
     return reloader->event_fd;

@@ -57,6 +57,10 @@ bool reloader_take(struct reloader *reloader, const struct control_message *mess
  * end is gone, watch it no more; else ERR_OK. */
 enum err_e reloader_read(struct reloader *reloader);
 
+/* Keeps SIGHUP pending, which would otherwise end a process that starts: true before the configuration is read, false once its handler is there. So
+ * none that comes after the file was read is lost. */
+void reloader_hold_signal(bool hold);
+
 /* SIGHUP. With a launcher nothing (it tells by RELOAD); while one is being read, once more afterwards. */
 void reloader_ask(struct reloader *reloader);
 

@@ -91,7 +91,8 @@
     M(broker, peers_silent, COUNTER, "rises", "Peers dropped because they said nothing for 3 s.")            \
     M(broker, puts_failed, COUNTER, "rises", "Slots of the last-value table that could not be written.")     \
     M(broker, re_hellos, COUNTER, "", "Peers asked to introduce themselves again.")                          \
-    M(broker, re_hellos_suppressed, COUNTER, "", "… not asked, because they were just now.")                 \
+    M(broker, re_hellos_suppressed, COUNTER, "",                                                             \
+      "Peers not asked to introduce themselves again, because they were just now.")                          \
     M(broker, refusals_busy, COUNTER, "", "Commands answered BUSY: machine is busy.")                        \
     M(broker, refusals_connection_error, COUNTER, "",                                                        \
       "Commands answered CONNECTION_ERROR: no connection to the PLC.")                                       \
@@ -148,7 +149,8 @@
     M(broker, survey_unanswered, COUNTER, "",                                                                \
       "Questions of surveys to a worker that is gone or does not read.")                                     \
     M(broker, surveys, COUNTER, "", "Questions to all workers.")                                             \
-    M(broker, surveys_incomplete, COUNTER, "", "… while a worker lived that was not introduced.")            \
+    M(broker, surveys_incomplete, COUNTER, "",                                                               \
+      "Questions to all workers while one lived that was not introduced.")                                   \
     M(broker, system_events, COUNTER, "", "Events of the broker's own.")                                     \
     M(broker, tools, GAUGE, "", "Tools that are introduced (noria rearm).")                                  \
     M(broker, unknown_peer, COUNTER, "", "Messages of peers that are not introduced.")                       \

@@ -44,15 +44,49 @@
     M(agent, reply_timeouts, COUNTER, "rises", "Requests that the PLC did not answer in time.")              \
     M(agent, states_sent, COUNTER, "", "States sent to the broker: births and differences.")
 
-#define METRIC_TEXTS_LAUNCHER(M)
+#define METRIC_TEXTS_LAUNCHER(M)                                                                             \
+    M(launcher, adoptions, COUNTER, "rises", "Sockets of a worker that was away given to another.")          \
+    M(launcher, control_refused, COUNTER, "rises",                                                           \
+      "Connections to control.sock refused: of another user, or too many.")                                  \
+    M(launcher, control_requests, COUNTER, "", "Requests on control.sock: reload, restart, drain.")          \
+    M(launcher, crash_records, COUNTER, "", "Crash records written.")                                        \
+    M(launcher, crash_records_failed, COUNTER, "rises", "Crash records that could not be written.")          \
+    M(launcher, deaths, COUNTER, "rises", "Ends of processes that nobody had planned, of all members.")      \
+    M(launcher, killed, COUNTER, "rises", "Processes that the launcher had to kill.")                        \
+    M(launcher, members, GAUGE, "", "Members of the installation.")                                          \
+    M(launcher, not_ready, COUNTER, "rises", "Processes killed because they were not ready in time.")        \
+    M(launcher, permanent, COUNTER, "rises",                                                                 \
+      "Processes that said that starting them again would fail in the same way.")                            \
+    M(launcher, planned_ends, COUNTER, "", "Ends that were planned: drain, restart, reload, stop.")          \
+    M(launcher, starts, COUNTER, "", "Processes that were started.")
 
-#define METRIC_TEXTS_PROCESS(M)
+#define METRIC_TEXTS_PROCESS(M)                                                                              \
+    M(process, deaths, COUNTER, "rises", "Ends of this member's processes that nobody had planned.")         \
+    M(process, last_exit, GAUGE, "",                                                                         \
+      "How its last process ended: exit code, or 128 and the signal's number.")                              \
+    M(process, leaving, GAUGE, "", "Processes of this member that drain, beside the one that runs.")         \
+    M(process, not_ready, COUNTER, "rises",                                                                  \
+      "Processes of this member killed because they were not ready in time.")                                \
+    M(process, permanent, COUNTER, "1",                                                                      \
+      "1: it ended with exit code 78, and starting it again would not help.")                                \
+    M(process, pid, GAUGE, "", "Its process; 0: none runs.")                                                 \
+    M(process, planned_ends, COUNTER, "", "Ends that were planned: drain, restart, reload, stop.")           \
+    M(process, restart_due_wall_ms, GAUGE, "",                                                               \
+      "When it is started again, in ms of Unix time; 0: nothing is due.")                                    \
+    M(process, started_wall_ms, GAUGE, "", "When its process was started, in ms of Unix time.")              \
+    M(process, starts, COUNTER, "", "Processes of this member that were started.")                           \
+    M(process, state, GAUGE, "not 2 for a minute",                                                           \
+      "State of this member: 0 waiting, 1 starting, 2 ready, 3 resting before its next start, 4 gone for "   \
+      "good.")
 
 #define METRIC_TEXTS_STORE(M)                                                                                \
     M(store, anomalies, COUNTER, "", "Anomalies that were detected, or told by machines.")                   \
     M(store, broker_downs, COUNTER, "rises", "Ends of the link to the broker.")                              \
     M(store, broker_ups, COUNTER, "", "Times that the broker took the store in.")                            \
     M(store, commit, HISTOGRAM, "p99 above 1 s", "How long a commit takes: the disk.")                       \
+    M(store, conf_digest, GAUGE, "",                                                                         \
+      "Digest of the configuration in force; the same in all processes (of 64 bits, which Prometheus "       \
+      "rounds).")                                                                                            \
     M(store, event_bytes, GAUGE, "", "Bytes of the events' payloads in the database.")                       \
     M(store, event_last, GAUGE, "", "Number of the last committed event.")                                   \
     M(store, event_unpublished, GAUGE, "",                                                                   \
@@ -79,6 +113,7 @@
     M(store, malformed, COUNTER, "rises", "Messages of the broker that make no sense.")                      \
     M(store, notes_failed, COUNTER, "rises", "Transactions of acknowledgements that failed.")                \
     M(store, reads, COUNTER, "", "Reading requests.")                                                        \
+    M(store, reloads, COUNTER, "", "Configurations put in force since the start.")                           \
     M(store, replies, COUNTER, "", "Answers sent.")                                                          \
     M(store, replies_lost, COUNTER, "rises", "Answers dropped: the broker was away, or did not read.")       \
     M(store, request_to_reply, HISTOGRAM, "", "How long a request takes in the store.")                      \

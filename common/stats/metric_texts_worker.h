@@ -59,7 +59,16 @@
       "Commands refused because too many of this client, or of this worker, waited.")                        \
     M(worker, commands_pending, GAUGE, "", "Commands without an answer yet.")                                \
     M(worker, commands_resent, COUNTER, "", "Commands sent up again to another broker.")                     \
+    M(worker, conf_digest, GAUGE, "",                                                                        \
+      "Digest of the configuration in force; the same in all processes (of 64 bits, which Prometheus "       \
+      "rounds).")                                                                                            \
     M(worker, connections, GAUGE, "", "WebSocket connections that are open.")                                \
+    M(worker, drained_closed, COUNTER, "", "WebSockets closed with 1012 because this worker drains.")        \
+    M(worker, drained_late, COUNTER, "rises",                                                                \
+      "WebSockets that were owed an answer when the time for draining was over, and were closed all the "    \
+      "same.")                                                                                               \
+    M(worker, draining, GAUGE, "",                                                                           \
+      "1: this worker takes nobody in any more and closes its clients over workers.drain_ms.")               \
     M(worker, endpoint_answered, COUNTER, "", "Messages to endpoints that a handler answered.")              \
     M(worker, endpoint_closed_waiting, COUNTER, "",                                                          \
       "Connections to endpoints closed because too much waited for earlier answers.")                        \
@@ -83,6 +92,8 @@
     M(worker, gate_accept_errors, COUNTER, "rises",                                                          \
       "Connections that could not be accepted for other reasons than descriptors.")                          \
     M(worker, gate_accepted, COUNTER, "", "TCP connections accepted.")                                       \
+    M(worker, gate_accepted_added, COUNTER, "", "Of them, through the sockets of a worker that was away.")   \
+    M(worker, gate_doors_added, GAUGE, "", "Listening sockets of workers that are away, served here now.")   \
     M(worker, gate_evicted, COUNTER, "",                                                                     \
       "Connections without a whole head that gave way to a newer one (answered 503).")                       \
     M(worker, gate_half_open, GAUGE, "", "Connections whose head is not whole yet.")                         \
@@ -231,7 +242,7 @@
     M(worker, outbox_bytes, COUNTER, "", "Bytes written to WebSocket clients by rounds and answers.")        \
     M(worker, outbox_closed_slow, COUNTER, "",                                                               \
       "Clients closed with 1013 because they were too slow or frames were lost, for whatever reason "        \
-      "(closed_slow_…, closed_lost).")                                                                       \
+      "(closed_slow_hard and the like, closed_lost).")                                                       \
     M(worker, outbox_frames_replayed, COUNTER, "", "Frames sent again to clients that resumed.")             \
     M(worker, outbox_lag_portions, COUNTER, "", "Frames of newest states for clients that lag.")             \
     M(worker, outbox_lags, COUNTER, "",                                                                      \
@@ -254,6 +265,9 @@
     M(worker, publish_window_bytes, GAUGE, "", "Bytes of them.")                                             \
     M(worker, published, COUNTER, "", "Messages of clients and handlers taken for streams.")                 \
     M(worker, received, COUNTER, "", "Messages of WebSocket clients handed to their dialect.")               \
+    M(worker, reload_closed, COUNTER, "",                                                                    \
+      "WebSockets closed with 1008 by a reload: their token, or user, is not configured any more.")          \
+    M(worker, reloads, COUNTER, "", "Configurations put in force since the start.")                          \
     M(worker, rest_commands, COUNTER, "", "Commands over REST that were sent up.")                           \
     M(worker, rest_orphaned, COUNTER, "", "Commands over REST whose client went before their answer.")       \
     M(worker, rest_reads, COUNTER, "", "Reading requests to /v1.")                                           \
@@ -333,6 +347,8 @@
     M(worker, tokens_jwt_key, COUNTER, "", "JWTs refused: no such key.")                                     \
     M(worker, tokens_jwt_malformed, COUNTER, "", "JWTs refused: not three parts of base64url.")              \
     M(worker, tokens_jwt_signature, COUNTER, "rises fast", "JWTs refused: a wrong signature.")               \
+    M(worker, tokens_jwt_user, COUNTER, "",                                                                  \
+      "JWTs refused: of a user whom the configuration does not have any more.")                              \
     M(worker, tokens_missing, COUNTER, "", "Clients without a token, where one is needed.")                  \
     M(worker, tokens_too_long, COUNTER, "", "Tokens refused: too long.")                                     \
     M(worker, tokens_unknown, COUNTER, "rises fast", "Tokens refused: nobody's.")                            \

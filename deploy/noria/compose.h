@@ -4,7 +4,7 @@
  *     agent-ID × machines ── network plc, bus/, a volume of its own            │ plc-sim ── profile demo, an address of its own in plc
  *
  * One file that docker-compose 1.29 (Debian 12) and Compose v2 understand alike. Everything that is not a machine's or a listener's is fixed: one
- * image, uid 10001, read-only root, no capability, no new privileges, limits, health checks, restart unless stopped. Agents see bus/ and what is theirs,
+ * image, uid 10001, read-only root, no capability, no new privileges, limits, health checks, restarts. Agents see bus/ and what is theirs,
  * never shm/. Each agent has a label with a digest of what it would notice of its configuration, so that `up -d` with a file made
  * anew recreates those that changed, starts those that came, and leaves the others alone.
  *

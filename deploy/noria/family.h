@@ -113,6 +113,7 @@ struct family_options {
     uint64_t ready_ns;    /* a process that is not ready by then is killed, which counts as a death */
     uint64_t stop_ns;     /* from family_stop() to SIGKILL for whatever is left; also for one planned end */
     uint64_t drain_ns;    /* a worker's window; family_set_drain() */
+    const char *conf_copy; /* NORIA_CONF_COPY of all but handlers (conf.h); outlives the family. NULL: none */
     const char *segments; /* directory of process.NAME (launch_segments.h); outlives the family. NULL: none */
     void (*on_ready)(void *arg);                  /* once: every process is ready, or gone for good */
     void (*on_stopped)(void *arg, int exit_code); /* no process is left; the family may be freed here */
@@ -140,6 +141,9 @@ void family_stop(
 void family_kill(struct family *family);  /* SIGKILL to all, now */
 void family_free(struct family **family); /* no process is left */
 
+/* From now on it may end by itself, with 0 or PROC_EXIT_PERMANENT: that is by plan, and it is not started again (an agent whose machine the
+ * broker knows no more). family_restart() undoes it. ERR_NOT_FOUND. */
+enum err_e family_expect_end(struct family *family, const char *name);
 /* Ends the member by plan and forgets it, with its segment. From now on its name is free. ERR_NOT_FOUND. */
 enum err_e family_remove(struct family *family, const char *name);
 /* See above. Who rests or is gone for good is started at once; who waits for its stage is left waiting. ERR_NOT_FOUND; ERR_BUSY: a restart of it

@@ -71,6 +71,15 @@ enum err_e family_remove(struct family *family, const char *name)
     return ERR_OK;
 }
 
+enum err_e family_expect_end(struct family *family, const char *name)
+{
+    struct member *member = find(family, name);
+    if (member == NULL)
+        return ERR_NOT_FOUND;
+    member->end_expected = true;
+    return ERR_OK;
+}
+
 void family_forget_doomed(struct family *family)
 {
     size_t kept = 0, before = family->count;

@@ -81,9 +81,9 @@ static bool place_all(const struct child *child, int ready_fd, int lock_fd)
 
 static void set_environment(const struct child *child, pid_t launcher)
 {
-    static const char *const never_passed_on[] = {"NORIA_ORPHAN",      "NORIA_HANDLER", "NORIA_READY_FD",
-                                                  "NORIA_CONTROL_FD",  "LISTEN_FDS",    "LISTEN_PID",
-                                                  "NORIA_BLACKBOX_FD", "NORIA_FRONT",   "LISTEN_FDNAMES"};
+    static const char *const never_passed_on[] = {
+        "NORIA_ORPHAN", "NORIA_HANDLER", "NORIA_READY_FD", "NORIA_CONTROL_FD", "NORIA_BLACKBOX_FD",
+        "NORIA_FRONT",  "LISTEN_FDS",    "LISTEN_PID",     "LISTEN_FDNAMES",   CONF_COPY_VARIABLE};
     int behind = FIRST_FD + (int)child->sockets.count;
     for (size_t i = 0; i < ARRAY_LEN(never_passed_on); i++)
         unsetenv(never_passed_on[i]);
@@ -94,8 +94,9 @@ static void set_environment(const struct child *child, pid_t launcher)
         set_fd("NORIA_BLACKBOX_FD", child->blackbox_fd, behind + 2);
     } else {
         setenv("NORIA_HANDLER", child->handler, 1);
-        unsetenv(CONF_COPY_VARIABLE);
     }
+    if (child->handler == NULL && child->conf_copy != NULL)
+        setenv(CONF_COPY_VARIABLE, child->conf_copy, 1);
     if (child->sockets.count == 0)
         return;
     set_number("LISTEN_FDS", (long)child->sockets.count);

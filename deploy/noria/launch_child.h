@@ -38,7 +38,9 @@ struct child {
     struct child_sockets sockets;
     const char *handler;         /* the name of a handler, whose process it is; NULL: one of Noria's */
     const char *directory;       /* of a handler: where it works */
-    int control_fd, blackbox_fd; /* the caller's to close; -1: none. Not handed to a handler */
+    /* not for a handler: */
+    int control_fd, blackbox_fd; /* the caller's to close; -1: none */
+    const char *conf_copy;       /* NULL: none */
 };
 
 /* `lock_fd` may be -1. On ERR_OK, *pid runs and *ready_fd, non-blocking and the caller's to close, will read "READY\n"; -1

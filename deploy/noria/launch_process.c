@@ -190,6 +190,7 @@ static struct process *make(struct member *member)
 static bool equip(struct process *process, struct child *child)
 {
     child->control_fd = child->blackbox_fd = -1;
+    child->conf_copy = family_options(process->member->family)->conf_copy;
     if (child->handler != NULL)
         return true;
     process->blackbox_fd = child->blackbox_fd = blackbox_new();

@@ -2,7 +2,7 @@
  * is remembered of it but which process it was before. */
 #include "launch_rolling.h"
 
-#include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

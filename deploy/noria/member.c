@@ -282,6 +282,7 @@ static enum err_e start_successor(struct member *member)
 enum err_e member_replace(struct member *member)
 {
     struct process *process = member_process(member, PROCESS_NOW);
+    member->end_expected = false;
     switch (member->state) {
     case MEMBER_WAITING:
         return ERR_OK;

@@ -21,6 +21,7 @@ struct member {
     bool failed_once;
     bool missing;     /* a handler's program was not found, which was told */
     bool doomed;      /* to be forgotten when no process is left */
+    bool end_expected; /* family_expect_end() */
     bool start_again; /* STOPPING: its end is followed by a start */
     uint64_t
         absent_since_ns; /* a worker: since when nobody accepts for it; 0: somebody does, or it waits for its stage */

@@ -12,6 +12,9 @@
 /* A program of the user's may say by its exit code what it likes when it is told to go. */
 static bool as_told(const struct process *process, int status)
 {
+    if (process->member->end_expected && WIFEXITED(status) &&
+        (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == PROC_EXIT_PERMANENT))
+        return true;
     if (process->told == TOLD_NOTHING || process->not_ready_in_time)
         return false;
     if (WIFEXITED(status))
@@ -22,7 +25,8 @@ static bool as_told(const struct process *process, int status)
 
 static bool permanent(const struct process *process, int status)
 {
-    return process->told == TOLD_NOTHING && WIFEXITED(status) && WEXITSTATUS(status) == PROC_EXIT_PERMANENT;
+    return process->told == TOLD_NOTHING && !process->member->end_expected && WIFEXITED(status) &&
+           WEXITSTATUS(status) == PROC_EXIT_PERMANENT;
 }
 
 /* --- told ------------------------------------------------------------------------------------------------------- */
@@ -106,7 +110,8 @@ static void unlink_process(struct member *member, struct process *process)
 
 static void gone_for_good(struct member *member)
 {
-    log_error("process-permanent",
+    if (!member->end_expected)
+        log_error("process-permanent",
               "name=%s text=\"it says that starting it again would fail in the same way (see its "
               "last lines above); it is not started again\"",
               member->what.name);
@@ -140,7 +145,7 @@ static enum next_e decide(const struct member *member, const struct process *pro
 {
     if (family_stopping(member->family) || member->doomed || process->role != PROCESS_NOW)
         return NEXT_NONE;
-    if (permanent(process, status))
+    if (permanent(process, status) || (planned && member->end_expected))
         return NEXT_GONE;
     if (member_process(member, PROCESS_NEXT) != NULL)
         return NEXT_SUCCESSOR;

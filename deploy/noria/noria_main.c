@@ -19,7 +19,11 @@
 #include "rearm.h"
 #include "show_profile.h"
 #include "show_stats.h"
+#include "show_status.h"
+#include "tell_launcher.h"
+#include "top.h"
 #include "up.h"
+#include "watch_machines.h"
 
 static const char help[] =
     "usage: noria up -c FILE [--runtime-dir DIR]\n"
@@ -28,6 +32,12 @@ static const char help[] =
     "       noria hash-token [--new] [--principal NAME]\n"
     "       noria hash-password\n"
     "       noria stats -c FILE [--runtime-dir DIR] [PREFIX]\n"
+    "       noria status -c FILE [--json] [--runtime-dir DIR]\n"
+    "       noria watch [MACHINE…] -c FILE [--json] [--runtime-dir DIR]\n"
+    "       noria restart [NAME…|workers|agents|handlers] -c FILE [--runtime-dir DIR]\n"
+    "       noria drain WORKER -c FILE [--runtime-dir DIR]\n"
+    "       noria reload -c FILE [--dry-run] [--runtime-dir DIR]\n"
+    "       noria top -c FILE [--runtime-dir DIR]\n"
     "       noria backup FILE -c CONFIG\n"
     "       noria rearm MACHINE… -c FILE [--runtime-dir DIR]\n"
     "       noria audit show|verify -c FILE [...]    (noria audit --help)\n"
@@ -51,6 +61,21 @@ static const char help[] =
     "stats         prints every counter of every process that runs, one a line; only those whose line "
     "begins\n"
     "              with PREFIX (\"worker.0\", \"broker commands\").\n"
+    "status        prints every process and machine: state, uptime, deaths; exit code 0: all processes "
+    "serve,\n"
+    "              1: not. --json: one object.\n"
+    "watch         prints a line per change of each MACHINE (none named: of all) as it is published: "
+    "states,\n"
+    "              alarms, commands' results. --json: an object per line. Disturbs nobody; ends with Ctrl-C.\n"
+    "restart       replaces processes of a running `noria up`, one after the other; a worker's successor serves "
+    "before it\n"
+    "              goes, so that nobody is refused. Without NAME: all of them. NAME as in `noria status`.\n"
+    "drain         tells a worker to take nobody new and to let its clients go; its successor serves at once.\n"
+    "reload        puts FILE in force in all processes, or in none and says why. --dry-run: says what would "
+    "change.\n"
+    "top           draws processes and machines with their rates every second; q ends. One picture where the "
+    "output\n"
+    "              is no terminal. OUT/s of a worker are its writes, which carry one message or many.\n"
     "backup        copies the database of sensors, readings and events to FILE, while it is written to; the "
     "copy is\n"
     "              checked, and an existing FILE never replaced.\n"
@@ -76,7 +101,7 @@ static const char help[] =
 struct cli {
     struct up_options options;
     const char *principal;
-    bool new_token;
+    bool new_token, json, dry_run;
     const char *operand; /* the first; NULL: none */
     const char *const *operands;
     size_t operand_count;
@@ -122,6 +147,66 @@ static int run_stats(const struct cli *cli)
     return err == ERR_OK ? 0 : PROC_EXIT_FAILURE;
 }
 
+/* The configuration of who only looks; NULL: *code is the exit code. */
+static struct conf *look_conf(const struct cli *cli, int *code)
+{
+    struct conf *conf = NULL;
+    if (cli->options.runtime_dir != NULL)
+        setenv("NORIA_RUNTIME_DIR", cli->options.runtime_dir, 1);
+    if (conf_load(cli->options.file, tell_problem, NULL, &conf) != ERR_OK)
+        *code = PROC_EXIT_PERMANENT;
+    return conf;
+}
+
+static int run_status(const struct cli *cli)
+{
+    int code;
+    bool all_up;
+    struct conf *conf = look_conf(cli, &code);
+    if (conf == NULL)
+        return code;
+    enum err_e err =
+        show_status(conf->runtime_dir, clock_wall_ms(clock_system()), cli->json, stdout, &all_up);
+    if (err == ERR_NOT_FOUND)
+        fprintf(stderr, "noria status: nothing runs in %s\n", conf->runtime_dir);
+    else if (err != ERR_OK)
+        fprintf(stderr, "noria status: %s\n", err_text(err));
+    conf_free(&conf);
+    return err == ERR_OK && all_up ? 0 : PROC_EXIT_FAILURE;
+}
+
+static int run_watch(const struct cli *cli)
+{
+    int code;
+    struct conf *conf = look_conf(cli, &code);
+    if (conf == NULL)
+        return code;
+    for (size_t i = 0; i < cli->operand_count; i++)
+        if (conf_machine(conf, cli->operands[i]) == NULL)
+            fprintf(stderr, "noria watch: %s has no machine %.64s; waiting for it\n", conf->file,
+                    cli->operands[i]);
+    struct watch_options options = {.runtime_dir = conf->runtime_dir,
+                                    .machines = cli->operands,
+                                    .machine_count = cli->operand_count,
+                                    .json = cli->json,
+                                    .out = stdout,
+                                    .clock = clock_system()};
+    code = watch_run(&options);
+    conf_free(&conf);
+    return code;
+}
+
+static int run_top(const struct cli *cli)
+{
+    int code;
+    struct conf *conf = look_conf(cli, &code);
+    if (conf == NULL)
+        return code;
+    code = top_run(conf->runtime_dir, STDIN_FILENO, STDOUT_FILENO);
+    conf_free(&conf);
+    return code;
+}
+
 static int run_rearm(const struct cli *cli)
 {
     struct conf *conf;
@@ -142,6 +227,48 @@ static int run_rearm(const struct cli *cli)
                                     .out = stdout,
                                     .err = stderr};
     return rearm(&request);
+}
+
+/* With --runtime-dir FILE is not read: a launcher can be told while somebody edits it. False: *code is the exit code. */
+static bool find_launcher(const struct cli *cli, char path[CONF_PATH_MAX], int *code)
+{
+    if (cli->options.runtime_dir != NULL) {
+        snprintf(path, CONF_PATH_MAX, "%s/control.sock", cli->options.runtime_dir);
+        return true;
+    }
+    *code = cli->options.file == NULL ? usage("-c FILE is missing") : PROC_EXIT_FAILURE;
+    struct conf *conf = cli->options.file != NULL ? look_conf(cli, code) : NULL;
+    if (conf == NULL)
+        return false;
+    conf_path(conf, "control.sock", path);
+    conf_free(&conf);
+    return true;
+}
+
+static int tell(const struct cli *cli, const char *word, const char *const *names, size_t count)
+{
+    int code;
+    char path[CONF_PATH_MAX];
+    if (!find_launcher(cli, path, &code))
+        return code;
+    const struct tell_request request = {path, word, names, count, stdout, stderr};
+    return tell_launcher(&request);
+}
+
+static int run_restart(const struct cli *cli)
+{
+    return tell(cli, "restart", cli->operands, cli->operand_count);
+}
+
+static int run_drain(const struct cli *cli)
+{
+    return cli->operand_count == 1 ? tell(cli, "drain", cli->operands, 1) : usage("which worker?");
+}
+
+static int run_reload(const struct cli *cli)
+{
+    static const char *const dry_run[] = {"dry-run"};
+    return tell(cli, "reload", dry_run, cli->dry_run ? 1 : 0);
 }
 
 static int run_backup(const struct cli *cli)
@@ -228,7 +355,13 @@ static const struct subcommand subcommands[] = {
     {"hash-token", false, 0, run_hash_token},
     {"hash-password", false, 0, run_hash_password},
     {"stats", true, 1, run_stats},
+    {"status", true, 0, run_status},
+    {"watch", true, INT_MAX, run_watch},
+    {"top", true, 0, run_top},
     {"reference", false, 0, run_reference},
+    {"restart", false, INT_MAX, run_restart},
+    {"drain", false, 1, run_drain},
+    {"reload", false, 0, run_reload},
     {"backup", true, 1, run_backup},
     {"rearm", true, INT_MAX, run_rearm},
 };
@@ -254,7 +387,7 @@ static int dispatch(int argc, char **argv, struct cli *cli)
 
 /* --- options ---------------------------------------------------------------------------------------------------- */
 
-enum long_option_e { OPT_RUNTIME_DIR = 256, OPT_BIN_DIR, OPT_NEW, OPT_PRINCIPAL, OPT_HELP, OPT_VERSION };
+enum long_option_e { OPT_RUNTIME_DIR = 256, OPT_BIN_DIR, OPT_NEW, OPT_PRINCIPAL, OPT_JSON, OPT_DRY_RUN, OPT_HELP, OPT_VERSION };
 
 /* Returns -1 to go on, else the exit code. */
 static int take_option(int opt, struct cli *cli)
@@ -275,6 +408,12 @@ static int take_option(int opt, struct cli *cli)
     case OPT_PRINCIPAL:
         cli->principal = optarg;
         return -1;
+    case OPT_DRY_RUN:
+        cli->dry_run = true;
+        return -1;
+    case OPT_JSON:
+        cli->json = true;
+        return -1;
     case OPT_HELP:
         fputs(help, stdout);
         return 0;
@@ -294,6 +433,8 @@ int main(int argc, char **argv)
         {"bin-dir", required_argument, NULL, OPT_BIN_DIR},
         {"new", no_argument, NULL, OPT_NEW},
         {"principal", required_argument, NULL, OPT_PRINCIPAL},
+        {"json", no_argument, NULL, OPT_JSON},
+        {"dry-run", no_argument, NULL, OPT_DRY_RUN},
         {"help", no_argument, NULL, OPT_HELP},
         {"version", no_argument, NULL, OPT_VERSION},
         {NULL, 0, NULL, 0},

@@ -33,7 +33,8 @@ struct reload {
     struct loop *loop;
     struct reload_family family;
     const char *file;
-    struct conf *now, *next; /* next: from WAITING on, until it is in force */
+    const struct conf *now;
+    struct conf *next; /* from WAITING on, until it is in force */
     enum phase_e phase;
     uint32_t number;
     struct part parts[RELOAD_MEMBERS_MAX];
@@ -195,11 +196,12 @@ static void restart_the_silent(struct reload *reload)
 
 static void finish(struct reload *reload)
 {
-    struct conf *was = reload->now;
+    const struct conf *was = reload->now;
+    struct conf *is = reload->next;
     restart_the_silent(reload);
-    reload->now = reload->next;
+    reload->now = is;
     reload->next = NULL;
-    reload->family.apply(reload->family.arg, was, reload->now);
+    reload->family.apply(reload->family.arg, was, is);
     end(reload, NULL);
 }
 
@@ -436,7 +438,7 @@ bool reload_busy(const struct reload *reload)
 /* --- its life --------------------------------------------------------------------------------------------------- */
 
 struct reload *reload_new(struct loop *loop, const struct reload_family *family, const char *file,
-                          struct conf *conf)
+                          const struct conf *conf)
 {
     struct reload *reload = calloc(1, sizeof *reload);
     if (reload == NULL)

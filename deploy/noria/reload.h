@@ -61,15 +61,16 @@ struct reload_family {
     void (*restart)(void *arg, const char *name); /* a planned end, and a start at once */
     /* False: `next` needs what is not there (a program), `why` says what. NULL: never. */
     bool (*possible)(void *arg, const struct conf *next, char why[RELOAD_PROBLEM_MAX]);
-    /* `is` is in force now. Takes it over: starts, stops and restarts agents and plc-sim. `was` is freed by the family, too. */
-    void (*apply)(void *arg, struct conf *was, struct conf *is);
+    /* `is` is in force now. Takes it over: starts, stops and restarts agents and plc-sim. `was` came by an earlier call, or is that of
+     * reload_new(). */
+    void (*apply)(void *arg, const struct conf *was, struct conf *is);
 };
 
 struct reload;
 
 /* `conf`: in force; later what apply() was given. `file` (-c) outlives it. NULL: out of memory. */
 struct reload *reload_new(struct loop *loop, const struct reload_family *family, const char *file,
-                          struct conf *conf);
+                          const struct conf *conf);
 /* One under way is forgotten, and its asker not called: nothing was changed, or all of it. */
 void reload_free(struct reload **reload);
 bool reload_busy(const struct reload *reload);

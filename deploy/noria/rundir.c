@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "conf.h"
 #include "log.h"
 #include "must.h"
 #include "proc.h"
@@ -25,7 +27,7 @@
 #define BYTE_FAMILY   1
 #define ATTEMPTS      10 /* to open a directory that another launcher is just removing */
 
-static const char *const subdirectories[] = {"bus", "shm", "handlers"};
+static const char *const subdirectories[] = {"bus", "shm", "handlers", "conf"};
 
 struct rundir {
     char *path;
@@ -167,11 +169,22 @@ static void empty_subdirectory(const struct rundir *dir, const char *name)
     closedir(listing);
 }
 
+static void remove_copies(const struct rundir *dir)
+{
+    static const char *const copies[] = {CONF_COPY_CURRENT, CONF_COPY_NEXT};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < ARRAY_LEN(copies); i++)
+        if (snprintf(path, sizeof path, "%s/%s", dir->path, copies[i]) < (int)sizeof path)
+            conf_copy_remove(path);
+}
+
 static void remove_stale(const struct rundir *dir)
 {
+    remove_copies(dir);
     for (size_t i = 0; i < ARRAY_LEN(subdirectories); i++)
         empty_subdirectory(dir, subdirectories[i]);
     unlinkat(dir->dir_fd, "sim.sock", 0);
+    unlinkat(dir->dir_fd, "control.sock", 0);
 }
 
 static enum err_e make_subdirectory(const struct rundir *dir, const char *name)

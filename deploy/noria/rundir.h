@@ -4,7 +4,9 @@
  *     RUNTIME_DIR/bus/            made empty at start, removed at the end
  *     RUNTIME_DIR/shm/            likewise
  *     RUNTIME_DIR/handlers/       likewise
- *     RUNTIME_DIR/sim.sock        removed at start and at the end
+ *     RUNTIME_DIR/conf/           likewise: the configuration in force, and the next one (conf.h)
+ *     RUNTIME_DIR/control.sock    removed at start and at the end (launch_control.h)
+ *     RUNTIME_DIR/sim.sock        likewise
  *     RUNTIME_DIR/sim.log         removed at the end if this launcher made RUNTIME_DIR; else kept
  *
  * Both locks are open-file-description locks, so the kernel drops them however their holders die. Byte 0 belongs to the

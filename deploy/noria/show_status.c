@@ -88,7 +88,10 @@ static void process_line(const struct sight *sight, const struct sight_process *
 
 static const char *milliseconds(double ms, char text[24])
 {
-    snprintf(text, 24, ms < 0 ? "-" : ms < 10 ? "%.2f" : "%.0f", ms);
+    if (ms < 0)
+        snprintf(text, 24, "-");
+    else
+        snprintf(text, 24, "%.*f", ms < 10 ? 2 : 0, ms);
     return text;
 }
 

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,22 +36,40 @@ static int is_segment(const struct dirent *entry)
            strlen(name) <= SIGHT_NAME_MAX;
 }
 
-static void read_segment(const char *directory, const char *name, struct sight_segment *segment)
+static bool copy_stats(const struct segment_view *view, struct sight_segment *segment)
 {
-    char path[PATH_MAX];
-    *segment = (struct sight_segment){0};
-    copy_printable(segment->name, sizeof segment->name, name, SIGHT_NAME_MAX);
-    int len = snprintf(path, sizeof path, "%s/%s", directory, name);
-    if (len < 0 || (size_t)len >= sizeof path || segment_view_open_held(path, &segment->view) != ERR_OK ||
-        segment_view_stats(segment->view, &segment->stats) != ERR_OK)
-        return;
-    const struct segment_page *page = segment_view_page(segment->view);
-    segment->held = true;
+    struct stats_view theirs;
+    if (segment_view_stats(view, &theirs) != ERR_OK)
+        return false;
+    uint64_t *copy = malloc(theirs.total_words * sizeof *copy);
+    segment->copy = copy;
+    for (size_t i = 0; copy != NULL && i < theirs.total_words; i++)
+        copy[i] = atomic_load_explicit(&theirs.words[i], memory_order_relaxed);
+    return copy != NULL &&
+           stats_view_open(&segment->stats, copy, theirs.total_words * sizeof *copy) == ERR_OK;
+}
+
+static void copy_identity(const struct segment_page *page, struct sight_segment *segment)
+{
     segment->pid = page->pid;
     segment->incarnation = page->incarnation;
     segment->started_wall_ms = page->started_wall_ms;
     copy_printable(segment->role, sizeof segment->role, page->role, sizeof page->role);
     copy_printable(segment->id, sizeof segment->id, page->id, sizeof page->id);
+}
+
+static void read_segment(const char *directory, const char *name, struct sight_segment *segment)
+{
+    char path[PATH_MAX];
+    struct segment_view *view;
+    *segment = (struct sight_segment){0};
+    copy_printable(segment->name, sizeof segment->name, name, SIGHT_NAME_MAX);
+    int len = snprintf(path, sizeof path, "%s/%s", directory, name);
+    if (len < 0 || (size_t)len >= sizeof path || segment_view_open_held(path, &view) != ERR_OK)
+        return;
+    copy_identity(segment_view_page(view), segment);
+    segment->held = copy_stats(view, segment);
+    segment_view_close(&view);
 }
 
 static enum err_e read_segments(const char *directory, struct sight *sight)
@@ -177,8 +196,7 @@ void sight_free(struct sight **sight)
     if (gone == NULL)
         return;
     for (size_t i = 0; i < gone->segment_count; i++)
-        if (gone->segments[i].view != NULL)
-            segment_view_close(&gone->segments[i].view);
+        free(gone->segments[i].copy);
     free(gone->segments);
     free(gone->machines);
     free(gone);
@@ -222,6 +240,32 @@ double sight_quantile_ms(const struct sight_segment *segment, const char *metric
     if (!find(segment, metric, &index, &kind, &count) || kind != STATS_HISTOGRAM || count == 0)
         return -1;
     return (double)stats_view_quantile_ns(&segment->stats, index, q) / NS_PER_MS;
+}
+
+static bool buckets_of(const struct sight_segment *segment, const char *metric, uint64_t buckets[STATS_BUCKETS])
+{
+    size_t index;
+    enum stats_kind_e kind;
+    uint64_t count, sum_ns;
+    return find(segment, metric, &index, &kind, &count) &&
+           stats_view_buckets(&segment->stats, index, buckets, &sum_ns);
+}
+
+double sight_quantile_since_ms(const struct sight_segment *segment, const struct sight_segment *before,
+                               const char *metric, double q)
+{
+    uint64_t now[STATS_BUCKETS], then[STATS_BUCKETS], added = 0, seen = 0;
+    bool same = before != NULL && segment != NULL && before->incarnation == segment->incarnation;
+    if (!same || !buckets_of(segment, metric, now) || !buckets_of(before, metric, then))
+        return sight_quantile_ms(segment, metric, q);
+    for (size_t i = 0; i < STATS_BUCKETS; i++)
+        added += now[i] -= then[i] < now[i] ? then[i] : now[i];
+    for (size_t i = 0; i < STATS_BUCKETS && added > 0; i++) {
+        seen += now[i];
+        if ((double)seen >= q * (double)added)
+            return (double)stats_bucket_top_ns(i) / NS_PER_MS;
+    }
+    return sight_quantile_ms(segment, metric, q);
 }
 
 /* The agent tells its last reading with each heartbeat; the table knows only the last that changed something. */

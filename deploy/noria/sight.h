@@ -25,7 +25,7 @@ struct sight_segment {
     bool held;                     /* its process lives; else there is nothing below */
     char role[SEGMENT_ROLE_MAX + 1], id[MACHINE_ID_MAX + 9];
     uint64_t pid, incarnation, started_wall_ms;
-    struct segment_view *view;
+    void *copy; /* of its metrics: nothing of this process stays mapped */
     struct stats_view stats;
 };
 
@@ -57,6 +57,9 @@ uint64_t sight_value(const struct sight_segment *segment, const char *metric);
 bool sight_has(const struct sight_segment *segment, const char *metric, uint64_t *value);
 /* Of a histogram of nanoseconds, in ms; negative: it is empty, or there is none. */
 double sight_quantile_ms(const struct sight_segment *segment, const char *metric, double q);
+/* The same of what was added since `before` was taken (NULL, or of another process: since its start), if anything was. */
+double sight_quantile_since_ms(const struct sight_segment *segment, const struct sight_segment *before,
+                               const char *metric, double q);
 
 /* How old a machine's last reading is; negative: it was never read. */
 int64_t sight_age_ms(const struct sight *sight, const struct sight_machine *machine);

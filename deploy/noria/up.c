@@ -1,35 +1,45 @@
 /* up.c — `noria up` (up.h): configuration, directory, sockets, family, and everything back in the opposite order.
  *
- * The launcher is the only parent, holds every listening socket, and parses nothing from outside but its configuration: no
- * client byte, no bus message and no shared memory reaches it, so that what can kill the others cannot kill it.
+ * The launcher is the only parent, holds every listening socket, and parses nothing from outside but its configuration and the fixed words of
+ * control.sock, which are its own user's: no client byte, no bus message and no shared memory reaches it, so that what can kill the others
+ * cannot kill it.
+ *
+ * As process 1 of a container it has no default for any signal but its own handlers, and reaps whatever the others leave behind (family.c).
  */
 #include "up.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "check_schemas.h"
 #include "conf.h"
 #include "family.h"
 #include "keyring.h"
+#include "launch_crash.h"
 #include "launch_handlers.h"
+#include "launch_segments.h"
 #include "launch_sockets.h"
 #include "log.h"
 #include "loop.h"
 #include "must.h"
 #include "proc.h"
 #include "rundir.h"
+#include "up_orders.h"
 #include "up_plan.h"
+#include "up_reload.h"
 
 #define READY_NS     (20 * NS_PER_S)   /* sanitized builds on a loaded machine need seconds */
 #define STOP_NS      (7 * NS_PER_S)    /* 2 s for the workers, 1 s more for each stage behind them */
 #define PREDECESSORS 10000             /* ms to wait for the processes of a launcher that was killed */
 #define ONE_WISH_NS  (300 * NS_PER_MS) /* timeout(1) and sudo pass one Ctrl-C on twice */
 
-static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP};
+static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP}; /* SIGHUP: only if its terminal has gone */
 
 struct up {
     struct conf *conf;
@@ -39,7 +49,14 @@ struct up {
     struct launch_handlers *handlers;
     struct loop *loop;
     struct loop_signal *signals[ARRAY_LEN(stop_signals)];
+    struct crash_shelf *crashes;
     struct family *family;
+    struct up_reload *reload;
+    struct up_orders *orders;
+    struct launcher_segment *segment;
+    struct family_listener listener;
+    char shm[CONF_PATH_MAX], copy[CONF_PATH_MAX];
+    bool has_terminal;
     uint64_t stop_asked_ns; /* 0: not yet */
     int exit_code;
 };
@@ -72,19 +89,77 @@ static void on_stop_signal(void *arg)
     }
 }
 
+/* A terminal that goes away ends what was started in it, as it always did; any other SIGHUP is a wish to reload. */
+static bool terminal_has_gone(const struct up *up)
+{
+    struct pollfd input = {.fd = STDIN_FILENO};
+    return up->has_terminal && poll(&input, 1, 0) == 1 && (input.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+static void on_hangup(void *arg)
+{
+    struct up *up = arg;
+    if (terminal_has_gone(up))
+        on_stop_signal(up);
+    else if (up->orders != NULL && !family_stops(up->family))
+        up_orders_hangup(up->orders);
+}
+
 /* From here on a signal waits until the loop runs, so that none leaves a directory behind. */
 static enum err_e watch_signals(struct up *up)
 {
+    up->has_terminal = isatty(STDIN_FILENO) == 1;
     up->loop = loop_new(clock_system());
     if (up->loop == NULL)
         return ERR_MEMORY;
     for (size_t i = 0; i < ARRAY_LEN(stop_signals); i++) {
-        up->signals[i] = loop_signal_new(up->loop, stop_signals[i], on_stop_signal, up);
+        up->signals[i] = loop_signal_new(up->loop, stop_signals[i],
+                                         stop_signals[i] == SIGHUP ? on_hangup : on_stop_signal, up);
         if (up->signals[i] == NULL)
             return ERR_MEMORY;
     }
     return ERR_OK;
 }
+
+/* --- its own segment, and crash records ------------------------------------------------------------------------- */
+
+static void on_death(void *arg, const struct family_death *death)
+{
+    struct up *up = arg;
+    crash_shelf_put(up->crashes, death);
+}
+
+static size_t count_members(const struct family *family)
+{
+    struct family_view view;
+    size_t count = 0;
+    while (family_at(family, count, &view))
+        count++;
+    return count;
+}
+
+static void on_changed(void *arg)
+{
+    struct up *up = arg;
+    struct family_tally tally = family_tally(up->family);
+    const struct launcher_record record = {
+        .starts = tally.starts,
+        .deaths = tally.deaths,
+        .planned_ends = tally.planned_ends,
+        .not_ready = tally.not_ready,
+        .permanent = tally.permanent,
+        .killed = tally.killed,
+        .adoptions = tally.adoptions,
+        .crash_records = crash_shelf_written(up->crashes),
+        .crash_records_failed = crash_shelf_failed(up->crashes),
+        .control_requests = up_orders_requests(up->orders),
+        .control_refused = up_orders_refused(up->orders),
+        .members = count_members(up->family),
+    };
+    launcher_segment_write(up->segment, &record);
+}
+
+/* --- its parts -------------------------------------------------------------------------------------------------- */
 
 static enum err_e make_family(struct up *up)
 {
@@ -92,13 +167,41 @@ static enum err_e make_family(struct up *up)
         .lock_fd = rundir_family_fd(up->rundir),
         .ready_ns = READY_NS,
         .stop_ns = STOP_NS,
+        .drain_ns = up->conf->drain_ms * NS_PER_MS,
+        .conf_copy = up->copy,
+        .segments = up->shm,
         .on_ready = on_ready,
         .on_stopped = on_stopped,
+        .on_death = on_death,
         .arg = up,
         .path = getenv("PATH"),
     };
     up->family = family_new(up->loop, &options);
     return up->family != NULL ? up_plan_add(&up->plan, up->family) : ERR_MEMORY;
+}
+
+static enum err_e make_orders(struct up *up)
+{
+    char path[CONF_PATH_MAX];
+    conf_path(up->conf, "control.sock", path);
+    up->reload = up_reload_new(up->loop, up->family, &up->plan);
+    if (up->reload == NULL)
+        return ERR_MEMORY;
+    enum err_e err = up_orders_open(up->loop, up->family, up->reload, path, &up->orders);
+    if (err != ERR_OK)
+        return err;
+    up->segment = launcher_segment_open(up->shm);
+    up->listener = (struct family_listener){.changed = on_changed, .arg = up};
+    family_listen(up->family, &up->listener);
+    return ERR_OK;
+}
+
+static enum err_e make_crashes(struct up *up)
+{
+    char path[PATH_MAX];
+    snprintf(path, sizeof path, "%s/crashes", up->conf->state_dir);
+    up->crashes = crash_shelf_new(up->loop, path);
+    return up->crashes != NULL ? ERR_OK : ERR_MEMORY;
 }
 
 static void warn_of_unknown_profiles(const struct conf *conf)
@@ -122,9 +225,17 @@ static enum err_e prepare(struct up *up, const struct up_options *options)
         err = launch_sockets_open(up->conf, &up->sockets);
     if (err == ERR_OK)
         err = launch_handlers_open(up->conf, &up->handlers);
+    if (err == ERR_OK)
+        err = reload_first_copy(up->conf);
+    if (err == ERR_OK)
+        err = make_crashes(up);
     up->plan.sockets = up->sockets;
     up->plan.handlers = up->handlers;
-    return err == ERR_OK ? make_family(up) : err;
+    conf_path(up->conf, "shm", up->shm);
+    conf_path(up->conf, CONF_COPY_CURRENT, up->copy);
+    if (err == ERR_OK)
+        err = make_family(up);
+    return err == ERR_OK ? make_orders(up) : err;
 }
 
 /* An impatient third signal must not leave half of it behind. */
@@ -140,7 +251,11 @@ static void block_stop_signals(void)
 static void clean_up(struct up *up)
 {
     block_stop_signals();
+    up_orders_close(&up->orders);
+    up_reload_free(&up->reload);
     family_free(&up->family);
+    launcher_segment_close(&up->segment);
+    crash_shelf_free(&up->crashes);
     for (size_t i = 0; i < ARRAY_LEN(stop_signals); i++)
         loop_signal_free(&up->signals[i]);
     if (up->loop != NULL)
@@ -173,6 +288,7 @@ int up_run(const struct up_options *options)
 {
     struct up up = {0};
     log_init("launcher", LOG_INFO);
+    unsetenv(CONF_COPY_VARIABLE);
     if (options->runtime_dir != NULL)
         setenv("NORIA_RUNTIME_DIR", options->runtime_dir, 1); /* for the children, too */
     enum err_e err = conf_load(options->file, tell_problem, NULL, &up.conf);

@@ -9,5 +9,6 @@ struct up_options {
     const char *runtime_dir; /* overrides the file's; NULL: as it says */
 };
 
-/* Runs until SIGINT, SIGTERM or SIGHUP, or until nothing is left to serve. Returns the exit code. */
+/* Runs until SIGINT or SIGTERM, until its terminal goes away, or until nothing is left to serve; SIGHUP reloads (up_orders.h). Returns the
+ * exit code. */
 int up_run(const struct up_options *options);

@@ -165,7 +165,7 @@ static void url_of(const struct up_plan *plan, const char *scheme, size_t listen
 
 static bool is_http(const char *dialect)
 {
-    return strcmp(dialect, "rest") == 0;
+    return strcmp(dialect, "rest") == 0 || strcmp(dialect, "ops") == 0;
 }
 
 static void announce_endpoints_of(const struct up_plan *plan, size_t listener)
@@ -192,9 +192,18 @@ static void announce_channels_of(const struct up_plan *plan, size_t listener)
            auth || plan->conf->rest_auth ? "; with a token" : "");
 }
 
+static void announce_ops_of(const struct up_plan *plan, size_t listener)
+{
+    char url[96];
+    url_of(plan, "http", listener, url);
+    printf("  watch     %s/metrics   (Prometheus%s; /healthz, /readyz)\n", url,
+           plan->conf->listeners[listener].auth_required ? "; with a token" : "");
+}
+
 static void announce_listener(const struct up_plan *plan, size_t listener)
 {
     const struct conf_listener *l = &plan->conf->listeners[listener];
+    bool watched = false;
     char url[96];
     for (size_t i = 0; i < l->dialect_count; i++) {
         if (strcmp(l->dialects[i], "endpoints") == 0) {
@@ -205,6 +214,12 @@ static void announce_listener(const struct up_plan *plan, size_t listener)
             announce_channels_of(plan, listener);
             continue;
         }
+        if (is_http(l->dialects[i]) && !watched) {
+            announce_ops_of(plan, listener);
+            watched = true;
+        }
+        if (strcmp(l->dialects[i], "ops") == 0)
+            continue;
         url_of(plan, is_http(l->dialects[i]) ? "http" : "ws", listener, url);
         printf("  connect   %s%s   (%s%s)\n", url, is_http(l->dialects[i]) ? "/v1/machines" : "",
                l->dialects[i], l->auth_required ? "; with a token" : "");

@@ -116,7 +116,7 @@ static void apply_simulator(struct up_reload *up_reload, const struct conf *was,
         add(up_reload, FAMILY_SIM, 0);
 }
 
-static void apply(void *arg, struct conf *was, struct conf *is)
+static void apply(void *arg, const struct conf *was, struct conf *is)
 {
     struct up_reload *up_reload = arg;
     up_reload->plan->conf = is;

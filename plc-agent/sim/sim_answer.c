@@ -5,13 +5,6 @@
 #include "must.h"
 #include "sim_plc.h"
 
-#define ONE_MACHINE_MAX 8192 /* counts: 256 codes of at most 24 characters, and the sums */
-
-size_t sim_answer_max(const struct sim_server *server)
-{
-    return ONE_MACHINE_MAX + sim_server_count(server) * (MACHINE_ID_MAX + sizeof " =65535");
-}
-
 static void put(struct out *out, const char *key, uint64_t value)
 {
     out_char(out, ' ');

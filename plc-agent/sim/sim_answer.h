@@ -9,11 +9,12 @@
 #include <stddef.h>
 
 #include "bytes.h"
+#include "machine.h"
 #include "sim_command.h"
 #include "sim_server.h"
 
-/* Room for the longest answer of this server. */
-size_t sim_answer_max(const struct sim_server *server);
+/* Room for the longest answer: counts (256 codes of at most 24 characters, and the sums), or the list of all machines. */
+#define SIM_ANSWER_MAX (8192u + SIM_PLCS_MAX * (MACHINE_ID_MAX + sizeof " =65535"))
 
 void sim_answer(struct sim_server *server, const struct sim_command *command, struct out *out);
 

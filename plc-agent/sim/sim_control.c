@@ -143,6 +143,19 @@ static void on_change(void *arg, struct sim_plc *plc)
     }
 }
 
+void sim_control_machines_went(struct sim_control *control)
+{
+    LIST_FOREACH (node, &control->clients) {
+        struct client *client = LIST_ENTRY(node, struct client, node);
+        if (!client->waiting || sim_server_find(control->server, client->wait.id) != NULL)
+            continue;
+        end_wait(client);
+        send_error(client, "the machine was removed");
+        client->resume = true;
+        loop_timer_start(control->resume_timer, 0);
+    }
+}
+
 /* --- lines --------------------------------------------------------------------------------------------------------- */
 
 static void run_line(struct client *client, const char *line, size_t len)
@@ -323,7 +336,7 @@ enum err_e sim_control_open(struct loop *loop, struct sim_server *server, const 
         return ERR_MEMORY;
     *c = (struct sim_control){.loop = loop, .server = server, .socket.fd = -1};
     list_init(&c->clients);
-    c->answer_max = sim_answer_max(server) + 1;
+    c->answer_max = SIM_ANSWER_MAX + 1;
     c->answer = malloc(c->answer_max);
     c->accept_timer = loop_timer_new(loop, on_accept_again, c);
     c->resume_timer = loop_timer_new(loop, on_resume, c);

@@ -14,9 +14,11 @@
 
 struct sim_control;
 
-/* Opens the socket at `path`, mode by the umask. All machines have been added before. A socket left behind by a
+/* Opens the socket at `path`, mode by the umask. A socket left behind by a
  * dead process is replaced; ERR_EXISTS: a live one, or another kind of file. ERR_TOO_LARGE: the path. ERR_SYSTEM,
  * ERR_MEMORY. All but the last are logged. Becomes the server's observer. */
 enum err_e sim_control_open(struct loop *loop, struct sim_server *server, const char *path,
                             struct sim_control **control);
+/* PLCs were taken away (sim_server.h): whoever waits for one of them is answered "error …". */
+void sim_control_machines_went(struct sim_control *control);
 void sim_control_close(struct sim_control **control); /* removes the socket, if it is still its own */

@@ -128,6 +128,15 @@ enum err_e sim_machine_place(struct sim_machine *machine, uint32_t position)
     return ERR_OK;
 }
 
+void sim_machine_resize(struct sim_machine *machine, uint32_t positions)
+{
+    MUST(positions >= SIM_POSITIONS_MIN && positions <= SIM_POSITIONS_MAX);
+    machine->positions = positions;
+    if (machine->position >= positions)
+        machine->position = positions - 1;
+    sim_machine_halt(machine);
+}
+
 void sim_machine_halt(struct sim_machine *machine)
 {
     machine->moving = false;

@@ -81,6 +81,9 @@ bool sim_machine_blocked(const struct sim_machine *machine);
 /* Puts it at a position, as somebody turning it by hand would: a movement ends. ERR_NOT_FOUND: no such position. */
 enum err_e sim_machine_place(struct sim_machine *machine, uint32_t position);
 
+/* A carousel with another number of positions, within the bounds above: it stops, and stands at the last one if it stood behind that. */
+void sim_machine_resize(struct sim_machine *machine, uint32_t positions);
+
 /* Stops where it is: power lost, or a condition. Conditions and position stay. */
 void sim_machine_halt(struct sim_machine *machine);
 

@@ -10,9 +10,11 @@
 
 #include "clock.h"
 #include "conf.h"
+#include "control.h"
 #include "log.h"
 #include "loop.h"
 #include "proc.h"
+#include "reloader.h"
 #include "sim_control.h"
 #include "sim_log.h"
 #include "sim_options.h"
@@ -23,7 +25,11 @@ struct sim {
     struct sim_options options;
     struct conf *conf; /* NULL without -c */
     struct loop *loop;
-    struct loop_signal *on_term, *on_int;
+    struct loop_signal *on_term, *on_int, *on_hup;
+    int launcher; /* control socket; -1: none */
+    struct loop_fd *launcher_watch;
+    struct reloader *reloader;
+    struct sim_change *change; /* prepared */
     struct sim_log *log;
     struct sim_server *server;
     struct sim_control *control;
@@ -44,6 +50,7 @@ static enum err_e load_conf(struct sim *sim)
     if (err != ERR_OK)
         return err;
     log_init("plc-sim", sim->conf->log_level);
+    log_format(sim->conf->log_format);
     return proc_make_dirs(sim->conf->runtime_dir);
 }
 
@@ -60,7 +67,7 @@ static enum err_e open_log(struct sim *sim)
 
 /* --- machines ------------------------------------------------------------------------------------------------------ */
 
-static enum err_e add_configured(struct sim *sim, const struct conf_machine *machine)
+static struct sim_plc_conf configured(const struct conf_machine *machine)
 {
     const struct profile *profile = machine->profile;
     if (profile == NULL) {
@@ -68,12 +75,12 @@ static enum err_e add_configured(struct sim *sim, const struct conf_machine *mac
         log_warn("sim-profile-unknown", "machine=%s profile=%s instead=%s", machine->info.id,
                  machine->profile_name, profile->name);
     }
-    return sim_server_add(sim->server, &(struct sim_plc_conf){.id = machine->info.id,
-                                                              .address = machine->connect_host,
-                                                              .port = machine->connect_port,
-                                                              .profile = profile,
-                                                              .positions = machine->sim_positions,
-                                                              .pace_ms = machine->sim_ms_per_position});
+    return (struct sim_plc_conf){.id = machine->info.id,
+                                 .address = machine->connect_host,
+                                 .port = machine->connect_port,
+                                 .profile = profile,
+                                 .positions = machine->sim_positions,
+                                 .pace_ms = machine->sim_ms_per_position};
 }
 
 static enum err_e add_all_configured(struct sim *sim)
@@ -81,7 +88,8 @@ static enum err_e add_all_configured(struct sim *sim)
     for (size_t i = 0; i < sim->conf->machine_count; i++) {
         if (!sim->conf->machines[i].info.simulator)
             continue;
-        enum err_e err = add_configured(sim, &sim->conf->machines[i]);
+        const struct sim_plc_conf plc = configured(&sim->conf->machines[i]);
+        enum err_e err = sim_server_add(sim->server, &plc);
         if (err != ERR_OK)
             return err;
     }
@@ -121,6 +129,77 @@ static enum err_e add_machines(struct sim *sim)
     return sim->conf != NULL ? add_all_configured(sim) : add_from_options(sim);
 }
 
+/* --- another configuration ---------------------------------------------------------------------------------------- */
+
+static enum err_e prepare(void *arg, const struct conf *now, const struct conf *next,
+                          char why[RELOADER_WHY_MAX])
+{
+    struct sim *sim = arg;
+    struct sim_plc_conf *list = calloc(next->machine_count + 1, sizeof *list);
+    size_t count = 0;
+    (void)now;
+    if (list == NULL)
+        return ERR_MEMORY;
+    for (size_t i = 0; i < next->machine_count; i++)
+        if (next->machines[i].info.simulator)
+            list[count++] = configured(&next->machines[i]);
+    enum err_e err = sim_change_prepare(sim->server, list, count, &sim->change, why);
+    free(list);
+    return err;
+}
+
+static void commit(void *arg, struct conf *next)
+{
+    struct sim *sim = arg;
+    sim_change_commit(&sim->change);
+    if (sim->control != NULL)
+        sim_control_machines_went(sim->control);
+    conf_free(&sim->conf);
+    sim->conf = next;
+}
+
+static void forget(void *arg)
+{
+    struct sim *sim = arg;
+    sim_change_free(&sim->change);
+}
+
+static void on_launcher(void *arg, unsigned events)
+{
+    struct sim *sim = arg;
+    (void)events;
+    if (reloader_read(sim->reloader) == ERR_CLOSED)
+        loop_fd_free(&sim->launcher_watch);
+}
+
+static void on_hup(void *arg)
+{
+    struct sim *sim = arg;
+    reloader_ask(sim->reloader);
+}
+
+/* Without a file there is nothing to reload, and SIGHUP is what it always was. */
+static enum err_e watch_for_reloads(struct sim *sim)
+{
+    const struct reloader_options options = {.file = sim->options.conf_file,
+                                             .control = sim->launcher,
+                                             .prepare = prepare,
+                                             .commit = commit,
+                                             .abort = forget,
+                                             .arg = sim};
+    if (sim->conf != NULL) {
+        sim->reloader = reloader_new(&options, sim->conf);
+        sim->on_hup = loop_signal_new(sim->loop, SIGHUP, on_hup, sim);
+        if (sim->launcher >= 0)
+            sim->launcher_watch = loop_fd_new(sim->loop, sim->launcher, LOOP_READ, on_launcher, sim);
+        if (sim->reloader == NULL || sim->on_hup == NULL ||
+            (sim->launcher >= 0 && sim->launcher_watch == NULL))
+            return ERR_MEMORY;
+    }
+    reloader_hold_signal(false);
+    return ERR_OK;
+}
+
 /* --- start and stop ------------------------------------------------------------------------------------------------ */
 
 static enum err_e open_control(struct sim *sim)
@@ -158,8 +237,8 @@ static enum err_e make_loop(struct sim *sim)
 
 static enum err_e start(struct sim *sim)
 {
-    static enum err_e (*const steps[])(struct sim *) = {load_conf,    make_loop,    open_log,
-                                                        add_machines, open_control, load_script};
+    static enum err_e (*const steps[])(struct sim *) = {load_conf,    make_loop,   open_log,         add_machines,
+                                                        open_control, load_script, watch_for_reloads};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         enum err_e err = steps[i](sim);
         if (err != ERR_OK)
@@ -180,6 +259,9 @@ static void run(struct sim *sim)
 
 static void stop(struct sim *sim)
 {
+    reloader_free(&sim->reloader);
+    loop_fd_free(&sim->launcher_watch);
+    loop_signal_free(&sim->on_hup);
     sim_script_free(&sim->script);
     sim_control_close(&sim->control);
     sim_server_free(&sim->server);
@@ -220,6 +302,8 @@ int main(int argc, char **argv)
     }
     if (!proc_boot())
         return PROC_EXIT_FAILURE;
+    reloader_hold_signal(true);
+    sim.launcher = control_inherited();
     enum err_e err = start(&sim);
     if (err == ERR_OK)
         run(&sim);

@@ -1,6 +1,7 @@
 /* sim_plc.h — one simulated PLC, as the files of this folder share it (nobody else includes it).
  *
  *     sim_server.c   owns the PLCs: listening sockets, the machine's timer, reboot and refusal
+ *     sim_change.c   other PLCs in place of those that are there
  *     sim_conn.c     the one connection of a PLC: reading, one request at a time, replies and their faults
  *     sim_answer.c   looks at them and changes them for the control protocol
  *
@@ -17,8 +18,18 @@
 #include "sim_fault.h"
 #include "sim_log.h"
 #include "sim_machine.h"
+#include "sim_server.h"
 
-struct sim_server;
+struct sim_server {
+    struct loop *loop;
+    struct sim_log *log;
+    struct sim_server_conf conf;
+    struct sim_plc **plcs;
+    size_t count, capacity;
+    uint64_t last_serial;
+    sim_observer_f *observer;
+    void *observer_arg;
+};
 
 #define SIM_READ_MAX  64  /* bytes of one read */
 #define SIM_QUEUE_MAX 128 /* requests received and not begun; with less room than a read, reading pauses */
@@ -64,7 +75,9 @@ struct sim_plc {
     struct sim_machine machine;
     struct loop_timer *motion_timer;
 
+    char address[MACHINE_HOST_MAX + 1];
     uint16_t port;
+    uint32_t pace_ms; /* as it was configured; the control protocol sets the machine's */
     int reserve_fd; /* bound, never listening: keeps the port while `listen_fd` is closed */
     int listen_fd;  /* -1 while refused or rebooting */
     struct loop_fd *listen_watch;
@@ -90,6 +103,17 @@ void sim_plc_sync(struct sim_plc *plc);        /* brings the machine up to now *
 void sim_plc_changed(struct sim_plc *plc);     /* the same, sets its timer, tells the observer */
 void sim_plc_client_gone(struct sim_plc *plc); /* the connection's place is free */
 uint64_t sim_plc_next_serial(struct sim_plc *plc);
+
+/* A PLC without a socket. ERR_CONFIG (id, bounds, address), ERR_MEMORY; not logged. */
+enum err_e sim_plc_new(struct sim_server *server, const struct sim_plc_conf *conf, struct sim_plc **plc);
+void sim_plc_free(struct sim_plc *plc);
+/* A socket that keeps address and port; -1: errno says why. */
+int sim_plc_reserve(const struct sim_plc_conf *conf);
+/* Gives it that socket, and address and port with it. It has none yet, or sim_plc_leave() was called. */
+void sim_plc_keep(struct sim_plc *plc, const struct sim_plc_conf *conf, int reserve_fd);
+void sim_plc_leave(struct sim_plc *plc);  /* its client is reset, its port let go */
+void sim_plc_settle(struct sim_plc *plc); /* listens if it should; tries again later if it cannot */
+enum err_e sim_server_make_room(struct sim_server *server, size_t count); /* ERR_FULL, ERR_MEMORY */
 
 void sim_plc_fault(struct sim_plc *plc, const struct sim_fault *fault);
 void sim_plc_clear(struct sim_plc *plc); /* ends fault and reboot; a reply under way goes on */

@@ -140,7 +140,7 @@ static void on_due(void *arg)
 
 static enum err_e load(struct sim_script *script)
 {
-    script->answer_max = sim_answer_max(script->server);
+    script->answer_max = SIM_ANSWER_MAX;
     script->answer = malloc(script->answer_max);
     script->timer = loop_timer_new(script->loop, on_due, script);
     if (script->answer == NULL || script->timer == NULL)

@@ -27,17 +27,6 @@
 #define RETRY_NS      (100 * NS_PER_MS)
 #define PEER_TEXT_MAX (INET6_ADDRSTRLEN + 16)
 
-struct sim_server {
-    struct loop *loop;
-    struct sim_log *log;
-    struct sim_server_conf conf;
-    struct sim_plc **plcs;
-    size_t count, capacity;
-    uint64_t last_serial;
-    sim_observer_f *observer;
-    void *observer_arg;
-};
-
 /* --- what the other files ask of a PLC's server ------------------------------------------------------------------- */
 
 struct loop *sim_plc_loop(const struct sim_plc *plc)
@@ -204,7 +193,7 @@ static void close_listener(struct sim_plc *plc)
 }
 
 /* Makes the listening socket agree with what is wanted; tries again later where it cannot. */
-static void settle_listener(struct sim_plc *plc)
+void sim_plc_settle(struct sim_plc *plc)
 {
     if (!wanted(plc))
         close_listener(plc);
@@ -218,7 +207,7 @@ static void on_listen_timer(void *arg)
 {
     struct sim_plc *plc = arg;
     plc->rebooting = false;
-    settle_listener(plc);
+    sim_plc_settle(plc);
     sim_plc_changed(plc);
 }
 
@@ -271,7 +260,7 @@ static void reboot(struct sim_plc *plc, uint32_t ms)
 {
     plc->rebooting = true;
     sim_machine_halt(&plc->machine);
-    settle_listener(plc);
+    sim_plc_settle(plc);
     sim_conn_reset(plc);
     loop_timer_start(plc->listen_timer, ms * NS_PER_MS);
 }
@@ -284,7 +273,7 @@ void sim_plc_fault(struct sim_plc *plc, const struct sim_fault *fault)
     } else {
         plc->fault = *fault;
         if (!plc->rebooting)
-            settle_listener(plc);
+            sim_plc_settle(plc);
         if (fault->kind == SIM_FAULT_REFUSED)
             sim_conn_reset(plc);
     }
@@ -297,13 +286,13 @@ void sim_plc_clear(struct sim_plc *plc)
     plc->rebooting = false;
     loop_timer_stop(plc->listen_timer);
     sim_conn_bury(plc);
-    settle_listener(plc);
+    sim_plc_settle(plc);
     sim_plc_changed(plc);
 }
 
 /* --- making and ending PLCs --------------------------------------------------------------------------------------- */
 
-static void plc_free(struct sim_plc *plc)
+void sim_plc_free(struct sim_plc *plc)
 {
     close_listener(plc);
     sim_conn_fini(plc);
@@ -314,43 +303,40 @@ static void plc_free(struct sim_plc *plc)
     free(plc);
 }
 
-/* The one step of adding that reports its failures itself: it alone knows errno. */
-static enum err_e plc_bind(struct sim_plc *plc, const struct sim_plc_conf *conf)
+int sim_plc_reserve(const struct sim_plc_conf *conf)
 {
     union address address;
     MUST(address_parse(conf->address, conf->port, &address));
-    plc->reserve_fd = bound_socket(&address);
-    if (plc->reserve_fd < 0 || !bound_address(plc->reserve_fd, &address)) {
+    return bound_socket(&address);
+}
+
+void sim_plc_keep(struct sim_plc *plc, const struct sim_plc_conf *conf, int reserve_fd)
+{
+    union address address;
+    plc->reserve_fd = reserve_fd;
+    plc->port = bound_address(reserve_fd, &address) ? address_port(&address) : conf->port;
+    snprintf(plc->address, sizeof plc->address, "%s", conf->address);
+}
+
+void sim_plc_leave(struct sim_plc *plc)
+{
+    close_listener(plc);
+    sim_conn_reset(plc);
+    close(plc->reserve_fd);
+    plc->reserve_fd = -1;
+}
+
+/* The one step of adding that reports its failures itself: it alone knows errno. */
+static enum err_e plc_bind(struct sim_plc *plc, const struct sim_plc_conf *conf)
+{
+    int fd = sim_plc_reserve(conf);
+    if (fd < 0) {
         log_error("sim-bind-failed", "machine=%s address=%s port=%u reason=\"%s\"", conf->id, conf->address,
                   conf->port, strerror(errno));
         return ERR_SYSTEM;
     }
-    plc->port = address_port(&address);
+    sim_plc_keep(plc, conf, fd);
     return open_listener(plc);
-}
-
-static enum err_e plc_new(struct sim_server *server, const struct sim_plc_conf *conf, struct sim_plc **out)
-{
-    struct sim_plc *plc = calloc(1, sizeof *plc);
-    if (plc == NULL)
-        return ERR_MEMORY;
-    plc->server = server;
-    plc->reserve_fd = plc->listen_fd = -1;
-    snprintf(plc->id, sizeof plc->id, "%s", conf->id);
-    plc->profile = conf->profile;
-    sim_machine_init(&plc->machine, loop_clock(server->loop), conf->positions, conf->pace_ms);
-    plc->motion_timer = loop_timer_new(server->loop, on_motion, plc);
-    plc->listen_timer = loop_timer_new(server->loop, on_listen_timer, plc);
-    enum err_e err = sim_conn_init(plc);
-    if (plc->motion_timer == NULL || plc->listen_timer == NULL)
-        err = ERR_MEMORY;
-    if (err == ERR_OK)
-        err = plc_bind(plc, conf);
-    if (err != ERR_OK)
-        plc_free(plc);
-    else
-        *out = plc;
-    return err;
 }
 
 static bool conf_valid(const struct sim_plc_conf *conf)
@@ -361,13 +347,47 @@ static bool conf_valid(const struct sim_plc_conf *conf)
            conf->pace_ms <= SIM_PACE_MAX_MS && address_parse(conf->address, conf->port, &address);
 }
 
-static enum err_e grow(struct sim_server *server)
+static struct sim_plc *plc_alloc(struct sim_server *server, const struct sim_plc_conf *conf)
 {
-    if (server->count < server->capacity)
-        return ERR_OK;
-    if (server->count == SIM_PLCS_MAX)
+    struct sim_plc *plc = calloc(1, sizeof *plc);
+    if (plc == NULL)
+        return NULL;
+    plc->server = server;
+    plc->reserve_fd = plc->listen_fd = -1;
+    snprintf(plc->id, sizeof plc->id, "%s", conf->id);
+    plc->profile = conf->profile;
+    plc->pace_ms = conf->pace_ms;
+    sim_machine_init(&plc->machine, loop_clock(server->loop), conf->positions, conf->pace_ms);
+    return plc;
+}
+
+enum err_e sim_plc_new(struct sim_server *server, const struct sim_plc_conf *conf, struct sim_plc **out)
+{
+    if (!conf_valid(conf))
+        return ERR_CONFIG;
+    struct sim_plc *plc = plc_alloc(server, conf);
+    if (plc == NULL)
+        return ERR_MEMORY;
+    plc->motion_timer = loop_timer_new(server->loop, on_motion, plc);
+    plc->listen_timer = loop_timer_new(server->loop, on_listen_timer, plc);
+    enum err_e err = sim_conn_init(plc);
+    if (err != ERR_OK || plc->motion_timer == NULL || plc->listen_timer == NULL) {
+        sim_plc_free(plc);
+        return ERR_MEMORY;
+    }
+    *out = plc;
+    return ERR_OK;
+}
+
+enum err_e sim_server_make_room(struct sim_server *server, size_t count)
+{
+    size_t capacity = server->capacity != 0 ? server->capacity : 16;
+    if (count > SIM_PLCS_MAX)
         return ERR_FULL;
-    size_t capacity = server->capacity ? server->capacity * 2 : 16;
+    while (capacity < count)
+        capacity *= 2;
+    if (capacity == server->capacity)
+        return ERR_OK;
     struct sim_plc **plcs = realloc(server->plcs, capacity * sizeof(struct sim_plc *));
     if (plcs == NULL)
         return ERR_MEMORY;
@@ -376,22 +396,28 @@ static enum err_e grow(struct sim_server *server)
     return ERR_OK;
 }
 
-static enum err_e can_add(struct sim_server *server, const struct sim_plc_conf *conf)
+static enum err_e add(struct sim_server *server, const struct sim_plc_conf *conf)
 {
-    if (!conf_valid(conf))
-        return ERR_CONFIG;
-    return sim_server_find(server, conf->id) != NULL ? ERR_EXISTS : grow(server);
+    struct sim_plc *plc = NULL;
+    enum err_e err = sim_server_find(server, conf->id) != NULL
+                         ? ERR_EXISTS
+                         : sim_server_make_room(server, server->count + 1);
+    if (err == ERR_OK)
+        err = sim_plc_new(server, conf, &plc);
+    if (err != ERR_OK)
+        return err;
+    err = plc_bind(plc, conf);
+    if (err == ERR_OK)
+        server->plcs[server->count++] = plc;
+    else
+        sim_plc_free(plc);
+    return err;
 }
 
 enum err_e sim_server_add(struct sim_server *server, const struct sim_plc_conf *conf)
 {
-    struct sim_plc *plc = NULL;
-    enum err_e err = can_add(server, conf);
-    if (err == ERR_OK)
-        err = plc_new(server, conf, &plc);
-    if (err == ERR_OK)
-        server->plcs[server->count++] = plc;
-    else if (err != ERR_SYSTEM)
+    enum err_e err = add(server, conf);
+    if (err != ERR_OK && err != ERR_SYSTEM)
         log_error("sim-machine-refused",
                   "machine=%s address=%s positions=%u ms_per_position=%u reason=\"%s\"", conf->id,
                   conf->address, conf->positions, conf->pace_ms, err_text(err));
@@ -413,7 +439,7 @@ void sim_server_free(struct sim_server **server)
         return;
     s->observer = NULL;
     for (size_t i = 0; i < s->count; i++)
-        plc_free(s->plcs[i]);
+        sim_plc_free(s->plcs[i]);
     free(s->plcs);
     free(s);
     *server = NULL;

@@ -41,6 +41,18 @@ void sim_server_free(struct sim_server **server);
  * (port taken, descriptors), ERR_MEMORY; all logged. */
 enum err_e sim_server_add(struct sim_server *server, const struct sim_plc_conf *conf);
 
+/* Other PLCs in place of those that are there, all or nothing. One that stays (by id) keeps its client, position, conditions and fault, unless its
+ * address or port is another: then the client is reset. One that goes resets its client.
+ *
+ * prepare: all that can fail; ports that nobody has yet are bound here. `list`: texts and profiles need to live until the commit only, profiles
+ * as long as the PLCs. ERR_CONFIG, ERR_EXISTS (an id twice), ERR_FULL, ERR_SYSTEM, ERR_MEMORY: nothing is kept, `why` has a line. */
+#define SIM_WHY_MAX 256
+struct sim_change;
+enum err_e sim_change_prepare(struct sim_server *server, const struct sim_plc_conf *list, size_t count,
+                              struct sim_change **change, char why[SIM_WHY_MAX]);
+void sim_change_commit(struct sim_change **change); /* a port that cannot be listened at just now is tried again (logged) */
+void sim_change_free(struct sim_change **change);   /* not made */
+
 size_t sim_server_count(const struct sim_server *server);
 struct sim_plc *sim_server_at(const struct sim_server *server, size_t index);
 struct sim_plc *sim_server_find(const struct sim_server *server, const char *id); /* NULL: none */

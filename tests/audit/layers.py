@@ -151,6 +151,7 @@ ALONE = {
     ("deploy/noria", "common/wire"): "rearm",
     ("deploy/noria", "common/bus"): "rearm",
     ("deploy/noria", "workers/store/db"): "backup",
+    ("deploy/noria", "common/shm/reader"): "eyes",
 }
 
 # Third-party header → the folders that may include it. Everything else under <…> must be one of the system's.
@@ -171,7 +172,8 @@ THIRD_PARTY = {
     "yaml.h": ["common/conf"],
     "jansson": ["common/conf", "common/journal", "common/schema", "workers/acceptor/dialects/carousel",
                 "workers/acceptor/dialects/command", "workers/acceptor/dialects/validated", "workers/acceptor/dialects/channels",
-                "workers/acceptor/rest", "workers/acceptor/sensors", "workers/acceptor/login", "workers/acceptor/access", "workers/store/db"],
+                "workers/acceptor/rest", "workers/acceptor/sensors", "workers/acceptor/login", "workers/acceptor/access", "workers/store/db",
+                "deploy/noria"],
     "sys/mman.h": ["common/shm/layout", "common/proc"],  # common/proc: black boxes
 }
 SYSTEM = re.compile(r"^(arpa/|linux/|net/|netinet/|sys/|bits/|[a-z0-9_]+\.h$)")

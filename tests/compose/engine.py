@@ -1,61 +1,64 @@
 """engine.py: a Docker engine of the test's own, from Debian's docker.io, beside any that the machine may run.
 
-It lives in namespaces that run.py made: mounts (with a /run of its own, so that neither its socket nor its containerd is the machine's), processes
+It lives in namespaces that `run` made: mounts (with a /run of its own, so that neither its socket nor its containerd is the machine's), processes
 (when the first one ends, the kernel ends all) and network (bridges, rules and published ports are its own). For building an image it is started in
 the machine's network, which apt needs, without bridge and rules; then once more in the network of the test.
 """
+import asyncio
 import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
+
+from stagecraft.wait import until
 
 DOCKER, COMPOSE = "/usr/bin/docker", "/usr/bin/docker-compose"  # Debian's, whatever else PATH has
 SOCKET = "/run/noria-compose.sock"
-START_S = 60
 
 
-class EngineFailed(Exception):
+class EngineFailed(AssertionError):
     pass
 
 
+def missing():
+    """Programs that are not there."""
+    return [name for name in ("/usr/sbin/dockerd", DOCKER, COMPOSE, "/usr/sbin/debootstrap", "/usr/sbin/iptables", "/usr/sbin/ip",
+                              "/usr/bin/nsenter", "/usr/bin/unshare", "/usr/bin/tini") if not shutil.which(name)]
+
+
 class Engine:
-    def __init__(self, directory, cgroup, network=None):
-        """`network`: a descriptor of another network namespace to run in, without bridge; None: in this one."""
-        self.directory, self.cgroup, self.network = Path(directory), cgroup, network
+    def __init__(self, directory, cgroup):
+        self.directory, self.cgroup = Path(directory), cgroup
         self.log = self.directory / "dockerd.log"
         self.pid_file = Path("/run/noria-compose-dockerd.pid")
         self.process = None
 
-    def argv(self):
+    def argv(self, network):
         argv = ["/usr/sbin/dockerd", "--host", f"unix://{SOCKET}", "--data-root", self.directory / "data", "--exec-root", "/run/docker",
-                "--pidfile", self.pid_file, "--cgroup-parent", self.cgroup, "--log-level", "warn"]
-        if self.network is None:
+                "--pidfile", self.pid_file, "--cgroup-parent", f"/{self.cgroup}", "--log-level", "warn"]
+        if network is None:
             return argv
-        return ["/usr/bin/nsenter", f"--net=/proc/self/fd/{self.network}"] + argv + ["--bridge=none", "--iptables=false", "--ip6tables=false"]
+        return ["/usr/bin/nsenter", f"--net=/proc/self/fd/{network}"] + argv + ["--bridge=none", "--iptables=false", "--ip6tables=false"]
 
-    def start(self):
+    async def start(self, network=None):
+        """`network`: a descriptor of another network namespace to run in, without bridge; None: in this one."""
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([str(word) for word in self.argv()], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            pass_fds=[] if self.network is None else [self.network], start_new_session=True)
-        deadline = time.monotonic() + START_S
-        while docker("version", check=False).returncode != 0:
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise EngineFailed("dockerd did not start:\n" + self.log.read_text(errors="replace")[-4000:])
-            time.sleep(0.05)  # an engine has no descriptor that says "ready"
-        return self
+            self.process = subprocess.Popen([str(word) for word in self.argv(network)], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            pass_fds=[] if network is None else [network], start_new_session=True)
+        await until("the engine to answer", self._answers, 60)
 
-    def stop(self):
-        """By its pid file, as it asks for; it stops its own containerd."""
+    async def _answers(self):
+        if self.process.poll() is not None:
+            raise EngineFailed("dockerd did not start:\n" + self.log.read_text(errors="replace")[-4000:])
+        return (await docker("version", check=False)).returncode == 0
+
+    async def stop(self):
+        """By its pid file, as it asks for; it stops its containers and its own containerd."""
         if self.process is None:
             return
         os.kill(int(self.pid_file.read_text()), signal.SIGTERM)
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        await until("the engine to stop", lambda: self.process.poll() is not None, 60)
         self.process = None
 
 
@@ -64,24 +67,21 @@ def environment(**more):
     return kept | {"DOCKER_HOST": f"unix://{SOCKET}", "HOME": "/run", "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"} | more
 
 
-def run(argv, check=True, within=300, **options):
-    options.setdefault("env", environment())
-    done = subprocess.run([str(word) for word in argv], stdin=options.pop("stdin", subprocess.DEVNULL), stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True, timeout=within, **options)
+def _run(argv, check, within, env, cwd):
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=within, env=env, cwd=cwd)
     if check and done.returncode != 0:
-        raise EngineFailed(f"{' '.join(str(word) for word in argv)}: exit code {done.returncode}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+        raise EngineFailed(f"{' '.join(argv)}: exit code {done.returncode}\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
     return done
 
 
-def docker(*words, **options):
-    return run([DOCKER, *words], **options)
+async def run(argv, check=True, within=120, env=None, cwd=None):
+    """A program, in a thread, so that clients go on reading. EngineFailed if it fails and `check`."""
+    return await asyncio.to_thread(_run, [str(word) for word in argv], check, within, env or environment(), cwd)
 
 
-def output(*words, **options):
-    return docker(*words, **options).stdout.strip()
+async def docker(*words, **options):
+    return await run([DOCKER, *words], **options)
 
 
-def missing():
-    """Programs that are not there."""
-    return [name for name in ("/usr/sbin/dockerd", DOCKER, COMPOSE, "/usr/sbin/debootstrap", "/usr/sbin/iptables", "/usr/bin/nsenter")
-            if not shutil.which(name)]
+async def output(*words, **options):
+    return (await docker(*words, **options)).stdout.strip()

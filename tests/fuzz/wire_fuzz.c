@@ -1,11 +1,12 @@
 /* Fuzzes the bus's decoder, which reads bytes of every process that may reach the broker's socket. Checked beside
  * memory: an accepted message encodes within its limits, no longer than it came, and that decodes to the same again. The
- * topics of a PUBLISH lie inside it, end, and make the same list again. */
+ * topics of a PUBLISH lie inside it, end, and make the same list again; so do a HEARTBEAT's entries of histograms. */
 #include <stdint.h>
 #include <string.h>
 
 #include "must.h"
 #include "wire.h"
+#include "wire_histograms.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -22,6 +23,19 @@ static void check_topics(const struct wire_publish *publish)
     MUST(len == 0 || memcmp(again, publish->topics.at, len) == 0);
 }
 
+/* Every entry makes the same word again. */
+static void check_histograms(struct wire_text rest)
+{
+    const char *at = rest.at;
+    struct wire_histogram_entry entry;
+    unsigned char again[WIRE_HISTOGRAM_ENTRY];
+    for (; wire_histogram_next(&rest, &entry); at += sizeof again) {
+        wire_histogram_encode(&entry, again);
+        MUST(memcmp(at, again, sizeof again) == 0);
+    }
+    MUST(rest.at == at && rest.len < WIRE_HISTOGRAM_ENTRY);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct wire_message message, same;
@@ -35,5 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     MUST(wire_type_name(message.type)[0] != '?');
     if (message.type == WIRE_PUBLISH)
         check_topics(&message.publish);
+    if (message.type == WIRE_HEARTBEAT)
+        check_histograms(message.heartbeat.histograms);
     return 0;
 }

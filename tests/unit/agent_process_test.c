@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "command.h"
 #include "fake_broker.h"
 
 struct play {
@@ -18,15 +19,20 @@ struct play {
     int ready;
 };
 
-static void write_conf(struct play *play, const char *more)
+static void write_conf_as(struct play *play, const char *settings, const char *more)
 {
     FILE *file = fopen(play->conf, "w");
     assert_non_null(file);
     fprintf(file,
             "runtime_dir: %s\nstate_dir: %s\nmachines:\n"
-            "  - {id: m1, name: One, ip: 127.0.0.1, port: %u, poll_interval_ms: 10, poll_moving_ms: 5}\n%s",
-            play->f.dir, play->state, (unsigned)play->plc->port, more);
+            "  - {id: m1, name: One, ip: 127.0.0.1, port: %u, poll_moving_ms: 5, %s}\n%s",
+            play->f.dir, play->state, (unsigned)play->plc->port, settings, more);
     fclose(file);
+}
+
+static void write_conf(struct play *play, const char *more)
+{
+    write_conf_as(play, "poll_interval_ms: 10", more);
 }
 
 static struct play *begin(void)
@@ -220,6 +226,80 @@ static void killed_and_replaced(void **state)
     end(play);
 }
 
+/* --- SIGHUP, where there is no launcher ------------------------------------------------------------------------------ */
+
+static void another_configuration_of_other_things_is_nothing_to_it(void **state)
+{
+    (void)state;
+    struct play *play = begin();
+    start_agent(play);
+    write_conf(play, "  - {id: m2, ip: 127.0.0.9}\nlog: {format: json}\n");
+    kill(play->pid, SIGHUP);
+    RUN_UNTIL(play, said(play, "\"event\":\"reload\""));
+    write_conf(play, "mashines: []\n"); /* a mistake is said, and changes nothing */
+    kill(play->pid, SIGHUP);
+    RUN_UNTIL(play, said(play, "\"event\":\"reload-refused\""));
+    size_t before = play->broker.state_count;
+    plc_tell(&play->f, "set m1 position 6");
+    RUN_UNTIL(play, play->broker.state_count > before);
+    assert_int_equal(play->broker.goodbyes, 0);
+    kill(play->pid, SIGTERM);
+    RUN_UNTIL(play, play->broker.goodbyes == 1);
+    assert_int_equal(exit_code(play), 0);
+    end(play);
+}
+
+static void another_configuration_of_its_machine_makes_it_leave(void **state)
+{
+    (void)state;
+    for (unsigned gone = 0; gone < 2; gone++) {
+        struct play *play = begin();
+        start_agent(play);
+        if (gone) {
+            FILE *file = fopen(play->conf, "w");
+            fprintf(file, "runtime_dir: %s\nstate_dir: %s\n", play->f.dir, play->state);
+            fclose(file);
+        } else {
+            write_conf_as(play, "poll_interval_ms: 20", "");
+        }
+        kill(play->pid, SIGHUP);
+        RUN_UNTIL(play, play->broker.goodbyes == 1);
+        assert_int_equal(exit_code(play), 0);
+        assert_true(said(play, gone ? "not configured any more" : "configured otherwise"));
+        end(play);
+    }
+}
+
+/* It does not leave a move alone. */
+static void it_leaves_behind_the_move(void **state)
+{
+    (void)state;
+    struct play *play = begin();
+    plc_tell(&play->f, "pace m1 30");
+    start_agent(play);
+    struct wire_message move = {.type = WIRE_COMMAND,
+                                .command = {.session_worker = 1,
+                                            .session_serial = 1,
+                                            .command_serial = 1,
+                                            .dialect = 1,
+                                            .machine = wire_text("m1"),
+                                            .command = 1,
+                                            .argument = 4,
+                                            .deadline_ms = -1}};
+    broker_send(&play->broker, &move);
+    RUN_UNTIL(play, play->broker.outcome_count == 1);
+    assert_int_equal(play->broker.outcomes[0].wire.code, CODE_NONE);
+    write_conf_as(play, "poll_interval_ms: 20", "");
+    kill(play->pid, SIGHUP);
+    RUN_UNTIL(play, play->broker.goodbyes == 1);
+    assert_int_equal(play->broker.outcome_count, 2);
+    assert_int_equal(play->broker.outcomes[1].wire.kind, OUTCOME_COMPLETION);
+    assert_int_equal(play->broker.outcomes[1].wire.position, 4);
+    assert_int_equal(exit_code(play), 0);
+    assert_int_equal(plc_log_count(&play->f, "m1", "01"), 1);
+    end(play);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +307,9 @@ int main(void)
         cmocka_unit_test(runs_and_stops),
         cmocka_unit_test(refused_by_the_broker),
         cmocka_unit_test(killed_and_replaced),
+        cmocka_unit_test(another_configuration_of_other_things_is_nothing_to_it),
+        cmocka_unit_test(another_configuration_of_its_machine_makes_it_leave),
+        cmocka_unit_test(it_leaves_behind_the_move),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -119,6 +119,29 @@ static void heartbeats_carry_metrics(void **state)
     play_end(play);
 }
 
+/* How old readings and commands are; of a command only by the clock that its client's message was timed with. */
+static void heartbeats_carry_ages(void **state)
+{
+    (void)state;
+    struct agent_play *play = play_begin(0);
+    struct wire_message ours = play_command(play, 0, -1), theirs = play_command(play, 0, -1);
+    ours.command.source_ns = theirs.command.source_ns = clock_mono_ns(clock_system());
+    ours.command.boot = wire_boot();
+    theirs.command.boot = ~ours.command.boot;
+    broker_send(&play->broker, &ours);
+    PLAY_UNTIL(play, play_outcomes(play, 1, OUTCOME_RESULT, NULL) == 1);
+    broker_send(&play->broker, &theirs);
+    PLAY_UNTIL(play, play_outcomes(play, 2, OUTCOME_RESULT, NULL) == 1);
+    PLAY_UNTIL(play, play->broker.heartbeats == 1);
+    assert_in_range(play->broker.ages[AGE_PLC_ROUND_TRIP], 3, play->broker.metrics[UPLINK_METRIC_POLLS] + 2);
+    assert_true(play->broker.ages[AGE_POLL_LAG] > 0);
+    assert_in_range(play->broker.ages[AGE_HOP_D5], 1, play->broker.state_count);
+    assert_int_equal(play->broker.ages[AGE_HOP_C5], 1);
+    assert_int_equal(play->broker.ages[AGE_HOP_C6], 1);
+    assert_true(play->broker.hello.slot == wire_address("127.0.0.1", play->machine.connect_port));
+    play_end(play);
+}
+
 /* --- brokers that forget, die, refuse -------------------------------------------------------------------------------- */
 
 static void is_born_again_after_each_hello(void **state)
@@ -261,6 +284,27 @@ static void refused_for_good(void **state)
     play_start_agent(play);
     PLAY_UNTIL(play, play->ended != -1);
     assert_int_equal(play->ended, 78);
+    play_end(play);
+}
+
+/* Its machine was taken out of the configuration while a move was being written: the reply is waited for, and noted. */
+static void refused_with_a_command_written(void **state)
+{
+    (void)state;
+    struct agent_play *play = play_begin(0);
+    plc_tell(&play->f, "hold m1 command 1");
+    play_send(play, 1, 5);
+    PLAY_UNTIL(play, play->plc->conn.state == SIM_CONN_HELD);
+    uint64_t noted = play_metric(play, UPLINK_METRIC_JOURNAL_RECORDS);
+    struct wire_message no = {.type = WIRE_REFUSED, .refused.reason = wire_text("gone")};
+    broker_send(&play->broker, &no);
+    plc_tell(&play->f, "set m1 position 0"); /* answered behind it; the loop has turned */
+    assert_int_equal(play->ended, -1);
+    plc_tell(&play->f, "release m1");
+    PLAY_UNTIL(play, play->ended != -1);
+    assert_int_equal(play->ended, 78);
+    assert_true(play_metric(play, UPLINK_METRIC_JOURNAL_RECORDS) > noted);
+    assert_int_equal(plc_log_count(&play->f, "m1", "01"), 1);
     play_end(play);
 }
 
@@ -445,6 +489,31 @@ static void stops_and_says_goodbye(void **state)
     play_end(play);
 }
 
+/* Making way for another configuration: at once where nothing is under way, else behind the move, with its completion. */
+static void leaves_when_its_move_has_ended(void **state)
+{
+    (void)state;
+    struct agent_play *play = play_begin(20);
+    play_send(play, 1, 3);
+    PLAY_UNTIL(play, play_outcomes(play, 1, OUTCOME_RESULT, NULL) == 1);
+    agent_leave(play->agent);
+    struct wire_message between = play_send(play, 0, -1); /* is served */
+    PLAY_UNTIL(play, play_outcomes(play, between.command.command_serial, OUTCOME_RESULT, NULL) == 1);
+    assert_int_equal(play_outcomes(play, 1, OUTCOME_COMPLETION, NULL), 0);
+    assert_int_equal(play->ended, -1);
+    PLAY_UNTIL(play, play->ended == 0);
+    const struct seen_outcome *completion = NULL;
+    agent_free(&play->agent);
+    PLAY_UNTIL(play, play->broker.goodbyes == 1);
+    assert_int_equal(play_outcomes(play, 1, OUTCOME_COMPLETION, &completion), 1);
+    assert_int_equal(completion->wire.position, 3);
+    play_start_agent(play);
+    PLAY_UNTIL(play, play_shows(play, CONNECTION_CONNECTED, 218, 3));
+    agent_leave(play->agent);
+    assert_int_equal(play->ended, 0);
+    play_end(play);
+}
+
 static void stops_after_the_reply(void **state)
 {
     (void)state;
@@ -508,12 +577,14 @@ int main(void)
         cmocka_unit_test(loses_and_finds_its_plc),
         cmocka_unit_test(one_lost_reply_is_not_shown),
         cmocka_unit_test(heartbeats_carry_metrics),
+        cmocka_unit_test(heartbeats_carry_ages),
         cmocka_unit_test(is_born_again_after_each_hello),
         cmocka_unit_test(unacknowledged_outcomes_come_again),
         cmocka_unit_test(same_command_again),
         cmocka_unit_test(broker_dies_while_moving),
         cmocka_unit_test(broker_dies_before_the_reply),
         cmocka_unit_test(refused_for_good),
+        cmocka_unit_test(refused_with_a_command_written),
         cmocka_unit_test(works_without_a_broker),
         cmocka_unit_test(move_from_end_to_end),
         cmocka_unit_test(each_condition_forbids_a_move),
@@ -523,6 +594,7 @@ int main(void)
         cmocka_unit_test(disagreeing_broker_makes_it_read_only),
         cmocka_unit_test(outcomes_are_bounded),
         cmocka_unit_test(stops_and_says_goodbye),
+        cmocka_unit_test(leaves_when_its_move_has_ended),
         cmocka_unit_test(stops_after_the_reply),
         cmocka_unit_test(stops_in_bounded_time),
         cmocka_unit_test(leaves_no_descriptor),

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "control.h"
 #include "segment.h"
 
 uint64_t real_ms(void)
@@ -40,22 +41,45 @@ void write_conf(const struct stage *stage, unsigned ring_mib, const char *machin
     fclose(file);
 }
 
+/* In the broker to be. */
+static void inherit(const struct stage *stage, int ready, int control)
+{
+    dup2(ready, 9);
+    setenv("NORIA_READY_FD", "9", 1);
+    if (stage->with_control) {
+        dup2(control, 10);
+        setenv("NORIA_CONTROL_FD", "10", 1);
+    }
+    if (stage->fault != NULL)
+        setenv("NORIA_FAULT", stage->fault, 1);
+}
+
+static void open_control(struct stage *stage, int *child)
+{
+    if (stage->control > 0)
+        close(stage->control);
+    stage->control = 0;
+    if (stage->with_control)
+        assert_int_equal(control_pair(&stage->control, child), ERR_OK);
+}
+
 /* Starts a broker; returns its exit code if it ends instead of becoming ready, else -1. */
 int start_broker(struct stage *stage)
 {
-    int ready[2];
-    char fd_text[48], byte[8];
+    int ready[2], control = -1;
+    char byte[8];
     assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    open_control(stage, &control);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        dup2(ready[1], 9);
-        snprintf(fd_text, sizeof fd_text, "9");
-        setenv("NORIA_READY_FD", fd_text, 1);
+        inherit(stage, ready[1], control);
         execl(NORIA_BROKER, "noria-broker", "-c", stage->conf, (char *)NULL);
         _exit(127);
     }
     close(ready[1]);
+    if (control >= 0)
+        close(control);
     ssize_t n = read(ready[0], byte, sizeof byte);
     close(ready[0]);
     if (n > 0) {
@@ -118,6 +142,8 @@ int stage_tear_down(void **state)
     ring_reader_close(&stage->ring);
     lvt_reader_close(&stage->lvt);
     int code = stop_broker(stage, SIGTERM);
+    if (stage->control > 0)
+        close(stage->control);
     remove_all(stage);
     free(stage);
     return code; /* a sanitizer's report makes it fail */

@@ -55,6 +55,7 @@ struct end { /* an agent, a worker, a tool or a store */
     const char *machine;
     uint64_t address; /* of an agent's PLC; 0: not said */
     int64_t reading_age_ms;
+    struct wire_text histograms; /* of an agent's heartbeats */
     uint64_t ups, downs, refusals, commands, acks, acked, state_seq;
     uint32_t slot, ring_id;
     bool agrees;
@@ -79,6 +80,9 @@ struct end { /* an agent, a worker, a tool or a store */
 struct stage {
     char dir[64], conf[96], endpoint[128];
     pid_t broker;
+    bool with_control;   /* the next broker has a launcher */
+    int control;         /* the launcher's end; 0: none */
+    const char *fault;   /* NORIA_FAULT of the next broker; NULL: none */
     struct ring_reader *ring;
     struct lvt_reader *lvt;
     struct seen_record records[RECORDS_MAX];

@@ -79,6 +79,7 @@ static void on_heartbeat(void *arg, struct wire_heartbeat *heartbeat)
     heartbeat->channels = end->channels;
     heartbeat->metrics =
         (struct wire_text){(const char *)metrics, end->role == WIRE_AGENT ? sizeof metrics : 0};
+    heartbeat->histograms = end->histograms;
 }
 
 static const struct link_events link_events = {

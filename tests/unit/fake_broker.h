@@ -15,6 +15,7 @@
 #include "bus.h"
 #include "clock.h"
 #include "wire.h"
+#include "wire_histograms.h"
 #include "wire_metrics.h"
 
 #define BROKER_STATES_MAX   4096
@@ -42,6 +43,7 @@ struct fake_broker {
     int64_t reading_age_ms;
     uint64_t metrics[64];
     size_t metric_count;
+    uint64_t ages[16]; /* per histogram: values in the entries of the last heartbeat */
 };
 
 static inline void broker_send(struct fake_broker *b, struct wire_message *message)
@@ -72,11 +74,24 @@ static inline void broker_on_hello(struct fake_broker *b, const struct wire_mess
         bus_router_send(b->router, &b->agent, answer);
 }
 
+static inline void broker_on_histograms(struct fake_broker *b, struct wire_text rest)
+{
+    struct wire_histogram_entry entry;
+    memset(b->ages, 0, sizeof b->ages);
+    while (wire_histogram_next(&rest, &entry)) {
+        assert_in_range(entry.histogram, 0, 15);
+        if (entry.bucket != WIRE_HISTOGRAM_SUM)
+            b->ages[entry.histogram] += entry.value;
+    }
+    assert_int_equal(rest.len, 0);
+}
+
 static inline void broker_on_heartbeat(struct fake_broker *b, const struct wire_heartbeat *heartbeat)
 {
     b->heartbeats++;
     b->reading_age_ms = heartbeat->reading_age_ms;
     b->metric_count = heartbeat->metrics.len / 8;
+    broker_on_histograms(b, heartbeat->histograms);
     for (size_t i = 0; i < b->metric_count; i++) {
         const unsigned char *at = (const unsigned char *)heartbeat->metrics.at + 8 * i;
         b->metrics[i] = 0;

@@ -29,6 +29,7 @@
 
 #define READY_NS    (10 * NS_PER_S)
 #define STOP_NS     (7 * NS_PER_S)
+#define DRAIN_NS    (3 * NS_PER_S)
 #define DEADLINE_NS (30 * NS_PER_S)
 #define SAY_READY   "echo READY >&$NORIA_READY_FD; "
 #define MARK(what)  "echo " what " >>$T/log; "
@@ -45,6 +46,9 @@ struct troupe {
     struct loop *loop;
     struct family *family;
     int ready_told, stopped_told, exit_code;
+    int deaths_told;
+    char death_of[FAMILY_NAME_MAX], death_told[96], death_next[96]; /* the last */
+    char segments[80];
     int changes, alarm; /* descriptors that wake the loop: a file changed, a deadline has passed */
     struct loop_fd *changes_watch, *alarm_watch;
 };
@@ -59,6 +63,15 @@ static inline void troupe_stopped(void *arg, int exit_code)
     struct troupe *t = arg;
     t->stopped_told++;
     t->exit_code = exit_code;
+}
+
+static inline void troupe_death(void *arg, const struct family_death *death)
+{
+    struct troupe *t = arg;
+    t->deaths_told++;
+    snprintf(t->death_of, sizeof t->death_of, "%s", death->member.name);
+    snprintf(t->death_told, sizeof t->death_told, "%s", death->told);
+    snprintf(t->death_next, sizeof t->death_next, "%s", death->next);
 }
 
 static inline void troupe_woken(void *arg, unsigned events)
@@ -99,12 +112,17 @@ static inline int troupe_setup(void **state)
     assert_int_equal(mkfifo(path, 0600), 0);
     snprintf(path, sizeof path, "%s/log", t->dir);
     close(open(path, O_CREAT | O_WRONLY, 0600));
+    snprintf(t->segments, sizeof t->segments, "%s/shm", t->dir);
+    assert_int_equal(mkdir(t->segments, 0700), 0);
     clock_manual_init(&t->clock, 1000 * NS_PER_S, 0);
     t->loop = loop_new(&t->clock.clock);
     troupe_listen(t);
     const struct family_options options = {.lock_fd = -1,
                                            .ready_ns = READY_NS,
                                            .stop_ns = STOP_NS,
+                                           .drain_ns = DRAIN_NS,
+                                           .segments = t->segments,
+                                           .on_death = troupe_death,
                                            .on_ready = troupe_ready,
                                            .on_stopped = troupe_stopped,
                                            .arg = t,
@@ -199,12 +217,13 @@ static inline int troupe_teardown(void **state)
     family_free(&t->family);
     troupe_deafen(t);
     loop_free(&t->loop);
-    static const char *const names[] = {"never", "log", "go", "go2", "conf.yaml"};
+    static const char *const names[] = {"never", "log", "go", "go2", "end", "hold", "conf.yaml"};
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
         char path[96];
         snprintf(path, sizeof path, "%s/%s", t->dir, names[i]);
         unlink(path);
     }
+    assert_int_equal(rmdir(t->segments), 0); /* no segment is left */
     assert_int_equal(rmdir(t->dir), 0);
     free(t);
     return 0;

@@ -35,8 +35,9 @@
 /* --- the house: ring and table, and the brokers that follow each other ------------------------------------------------- */
 
 struct broker_of_test {
-    struct conf conf;
-    struct conf_machine machines[IDS];
+    struct conf confs[2]; /* one in force, the other before or after it */
+    struct conf_machine machines[2][IDS];
+    unsigned current;
     struct registry registry;
     struct publisher publisher;
     struct seq_floors floors, stream_floors;
@@ -87,19 +88,23 @@ static inline void describe_as_json(int id, int variant, char json[512])
 }
 
 /* Machines in an order that depends on the configuration, so that places in the file change, too. */
-static inline void configure(struct broker_of_test *broker, const struct member members[IDS])
+static inline const struct conf *configure(struct broker_of_test *broker, const struct member members[IDS])
 {
     size_t count = 0;
     int first = members[0].variant;
+    broker->current = 1 - broker->current;
+    struct conf_machine *machines = broker->machines[broker->current];
+    struct conf *conf = &broker->confs[broker->current];
     for (int k = 0; k < IDS; k++) {
         int id = (k + first) % IDS;
         if (members[id].variant == 0)
             continue;
-        struct conf_machine *machine = &broker->machines[count++];
+        struct conf_machine *machine = &machines[count++];
         *machine = (struct conf_machine){.profile = profile_builtin("standard"), .profile_name = "standard"};
         describe(&machine->info, id, members[id].variant);
     }
-    broker->conf = (struct conf){.machines = broker->machines, .machine_count = count};
+    *conf = (struct conf){.machines = machines, .machine_count = count};
+    return conf;
 }
 
 static inline void broker_boot(struct house *house, const struct member members[IDS])
@@ -107,13 +112,13 @@ static inline void broker_boot(struct house *house, const struct member members[
     struct broker_of_test *broker = &house->broker;
     struct publisher *publisher = &broker->publisher;
     memset(broker, 0, sizeof *broker);
-    configure(broker, members);
+    const struct conf *conf = configure(broker, members);
     assert_true(stats_size(broker_metric_defs, BROKER_METRIC_COUNT) <= sizeof broker->memory);
     stats_init(&broker->stats, broker->memory, broker_metric_defs, BROKER_METRIC_COUNT);
     publisher_init(publisher, clock_system(), &broker->stats);
     sources_init(&broker->sources, RING);
     publisher->sources = &broker->sources;
-    assert_int_equal(registry_init(&broker->registry, &broker->conf), ERR_OK);
+    assert_int_equal(registry_init(&broker->registry, conf), ERR_OK);
     assert_int_equal(seq_floors_init(&broker->floors, 16), ERR_OK);
     assert_int_equal(seq_floors_init(&broker->stream_floors, 16), ERR_OK);
     assert_int_equal(command_table_init(&broker->commands, 16, 16, 1), ERR_OK);
@@ -138,6 +143,19 @@ static inline void broker_take_up(struct house *house)
                            .ring_continued = broker->ring_continued,
                            .table_continued = broker->table_continued};
     assert_int_equal(reattach(&job), ERR_OK);
+}
+
+/* What broker_reload_commit() does to ring and table. */
+static inline void broker_follows(struct house *house, const struct member members[IDS])
+{
+    struct broker_of_test *broker = &house->broker;
+    struct registry_next next;
+    bool used[CAPACITY] = {0}, taken[CAPACITY] = {0};
+    assert_int_equal(registry_prepare(&broker->registry, configure(broker, members), &next), ERR_OK);
+    registry_take(&broker->registry, &next);
+    assert_int_equal(machine_set_change(&broker->publisher, &broker->registry, &next, used, taken), ERR_OK);
+    publish_flush(&broker->publisher);
+    registry_next_fini(&next);
 }
 
 static inline void broker_kill(struct house *house)
@@ -319,6 +337,12 @@ static inline void says(struct house *house, const char *id, uint8_t position)
                                   .position = position,
                                   .read_wall_ms = 1};
     assert_int_equal(publish_state(&house->broker.publisher, machine_of(house, id), &state, 7, 0), ERR_OK);
+}
+
+static inline void reload_as(struct house *house, const struct member members[IDS])
+{
+    broker_follows(house, members);
+    audience_knows(house, members);
 }
 
 static inline void restart_as(struct house *house, const struct member members[IDS])

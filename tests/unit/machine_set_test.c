@@ -35,6 +35,91 @@ static void machines_come_go_and_change(void **state)
     assert_int_equal(house->audience.removed, 4);
 }
 
+/* --- the same, live --------------------------------------------------------------------------------------------------- */
+
+static void machines_come_go_and_change_live(void **state)
+{
+    struct house *house = *state;
+    const struct member other[IDS] = {{1}, {2}, {0}, {1}}; /* m1 otherwise described, m2 gone, m3 new */
+    const struct machine *m0 = machine_of(house, "m0"), *m1 = machine_of(house, "m1");
+    uint32_t slot_1 = m1->slot, slot_2 = machine_of(house, "m2")->slot;
+    says(house, "m0", 4);
+    says(house, "m1", 9);
+    reload_as(house, other);
+    assert_int_equal(house->audience.added, 2);
+    assert_int_equal(house->audience.removed, 2);
+    assert_ptr_equal(machine_of(house, "m0"), m0); /* peers point to it */
+    assert_ptr_equal(machine_of(house, "m1"), m1);
+    assert_int_equal(m0->shown.position, 4);
+    assert_int_equal(m1->slot, slot_1);
+    assert_false(m1->shown.has_reading);
+    assert_null(machine_of(house, "m2"));
+    assert_int_not_equal(machine_of(house, "m3")->slot, slot_2);
+    for (size_t i = 0; i < house->broker.registry.count; i++)
+        assert_int_equal(registry_index(&house->broker.registry, house->broker.registry.machines[i]), i);
+    reload_as(house, other);
+    assert_int_equal(house->audience.added + house->audience.removed, 4);
+    restart_as(house, other);
+    assert_int_equal(house->audience.added + house->audience.removed, 4);
+    reload_as(house, three);
+    assert_int_equal(house->audience.added + house->audience.removed, 8);
+}
+
+static void all_go_and_as_many_come_live(void **state)
+{
+    struct house *house = *state;
+    const struct member nobody[IDS] = {{0}}, others[IDS] = {{0}, {0}, {0}, {1}, {1}, {1}, {1}, {1}};
+    const struct member all[IDS] = {{2}, {2}, {2}, {1}, {1}, {1}, {1}, {1}};
+    reload_as(house, others);
+    assert_int_equal(house->audience.removed, 3);
+    reload_as(house, nobody);
+    reload_as(house, all);
+    reload_as(house, nobody);
+    restart_as(house, nobody);
+    assert_int_equal(house->audience.removed, 3 + 5 + 8);
+    assert_int_equal(house->audience.added, 5 + 8);
+}
+
+static void what_is_prepared_and_forgotten_changes_nothing(void **state)
+{
+    struct house *house = *state;
+    const struct member other[IDS] = {{3}, {0}, {1}, {1}};
+    struct registry_next next;
+    const struct conf_machine *before = machine_of(house, "m0")->conf;
+    assert_int_equal(registry_prepare(&house->broker.registry, configure(&house->broker, other), &next), ERR_OK);
+    assert_int_equal(next.gone_count, 1);
+    registry_next_fini(&next);
+    assert_ptr_equal(machine_of(house, "m0")->conf, before);
+    assert_non_null(machine_of(house, "m1"));
+    assert_null(machine_of(house, "m3"));
+    says(house, "m0", 3);
+    audience_knows(house, three);
+}
+
+/* A profile that says otherwise what the same byte means: nobody has come or gone, and the text is shown anew. */
+static void another_profile_is_shown_live(void **state)
+{
+    struct house *house = *state;
+    struct broker_of_test *broker = &house->broker;
+    bool used[CAPACITY] = {0}, taken[CAPACITY] = {0};
+    struct registry_next next;
+    says(house, "m0", 3);
+    listen(&house->audience);
+    size_t states = house->audience.states;
+    const struct conf *conf = configure(broker, three);
+    for (size_t i = 0; i < conf->machine_count; i++)
+        if (strcmp(conf->machines[i].info.id, "m0") == 0)
+            conf->machines[i].profile = profile_builtin("delta-as");
+    assert_int_equal(registry_prepare(&broker->registry, conf, &next), ERR_OK);
+    registry_take(&broker->registry, &next);
+    assert_int_equal(machine_set_change(&broker->publisher, &broker->registry, &next, used, taken), ERR_OK);
+    registry_next_fini(&next);
+    audience_knows(house, three);
+    assert_int_equal(house->audience.states, states + 1);
+    assert_int_equal(house->audience.added + house->audience.removed, 0);
+    assert_int_equal(machine_of(house, "m0")->shown.position, 3);
+}
+
 static void a_reading_outlives_a_restart_but_not_a_removal(void **state)
 {
     struct house *house = *state;
@@ -230,6 +315,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         PLAY(nothing_is_news_at_the_first_start_or_when_nothing_changed),
         PLAY(machines_come_go_and_change),
+        PLAY(machines_come_go_and_change_live),
+        PLAY(all_go_and_as_many_come_live),
+        PLAY(what_is_prepared_and_forgotten_changes_nothing),
+        PLAY(another_profile_is_shown_live),
         PLAY(a_reading_outlives_a_restart_but_not_a_removal),
         PLAY(killed_with_the_slot_marked),
         PLAY(killed_with_the_slot_marked_and_configured_again),

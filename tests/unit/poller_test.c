@@ -20,6 +20,7 @@ struct play {
     struct clock_manual clock;
     struct loop *loop;
     struct poller *poller;
+    struct ages ages;
     unsigned readings, turns, changes;
     enum connection_e connection;
     struct poller_turn turn;
@@ -76,9 +77,11 @@ static void begin_with(struct play *play, bool persistent, uint64_t seed)
         .backoff_max_ns = MAX_MS * NS_PER_MS,
         .reply_limit_ns = 1000 * NS_PER_MS,
         .seed = seed,
+        .ages = &play->ages,
         .events = &events,
         .arg = play,
     };
+    ages_init(&play->ages);
     assert_int_equal(poller_new(&config, &play->poller), ERR_OK);
     loop_poll(play->loop);
 }
@@ -224,6 +227,10 @@ static void lag_is_start_against_plan(void **state)
     assert_int_equal(poller_counts(play.poller)->poll_lag_us, 7000);
     fake_reply(AT_REST, 0);
     assert_int_equal(poller_counts(play.poller)->exchange_us, 1000);
+    assert_int_equal(stats_get(&play.ages.stats, AGE_PLC_ROUND_TRIP), 3);
+    assert_int_equal(stats_sum_ns(&play.ages.stats, AGE_PLC_ROUND_TRIP), 3 * NS_PER_MS);
+    assert_int_equal(stats_get(&play.ages.stats, AGE_POLL_LAG), 1); /* the others left, by this driver's word, before their plan */
+    assert_int_equal(stats_sum_ns(&play.ages.stats, AGE_POLL_LAG), 6 * NS_PER_MS); /* to its first byte */
     end(&play);
 }
 

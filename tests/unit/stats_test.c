@@ -259,6 +259,28 @@ static void garbage_in_a_block(void **state)
     free(block);
 }
 
+/* A histogram that is carried to another block part by part is the same there. */
+static void a_histogram_is_carried_over(void **state)
+{
+    (void)state;
+    struct stats from, to;
+    struct stats_view view;
+    size_t size;
+    uint64_t *source = block_new(&from, &size), *target = block_new(&to, &size);
+    stats_set_bucket(&to, LATENCY, 3, 77); /* what stood there is replaced */
+    for (uint64_t i = 1; i < 500; i++)
+        stats_observe_ns(&from, LATENCY, i * i * i);
+    for (size_t bucket = 0; bucket < STATS_BUCKETS; bucket++)
+        stats_set_bucket(&to, LATENCY, bucket, stats_bucket(&from, LATENCY, bucket));
+    stats_set_sum_ns(&to, LATENCY, stats_sum_ns(&from, LATENCY));
+    assert_int_equal(stats_get(&to, LATENCY), 499);
+    assert_memory_equal(source, target, size);
+    assert_int_equal(stats_view_open(&view, target, size), ERR_OK);
+    assert_true(stats_view_quantile_ns(&view, LATENCY, 0.5) >= 250ULL * 250 * 250);
+    free(source);
+    free(target);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +292,7 @@ int main(void)
         cmocka_unit_test(descriptors_that_make_no_sense),
         cmocka_unit_test(the_owner_restores_a_descriptor_that_points_outside),
         cmocka_unit_test(garbage_in_a_block),
+        cmocka_unit_test(a_histogram_is_carried_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "must.h"
 #include "wire.h"
+#include "wire_histograms.h"
 
 static const enum wire_type_e types[] = {
 #define X(number, NAME, name, direction, size, since) WIRE_##NAME,
@@ -240,6 +241,57 @@ static void the_stores_messages_are_these_bytes(void **state)
     }
 }
 
+/* And what every peer says once a second, with an entry of a histogram (wire_histograms.h). */
+static void a_heartbeat_is_these_bytes(void **state)
+{
+    (void)state;
+    static const char bytes[] = "\x97\x05\x07\x37\x02\xff\xc4\x08\x29\0\0\0\0\0\0\0"
+                                "\xc4\x08\x03\0\0\0\0\x01\x28\x04";
+    unsigned char entry[WIRE_HISTOGRAM_ENTRY], buffer[64];
+    struct wire_message message = {.type = WIRE_HEARTBEAT, .broker_gen = 7}, got;
+    wire_histogram_encode(&(struct wire_histogram_entry){4, 0x28, 3 + (1ULL << 40)}, entry);
+    message.heartbeat = (struct wire_heartbeat){
+        0x37, 2, -1, {"\x29\0\0\0\0\0\0", 8}, {(const char *)entry, sizeof entry}};
+    assert_int_equal(wire_encode(&message, buffer, sizeof buffer), sizeof bytes - 1);
+    assert_memory_equal(buffer, bytes, sizeof bytes - 1);
+    assert_int_equal(wire_decode(buffer, sizeof bytes - 1, &got), ERR_OK);
+    same(&message, &got);
+    static const char version_6[] = "\x96\x05\x07\x37\x02\xff\xc4\x00";
+    assert_int_equal(wire_decode(version_6, sizeof version_6 - 1, &got), ERR_MALFORMED);
+}
+
+static void entries_of_histograms_come_back(void **state)
+{
+    (void)state;
+    static const struct wire_histogram_entry entries[] = {
+        {0, 0, 1}, {255, WIRE_HISTOGRAM_SUM, WIRE_HISTOGRAM_VALUE_MAX}, {1, 159, 0x1234567890ab}};
+    unsigned char bytes[sizeof entries / sizeof entries[0] * WIRE_HISTOGRAM_ENTRY];
+    struct wire_histogram_entry got;
+    for (size_t i = 0; i < ARRAY_LEN(entries); i++)
+        wire_histogram_encode(&entries[i], bytes + i * WIRE_HISTOGRAM_ENTRY);
+    for (uint32_t len = 0; len <= sizeof bytes; len++) {
+        struct wire_text rest = {(const char *)bytes, len};
+        for (size_t i = 0; i < len / WIRE_HISTOGRAM_ENTRY; i++) {
+            assert_true(wire_histogram_next(&rest, &got));
+            assert_memory_equal(&got, &entries[i], sizeof got);
+        }
+        assert_false(wire_histogram_next(&rest, &got));
+        assert_int_equal(rest.len, len % WIRE_HISTOGRAM_ENTRY);
+    }
+    wire_histogram_encode(&(struct wire_histogram_entry){1, 2, UINT64_MAX}, bytes); /* cut, and nothing else touched */
+    struct wire_text rest = {(const char *)bytes, WIRE_HISTOGRAM_ENTRY};
+    assert_true(wire_histogram_next(&rest, &got));
+    assert_true(got.histogram == 1 && got.bucket == 2 && got.value == WIRE_HISTOGRAM_VALUE_MAX);
+}
+
+static void addresses_are_told_apart(void **state)
+{
+    (void)state;
+    uint64_t one = wire_address("10.0.0.1", 3200);
+    assert_true(one == wire_address("10.0.0.1", 3200) && one != UINT32_MAX);
+    assert_true(one != wire_address("10.0.0.1", 3201) && one != wire_address("10.0.0.2", 3200));
+}
+
 /* What a link reads at most: nothing that a broker sends is larger. */
 static void what_goes_down_is_bounded(void **state)
 {
@@ -369,6 +421,9 @@ int main(void)
         cmocka_unit_test(random_damage_never_reads_outside),
         cmocka_unit_test(a_publish_is_these_bytes),
         cmocka_unit_test(the_stores_messages_are_these_bytes),
+        cmocka_unit_test(a_heartbeat_is_these_bytes),
+        cmocka_unit_test(entries_of_histograms_come_back),
+        cmocka_unit_test(addresses_are_told_apart),
         cmocka_unit_test(what_goes_down_is_bounded),
         cmocka_unit_test(topics_come_back_in_order),
         cmocka_unit_test(what_does_not_fit_appends_nothing),

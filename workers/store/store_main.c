@@ -10,10 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "control.h"
 #include "entropy.h"
 #include "log.h"
 #include "proc.h"
+#include "reloader.h"
 #include "store.h"
+#include "store_reload.h"
 
 static const char usage[] = "usage: noria-store -c FILE\n"
                             "\n"
@@ -30,6 +33,8 @@ static const char usage[] = "usage: noria-store -c FILE\n"
 struct program {
     struct store store;
     struct loop_signal *term, *interrupt;
+    struct conf *conf; /* in force */
+    struct store_reload *reload;
 };
 
 /* --- opening ----------------------------------------------------------------------------------------------------------- */
@@ -104,7 +109,7 @@ static enum err_e open_loop(struct program *program)
     return program->term != NULL && program->interrupt != NULL ? ERR_OK : ERR_MEMORY;
 }
 
-static enum err_e open_all(struct program *program)
+static enum err_e open_all(struct program *program, int control)
 {
     struct store *store = &program->store;
     store->clock = clock_system();
@@ -118,13 +123,16 @@ static enum err_e open_all(struct program *program)
         err = store_show(store);
     if (err == ERR_OK)
         err = open_loop(program);
-    return err == ERR_OK ? store_uplink_open(store) : err;
+    if (err == ERR_OK)
+        err = store_uplink_open(store);
+    return err == ERR_OK ? store_reload_open(store, &program->conf, control, &program->reload) : err;
 }
 
 static void close_all(struct program *program)
 {
     struct store *store = &program->store;
     store_uplink_close(store);
+    store_reload_close(&program->reload);
     loop_signal_free(&program->term);
     loop_signal_free(&program->interrupt);
     if (store->loop != NULL)
@@ -133,10 +141,10 @@ static void close_all(struct program *program)
     segment_close(&store->segment, true);
 }
 
-static int run(struct program *program)
+static int run(struct program *program, int control)
 {
     struct store *store = &program->store;
-    enum err_e err = open_all(program);
+    enum err_e err = open_all(program, control);
     if (err == ERR_OK) {
         log_info("ready", "version=" NORIA_VERSION " source=%016llx events=%llu",
                  (unsigned long long)db_source(store->db), (unsigned long long)db_last_event(store->db));
@@ -163,17 +171,19 @@ static void report(void *arg, const char *text)
 int main(int argc, char **argv)
 {
     static struct program program;
-    struct conf *conf = NULL;
     const char *file = proc_arguments(argc, argv, "noria-store", usage);
     log_init("store", LOG_INFO);
     if (!proc_boot())
         return PROC_EXIT_FAILURE;
+    int control = control_inherited();
+    reloader_hold_signal(true);
     signal(SIGXFSZ, SIG_IGN); /* a limit of the file's size is a full disk, not the end */
-    if (conf_load(file, report, NULL, &conf) != ERR_OK)
+    if (conf_load(file, report, NULL, &program.conf) != ERR_OK)
         return PROC_EXIT_PERMANENT;
-    log_init("store", conf->log_level);
-    program.store.conf = conf;
-    int code = run(&program);
-    conf_free(&conf);
+    log_init("store", program.conf->log_level);
+    log_format(program.conf->log_format);
+    program.store.conf = program.conf;
+    int code = run(&program, control);
+    conf_free(&program.conf);
     return code;
 }

@@ -3,6 +3,13 @@
 
 #include "store_metrics.h"
 
+void store_upkeep_keep(struct store_upkeep *upkeep, const struct conf_store *keep)
+{
+    upkeep->keep = (struct db_keep){keep->keep_days, keep->keep_mib, keep->events_keep_days,
+                                    keep->events_keep_mib};
+    upkeep->due_ns = clock_mono_ns(upkeep->clock);
+}
+
 void store_upkeep_init(struct store_upkeep *upkeep)
 {
     upkeep->due_ns = clock_mono_ns(upkeep->clock) + UPKEEP_FIRST_NS;

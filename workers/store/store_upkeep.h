@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "clock.h"
+#include "conf.h"
 #include "db.h"
 #include "stats.h"
 
@@ -28,6 +29,9 @@ struct store_upkeep {
 };
 
 void store_upkeep_init(struct store_upkeep *upkeep); /* the first four members are set */
+
+/* Other limits, from now on; what is beyond them goes in the steps that follow. */
+void store_upkeep_keep(struct store_upkeep *upkeep, const struct conf_store *keep);
 
 /* What is due; at store_upkeep's due_ns, or whenever. `busy`: somebody waits. */
 void store_upkeep_tick(struct store_upkeep *upkeep, bool busy);

@@ -200,6 +200,7 @@ static void show_database(struct store *store)
     stats_set(&store->stats, STORE_EXPIRED, counts.expired);
     stats_set(&store->stats, STORE_FILE_BYTES, counts.file_bytes);
     stats_set(&store->stats, STORE_EVENT_BYTES, counts.event_bytes);
+    stats_set(&store->stats, STORE_CONF_DIGEST, store->conf->digest);
 }
 
 /* Ten times a second: the ring, and what is to be removed. What these commit goes out with the next round. */
@@ -245,12 +246,8 @@ static enum err_e make_parts(struct store *store)
     store->watch.clock = store->clock;
     store->watch.ring_path = store->ring_path;
     store->watch.lvt_path = store->lvt_path;
-    const struct conf_store *keep = &store->conf->store;
-    store->upkeep = (struct store_upkeep){
-        .db = store->db,
-        .stats = &store->stats,
-        .clock = store->clock,
-        .keep = {keep->keep_days, keep->keep_mib, keep->events_keep_days, keep->events_keep_mib}};
+    store->upkeep = (struct store_upkeep){.db = store->db, .stats = &store->stats, .clock = store->clock};
+    store_upkeep_keep(&store->upkeep, &store->conf->store);
     store_outbox_init(&store->outbox);
     store_watch_init(&store->watch);
     store_upkeep_init(&store->upkeep);

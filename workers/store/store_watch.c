@@ -14,6 +14,7 @@
 
 struct watch_machine {
     const struct profile *profile; /* NULL: unknown */
+    const struct profile *next;    /* within store_watch_conf() */
     uint32_t active;
     bool sure; /* `active` is what the database has */
 };
@@ -43,6 +44,37 @@ void store_watch_fini(struct store_watch *watch)
 void store_watch_broker(struct store_watch *watch, uint32_t ring_id)
 {
     watch->expected = ring_id;
+}
+
+/* --- another configuration ---------------------------------------------------------------------------------------------- */
+
+static bool reads_alike(const struct profile *a, const struct profile *b)
+{
+    return a == NULL || b == NULL ? a == b : profile_hash(a) == profile_hash(b);
+}
+
+/* True: its bytes mean something else now. */
+static bool change_profile(struct watch_machine *machine)
+{
+    bool changed = !reads_alike(machine->profile, machine->next);
+    machine->profile = machine->next;
+    machine->next = NULL;
+    machine->sure = machine->sure && !changed;
+    return changed;
+}
+
+void store_watch_conf(struct store_watch *watch, const struct conf *conf)
+{
+    watch->conf = conf;
+    for (size_t i = 0; i < conf->machine_count; i++) {
+        const char *id = conf->machines[i].info.id;
+        struct watch_machine *machine = map_get(&watch->known, topic_hash(id, strlen(id)));
+        if (machine != NULL)
+            machine->next = conf->machines[i].profile;
+    }
+    for (size_t i = 0; i < watch->known.capacity; i++)
+        if (watch->known.entries[i].key != 0 && change_profile(watch->known.entries[i].value))
+            watch->compare = true;
 }
 
 /* --- transactions ------------------------------------------------------------------------------------------------------- */

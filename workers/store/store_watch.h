@@ -55,6 +55,9 @@ struct store_watch {
 void store_watch_init(struct store_watch *watch);
 void store_watch_fini(struct store_watch *watch);
 
+/* Another configuration is in force; the one before may be freed afterwards. */
+void store_watch_conf(struct store_watch *watch, const struct conf *conf);
+
 void store_watch_broker(struct store_watch *watch, uint32_t ring_id); /* after HELLO_OK */
 
 /* One step. True: there is more to read. */

@@ -9,13 +9,13 @@ import random
 from websockets import WebSocketException
 
 from stagecraft.connection import Gone
+from stagecraft.owed import NOT_WRITTEN, is_subsequence
 from stagecraft.registry import play
 from stagecraft.wait import Late
 
 MACHINES = ["m1", "m2", "m3"]
 METRONOME = "metronome"
 DEATHS = 25
-NOT_WRITTEN = {"TIMEOUT", "BUSY", "INTERLOCK", "CONNECTION_ERROR", "INVALID_COMMAND", "MACHINE_NOT_FOUND"}
 
 
 class Driver:
@@ -65,11 +65,6 @@ class Driver:
             f"{self.machine}: written {written}\n  asked for and not refused {possible}\n  {self.asked}"
         assert is_subsequence(certain, written), f"{self.machine}: told done {certain}\n  written {written}"
         return len(written), len(certain)
-
-
-def is_subsequence(short, long):
-    rest = iter(long)
-    return all(item in rest for item in short)
 
 
 def answered_once(clients):

@@ -13,6 +13,8 @@
     talker      one that tells stream_model everything, which knows who must hear what; stream_histories spoils histories for it
     channel     a client of the channels dialect, and channel_frames, its rules; sensors: one of the REST API under /api/v1
     database    the store's file, read as SQLite once the store has ended
+    installation  `noria up` and its processes by name; throng: all of it under load; comers: clients who come back; owed: what they were owed
+    wishes      configurations, right and wrong, and whether they are in force in every process
     rawclient   sockets without manners: hostile handshakes, clients that never read
     stage       casts all of them, and strikes the set: nothing may be left over
     registry    @play, and the order in which plays run

@@ -20,7 +20,7 @@ from .segment import Segment
 from .stage import BIN, serves
 from .wait import settle, until
 
-STATES = ("waiting", "starting", "ready", "resting", "gone")  # enum member_state_e
+STATES = ("waiting", "starting", "ready", "resting", "gone", "stopping")  # enum member_state_e
 
 
 class Installation:
@@ -64,6 +64,9 @@ class Installation:
     def pids(self, kind=""):
         """{name: pid} of all whose name begins so ("worker.")."""
         return {name: self.pid(name) for name in self.names() if name.startswith(kind)}
+
+    def launcher_counter(self, name):
+        return Segment(self.shm / "launcher").metrics()[name]
 
     def deaths(self):
         """{name: deaths} of those who died untold."""
@@ -141,6 +144,11 @@ class Installation:
         """What stands in shared memory and beside it, by name; logs aside."""
         return sorted(str(path.relative_to(self.s.runtime)) for path in self.s.runtime.rglob("*")
                       if not path.is_dir() and not path.name.startswith("sim.log"))
+
+
+def sanitized():
+    """Whether the programs report fatal signals and count memory in ways of their own."""
+    return b"__asan_init" in (BIN / "noria").read_bytes()
 
 
 def kill_pid(pid, signo=signal.SIGKILL):

@@ -35,6 +35,10 @@ class Segment:
 
     def metrics(self):
         """{name: value}; a histogram's value is its count."""
+        return {name: value for name, (_, value) in self.described().items()}
+
+    def described(self):
+        """{name: (kind, value)}"""
         data = self._bytes()[STATS_AT:]
         magic = data[:8] if data[:8] == STATS_MAGIC else data[:8][::-1]
         if magic != STATS_MAGIC:
@@ -44,9 +48,9 @@ class Segment:
         for metric in range(count):
             at = 32 + metric * 64
             name = data[at:at + 48].split(b"\0")[0].decode()
-            _, index = struct.unpack_from("<2Q", data, at + 48)
+            kind, index = struct.unpack_from("<2Q", data, at + 48)
             assert index < total, f"{self.path}: metric {name} points outside"
-            values[name] = struct.unpack_from("<Q", data, index * 8)[0]
+            values[name] = kind, struct.unpack_from("<Q", data, index * 8)[0]
         return values
 
 

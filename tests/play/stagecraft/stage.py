@@ -4,6 +4,7 @@ A stage has its own runtime directory, configuration and ports. At the end it ch
 for: clients broke no rule, no process died untold, survivors hold no more descriptors than at mark(), every process
 stops cleanly when told to, no process or file is left, and no sanitizer said a word.
 """
+import asyncio
 import copy
 import json
 import os
@@ -63,7 +64,7 @@ class Stage:
         self.sim_base = self.ports.take(24)
         self.settings, self.machines = copy.deepcopy(SETTINGS), []
         self.listeners = [{"name": "carousel", "dialects": ["carousel"], "address": "127.0.0.1", "port": self.port}]
-        self.actors, self.clients, self.mutes = {}, {}, []
+        self.actors, self.clients, self.mutes, self.tasks = {}, {}, [], []  # tasks: what a play lets run beside itself
         self.counters = Counters(self.runtime)
         self.simulator = None
         self.keep = False
@@ -126,14 +127,21 @@ class Stage:
     def cast_with_doors(self, name, **doors):
         """A worker, not started yet, with listeners of its own beside the shared ones, so that a client chooses who serves it.
         `doors`: {door: settings}; the actor has their ports as .doors."""
-        ports, shared = {door: self.ports.take() for door in doors}, self.listeners
-        self.listeners = shared + [{"name": f"{door}-{name}", "address": "127.0.0.1", "port": ports[door], **settings}
-                                   for door, settings in doors.items()]
-        path = self.write_conf(self.dir / f"{name}.yaml")
-        self.listeners = shared
-        actor = self.cast_argv(name, [BIN / "noria-worker", "-c", path])
+        ports = {door: self.ports.take() for door in doors}
+        actor = self.cast_argv(name, [BIN / "noria-worker", "-c", self.dir / f"{name}.yaml"])
         actor.doors = ports
+        actor.own_listeners = [{"name": f"{door}-{name}", "address": "127.0.0.1", "port": ports[door], **settings}
+                               for door, settings in doors.items()]
+        self.write_conf_of(name)
         return actor
+
+    def write_conf_of(self, name):
+        """The configuration of a worker with doors of its own, as the play has it now; of any other actor it is write_conf()'s."""
+        own = getattr(self.actors[name], "own_listeners", [])
+        if own:
+            self.listeners, shared = self.listeners + own, self.listeners
+            self.write_conf(self.dir / f"{name}.yaml")
+            self.listeners = shared
 
     async def agent(self, machine_id, name=None):
         return await self.cast(name or f"a.{machine_id}", "plc-agent", "-m", machine_id).start()
@@ -385,6 +393,7 @@ class Stage:
     async def strike(self, failed):
         """Ends everything. Returns the complaints; a play that failed already is only cleaned up."""
         complaints = []
+        await self._end_tasks()
         if not failed:
             complaints += await self._curtain()
         await self._kill_leftovers()
@@ -406,6 +415,17 @@ class Stage:
             except AssertionError as error:
                 return [f"after the play, {step.__name__.strip('_')}: {error}"]
         return []
+
+    async def _end_tasks(self):
+        """Those of a play that failed in the middle of them; what they died of is known."""
+        for _ in range(100):  # a cancellation may be lost in asyncio.wait_for() (Python 3.11)
+            left = [task for task in self.tasks if not task.done()]
+            if not left:
+                break
+            for task in left:
+                task.cancel()
+            await asyncio.wait(left, timeout=0.1)
+        await asyncio.gather(*(task for task in self.tasks if task.done()), return_exceptions=True)
 
     async def _clients_leave(self):
         for client in self.clients.values():
@@ -464,7 +484,10 @@ class Stage:
             if actor.alive:
                 await actor.kill()
         for pid, _ in children_of_this_process():
-            os.kill(pid, signal.SIGKILL)
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass  # it has ended since
 
     def tails(self):
         """The end of everybody's output, for a failed play."""

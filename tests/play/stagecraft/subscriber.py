@@ -293,7 +293,7 @@ def states_by_seq(machines, clients):
         for frame in client.frames:
             if frame.type == "status_broadcast" and frame.seq and len(frame["status"]) == 1:
                 (machine, state), = frame["status"].items()
-                timeline[machine].setdefault(frame.seq[1], state)
+                timeline.setdefault(machine, {}).setdefault(frame.seq[1], state)
     return timeline
 
 

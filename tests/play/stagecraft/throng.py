@@ -150,12 +150,16 @@ class Throng:
 
     async def begins(self):
         """Everybody has come; then the load."""
-        self.comings = [asyncio.ensure_future(comer.run()) for comer in self.resuming]
+        self.comings = [self.begin(comer.run()) for comer in self.resuming]
         await until("everybody to be there", self.all_there, within=30)
-        self.comings += [asyncio.ensure_future(comer.run()) for comer in [*self.peers, *self.talkers]]
+        self.comings += [self.begin(comer.run()) for comer in [*self.peers, *self.talkers]]
         loads = [one.run() for one in [*self.movers, *self.scribes]] + [self.metronome(), self.arrivals(), self.visits()]
-        self.loads = [asyncio.ensure_future(load) for load in loads]
+        self.loads = [self.begin(load) for load in loads]
         await self.flows()
+
+    def begin(self, run):
+        self.s.tasks.append(asyncio.ensure_future(run))
+        return self.s.tasks[-1]
 
     def all_there(self):
         self.keep_going()

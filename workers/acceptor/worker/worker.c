@@ -29,6 +29,9 @@ static void on_tick(uv_timer_t *timer)
         ops_tick(w->ops);
     host_tick(&w->host);
     worker_metrics_copy(w);
+    worker_control_tick(w);
+    worker_reload_tick(w);
+    worker_front_tick(w);
     if (w->stopping && stop_is_done(w))
         uv_stop(&w->loop);
 }
@@ -45,8 +48,8 @@ static void on_before_poll(uv_prepare_t *prepare)
 static void on_after_poll(uv_check_t *check)
 {
     struct worker *w = check->data;
-    link_flush(w->link);
     worker_sent_up(w);
+    link_flush(w->link);
 }
 
 static void on_signal(uv_signal_t *handle, int signo)
@@ -56,6 +59,27 @@ static void on_signal(uv_signal_t *handle, int signo)
     worker_stop(w, 0);
 }
 
+static void on_sigusr1(uv_signal_t *handle, int signo)
+{
+    struct worker *w = handle->data;
+    (void)signo;
+    worker_drain(w, w->conf->drain_ms);
+}
+
+static void on_sighup(uv_signal_t *handle, int signo)
+{
+    struct worker *w = handle->data;
+    (void)signo;
+    reloader_ask(w->reloader);
+}
+
+void worker_end(struct worker *w, int exit_code)
+{
+    w->stopping = true;
+    w->exit_code = exit_code;
+    uv_stop(&w->loop);
+}
+
 void worker_stop(struct worker *w, int exit_code)
 {
     if (w->stopping)
@@ -63,6 +87,7 @@ void worker_stop(struct worker *w, int exit_code)
     w->stopping = true;
     w->exit_code = exit_code;
     w->stop_deadline_ns = clock_mono_ns(w->clock) + STOP_NS;
+    uv_timer_stop(&w->drain_timer);
     worker_stop_doors(w);
 }
 
@@ -73,6 +98,10 @@ static void start_handles(struct worker *w)
     uv_idle_init(&w->loop, &w->pump);
     uv_signal_init(&w->loop, &w->sigterm);
     uv_signal_init(&w->loop, &w->sigint);
+    uv_signal_init(&w->loop, &w->sigusr1);
+    uv_signal_init(&w->loop, &w->sighup);
+    uv_timer_init(&w->loop, &w->drain_timer);
+    w->sigusr1.data = w->sighup.data = w->drain_timer.data = w;
     w->tick.data = w->before_poll.data = w->after_poll.data = w->pump.data = w->sigterm.data =
         w->sigint.data = w;
     uv_timer_start(&w->tick, on_tick, TICK_MS, TICK_MS);
@@ -81,12 +110,30 @@ static void start_handles(struct worker *w)
     uv_check_start(&w->after_poll, on_after_poll);
     uv_signal_start(&w->sigterm, on_signal, SIGTERM);
     uv_signal_start(&w->sigint, on_signal, SIGINT);
+    uv_signal_start(&w->sigusr1, on_sigusr1, SIGUSR1);
+    uv_signal_start(&w->sighup, on_sighup, SIGHUP);
 }
 
-enum err_e worker_start(struct worker *w, const struct conf *conf)
+/* What the launcher, the engine and the file may ask for from now on. */
+static enum err_e start_listening_to_others(struct worker *w, const struct worker_options *options)
 {
-    *w = (struct worker){
-        .conf = conf, .clock = clock_system(), .incarnation = entropy_u64(), .slot = UINT32_MAX};
+    enum err_e err = worker_control_start(w);
+    if (err == ERR_OK)
+        err = worker_reload_start(w, options->file);
+    if (err == ERR_OK)
+        worker_front_start(w, options->front);
+    return err;
+}
+
+enum err_e worker_start(struct worker *w, const struct worker_options *options)
+{
+    struct conf *conf = options->conf;
+    *w = (struct worker){.conf = conf,
+                         .clock = clock_system(),
+                         .incarnation = entropy_u64(),
+                         .slot = UINT32_MAX,
+                         .control = options->control,
+                         .front = {.fd = -1}};
     conf_path(conf, "shm/ring", w->ring_path);
     conf_path(conf, "shm/lvt", w->lvt_path);
     conf_path(conf, "bus/bell.sock", w->bell_path);
@@ -114,7 +161,8 @@ enum err_e worker_start(struct worker *w, const struct conf *conf)
     if (err != ERR_OK)
         return err;
     start_handles(w);
-    return worker_uplink_open(w);
+    err = start_listening_to_others(w, options);
+    return err == ERR_OK ? worker_uplink_open(w) : err;
 }
 
 static void close_handle(uv_handle_t *handle, void *arg)
@@ -128,6 +176,7 @@ int worker_run(struct worker *w)
 {
     uv_run(&w->loop, UV_RUN_DEFAULT);
     worker_ear_close(w);
+    worker_reload_stop(w);
     worker_close_doors(w);
     host_stop(&w->host);
     worker_uplink_close(w);
@@ -138,5 +187,8 @@ int worker_run(struct worker *w)
     int leftover = uv_loop_close(&w->loop);
     if (leftover != 0)
         log_warn("stopped", "event loop still had handles: %s", uv_strerror(leftover));
+    worker_control_stop(w);
+    worker_front_stop(w);
+    conf_free(&w->conf);
     return w->exit_code;
 }

@@ -16,6 +16,7 @@
 #include "access.h"
 #include "bell.h"
 #include "conf.h"
+#include "drain.h"
 #include "expiry.h"
 #include "gate.h"
 #include "host.h"
@@ -23,6 +24,7 @@
 #include "link.h"
 #include "login.h"
 #include "ops.h"
+#include "reloader.h"
 #include "rest.h"
 #include "segment.h"
 #include "sensors.h"
@@ -47,13 +49,22 @@ struct worker_listener {
     struct http_site site;
 };
 
+enum worker_front_e { WORKER_FRONT_NONE, WORKER_FRONT_SEEKING, WORKER_FRONT_HELD, WORKER_FRONT_LOST };
+
+struct worker_front { /* worker_front.c */
+    enum worker_front_e state;
+    uint64_t since_ns;
+    int fd;
+    uv_poll_t poll;
+};
+
 struct worker {
-    const struct conf *conf;
+    struct conf *conf; /* in force; its own */
     const struct clock *clock;
     uint64_t incarnation;
     char ring_path[CONF_PATH_MAX], lvt_path[CONF_PATH_MAX], bell_path[CONF_PATH_MAX];
     uv_loop_t loop;
-    uv_signal_t sigterm, sigint;
+    uv_signal_t sigterm, sigint, sigusr1, sighup;
     uv_timer_t tick;
     uv_check_t after_poll;    /* what was sent meanwhile leaves */
     uv_prepare_t before_poll; /* the link is looked at once per iteration after own sends */
@@ -92,15 +103,56 @@ struct worker {
     uint64_t sent_up_ns[WORKER_SENT_UP_MAX]; /* when the messages were read whose commands leave with the next flush */
     unsigned sent_up;
 
+    int control; /* to the launcher; -1: there is none */
+    uv_poll_t control_poll;
+    bool draining_untold; /* DRAINING did not fit its socket */
+    struct drain drain;
+    uv_timer_t drain_timer;
+    struct worker_front front;
+
+    struct reloader *reloader;
+    uv_poll_t reload_poll;
+    struct access *next_access; /* of a reload that is prepared */
+    struct conf *conf_before;   /* of the last reload, until the next tick; NULL: none */
+    uv_idle_t review;           /* active while connections are looked at after a reload */
+    size_t review_cursor;
+    uint64_t reloads, review_closed;
+
     bool serving, draining, stopping;
     uint64_t stop_deadline_ns;
     int exit_code;
 };
 
-/* worker.c: what main() calls. */
-enum err_e worker_start(struct worker *w, const struct conf *conf);
+/* worker.c: what main() calls. Takes the configuration, which was read from `file`. `control`: control_inherited(). */
+struct worker_options {
+    struct conf *conf;
+    const char *file;
+    int control;
+    bool front; /* NORIA_FRONT=1: worker_front.c */
+};
+enum err_e worker_start(struct worker *w, const struct worker_options *options);
 int worker_run(struct worker *w); /* until stopped; returns the exit code */
 void worker_stop(struct worker *w, int exit_code);
+void worker_end(struct worker *w, int exit_code); /* the same, and waits for nobody */
+
+/* worker_drain.c: DRAIN, SIGUSR1. */
+void worker_drain(struct worker *w, uint32_t window_ms);
+
+/* worker_control.c: the launcher. */
+enum err_e worker_control_start(struct worker *w);
+void worker_control_tick(struct worker *w);
+void worker_control_stop(struct worker *w);
+void worker_tell_draining(struct worker *w);
+
+/* worker_reload.c. */
+enum err_e worker_reload_start(struct worker *w, const char *file);
+void worker_reload_tick(struct worker *w);
+void worker_reload_stop(struct worker *w);
+
+/* worker_front.c. */
+void worker_front_start(struct worker *w, bool wanted);
+void worker_front_tick(struct worker *w);
+void worker_front_stop(struct worker *w);
 
 /* worker_ready.c: true if clients are well served here now. Else *count static texts that say why not, none twice: "no broker",
  * "no ring", "not seeded", "draining", "stopping". */
@@ -113,6 +165,8 @@ enum err_e worker_start_dialects(struct worker *w); /* once each, whatever the n
 
 /* worker_doors.c: gate, ws and http onto endpoints and REST. */
 enum err_e worker_open_doors(struct worker *w);
+void worker_follow_doors(struct worker *w); /* w->conf and w->access are others */
+struct client *worker_client_of(struct ws_conn *conn); /* NULL: it was turned away and never became one */
 void worker_doors_tick(struct worker *w); /* closes connections whose token has expired */
 void worker_stop_doors(struct worker *w); /* nobody comes in any more; those inside are told to go */
 bool worker_doors_empty(const struct worker *w);
@@ -130,7 +184,7 @@ void worker_uplink_tick(struct worker *w);
 enum err_e worker_send_up(void *arg, const struct pending_entry *entry, bool resent);
 enum err_e worker_send_message(void *arg, struct wire_message *message);
 
-void worker_sent_up(struct worker *w); /* after a flush: hop C3 of what left with it */
+void worker_sent_up(struct worker *w); /* right before a flush: hop C3 of what leaves with it */
 
 /* worker_ops.c: /metrics, /healthz, /readyz. */
 enum err_e worker_open_ops(struct worker *w);

@@ -62,8 +62,7 @@ static const struct identity *site_identify(void *arg, const char *token)
 
 /* --- ws tells ----------------------------------------------------------------------------------------------------------- */
 
-/* NULL: it was turned away in on_open() and never became a client. */
-static struct client *client_of(struct ws_conn *conn)
+struct client *worker_client_of(struct ws_conn *conn)
 {
     struct client *client = ws_user(conn);
     return client->magic != 0 ? client : NULL;
@@ -111,30 +110,30 @@ static bool on_open(void *arg, struct ws_conn *conn, const struct gate_request *
 static void on_message(void *arg, struct ws_conn *conn, const char *data, size_t len, bool binary)
 {
     (void)arg;
-    if (client_of(conn) != NULL)
-        host_message(client_of(conn), data, len, binary);
+    if (worker_client_of(conn) != NULL)
+        host_message(worker_client_of(conn), data, len, binary);
 }
 
 static void on_writable(void *arg, struct ws_conn *conn)
 {
     (void)arg;
-    if (client_of(conn) != NULL)
-        host_writable(client_of(conn));
+    if (worker_client_of(conn) != NULL)
+        host_writable(worker_client_of(conn));
 }
 
 static void on_settle(void *arg, struct ws_conn *conn)
 {
     (void)arg;
-    if (client_of(conn) != NULL)
-        host_settle(client_of(conn));
+    if (worker_client_of(conn) != NULL)
+        host_settle(worker_client_of(conn));
 }
 
 static void on_closed(void *arg, struct ws_conn *conn)
 {
     struct worker *w = arg;
     expiry_forget(&w->expiry, ws_serial(conn));
-    if (client_of(conn) != NULL)
-        host_closed(client_of(conn));
+    if (worker_client_of(conn) != NULL)
+        host_closed(worker_client_of(conn));
 }
 
 /* --- the outbox's sink ---------------------------------------------------------------------------------------------------- */
@@ -274,9 +273,34 @@ static enum err_e open_gate(struct worker *w)
     return gate_new(&config, &w->gate);
 }
 
+static struct gate_settings gate_settings(const struct worker *w)
+{
+    return (struct gate_settings){.handshake_timeout_ms = w->conf->handshake_timeout_ms,
+                                  .origins = w->conf->allowed_origins,
+                                  .origin_count = w->conf->allowed_origin_count};
+}
+
+void worker_follow_doors(struct worker *w)
+{
+    const struct conf *conf = w->conf;
+    const struct gate_settings settings = gate_settings(w);
+    const struct ws_limits limits = {conf->max_message_bytes, conf->ping_interval_ms, conf->ping_timeout_ms,
+                                     conf->max_messages_per_s};
+    if (w->gate != NULL)
+        gate_set(w->gate, &settings);
+    if (w->ws != NULL)
+        ws_set_limits(w->ws, &limits);
+    if (w->http != NULL)
+        http_set_max_body(w->http, conf->max_body_bytes);
+    if (w->sensors != NULL)
+        sensors_set_needs_token(w->sensors, conf->rest_auth);
+    if (w->login != NULL)
+        login_set(w->login, conf, w->access);
+}
+
 enum err_e worker_open_doors(struct worker *w)
 {
-    enum err_e err = access_new(w->conf, w->clock, &w->access);
+    enum err_e err = w->access != NULL ? ERR_OK : access_new(w->conf, w->clock, &w->access);
     if (err == ERR_OK)
         err = open_ws(w);
     if (err == ERR_OK)
@@ -289,8 +313,8 @@ enum err_e worker_open_doors(struct worker *w)
 static void tell_going_away(void *arg, struct ws_conn *conn)
 {
     (void)arg;
-    if (client_of(conn) != NULL)
-        host_going_away(client_of(conn));
+    if (worker_client_of(conn) != NULL)
+        host_going_away(worker_client_of(conn));
 }
 
 void worker_stop_doors(struct worker *w)

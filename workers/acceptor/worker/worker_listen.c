@@ -116,12 +116,14 @@ enum err_e worker_listen(struct worker *w)
         if (describe(w, &w->listeners[i], listener) != ERR_OK)
             return ERR_CONFIG;
         int fd = inherited(fds, count, listener->name);
-        if (fd < 0)
+        bool own = fd < 0;
+        if (own)
             fd = own_socket(listener);
         if (fd < 0)
             return ERR_SYSTEM;
         w->sockets[i] =
-            (struct gate_listener){.fd = fd, .plain_http = w->listeners[i].ops || w->listeners[i].login};
+            (struct gate_listener){
+            .fd = fd, .plain_http = w->listeners[i].ops || w->listeners[i].login, .own = own};
         w->listener_count = (unsigned)i + 1;
     }
     return ERR_OK;

@@ -1,6 +1,9 @@
 /* noria-worker: takes WebSocket connections. */
+#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "control.h"
 #include "log.h"
 #include "proc.h"
 #include "worker.h"
@@ -17,7 +20,10 @@ static const char usage[] =
     "\n"
     "Listening sockets are taken from the launcher or systemd (LISTEN_FDS, LISTEN_FDNAMES = names of\n"
     "listeners); those that are not passed are opened here with SO_REUSEPORT.\n"
-    "Environment: NORIA_RUNTIME_DIR, NORIA_READY_FD, NORIA_ORPHAN, WEBSOCKET_MAX_CONNECTIONS,\n"
+    "SIGUSR1: takes no more connections, closes its clients with 1012 spread over workers.drain_ms, ends\n"
+    "with 0 when it is empty. SIGHUP, without a launcher: takes over what is reloadable in FILE.\n"
+    "Environment: NORIA_RUNTIME_DIR, NORIA_READY_FD, NORIA_CONTROL_FD, NORIA_CONF_COPY, NORIA_ORPHAN,\n"
+    "NORIA_FRONT=1 (ends when `noria front`, which holds its network, is gone), WEBSOCKET_MAX_CONNECTIONS,\n"
     "WEBSOCKET_PING_INTERVAL, WEBSOCKET_PING_TIMEOUT.\n"
     "Exit: 0 stopped as told, 2 wrong usage, 78 the same start would fail again, else start it again.\n";
 
@@ -27,6 +33,22 @@ static void report(void *arg, const char *text)
     log_error("config", "%s", text);
 }
 
+/* Neither may end a worker that is only starting: they wait until the loop listens for them (worker_run()). */
+static void hold_signals(bool hold)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(hold ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL);
+}
+
+static bool has_front(void)
+{
+    const char *text = getenv("NORIA_FRONT");
+    return text != NULL && strcmp(text, "1") == 0;
+}
+
 static int run(const char *file)
 {
     static struct worker worker;
@@ -34,17 +56,19 @@ static int run(const char *file)
     log_init("worker", LOG_INFO);
     if (!proc_boot())
         return PROC_EXIT_FAILURE;
+    hold_signals(true);
     if (conf_load(file, report, NULL, &conf) != ERR_OK)
         return PROC_EXIT_PERMANENT;
     log_init("worker", conf->log_level);
-    enum err_e err = worker_start(&worker, conf);
+    const struct worker_options options = {
+        .conf = conf, .file = file, .control = control_inherited(), .front = has_front()};
+    enum err_e err = worker_start(&worker, &options);
     if (err != ERR_OK) {
         log_error("start", "%s", err_text(err));
         return err == ERR_CONFIG ? PROC_EXIT_PERMANENT : PROC_EXIT_FAILURE;
     }
-    int code = worker_run(&worker);
-    conf_free(&conf);
-    return code;
+    hold_signals(false);
+    return worker_run(&worker);
 }
 
 int main(int argc, char **argv)

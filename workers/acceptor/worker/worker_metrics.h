@@ -40,6 +40,8 @@
     X(GATE_EVICTED, gate_evicted, COUNTER, gate->evicted)                                                    \
     X(GATE_NO_DESCRIPTORS, gate_no_descriptors, COUNTER, gate->no_descriptors)                               \
     X(GATE_ACCEPT_ERRORS, gate_accept_errors, COUNTER, gate->accept_errors)                                  \
+    X(GATE_DOORS_ADDED, gate_doors_added, GAUGE, gate->doors_added)                                          \
+    X(GATE_ACCEPTED_ADDED, gate_accepted_added, COUNTER, gate->accepted_added)                               \
     X(GATE_HALF_OPEN, gate_half_open, GAUGE, gate->half_open)                                                \
     X(GATE_400, gate_refused_400, COUNTER, gate->refused_400)                                                \
     X(GATE_403, gate_refused_403, COUNTER, gate->refused_403)                                                \
@@ -86,6 +88,7 @@
     X(TOKENS_JWT_EARLY, tokens_jwt_early, COUNTER, access->jwt_early)                                        \
     X(TOKENS_JWT_ISSUER, tokens_jwt_issuer, COUNTER, access->jwt_issuer)                                     \
     X(TOKENS_JWT_AUDIENCE, tokens_jwt_audience, COUNTER, access->jwt_audience)                               \
+    X(TOKENS_JWT_USER, tokens_jwt_user, COUNTER, access->jwt_user)                                           \
     X(LOGINS_GRANTED, logins_granted, COUNTER, login->granted)                                               \
     X(LOGINS_REFUSED, logins_refused, COUNTER, login->refused)                                               \
     X(LOGINS_INVALID, logins_invalid, COUNTER, login->invalid)                                               \
@@ -205,6 +208,12 @@
     X(SCRAPE_BYTES, scrape_bytes, GAUGE, ops->scrape_bytes)                                                  \
     X(SCRAPE_US, scrape_us, GAUGE, ops->scrape_us)                                                           \
     X(SCRAPE_STEP_US, scrape_step_us, GAUGE, ops->scrape_step_us)                                            \
+    X(DRAINING, draining, GAUGE, w->draining)                                                                \
+    X(DRAINED_CLOSED, drained_closed, COUNTER, w->drain.told)                                                \
+    X(DRAINED_LATE, drained_late, COUNTER, w->drain.told_late)                                               \
+    X(RELOADS, reloads, COUNTER, w->reloads)                                                                 \
+    X(RELOAD_CLOSED, reload_closed, COUNTER, w->review_closed)                                               \
+    X(CONF_DIGEST, conf_digest, GAUGE, w->conf->digest)                                                      \
     X(GAPS, gaps, COUNTER, host->counts.gaps)                                                                \
     X(SURVEYS, surveys, COUNTER, host->surveys.counts.begun)                                                 \
     X(SURVEYS_FAILED, surveys_failed, COUNTER, host->surveys.counts.failed)                                  \

@@ -195,6 +195,7 @@ enum err_e worker_send_message(void *arg, struct wire_message *message)
 
 void worker_uplink_service(struct worker *w)
 {
+    worker_sent_up(w);
     w->link_dirty = link_service(w->link, LINK_BUDGET);
     publishing_send(&w->host);
 }
