@@ -48,7 +48,7 @@ static void make(struct broker *broker, struct machine *machine)
     enum err_e err = segment_create(path, role, machine->conf->info.id, machine->segment_gen, defs,
                                     ARRAY_LEN(defs), &machine->segment, &machine->metrics);
     if (err != ERR_OK) {
-        log_error("agent-segment", "path=%s: %s", path, err_text(err));
+        log_error("agent-segment", "path=%s error=\"%s\"", path, err_text(err));
         machine->segment = NULL;
     }
 }

@@ -11,7 +11,7 @@ void broker_invalid(struct broker *broker, const struct wire_message *message, c
     uint32_t suppressed;
     broker_count(broker, BROKER_INVALID);
     if (broker_may_log(broker, &broker->logs.invalid, &suppressed))
-        log_warn("message-invalid", "type=%s reason=\"%s\" (suppressed=%u)", wire_type_name(message->type),
+        log_warn("message-invalid", "type=%s reason=\"%s\" suppressed=%u", wire_type_name(message->type),
                  why, suppressed);
 }
 
@@ -23,7 +23,7 @@ enum err_e broker_send(struct broker *broker, const struct bus_identity *to, str
     if (err == ERR_FULL) {
         broker_count(broker, BROKER_SEND_FULL);
         if (broker_may_log(broker, &broker->logs.full, &suppressed))
-            log_warn("peer-full", "a peer does not read; dropped %s (suppressed=%u)",
+            log_warn("peer-full", "message=%s suppressed=%u a peer does not read: dropped",
                      wire_type_name(message->type), suppressed);
     } else if (err != ERR_OK) {
         broker_count(broker, BROKER_SEND_NO_PEER);

@@ -65,7 +65,7 @@ static enum err_e open_shared(struct broker *broker, bool *continued, bool *tabl
     enum err_e err =
         ring_writer_open(path, (uint64_t)broker->conf->ring_mib << 20, &publisher->ring, continued);
     if (err == ERR_BUSY)
-        log_error("broker-busy", "ring=%s: another broker serves this runtime directory", path);
+        log_error("broker-busy", "path=%s error=\"another broker serves this runtime directory\"", path);
     if (err != ERR_OK)
         return err;
     publisher->ring_id = ring_writer_id(publisher->ring);
@@ -220,7 +220,8 @@ static void on_tick(void *arg)
 static void on_stop(void *arg)
 {
     struct program *program = arg;
-    log_info("stopping", "signal");
+    log_stopping();
+    log_info("stopping", "reason=\"signal\"");
     system_events_end(&program->broker.system, &program->broker.publisher);
     publish_bell(&program->broker.publisher);
     loop_stop(program->broker.loop);
@@ -337,7 +338,7 @@ static int serve(struct program *program)
         proc_ready();
         loop_run(broker->loop);
     } else {
-        log_error("loop", "out of memory or descriptors");
+        log_error("loop", "error=\"out of memory or descriptors\"");
     }
     if (broker->loop != NULL) {
         unwatch_all(program);
@@ -355,7 +356,7 @@ static int run(struct program *program)
     else if (err == ERR_BUSY || err == ERR_CONFIG || err == ERR_EXISTS)
         code = PROC_EXIT_PERMANENT;
     if (err != ERR_OK)
-        log_error("boot-failed", "%s", err_text(err));
+        log_error("boot-failed", "error=\"%s\"", err_text(err));
     close_all(&program->broker);
     return code;
 }
@@ -365,7 +366,7 @@ static int run(struct program *program)
 static void report(void *arg, const char *text)
 {
     (void)arg;
-    log_error("config", "%s", text);
+    log_error("config", "error=\"%s\"", text);
 }
 
 int main(int argc, char **argv)

@@ -133,7 +133,8 @@
     X(RESTORE_RECORDS, restore_records, GAUGE)                                                               \
     X(CONF_DIGEST, conf_digest, GAUGE) /* of the configuration in force */                                   \
     X(RELOADS, reloads, COUNTER)       /* others that were put in force since the start */                   \
-    X(RELOAD_US, reload_us, GAUGE)     /* how long the last one held the loop */                             \
+    X(RELOAD_PREPARE_US, reload_prepare_us, GAUGE) /* how long the last one held the loop: prepared … */   \
+    X(RELOAD_US, reload_us, GAUGE)                 /* … and put in force */                                \
     X(STALLS, stalls, COUNTER)         /* the janitor's tick came late: nobody is judged for a second */     \
     X(MACHINES, machines, GAUGE)
 

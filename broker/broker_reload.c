@@ -26,6 +26,7 @@ enum err_e broker_reload_prepare(struct broker *broker, const struct conf *next,
 {
     struct broker_reload *reload = &broker->reload;
     uint32_t slots = lvt_writer_capacity(broker->publisher.lvt);
+    uint64_t start_ns = broker_now_ns(broker);
     forget(reload);
     if (next->machine_count > slots) {
         snprintf(why, why_size, "%zu machines, but max_machines is %u", next->machine_count, slots);
@@ -40,6 +41,7 @@ enum err_e broker_reload_prepare(struct broker *broker, const struct conf *next,
         err = bridges_make(&reload->bridges, next, &reload->machines.by_id);
     if (err != ERR_OK)
         forget(reload);
+    stats_set(&broker->stats, BROKER_RELOAD_PREPARE_US, (broker_now_ns(broker) - start_ns) / NS_PER_US);
     return err;
 }
 
@@ -150,7 +152,7 @@ void broker_reload_commit(struct broker *broker, struct conf *next)
     conf_free(&before);
     if (err == ERR_OK)
         return;
-    log_error("reload-untold", "%s: ending, for a broker that tells the rest", err_text(err));
+    log_error("reload-untold", "error=\"%s\" ending, for a broker that tells the rest", err_text(err));
     broker->shm_lost = true;
     loop_stop(broker->loop);
 }

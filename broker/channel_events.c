@@ -41,7 +41,7 @@ static void drop(struct broker *broker, const struct peer *store, const struct w
     uint32_t suppressed;
     broker_count(broker, BROKER_INVALID);
     if (broker_may_log(broker, &broker->logs.event, &suppressed))
-        log_error("event-invalid", "source=%016llx number=%llu bytes=%u reason=\"%s\" (suppressed=%u)",
+        log_error("event-invalid", "source=%016llx number=%llu bytes=%u reason=\"%s\" suppressed=%u",
                   (unsigned long long)event->source, (unsigned long long)event->source_seq,
                   event->payload.len, why, suppressed);
     acknowledge(broker, store, event->source, event->source_seq, SOURCES_NOWHERE);

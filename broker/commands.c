@@ -269,7 +269,7 @@ static void drop(struct broker *broker, const struct peer *peer, const struct wi
     uint32_t suppressed;
     broker_count(broker, BROKER_INVALID);
     if (broker_may_log(broker, &broker->logs.command, &suppressed))
-        log_warn("command-invalid", "slot=%u dialect=%llu (suppressed=%u)", peer->slot,
+        log_warn("command-invalid", "slot=%u dialect=%llu suppressed=%u", peer->slot,
                  (unsigned long long)command->dialect, suppressed);
 }
 

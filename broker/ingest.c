@@ -129,7 +129,7 @@ static void stranger(struct broker *broker, const struct bus_identity *from,
 {
     uint32_t suppressed;
     if (broker_may_log(broker, &broker->logs.stranger, &suppressed))
-        log_info("stranger", "said %s before HELLO (suppressed=%u)", wire_type_name(message->type),
+        log_info("stranger", "message=%s suppressed=%u came before HELLO", wire_type_name(message->type),
                  suppressed);
     introduction_again(broker, from);
 }
@@ -166,7 +166,7 @@ static void on_malformed(void *arg, const struct bus_identity *from, size_t len)
     (void)from;
     broker_count(broker, BROKER_MALFORMED);
     if (broker_may_log(broker, &broker->logs.malformed, &suppressed))
-        log_warn("message-malformed", "bytes=%zu (suppressed=%u)", len, suppressed);
+        log_warn("message-malformed", "bytes=%zu suppressed=%u", len, suppressed);
 }
 
 static void on_closed(void *arg, int connection)

@@ -17,7 +17,7 @@ static void refuse(struct broker *broker, const struct bus_identity *to, const c
     struct wire_message message = {.type = WIRE_REFUSED, .refused.reason = wire_text(reason)};
     broker_count(broker, BROKER_HELLOS_REFUSED);
     if (broker_may_log(broker, &broker->logs.refused, &suppressed))
-        log_warn("hello-refused", "peer=\"%s\" reason=\"%s\" (suppressed=%u)", who, reason, suppressed);
+        log_warn("hello-refused", "peer=\"%s\" reason=\"%s\" suppressed=%u", who, reason, suppressed);
     broker_send(broker, to, &message);
 }
 
@@ -165,7 +165,7 @@ static bool reads_another(struct broker *broker, const struct machine *machine, 
     broker_count(broker, BROKER_HELLOS_ELSEWHERE);
     if (broker_may_log(broker, &broker->logs.elsewhere, &suppressed))
         log_warn("agent-elsewhere",
-                 "machine=%s plc=%s:%u: its agent was told another one, and is not heard (suppressed=%u)",
+                 "machine=%s plc=%s:%u suppressed=%u its agent was told another one, and is not heard",
                  machine->conf->info.id, machine->conf->connect_host, machine->conf->connect_port,
                  suppressed);
     return true;
@@ -195,7 +195,7 @@ static void hello_agent(struct broker *broker, const struct bus_identity *from, 
     machine->successor_due &= known;
     broker->segments_wanted = true;
     if (!machine->profile_agrees)
-        log_warn("profile-differs", "machine=%s profile=%s: the machine is read-only", machine->conf->info.id,
+        log_warn("profile-differs", "machine=%s profile=%s the machine is read-only", machine->conf->info.id,
                  machine->conf->profile_name);
     if (!known)
         log_info("agent-up", "machine=%s slot=%u", machine->conf->info.id, machine->slot);

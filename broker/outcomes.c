@@ -181,7 +181,7 @@ static void drop(struct broker *broker, const struct peer *agent, const struct w
     uint32_t suppressed;
     broker_count(broker, BROKER_INVALID);
     if (broker_may_log(broker, &broker->logs.outcome, &suppressed))
-        log_warn("outcome-invalid", "machine=%s kind=%llu code=%llu (suppressed=%u)",
+        log_warn("outcome-invalid", "machine=%s kind=%llu code=%llu suppressed=%u",
                  agent->machine->conf->info.id, (unsigned long long)wire->kind,
                  (unsigned long long)wire->code, suppressed);
     acknowledge(broker, agent, wire);

@@ -40,7 +40,7 @@ static enum err_e append(struct publisher *publisher, const struct ring_entry *e
         return ERR_OK;
     stats_add(publisher->stats, BROKER_APPENDS_FAILED, 1);
     if (log_limit_ok(&publisher->append_log, clock_mono_ns(publisher->clock), 10 * NS_PER_S, 1, &suppressed))
-        log_error("append-failed", "kind=%d bytes=%u: %s (suppressed=%u)", (int)entry->kind, entry->frame_len,
+        log_error("append-failed", "kind=%d bytes=%u error=\"%s\" suppressed=%u", (int)entry->kind, entry->frame_len,
                   err_text(err), suppressed);
     return err;
 }
@@ -137,7 +137,7 @@ void publish_put_slot(struct publisher *publisher, uint32_t slot, const struct l
         return;
     stats_add(publisher->stats, BROKER_PUTS_FAILED, 1);
     if (log_limit_ok(&publisher->put_log, clock_mono_ns(publisher->clock), 10 * NS_PER_S, 1, &suppressed))
-        log_error("put-failed", "slot=%u machine=%s: %s (suppressed=%u)", slot, content->info.id,
+        log_error("put-failed", "machine=%s slot=%u error=\"%s\" suppressed=%u", content->info.id, slot,
                   err_text(err), suppressed);
 }
 

@@ -231,7 +231,7 @@ static void read_ring(struct work *work)
     work->ring_used |= err != ERR_OK;
     if (err == ERR_OK)
         return;
-    log_warn("ring-unreadable", "path=%s: %s; outcomes sent again may be seen twice", work->job->ring_path,
+    log_warn("ring-unreadable", "path=%s error=\"%s\" outcomes sent again may be seen twice", work->job->ring_path,
              err_text(err));
     for (size_t i = 0; i < work->registry->count; i++)
         work->registry->machines[i]->record_position = NO_RECORD;
@@ -278,6 +278,18 @@ static void read_table(struct work *work)
     }
 }
 
+/* At once, before anything is appended: if this broker dies, too, the newest state would be another machine's, and nobody would know any
+ * more how this one was described. */
+static void restore(struct work *work, struct machine *machine)
+{
+    struct publisher *publisher = work->publisher;
+    struct known *known = known_of(work, machine);
+    publish_fill_slot(machine, &publisher->slot);
+    publish_put_slot(publisher, machine->slot, &publisher->slot);
+    known->in_table = true;
+    known->table_position = machine->record_position;
+}
+
 /* A broker was killed while it put the slot of the machine whose state it had just published, which emptied it. The ring
  * knows whose it was, the newest state's, and what is left of the slot how it was described. The machine keeps the slot; or it is
  * gone, or described otherwise now, without a slot that says so. */
@@ -294,13 +306,14 @@ static void find_torn(struct work *work)
         gone.info = (struct machine_info){0};
         memcpy(gone.info.id, id, sizeof gone.info.id);
     }
-    const struct machine *machine = registry_find(work->registry, id, strlen(id));
-    if (machine != NULL)
-        registry_keep_slot(work->registry, slot, id);
-    else
+    struct machine *machine = registry_find(work->registry, id, strlen(id));
+    bool kept = machine != NULL && registry_keep_slot(work->registry, slot, id);
+    if (machine == NULL)
         work->used[slot] = true;
     if (machine == NULL || (described && !machine_set_same(&gone.info, &machine->conf->info)))
         work->gone[work->gone_count++] = gone;
+    else if (kept)
+        restore(work, machine);
 }
 
 /* --- who is gone, and who is new --------------------------------------------------------------------------------- */

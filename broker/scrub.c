@@ -9,7 +9,7 @@ static void healed(struct broker *broker, const char *what, uint32_t words)
         return;
     stats_add(&broker->stats, BROKER_HEALED_WORDS, words);
     if (broker_may_log(broker, &broker->logs.healed, &suppressed))
-        log_error("shm-damaged", "where=%s words=%u action=healed (suppressed=%u)", what, words, suppressed);
+        log_error("shm-damaged", "where=%s words=%u action=healed suppressed=%u", what, words, suppressed);
 }
 
 static struct machine *machine_of(struct registry *registry, uint32_t slot)
@@ -34,7 +34,7 @@ static void slot_restore(struct broker *broker, uint32_t slot)
     }
     stats_add(&broker->stats, BROKER_HEALED_SLOTS, 1);
     if (broker_may_log(broker, &broker->logs.healed, &suppressed))
-        log_error("shm-damaged", "where=lvt slot=%u action=\"put again\" (suppressed=%u)", slot, suppressed);
+        log_error("shm-damaged", "where=lvt slot=%u action=\"put again\" suppressed=%u", slot, suppressed);
 }
 
 static void scrub_slots(struct broker *broker)

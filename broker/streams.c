@@ -67,7 +67,7 @@ static void drop(struct broker *broker, const struct peer *worker, const struct 
     uint32_t suppressed;
     broker_count(broker, BROKER_INVALID);
     if (broker_may_log(broker, &broker->logs.stream, &suppressed))
-        log_warn("publish-invalid", "slot=%u number=%llu bytes=%u reason=\"%s\" (suppressed=%u)",
+        log_warn("publish-invalid", "slot=%u number=%llu bytes=%u reason=\"%s\" suppressed=%u",
                  worker->slot, (unsigned long long)wire->publish_seq, wire->payload.len, why, suppressed);
 }
 

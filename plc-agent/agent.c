@@ -395,7 +395,7 @@ enum err_e agent_new(const struct agent_config *config, struct agent **agent)
     for (size_t i = 0; i < ARRAY_LEN(parts) && err == ERR_OK; i++)
         err = parts[i](a);
     if (err != ERR_OK) {
-        log_error("agent-start", "machine=%s: %s", config->machine->info.id, err_text(err));
+        log_error("agent-start", "machine=%s error=\"%s\"", config->machine->info.id, err_text(err));
         agent_free(&a);
         return err;
     }

@@ -76,7 +76,7 @@ static struct arguments parse(int argc, char **argv)
 static void on_conf_problem(void *arg, const char *text)
 {
     (void)arg;
-    log_error("configuration", "%s", text);
+    log_error("config", "error=\"%s\"", text);
 }
 
 static void on_ended(void *arg, int exit_code)
@@ -89,7 +89,8 @@ static void on_ended(void *arg, int exit_code)
 static void on_signal(void *arg)
 {
     struct process *process = arg;
-    log_info("stopping", "as told by a signal");
+    log_stopping();
+    log_info("stopping", "reason=\"signal\"");
     agent_stop(process->agent);
 }
 
@@ -111,7 +112,7 @@ static void on_commit(void *arg, struct conf *next)
     process->latest = next;
     if (machine != NULL && conf_machine_same(process->machine, machine))
         return;
-    log_info("leaving", "machine=%s: %s", process->machine->info.id,
+    log_info("leaving", "machine=%s reason=\"%s\"", process->machine->info.id,
              machine != NULL ? "it is configured otherwise now" : "it is not configured any more");
     agent_leave(process->agent);
 }
@@ -157,7 +158,7 @@ static bool start(struct process *process)
     snprintf(endpoint, sizeof endpoint, "ipc://%s", socket);
     if ((size_t)snprintf(journal, sizeof journal, "%s/agents/%s", conf->state_dir, machine->info.id) >=
         sizeof journal) {
-        log_error("configuration", "%s: state_dir is too long", conf->file);
+        log_error("config", "file=%s error=\"state_dir is too long\"", conf->file);
         process->exit_code = PROC_EXIT_PERMANENT;
         return false;
     }
@@ -222,12 +223,13 @@ static int run_machine(const char *file, struct conf *conf, const char *id)
                               .machine = conf_machine(conf, id),
                               .exit_code = PROC_EXIT_FAILURE};
     if (process.machine == NULL) {
-        log_error("configuration", "%s: there is no machine \"%.64s\"", conf->file, id);
+        log_error("config", "file=%s machine=%.64s error=\"there is no such machine\"", conf->file, id);
         return PROC_EXIT_PERMANENT;
     }
     snprintf(name, sizeof name, "agent.%s", process.machine->info.id);
     log_init(name, conf->log_level);
     log_format(conf->log_format);
+    log_about("machine", process.machine->info.id);
     return run(&process);
 }
 

@@ -235,7 +235,7 @@ static void log_state(struct journal *journal, enum log_level_e level, const cha
 {
     uint32_t suppressed;
     if (log_limit_ok(&journal->log_limit, loop_now_ns(journal->config.loop), 60 * NS_PER_S, 10, &suppressed))
-        log_write(level, event, "%s suppressed=%u", text, suppressed);
+        log_write(level, event, "reason=\"%s\" suppressed=%u", text, suppressed);
 }
 
 static void hear_replay(struct journal *journal, struct journal_replay *replay)
@@ -471,7 +471,7 @@ enum err_e journal_new(const struct journal_config *config, struct journal **jou
     if (err == ERR_OK)
         err = start(j);
     if (err != ERR_OK) {
-        log_error("journal", "cannot start: %s", err_text(err));
+        log_error("journal", "error=\"cannot start: %s\"", err_text(err));
         let_go_of_loop(j);
         dispose(j);
         return err;
@@ -508,6 +508,6 @@ void journal_free(struct journal **journal)
         dispose(j);
         return;
     }
-    log_error("journal", "the disk hangs: what was not noted yet is lost");
+    log_error("journal", "error=\"the disk hangs: what was not noted yet is lost\"");
     pthread_detach(j->thread);
 }

@@ -22,6 +22,11 @@ static inline bool command_key_equals(const struct command_key *a, const struct 
 
 #define OUTCOME_TEXT_MAX JOURNAL_TEXT_MAX
 
+/* Which command a log line is about. */
+#define OUTCOME_KEY "command=%016" PRIx64 ".%" PRIu64 ".%" PRIu64 " request_id=\"%s\""
+#define OUTCOME_KEY_ARGS(outcome)                                                                            \
+    (outcome)->key.worker, (outcome)->key.session, (outcome)->key.serial, (outcome)->request_id
+
 struct outcome {
     enum outcome_kind_e kind;
     struct command_key key;

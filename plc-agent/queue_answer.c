@@ -14,7 +14,7 @@ static void log_unnoted(struct queue *queue)
     uint32_t suppressed;
     queue->counts.unnoted++;
     if (log_limit_ok(&queue->unnoted_log, queue_now_ns(queue), 10 * NS_PER_S, 1, &suppressed))
-        log_warn("not-noted", "the journal is down, clients are told all the same: why=\"%s\" suppressed=%u",
+        log_warn("not-noted", "error=\"%s\" suppressed=%u the journal is down: clients are told all the same",
                  queue->journal_why, suppressed);
 }
 
@@ -82,7 +82,7 @@ void queue_end(struct queue *queue, enum command_code_e code, const char *text)
     if (before && code != CODE_NONE)
         queue->counts.refused++;
     if (code == CODE_OUTCOME_UNKNOWN)
-        log_warn("outcome-unknown", "command=%" PRIu64 " argument=%" PRId64, current->result.command,
+        log_warn("outcome-unknown", OUTCOME_KEY " code=%" PRIu64 " argument=%" PRId64, OUTCOME_KEY_ARGS(&current->result), current->result.command,
                  current->result.argument);
     queue->counts.recovered += current->doubt;
     loop_timer_stop(queue->deadline);

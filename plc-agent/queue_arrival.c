@@ -167,7 +167,7 @@ static void drop(struct queue *queue)
     uint32_t suppressed;
     queue->counts.dropped++;
     if (log_limit_ok(&queue->drop_log, queue_now_ns(queue), NS_PER_S, 1, &suppressed))
-        log_error("outcomes-full", "a command was dropped: broker or disk are too far behind; suppressed=%u",
+        log_error("outcomes-full", "suppressed=%u a command was dropped: broker or disk are too far behind",
                   suppressed);
 }
 

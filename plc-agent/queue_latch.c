@@ -1,6 +1,8 @@
 /* See queue.h and latch.h (Hop: C5): emergency stops as readings show them, and COMMAND_REARM. */
 #include "queue_parts.h"
 
+#include <inttypes.h>
+
 void queue_latch_reading(struct queue *queue, const struct driver_answer *reading)
 {
     if (!latch_reading(&queue->latch, queue->config.profile, reading->status))
@@ -21,7 +23,7 @@ static void lift(struct queue *queue)
     struct current *current = &queue->current;
     if (!latch_lift(&queue->latch))
         return;
-    log_warn("rearmed", "who=\"%s\" from=\"%s\"", current->evidence.who, current->evidence.from);
+    log_warn("rearmed", OUTCOME_KEY " who=\"%s\" peer=\"%s\"", OUTCOME_KEY_ARGS(&current->result), current->evidence.who, current->evidence.from);
     struct journal_record record =
         note_record(JOURNAL_REARMED, JOURNAL_COMMANDS, &current->result, &current->evidence);
     current->intent = queue_note(queue, &record, JOURNAL_DURABLE);

@@ -32,7 +32,7 @@ static void end(struct watch *watch, enum command_code_e code, const char *text,
     completion->position = position;
     completion->source_ns = source_ns;
     completion->elapsed_ms = (loop_now_ns(watch->config.loop) - watch->written_ns) / NS_PER_MS;
-    log_info("move-ended", "target=%" PRId64 " position=%" PRId64 " ms=%" PRIu64 " why=\"%s\"",
+    log_info("move-ended", OUTCOME_KEY " target=%" PRId64 " position=%" PRId64 " took_ms=%" PRIu64 " reason=\"%s\"", OUTCOME_KEY_ARGS(completion),
              completion->argument, position, completion->elapsed_ms, text);
     watch->active = false;
     loop_timer_stop(watch->limit);

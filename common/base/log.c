@@ -17,6 +17,8 @@ static struct {
     char process[40];
     enum log_level_e level;
     enum log_format_e format;
+    const char *about_key; /* NULL: nothing of its own */
+    char about[LOG_ABOUT_MAX + 1];
     const struct clock *clock; /* NULL: the system's */
     struct log_budget budget;
     void *tee;
@@ -39,6 +41,12 @@ void log_threshold(enum log_level_e level)
 void log_format(enum log_format_e format)
 {
     log_state.format = format;
+}
+
+void log_about(const char *key, const char *value)
+{
+    snprintf(log_state.about, sizeof log_state.about, "%s", value);
+    log_state.about_key = key;
 }
 
 void log_stopping(void)
@@ -136,11 +144,8 @@ static void tell_suppressed(uint64_t now_ns)
     const char *of;
     while ((of = log_budget_untold(&log_state.budget, now_ns, &suppressed)) != NULL) {
         struct log_line line = {0};
-        static const char key[] = "of";
-        line.len = (size_t)snprintf(line.text, sizeof line.text, "%s=%s", key, of);
-        line.fields[line.count++] =
-            (struct log_field){.key = key, .key_len = 2, .start = 3, .len = line.len - 3};
-        log_line_add(&line, "suppressed", suppressed);
+        log_line_add(&line, "of", of);
+        log_line_add_number(&line, "suppressed", suppressed);
         write_line(LOG_WARN, "log-suppressed", &line);
     }
 }
@@ -160,8 +165,10 @@ void log_write(enum log_level_e level, const char *event, const char *fmt, ...)
     va_start(args, fmt);
     log_line_print(&line, saved_errno, fmt, args);
     va_end(args);
+    if (log_state.about_key != NULL)
+        log_line_add(&line, log_state.about_key, log_state.about);
     if (suppressed > 0)
-        log_line_add(&line, "suppressed", suppressed);
+        log_line_add_number(&line, "suppressed", suppressed);
     write_line(level, event, &line);
     errno = saved_errno;
 }

@@ -41,6 +41,11 @@ void log_threshold(enum log_level_e level);                    /* another level,
 void log_format(enum log_format_e format);                     /* LOG_TEXT until set */
 bool log_level_parse(const char *text, enum log_level_e *out); /* "error", "warn", "info", "debug" */
 
+/* What every line of this process is about, one who serves one machine: `key`=`value` at the end of each, where the line has no such key of its
+ * own. `key` is a literal, `value` copied (at most LOG_ABOUT_MAX bytes). */
+#define LOG_ABOUT_MAX 80
+void log_about(const char *key, const char *value);
+
 /* The process has begun to stop: see the budget above. */
 void log_stopping(void);
 

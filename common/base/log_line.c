@@ -294,19 +294,53 @@ void log_line_print(struct log_line *line, int saved_errno, const char *fmt, va_
         line->len--;
 }
 
-void log_line_add(struct log_line *line, const char *key, uint64_t value)
+static bool has(const struct log_line *line, const char *key, size_t key_len)
 {
-    char text[64];
-    int n = snprintf(text, sizeof text, " %s=%llu", key, (unsigned long long)value);
-    if (n <= 0 || (size_t)n >= sizeof text)
+    for (unsigned i = 0; i < line->count; i++) {
+        const struct log_field *field = &line->fields[i];
+        if (field->key != NULL && field->key_len == key_len && memcmp(field->key, key, key_len) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void shorten(struct log_line *line, size_t len)
+{
+    line->len = len;
+    for (unsigned i = 0; i < line->count; i++) {
+        struct log_field *field = &line->fields[i];
+        field->start = field->start < len ? field->start : len;
+        field->number = field->number && field->start + field->len <= len;
+        field->len = field->start + field->len <= len ? field->len : len - field->start;
+    }
+}
+
+static void add(struct log_line *line, const char *key, const char *value, bool number)
+{
+    char text[256];
+    size_t key_len = strlen(key);
+    int n = snprintf(text, sizeof text, "%s%s=%s", line->len > 0 ? " " : "", key, value);
+    if (n <= 0 || (size_t)n >= sizeof text || has(line, key, key_len))
         return;
     if (line->len + (size_t)n > sizeof line->text)
-        line->len = sizeof line->text - (size_t)n; /* the count is worth more than the last words */
+        shorten(line, sizeof line->text - (size_t)n);
     for (int i = 0; i < n; i++)
         put(line, text[i]);
     if (line->count == LOG_FIELDS_MAX)
         return;
-    size_t key_len = strlen(key), value_len = (size_t)n - key_len - 2;
-    line->fields[line->count++] = (struct log_field){
-        .key = key, .key_len = key_len, .start = line->len - value_len, .len = value_len, .number = true};
+    size_t len = strlen(value);
+    line->fields[line->count++] =
+        (struct log_field){.key = key, .key_len = key_len, .start = line->len - len, .len = len, .number = number};
+}
+
+void log_line_add(struct log_line *line, const char *key, const char *value)
+{
+    add(line, key, value, false);
+}
+
+void log_line_add_number(struct log_line *line, const char *key, uint64_t value)
+{
+    char digits[24];
+    snprintf(digits, sizeof digits, "%llu", (unsigned long long)value);
+    add(line, key, digits, true);
 }

@@ -32,8 +32,9 @@ struct log_line {
 /* `saved_errno` is what %m shows. */
 void log_line_print(struct log_line *line, int saved_errno, const char *fmt, va_list args);
 
-/* One more field, `key` being a literal. */
-void log_line_add(struct log_line *line, const char *key, uint64_t value);
+/* One more field, unless the line has it already; the last words make way for it. `key` is a literal. */
+void log_line_add(struct log_line *line, const char *key, const char *value);
+void log_line_add_number(struct log_line *line, const char *key, uint64_t value);
 
 /* The members of the fields, each with a comma before it, into what is left of `room` bytes; never half a member. Returns the bytes. */
 size_t log_line_json(const struct log_line *line, char *out, size_t room);

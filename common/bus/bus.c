@@ -58,7 +58,7 @@ enum err_e bus_router_open(const char *endpoint, const struct bus_router_events 
     }
     if (!set_router_options(r->z.socket) || zsocket_watch(&r->z) != ERR_OK ||
         zmq_bind(r->z.socket, endpoint) != 0) {
-        log_error("bus-bind", "endpoint=%s: %s", endpoint, zmq_strerror(errno));
+        log_error("bus-bind", "endpoint=%s error=\"%s\"", endpoint, zmq_strerror(errno));
         bus_router_close(&r);
         return ERR_SYSTEM;
     }

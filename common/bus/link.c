@@ -65,7 +65,7 @@ enum err_e link_open(const struct link_config *config, struct link **link)
     }
     if (!set_dealer_options(l) || zsocket_watch(&l->z) != ERR_OK ||
         zmq_connect(l->z.socket, config->endpoint) != 0) {
-        log_error("bus-connect", "endpoint=%s: %s", config->endpoint, zmq_strerror(errno));
+        log_error("bus-connect", "endpoint=%s error=\"%s\"", config->endpoint, zmq_strerror(errno));
         zsocket_close(&l->z, 0);
         free(l);
         return ERR_SYSTEM;

@@ -47,7 +47,7 @@ enum err_e zsocket_open(struct zsocket *z, int type, int64_t max_bytes)
         z->socket = zmq_socket(z->context, type);
     }
     if (z->socket == NULL || !set_options(z->socket, max_bytes) || !poll_socket(z, z->socket)) {
-        log_error("bus-open", "cannot make a ZeroMQ socket: %s", zmq_strerror(errno));
+        log_error("bus-open", "error=\"cannot make a ZeroMQ socket: %s\"", zmq_strerror(errno));
         zsocket_close(z, 0);
         return ERR_SYSTEM;
     }

@@ -146,7 +146,8 @@ static void log_lines(const struct reading *reading, bool refused)
 static void refuse(struct reloader *reloader, const struct wish *wish, const char *why)
 {
     if (wish->alone) {
-        log_lines(&reloader->reading, true);
+        if (reloader->reading.why[0] != '\0') /* else they are changes, and all fine */
+            log_lines(&reloader->reading, true);
         log_error("reload-refused", "file=%s error=\"%s\" text=\"nothing has changed\"",
                   reloader->options.file, why);
     } else {

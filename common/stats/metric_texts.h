@@ -36,3 +36,10 @@ struct metric_text {
 const struct metric_text *metric_text_find(const char *role, const char *name);
 /* The i-th, in order; NULL behind the last. */
 const struct metric_text *metric_text_at(size_t i);
+
+/* The name of the family in /metrics: "noria_worker_ws_opened_total" (a counter), "noria_worker_connections" (a gauge),
+ * "noria_worker_hop_d8_seconds" (a histogram, "hop_d8_ns"). `role` has at most METRIC_ROLE_MAX bytes. */
+#define METRIC_ROLE_MAX 16u
+#define METRIC_NAME_MAX 95u
+void metric_family_name(char out[METRIC_NAME_MAX + 1], const char *role, const char *name,
+                        enum stats_kind_e kind);

@@ -112,6 +112,8 @@
     M(broker, refusals_timeout, COUNTER, "",                                                                 \
       "Commands answered TIMEOUT: deadline passed before the command was sent.")                             \
     M(broker, refusals_unauthorized, COUNTER, "", "Commands answered UNAUTHORIZED: unauthorized.")           \
+    M(broker, reload_prepare_us, GAUGE, "",                                                                  \
+      "How long reading and checking the last new configuration took, beside the loop.")                     \
     M(broker, reload_us, GAUGE, "above 100000", "How long putting the last one in force held the loop.")     \
     M(broker, reloads, COUNTER, "", "Configurations put in force since the start.")                          \
     M(broker, restore_records, GAUGE, "", "Records read from the ring at start.")                            \

@@ -7,7 +7,8 @@
 
 #include "compose_text.h"
 
-#define DRAIN_GRACE_S 5u
+#define GRACE_S       60u /* for a worker's drain, and for what follows it */
+#define GRACE_AFTER_S 10u
 
 /* --- texts ---------------------------------------------------------------------------------------------------------- */
 
@@ -171,6 +172,12 @@ static void write_store(const struct conf *conf, FILE *out)
           out);
 }
 
+/* In whole minutes: drain_ms can be reloaded, and a small change of it is no reason to make all workers anew. */
+static uint32_t grace_s(const struct conf *conf)
+{
+    return (conf->drain_ms / 1000 + GRACE_AFTER_S + GRACE_S) / GRACE_S * GRACE_S;
+}
+
 static void write_worker(const struct conf *conf, const struct compose_options *options, FILE *out)
 {
     fputs("\n  worker:\n    <<: *noria\n", out);
@@ -188,7 +195,7 @@ static void write_worker(const struct conf *conf, const struct compose_options *
             "      - shm:" COMPOSE_RUNTIME "/shm\n"
             "      - auth:" COMPOSE_STATE "\n",
             options->workers != 0 ? options->workers : conf->workers,
-            (conf->drain_ms + 999) / 1000 + DRAIN_GRACE_S);
+            grace_s(conf));
     write_handler_mounts(conf, out);
     fputs("    mem_limit: ${NORIA_WORKER_MEMORY:-1g}\n", out);
     write_health(out, "worker");

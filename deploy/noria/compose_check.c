@@ -92,10 +92,16 @@ static void check_handlers(struct check *check)
 }
 
 /* Containers see the directory of the configuration, and nothing else of this host. */
+static bool inside(const char *directory, const char *path)
+{
+    size_t len = strlen(directory);
+    return strncmp(path, directory, len) == 0 && strstr(path + len, "../") == NULL;
+}
+
 static void check_file(struct check *check, const char *what, size_t i, const char *path)
 {
     const char *directory = check->conf->directory;
-    if (path != NULL && *path != '\0' && strncmp(path, directory, strlen(directory)) != 0)
+    if (path != NULL && *path != '\0' && !inside(directory, path))
         problem(check, "%s[%zu]: %s is outside of %s, which is all that containers see", what, i, path, directory);
 }
 

@@ -19,11 +19,11 @@
 static const char help[] =
     "usage: noria compose -c FILE [--workers N] [--image NAME] [--conf-dir DIR]\n"
     "       noria front\n"
-    "       noria health ROLE|MACHINE\n"
+    "       noria health [ROLE|MACHINE]\n"
     "\n"
     "compose       writes the Compose file of the installation that FILE describes to standard output.\n"
     "front         in a container: holds the network that the workers share, until SIGTERM.\n"
-    "health        in a container: is its process 1 well? ROLE: broker, store, worker, front, plc-sim.\n"
+    "health        in a container: is its process 1 well? ROLE: broker, store, worker, front, plc-sim, launcher.\n"
     "\n"
     "      --workers N     how many workers, instead of workers.count\n"
     "      --image NAME    the image, instead of noria\n"
@@ -81,9 +81,9 @@ static int run_front(const struct cli *cli)
 
 static int run_health(const struct cli *cli)
 {
+    if (cli->file != NULL)
+        return usage(cli, "it needs no configuration");
     const char *directory = getenv("NORIA_RUNTIME_DIR");
-    if (cli->operand == NULL)
-        return usage(cli, "of whom? ROLE or MACHINE");
     struct health_request request = {.what = cli->operand,
                                      .process = "/proc/1",
                                      .runtime_dir = directory != NULL ? directory : COMPOSE_RUNTIME,

@@ -88,8 +88,9 @@ static enum err_e open_socket(struct front *front)
     if (front->fd >= 0 && bind(front->fd, (struct sockaddr *)&address, len) == 0 &&
         listen(front->fd, FRONT_WORKERS_MAX) == 0)
         return ERR_OK;
-    log_error("front-socket", "socket=@" FRONT_SOCKET " error=\"%s\"", strerror(errno));
-    return errno == EADDRINUSE ? ERR_BUSY : ERR_SYSTEM;
+    int error = errno;
+    log_error("front-socket", "socket=@" FRONT_SOCKET " error=\"%s\"", strerror(error));
+    return error == EADDRINUSE ? ERR_BUSY : ERR_SYSTEM;
 }
 
 static enum err_e set_up(struct front *front)

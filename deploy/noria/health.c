@@ -21,19 +21,20 @@
 
 static const struct role {
     const char *name, *program;
-    const char *segment; /* below shm/: its name, or with '.' at the end how it begins; NULL: none */
-    const char *socket;  /* below runtime_dir; "": front's; NULL: none */
+    const char *argument; /* of the program; NULL: any */
+    const char *segment;  /* below shm/: its name, or with '.' at the end how it begins; NULL: none */
+    const char *socket;   /* below runtime_dir; "": front's; NULL: none */
 } roles[] = {
-    {"broker", "noria-broker", "broker", NULL},  {"store", "noria-store", "store", NULL},
-    {"worker", "noria-worker", "worker.", NULL}, {"front", "noria", NULL, ""},
-    {"plc-sim", "plc-sim", NULL, "sim.sock"},
+    {"broker", "noria-broker", NULL, "broker", NULL}, {"store", "noria-store", NULL, "store", NULL},
+    {"worker", "noria-worker", NULL, "worker.", NULL}, {"front", "noria", "front", NULL, ""},
+    {"plc-sim", "plc-sim", NULL, NULL, "sim.sock"},   {"launcher", "noria", "up", NULL, "control.sock"},
 };
 
-static const struct role agent = {"agent", "plc-agent", NULL, NULL};
+static const struct role agent = {"agent", "plc-agent", NULL, NULL, NULL};
 
 static int ill(const struct health_request *request, const char *what, const char *why)
 {
-    fprintf(request->err, "%s: %s: %s\n", request->what, what, why);
+    fprintf(request->err, "%s: %s\n", what, why);
     return 1;
 }
 
@@ -65,11 +66,12 @@ static const char *next_word(const struct arguments *arguments, const char *from
     return next < arguments->bytes + arguments->len ? next : NULL;
 }
 
-static bool runs(const struct arguments *arguments, const char *program)
+static bool runs(const struct arguments *arguments, const struct role *role)
 {
-    const char *first = next_word(arguments, NULL);
-    const char *slash = first != NULL ? strrchr(first, '/') : NULL;
-    return first != NULL && strcmp(slash != NULL ? slash + 1 : first, program) == 0;
+    const char *program = next_word(arguments, NULL), *argument = next_word(arguments, program);
+    const char *slash = strrchr(program, '/');
+    return strcmp(slash != NULL ? slash + 1 : program, role->program) == 0 &&
+           (role->argument == NULL || (argument != NULL && strcmp(argument, role->argument) == 0));
 }
 
 static bool serves(const struct arguments *arguments, const char *machine)
@@ -83,12 +85,12 @@ static bool serves(const struct arguments *arguments, const char *machine)
 }
 
 /* A machine may have a role's name: what runs decides. */
-static const struct role *identify(const struct health_request *request, const struct arguments *arguments)
+static const struct role *identify(const char *what, const struct arguments *arguments)
 {
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
-        if (strcmp(roles[i].name, request->what) == 0 && runs(arguments, roles[i].program))
+        if (runs(arguments, &roles[i]) && (what == NULL || strcmp(roles[i].name, what) == 0))
             return &roles[i];
-    return runs(arguments, agent.program) && serves(arguments, request->what) ? &agent : NULL;
+    return runs(arguments, &agent) && (what == NULL || serves(arguments, what)) ? &agent : NULL;
 }
 
 /* --- does it turn? -------------------------------------------------------------------------------------------------- */
@@ -186,8 +188,9 @@ int health(const struct health_request *request)
     if (!read_file(request, "cmdline", arguments.bytes, sizeof arguments.bytes, &arguments.len) ||
         arguments.len == 0)
         return ill(request, request->process, "there is no such process");
-    const struct role *role = identify(request, &arguments);
+    const struct role *role = identify(request->what, &arguments);
     if (role == NULL)
-        return ill(request, arguments.bytes, "is not what is asked for; a check runs in the container of its process");
+        return ill(request, arguments.bytes,
+                   "is not what is asked for; a check runs in the container of its process");
     return examine(request, role);
 }

@@ -150,8 +150,8 @@ static struct process *start_process(struct member *member, enum process_role_e 
     process->role = role;
     process->older = member->processes;
     member->processes = process;
-    log_info("process-started", "name=%s pid=%d%s", member->what.name, (int)process->pid,
-             role == PROCESS_NEXT ? " as=successor" : "");
+    log_info("process-started", "name=%s pid=%d as=%s", member->what.name, (int)process->pid,
+             role == PROCESS_NEXT ? "successor" : "process");
     return process;
 }
 

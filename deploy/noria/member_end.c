@@ -34,10 +34,10 @@ static bool permanent(const struct process *process, int status)
 static void describe(int status, char text[32])
 {
     if (WIFSIGNALED(status))
-        snprintf(text, 32, "signal=SIG%s",
+        snprintf(text, 32, "SIG%s",
                  sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
     else
-        snprintf(text, 32, "code=%d", WEXITSTATUS(status));
+        snprintf(text, 32, "exit %d", WEXITSTATUS(status));
 }
 
 static const char *what_it_was_told(const struct process *process)
@@ -124,13 +124,13 @@ static void log_end(const struct member *member, const struct process *process, 
     char how[32];
     describe(status, how);
     if (planned) {
-        log_info("process-stopped", "name=%s pid=%d %s uptime_ms=%" PRIu64, member->what.name,
+        log_info("process-stopped", "name=%s pid=%d ended=\"%s\" uptime_ms=%" PRIu64, member->what.name,
                  (int)process->pid, how, uptime_ms(process));
         return;
     }
     log_warn("process-died",
-             "name=%s pid=%d %s%s uptime_ms=%" PRIu64 " deaths=%" PRIu64 " restart_in_ms=%" PRIu64,
-             member->what.name, (int)process->pid, how, process->not_ready_in_time ? " reason=not-ready" : "",
+             "name=%s pid=%d ended=\"%s\" reason=\"%s\" uptime_ms=%" PRIu64 " deaths=%" PRIu64 " restart_in_ms=%" PRIu64,
+             member->what.name, (int)process->pid, how, process->not_ready_in_time ? "not ready in time" : "",
              uptime_ms(process), member->record.deaths, member_ms(delay_ns));
     if (process->role == PROCESS_NEXT)
         log_warn("successor-failed", "name=%s pid=%d text=\"the process that it was to succeed goes on\"",

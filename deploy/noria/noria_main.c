@@ -14,6 +14,7 @@
 #include "containers.h"
 #include "hash_password.h"
 #include "hash_token.h"
+#include "metrics_page.h"
 #include "must.h"
 #include "proc.h"
 #include "rearm.h"
@@ -31,7 +32,7 @@ static const char help[] =
     "       noria profile [NAME] [-c FILE]\n"
     "       noria hash-token [--new] [--principal NAME]\n"
     "       noria hash-password\n"
-    "       noria stats -c FILE [--runtime-dir DIR] [PREFIX]\n"
+    "       noria stats -c FILE [--runtime-dir DIR] [--explain] [PREFIX]\n"
     "       noria status -c FILE [--json] [--runtime-dir DIR]\n"
     "       noria watch [MACHINE…] -c FILE [--json] [--runtime-dir DIR]\n"
     "       noria restart [NAME…|workers|agents|handlers] -c FILE [--runtime-dir DIR]\n"
@@ -41,7 +42,8 @@ static const char help[] =
     "       noria backup FILE -c CONFIG\n"
     "       noria rearm MACHINE… -c FILE [--runtime-dir DIR]\n"
     "       noria audit show|verify -c FILE [...]    (noria audit --help)\n"
-    "       noria compose -c FILE [...], noria front, noria health ROLE|MACHINE    (noria compose --help)\n"
+    "       noria compose -c FILE [...], noria front, noria health    (noria compose --help)\n"
+    "       noria metrics-page\n"
     "       noria reference\n"
     "\n"
     "up            starts the installation that FILE describes and keeps it running: simulators, broker,\n"
@@ -60,17 +62,20 @@ static const char help[] =
     "holds.\n"
     "stats         prints every counter of every process that runs, one a line; only those whose line "
     "begins\n"
-    "              with PREFIX (\"worker.0\", \"broker commands\").\n"
+    "              with PREFIX (\"worker.0\", \"broker commands\"). --explain: what each of them means.\n"
     "status        prints every process and machine: state, uptime, deaths; exit code 0: all processes "
     "serve,\n"
     "              1: not. --json: one object.\n"
     "watch         prints a line per change of each MACHINE (none named: of all) as it is published: "
     "states,\n"
-    "              alarms, commands' results. --json: an object per line. Disturbs nobody; ends with Ctrl-C.\n"
-    "restart       replaces processes of a running `noria up`, one after the other; a worker's successor serves "
+    "              alarms, commands' results. --json: an object per line. Disturbs nobody; ends with "
+    "Ctrl-C.\n"
+    "restart       replaces processes of a running `noria up`, one after the other; a worker's successor "
+    "serves "
     "before it\n"
     "              goes, so that nobody is refused. Without NAME: all of them. NAME as in `noria status`.\n"
-    "drain         tells a worker to take nobody new and to let its clients go; its successor serves at once.\n"
+    "drain         tells a worker to take nobody new and to let its clients go; its successor serves at "
+    "once.\n"
     "reload        puts FILE in force in all processes, or in none and says why. --dry-run: says what would "
     "change.\n"
     "top           draws processes and machines with their rates every second; q ends. One picture where the "
@@ -86,6 +91,7 @@ static const char help[] =
     "audit         show: who moved what, when and with what effect, from the agents' journals; verify: is "
     "that\n"
     "              trail whole?\n"
+    "metrics-page  prints every metric of every process and what it means, as Markdown.\n"
     "reference     prints every key of the configuration file with bounds and default, as Markdown.\n"
     "\n"
     "  -c, --config FILE      the configuration (YAML), or a file of machines (NAME.json)\n"
@@ -101,6 +107,7 @@ static const char help[] =
 struct cli {
     struct up_options options;
     const char *principal;
+    bool explain; /* stats */
     bool new_token, json, dry_run;
     const char *operand; /* the first; NULL: none */
     const char *const *operands;
@@ -137,7 +144,7 @@ static int run_stats(const struct cli *cli)
         fprintf(stderr, "noria stats: %s: %s\n", file, err_text(err));
         return PROC_EXIT_PERMANENT;
     }
-    err = show_stats(conf, cli->operand, dup(STDOUT_FILENO));
+    err = show_stats(conf, cli->operand, cli->explain, dup(STDOUT_FILENO));
     if (err == ERR_NOT_FOUND)
         fprintf(stderr, "noria stats: nothing runs in %s (no segments in its shm directory)\n",
                 conf->runtime_dir);
@@ -334,6 +341,13 @@ static int run_hash_password(const struct cli *cli)
     return hash_password(stdin, stdout, stderr);
 }
 
+static int run_metrics_page(const struct cli *cli)
+{
+    (void)cli;
+    metrics_page(stdout);
+    return 0;
+}
+
 static int run_reference(const struct cli *cli)
 {
     (void)cli;
@@ -359,6 +373,7 @@ static const struct subcommand subcommands[] = {
     {"watch", true, INT_MAX, run_watch},
     {"top", true, 0, run_top},
     {"reference", false, 0, run_reference},
+    {"metrics-page", false, 0, run_metrics_page},
     {"restart", false, INT_MAX, run_restart},
     {"drain", false, 1, run_drain},
     {"reload", false, 0, run_reload},
@@ -387,7 +402,17 @@ static int dispatch(int argc, char **argv, struct cli *cli)
 
 /* --- options ---------------------------------------------------------------------------------------------------- */
 
-enum long_option_e { OPT_RUNTIME_DIR = 256, OPT_BIN_DIR, OPT_NEW, OPT_PRINCIPAL, OPT_JSON, OPT_DRY_RUN, OPT_HELP, OPT_VERSION };
+enum long_option_e {
+    OPT_RUNTIME_DIR = 256,
+    OPT_BIN_DIR,
+    OPT_NEW,
+    OPT_PRINCIPAL,
+    OPT_JSON,
+    OPT_DRY_RUN,
+    OPT_EXPLAIN,
+    OPT_HELP,
+    OPT_VERSION
+};
 
 /* Returns -1 to go on, else the exit code. */
 static int take_option(int opt, struct cli *cli)
@@ -407,6 +432,9 @@ static int take_option(int opt, struct cli *cli)
         return -1;
     case OPT_PRINCIPAL:
         cli->principal = optarg;
+        return -1;
+    case OPT_EXPLAIN:
+        cli->explain = true;
         return -1;
     case OPT_DRY_RUN:
         cli->dry_run = true;
@@ -435,6 +463,7 @@ int main(int argc, char **argv)
         {"principal", required_argument, NULL, OPT_PRINCIPAL},
         {"json", no_argument, NULL, OPT_JSON},
         {"dry-run", no_argument, NULL, OPT_DRY_RUN},
+        {"explain", no_argument, NULL, OPT_EXPLAIN},
         {"help", no_argument, NULL, OPT_HELP},
         {"version", no_argument, NULL, OPT_VERSION},
         {NULL, 0, NULL, 0},

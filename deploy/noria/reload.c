@@ -53,7 +53,7 @@ struct reload {
 static void tell(void *arg, const char *line)
 {
     struct reload *reload = arg;
-    log_info("reload", "number=%u text=\"%s\"", reload->number, line);
+    log_info("reload-step", "number=%u text=\"%s\"", reload->number, line);
     if (reload->on_line != NULL)
         reload->on_line(reload->arg, line);
 }
@@ -72,8 +72,8 @@ static void end(struct reload *reload, const char *problem)
     void *arg = reload->arg;
     uint64_t took_ms = (loop_now_ns(reload->loop) - reload->began_ns) / NS_PER_MS;
     if (problem == NULL)
-        log_info("reload-done", "number=%u took_ms=%" PRIu64 "%s", reload->number, took_ms,
-                 reload->dry_run ? " text=\"dry run\"" : "");
+        log_info("reload-done", "number=%u took_ms=%" PRIu64 " dry_run=%d", reload->number, took_ms,
+                 reload->dry_run);
     else
         log_error("reload-refused", "number=%u took_ms=%" PRIu64 " error=\"%s\"", reload->number, took_ms,
                   problem);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "metric_texts.h"
 #include "must.h"
 #include "segment.h"
 
@@ -18,11 +19,12 @@
 struct output {
     FILE *file;
     const char *prefix;
+    bool explain;
 };
 
 __attribute__((format(printf, 2, 3))) static void line(const struct output *out, const char *fmt, ...)
 {
-    char text[256];
+    char text[512];
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
@@ -38,6 +40,19 @@ static void make_printable(char *name)
             *name = '?';
 }
 
+/* Behind a value: "   # Text. Alarm: rises"; "" if nobody wants to know, or nobody knows. */
+static void explain(const struct output *out, const char *segment, const char *name, char meaning[256])
+{
+    char role[SEGMENT_ROLE_MAX + 1];
+    snprintf(role, sizeof role, "%.*s", (int)strcspn(segment, "."), segment);
+    const struct metric_text *text = out->explain ? metric_text_find(role, name) : NULL;
+    if (text == NULL)
+        meaning[0] = '\0';
+    else
+        snprintf(meaning, 256, "   # %s%s%s", text->text, text->alarm[0] != '\0' ? " Alarm: " : "",
+                 text->alarm);
+}
+
 static void show_metric(const struct output *out, const char *segment, const struct stats_view *view,
                         size_t i)
 {
@@ -47,12 +62,14 @@ static void show_metric(const struct output *out, const char *segment, const str
     if (!stats_view_metric(view, i, name, &kind, &value))
         return;
     make_printable(name);
+    char meaning[256];
+    explain(out, segment, name, meaning);
     if (kind == STATS_HISTOGRAM)
-        line(out, "%s %s count %" PRIu64 " p50_us %.1f p99_us %.1f", segment, name, value,
+        line(out, "%s %s count %" PRIu64 " p50_us %.1f p99_us %.1f%s", segment, name, value,
              (double)stats_view_quantile_ns(view, i, 0.5) / NS_PER_US,
-             (double)stats_view_quantile_ns(view, i, 0.99) / NS_PER_US);
+             (double)stats_view_quantile_ns(view, i, 0.99) / NS_PER_US, meaning);
     else
-        line(out, "%s %s %" PRIu64, segment, name, value);
+        line(out, "%s %s %" PRIu64 "%s", segment, name, value, meaning);
 }
 
 static enum err_e show_segment(const struct output *out, const char *segment, const struct segment_view *view)
@@ -107,7 +124,7 @@ static enum err_e show_all(const struct conf *conf, const struct output *out, st
     return worst;
 }
 
-enum err_e show_stats(const struct conf *conf, const char *prefix, int fd)
+enum err_e show_stats(const struct conf *conf, const char *prefix, bool explained, int fd)
 {
     char directory[CONF_PATH_MAX];
     struct dirent **names = NULL;
@@ -117,7 +134,7 @@ enum err_e show_stats(const struct conf *conf, const char *prefix, int fd)
         free(names);
         return ERR_NOT_FOUND;
     }
-    struct output out = {fdopen(fd, "w"), prefix};
+    struct output out = {fdopen(fd, "w"), prefix, explained};
     enum err_e err = out.file != NULL ? show_all(conf, &out, names, count) : ERR_SYSTEM;
     if (out.file != NULL && fclose(out.file) != 0)
         err = ERR_SYSTEM;

@@ -80,6 +80,7 @@ static void on_stop_signal(void *arg)
     struct up *up = arg;
     uint64_t now = loop_now_ns(up->loop);
     if (up->stop_asked_ns == 0) {
+        log_stopping();
         log_info("stopping", "text=\"a second signal kills\"");
         up->stop_asked_ns = now;
         family_stop(up->family);
@@ -109,6 +110,8 @@ static void on_hangup(void *arg)
 static enum err_e watch_signals(struct up *up)
 {
     up->has_terminal = isatty(STDIN_FILENO) == 1;
+    signal(SIGUSR1, SIG_IGN); /* a drain is a worker's */
+    signal(SIGUSR2, SIG_IGN);
     up->loop = loop_new(clock_system());
     if (up->loop == NULL)
         return ERR_MEMORY;
@@ -280,7 +283,7 @@ static bool check_keys(const struct conf *conf)
     enum err_e err = keyring_load(conf, true, tell_problem, NULL, &keyring);
     keyring_free(&keyring);
     if (err != ERR_OK)
-        log_error("configuration", "file=%s error=\"a key of auth.keys: %s\"", conf->file, err_text(err));
+        log_error("config", "file=%s error=\"a key of auth.keys: %s\"", conf->file, err_text(err));
     return err == ERR_OK;
 }
 
@@ -293,11 +296,11 @@ int up_run(const struct up_options *options)
         setenv("NORIA_RUNTIME_DIR", options->runtime_dir, 1); /* for the children, too */
     enum err_e err = conf_load(options->file, tell_problem, NULL, &up.conf);
     if (err != ERR_OK) {
-        log_error("configuration", "file=%s error=\"%s\"", options->file, err_text(err));
+        log_error("config", "file=%s error=\"%s\"", options->file, err_text(err));
         return err == ERR_CONFIG ? PROC_EXIT_PERMANENT : PROC_EXIT_FAILURE;
     }
     if (!check_schemas(up.conf, tell_problem, NULL)) {
-        log_error("configuration", "file=%s error=\"a schema is broken\"", options->file);
+        log_error("config", "file=%s error=\"a schema is broken\"", options->file);
         conf_free(&up.conf);
         return PROC_EXIT_PERMANENT;
     }
@@ -306,8 +309,9 @@ int up_run(const struct up_options *options)
         return PROC_EXIT_PERMANENT;
     }
     log_init("launcher", up.conf->log_level);
+    log_format(up.conf->log_format);
     for (size_t i = 0; i < up.conf->warning_count; i++)
-        log_warn("configuration", "text=\"%s\"", up.conf->warnings[i]);
+        log_warn("config", "text=\"%s\"", up.conf->warnings[i]);
     err = prepare(&up, options);
     if (err == ERR_OK) {
         family_start(up.family);

@@ -39,7 +39,7 @@ struct sim {
 static void report(void *arg, const char *text)
 {
     (void)arg;
-    log_error("config", "%s", text);
+    log_error("config", "error=\"%s\"", text);
 }
 
 static enum err_e load_conf(struct sim *sim)
@@ -222,6 +222,7 @@ static enum err_e load_script(struct sim *sim)
 static void on_stop(void *arg)
 {
     struct sim *sim = arg;
+    log_stopping();
     loop_stop(sim->loop);
 }
 
@@ -308,7 +309,7 @@ int main(int argc, char **argv)
     if (err == ERR_OK)
         run(&sim);
     else
-        log_error("sim-not-started", "reason=\"%s\"", err_text(err));
+        log_error("sim-not-started", "error=\"%s\"", err_text(err));
     stop(&sim);
     return exit_code(err);
 }

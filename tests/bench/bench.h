@@ -43,6 +43,7 @@ void scenario_isolation(struct bench *bench);
 void scenario_store(struct bench *bench);
 void scenario_restart(struct bench *bench);
 void scenario_reload(struct bench *bench);
+void scenario_scrape(struct bench *bench);
 void scenario_selftest(struct bench *bench);
 
 static inline uint32_t bench_or(uint32_t given, const struct bench *bench, uint32_t full, uint32_t smoke)

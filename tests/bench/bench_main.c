@@ -38,6 +38,7 @@ static const struct {
      "all workers restarted, or killed, under their clients: how long anybody was away"},
     {"reload", scenario_reload,
      "a machine more and less while the states of many flow: the pause that clients see"},
+    {"scrape", scenario_scrape, "/metrics with a thousand machines: bytes, CPU, the others' latency"},
     {"store", scenario_store, "durable REST writes beside SQLite alone; write to event"},
     {"selftest", scenario_selftest, "generator and bare sender alone: what the bench itself can do"},
 };

@@ -1,4 +1,4 @@
-/* broker_bench BROKER [SECONDS [STREAMS | store]] — what Hops D6 and D7 cost, and how long a restart takes.
+/* broker_bench BROKER [SECONDS [STREAMS | store | reload]] — what Hops D6 and D7 cost, and how long a restart takes.
  *
  *   throughput   agents of this process send STATE messages that differ, as fast as the broker takes them; figures are
  *                the broker's counters and the CPU time of its threads
@@ -11,6 +11,8 @@
  *
  *   events       a store sends EVENTs, as many as may be without an acknowledgement; then one at a time, EVENT to EVENT_ACK
  *   relay        a worker asks, a store answers, 64 under way; then one at a time
+ *
+ * With `reload`, how long another configuration holds the broker's loop, 1,000 agents attached, medians of SECONDS rounds.
  */
 #include <fcntl.h>
 #include <poll.h>
@@ -50,16 +52,22 @@ static uint64_t now_ns(void)
     return clock_mono_ns(clock_system());
 }
 
-static void write_conf(int streams)
+/* `more`: settings of every machine. */
+static void write_conf_of(int machines, const char *more, int streams)
 {
     FILE *file = fopen(conf_file, "w");
     MUST(file != NULL);
     fprintf(file, "runtime_dir: %s\nlog: {level: error}\nlisteners: [{name: c, port: 0}]\nmachines:\n", dir);
-    for (int i = 0; i < MACHINES; i++)
-        fprintf(file, "  - {id: machine_%d, ip: 10.0.0.1, port: %d}\n", i, 10000 + i);
+    for (int i = 0; i < machines; i++)
+        fprintf(file, "  - {id: machine_%d, ip: 10.0.0.1, port: %d%s}\n", i, 10000 + i, more);
     for (int i = 0; i < streams; i++)
         fprintf(file, "%s  - {from: states, stream: stream_%d}\n", i == 0 ? "bridges:\n" : "", i);
     fclose(file);
+}
+
+static void write_conf(int streams)
+{
+    write_conf_of(MACHINES, "", streams);
 }
 
 static uint64_t start_broker(void)
@@ -287,6 +295,57 @@ static void machine_figures(unsigned seconds, bool all)
     }
 }
 
+/* --- reload ------------------------------------------------------------------------------------------------------------- */
+
+static int by_size(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+static uint64_t reload(int machines, const char *more)
+{
+    uint64_t before = metric("reloads", 0);
+    write_conf_of(machines, more, 0);
+    kill(broker, SIGHUP);
+    while (metric("reloads", 0) == before)
+        for (size_t i = 0; i < MACHINES; i++)
+            if (link_state(agents[i].link) != LINK_REFUSED)
+                link_service(agents[i].link, 64);
+    return metric("reload_us", 0);
+}
+
+static void reload_figures(unsigned rounds)
+{
+    static const struct {
+        const char *what;
+        int machines;
+        const char *more;
+    } steps[] = {{"a time limit of all changes", MACHINES, ", stale_after_ms: 4000"},
+                 {"the profile of all changes", MACHINES, ", profile: delta-as"},
+                 {"as many more come", 2 * MACHINES, ", profile: delta-as"},
+                 {"they go", MACHINES, ", profile: delta-as"},
+                 {"all are described otherwise", MACHINES, ", profile: delta-as, name: x"}};
+    uint64_t took[16][sizeof steps / sizeof steps[0]], sorted[16];
+    rounds = rounds < 16 ? rounds : 16;
+    for (size_t i = 0; i < MACHINES; i++)
+        agent_open(i);
+    up_all(MACHINES, 1);
+    for (unsigned round = 0; round < rounds; round++) {
+        reload(MACHINES, "");
+        for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+            took[round][i] = reload(steps[i].machines, steps[i].more);
+    }
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        for (unsigned round = 0; round < rounds; round++)
+            sorted[round] = took[round][i];
+        qsort(sorted, rounds, sizeof sorted[0], by_size);
+        printf("reload, 1,000 machines, %s: the loop stands for %.1f ms (%.1f at most)\n", steps[i].what,
+               (double)sorted[rounds / 2] / 1e3, (double)sorted[rounds - 1] / 1e3);
+    }
+    printf("preparing the last of them on the loop: %.1f ms\n", (double)metric("reload_prepare_us", 0) / 1e3);
+}
+
 /* --- the store ---------------------------------------------------------------------------------------------------------- */
 
 enum { WORKER = 900, SOURCE = 4711, RELAY_WINDOW = 64, SINGLES = 5000 };
@@ -361,12 +420,6 @@ static void say_request(struct store_end *worker, uint64_t serial)
     MUST(link_send(worker->link, &message) == ERR_OK);
 }
 
-static int by_size(const void *a, const void *b)
-{
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
 /* `asker` says `say`(1), (2), …, `window` of them unanswered at most; `other` is the one that answers, if the broker does not. */
 static void flow(const char *what, unsigned seconds, struct store_end *asker, struct store_end *other,
                  uint64_t window, void (*say_one)(struct store_end *end, uint64_t n))
@@ -424,7 +477,7 @@ static void store_figures(unsigned seconds)
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        fputs("usage: broker_bench BROKER [SECONDS [STREAMS | store]]\n", stderr);
+        fputs("usage: broker_bench BROKER [SECONDS [STREAMS | store | reload]]\n", stderr);
         return 2;
     }
     struct rlimit limit;
@@ -439,9 +492,11 @@ int main(int argc, char **argv)
     write_conf(argc > 3 ? atoi(argv[3]) : 0);
     start_broker();
     unsigned seconds = argc > 2 ? (unsigned)atoi(argv[2]) : 3;
-    bool of_store = argc > 3 && strcmp(argv[3], "store") == 0;
-    if (of_store)
+    const char *only = argc > 3 ? argv[3] : "";
+    if (strcmp(only, "store") == 0)
         store_figures(seconds);
+    else if (strcmp(only, "reload") == 0)
+        reload_figures(seconds);
     else
         machine_figures(seconds, argc <= 3);
     for (size_t i = 0; i < MACHINES; i++)

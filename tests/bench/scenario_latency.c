@@ -60,8 +60,8 @@ static void report_quantiles(struct report *report, const char *name, const char
 
 static void report_worker(struct report *report, const char *name, const struct rig *rig)
 {
-    static const char *const metrics[][2] = {{"state_first_ns", "agent to first write (worker)"},
-                                             {"state_last_ns", "agent to last write (worker)"}};
+    static const char *const metrics[][2] = {{"hop_d11_first_ns", "agent to first write (worker)"},
+                                             {"hop_d11_last_ns", "agent to last write (worker)"}};
     for (unsigned i = 0; i < 2; i++)
         for (unsigned k = 0; k < 2; k++) {
             uint64_t ns, count;

@@ -146,12 +146,12 @@ class House:
         return await until(f"{name} to be let in", knock, within)
 
     @asynccontextmanager
-    async def unbroken(self, *machines):
+    async def unbroken(self, *machines, pace=200):
         """While the body runs, no poll of these machines is missed, and their agents keep their connections; by plc-sim's own log. The machine
         moves meanwhile."""
         sim = await self.simulator()
         for machine in machines:
-            await sim.pace(machine, 200)
+            await sim.pace(machine, pace)
         before = {m: sim.truth.connects(m) for m in machines}
         begin = now()
         yield sim

@@ -1,8 +1,7 @@
 """image.py: the image, as deploy/Dockerfile builds it."""
-import shutil
 from pathlib import Path
 
-from engine import docker, environment, output
+from engine import docker, environment, output, run
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = "debian:bookworm-slim"
@@ -21,7 +20,7 @@ async def build(directory, programs=None):
         context = Path(directory) / "context"
         (context / "bin").mkdir(parents=True)
         for name in PROGRAMS:
-            shutil.copy(Path(programs) / name, context / "bin" / name)
+            await run(["/usr/bin/strip", "-o", context / "bin" / name, Path(programs) / name])
         first, second = file.read_text().split("\nFROM $DEBIAN\n")
         head = next(line for line in first.splitlines() if line.startswith("ARG"))
         file = context / "Dockerfile"

@@ -96,7 +96,8 @@ static void every_value_stands_there(void **state)
 static void families_are_whole(void **state)
 {
     (void)state;
-    static const struct stats_def agent[] = {{"polls", STATS_COUNTER}, {"plc_round_trip_ns", STATS_HISTOGRAM}};
+    static const struct stats_def agent[] = {{"polls", STATS_COUNTER},
+                                             {"plc_round_trip_ns", STATS_HISTOGRAM}};
     struct block one, two, other;
     struct exposition *e;
     block_init(&one, agent, 2);
@@ -112,7 +113,8 @@ static void families_are_whole(void **state)
     expect(text, "noria_agent_polls_total{machine=\"lift-1\"}", "1");
     expect(text, "noria_agent_polls_total{machine=\"lift-2\"}", "2");
     expect_none(text, "noria_process_up{process=\"agent.7\"}");
-    assert_null(strstr(text, "noria_agent_plc_round_trip_seconds_bucket{machine=\"lift-1\",le=\"0.000002047\"}"));
+    assert_null(
+        strstr(text, "noria_agent_plc_round_trip_seconds_bucket{machine=\"lift-1\",le=\"0.000002047\"}"));
     assert_non_null(
         strstr(text, "noria_agent_plc_round_trip_seconds_bucket{machine=\"lift-1\",le=\"0.000004095\"}"));
     free(text);
@@ -145,10 +147,12 @@ static void the_launcher_says_what_is_up(void **state)
 static void what_misleads_is_left_out(void **state)
 {
     (void)state;
-    static const struct stats_def odd[] = {
-        {"age_ns", STATS_HISTOGRAM}, {"age", STATS_HISTOGRAM}, {"age_seconds", STATS_GAUGE}, {"a_total", STATS_GAUGE},
-        {"a", STATS_COUNTER},        {"a", STATS_COUNTER},     {"age_bucket", STATS_GAUGE},  {"n_count", STATS_COUNTER}};
-    static const struct stats_def liar[] = {{"up", STATS_GAUGE}, {"segments", STATS_GAUGE}, {"info", STATS_GAUGE}};
+    static const struct stats_def odd[] = {{"age_ns", STATS_HISTOGRAM},  {"age", STATS_HISTOGRAM},
+                                           {"age_seconds", STATS_GAUGE}, {"a_total", STATS_GAUGE},
+                                           {"a", STATS_COUNTER},         {"a", STATS_COUNTER},
+                                           {"age_bucket", STATS_GAUGE},  {"n_count", STATS_COUNTER}};
+    static const struct stats_def liar[] = {
+        {"up", STATS_GAUGE}, {"segments", STATS_GAUGE}, {"info", STATS_GAUGE}};
     struct block block, other, lies;
     struct exposition *e;
     block_init(&block, odd, ARRAY_LEN(odd));
@@ -163,8 +167,9 @@ static void what_misleads_is_left_out(void **state)
     assert_int_equal(exposition_add(e, "build", "x", &lies.view), ERR_OK);
     assert_int_equal(exposition_add(e, "agent.1", "m", &block.view), ERR_OK);
     assert_int_equal(exposition_add(e, "agent.2", "m", &block.view), ERR_EXISTS);
-    static const char *const nobody[] = {"", ".", "Worker.0", "worker_1", "1", "averyveryverylongrole.1", "a b",
-                                         "process.", "worker.\n", "worker.\xc3\xa9"};
+    static const char *const nobody[] = {
+        "",    ".",        "Worker.0",  "worker_1",       "1", "averyveryverylongrole.1",
+        "a b", "process.", "worker.\n", "worker.\xc3\xa9"};
     for (size_t i = 0; i < ARRAY_LEN(nobody); i++)
         assert_int_equal(exposition_add(e, nobody[i], "x", &block.view), ERR_MALFORMED);
     assert_int_equal(exposition_add(e, "agent.3", "", &block.view), ERR_MALFORMED);

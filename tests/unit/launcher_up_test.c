@@ -108,7 +108,7 @@ static void a_child_that_dies_is_started_again(void **state)
     UNTIL(lines_with("args", "noria-broker") == 2);
     UNTIL(lines_with("err", "process-ready name=broker") == 2);
     expect("err", "process-died name=broker");
-    expect("err", "signal=SIGKILL");
+    expect("err", "ended=\"SIGKILL\"");
     kill(pid, SIGINT);
     assert_int_equal(exit_code(pid), 0);
     assert_int_equal(lines_with("out", "noria: ready"), 1);

@@ -8,8 +8,11 @@
 #include "prom_text.h"
 #include "segment.h"
 
+#define WITH_TOKEN(token) "GET /metrics HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer " token "\r\n\r\n"
+
 enum { MACHINES = 200, POLLS = 0, TRIP = 1 };
-static const struct stats_def agent_defs[] = {{"polls", STATS_COUNTER}, {"plc_round_trip_ns", STATS_HISTOGRAM}};
+static const struct stats_def agent_defs[] = {{"polls", STATS_COUNTER},
+                                              {"plc_round_trip_ns", STATS_HISTOGRAM}};
 
 struct house {
     char dir[64];
@@ -64,8 +67,8 @@ static void make_segment(unsigned i)
     snprintf(path, sizeof path, "%s/agent.%u", house->dir, i);
     snprintf(role, sizeof role, "agent.%u", i);
     snprintf(id, sizeof id, "lift-%u", i);
-    assert_int_equal(segment_create(path, role, id, i + 1, agent_defs, 2, &house->segments[i], &house->stats[i]),
-                     ERR_OK);
+    assert_int_equal(
+        segment_create(path, role, id, i + 1, agent_defs, 2, &house->segments[i], &house->stats[i]), ERR_OK);
     stats_add(&house->stats[i], POLLS, i);
     stats_observe_ns(&house->stats[i], TRIP, 1000 * (i + 1));
 }
@@ -120,7 +123,7 @@ static int house_teardown(void **state)
 static struct raw_client scrape(const char **text)
 {
     char error[256];
-    struct raw_client client = arrive(GET("/metrics") "\r\n");
+    struct raw_client client = arrive(GET("/metrics"));
     *text = take(&client, 200);
     assert_non_null(strstr((char *)client.in, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n"));
     if (!prom_check(*text, strlen(*text), error))
@@ -167,7 +170,7 @@ static void those_who_ask_at_once_share(void **state)
     const char *text;
     struct raw_client many[10];
     for (unsigned i = 0; i < ARRAY_LEN(many); i++)
-        many[i] = arrive(GET("/metrics") "\r\n");
+        many[i] = arrive(GET("/metrics"));
     for (unsigned i = 0; i < ARRAY_LEN(many); i++) {
         assert_non_null(take(&many[i], 200));
         assert_int_equal(many[i].len, many[0].len);
@@ -192,7 +195,7 @@ static struct raw_client idle_scraper(uint64_t number)
     struct raw_client client = raw_connect(&server->loop, server->port);
     int small = 4096;
     setsockopt(client.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
-    raw_send_text(&client, GET("/metrics") "\r\n");
+    raw_send_text(&client, GET("/metrics"));
     PUMP_UNTIL(&server->loop, ops_counts(house->ops)->scrapes == number);
     return client;
 }
@@ -229,7 +232,7 @@ static void who_leaves_meanwhile(void **state)
 {
     (void)state;
     const char *text;
-    struct raw_client gone = arrive(GET("/metrics") "\r\n");
+    struct raw_client gone = arrive(GET("/metrics"));
     PUMP_UNTIL(&server->loop, counts()->waiting == 1);
     raw_close(&gone);
     PUMP_UNTIL(&server->loop, counts()->cancelled == 1);
@@ -244,7 +247,7 @@ static void the_worker_ends_meanwhile(void **state)
     (void)state;
     struct raw_client reader = idle_scraper(1);
     pass(OPS_SHARED_NS);
-    struct raw_client waiter = arrive(GET("/metrics") "\r\n");
+    struct raw_client waiter = arrive(GET("/metrics"));
     PUMP_UNTIL(&server->loop, counts()->waiting == 1);
     raw_close(&reader);
     raw_close(&waiter);
@@ -256,7 +259,7 @@ static void more_than_may_wait(void **state)
     struct raw_client many[OPS_WAITERS_MAX + 1];
     uv_idle_stop(&house->idle);
     for (unsigned i = 0; i < ARRAY_LEN(many); i++)
-        many[i] = arrive(GET("/metrics") "\r\n");
+        many[i] = arrive(GET("/metrics"));
     unsigned refused = 0;
     for (unsigned i = 0; i < ARRAY_LEN(many); i++) {
         raw_until_end(&many[i]);
@@ -307,20 +310,20 @@ static void no_directory(void **state)
 {
     (void)state;
     remove_files();
-    expect(GET("/metrics") "\r\n", 503, "{\"detail\":\"the counters cannot be read now\"}", "Retry-After: 1\r\n");
+    expect(GET("/metrics"), 503, "{\"detail\":\"the counters cannot be read now\"}", "Retry-After: 1\r\n");
     assert_int_equal(ops_counts(house->ops)->scrapes_failed, 1);
-    expect(GET("/healthz") "\r\n", 200, "{\"status\":\"ok\"}", "application/json");
+    expect(GET("/healthz"), 200, "{\"status\":\"ok\"}", "application/json");
 }
 
 static void ready_and_not(void **state)
 {
     (void)state;
-    expect(GET("/healthz") "\r\n", 200, "{\"status\":\"ok\"}", "Cache-Control: no-store\r\n");
-    expect(GET("/readyz") "\r\n", 200, "{\"status\":\"ready\"}", "");
+    expect(GET("/healthz"), 200, "{\"status\":\"ok\"}", "Cache-Control: no-store\r\n");
+    expect(GET("/readyz"), 200, "{\"status\":\"ready\"}", "");
     house->ready = false;
-    expect(GET("/readyz") "\r\n", 503, "{\"status\":\"not ready\",\"reasons\":[\"no broker\",\"not seeded\"]}",
+    expect(GET("/readyz"), 503, "{\"status\":\"not ready\",\"reasons\":[\"no broker\",\"not seeded\"]}",
            "Retry-After: 1\r\n");
-    expect(GET("/healthz") "\r\n", 200, "{\"status\":\"ok\"}", "");
+    expect(GET("/healthz"), 200, "{\"status\":\"ok\"}", "");
     expect("POST /readyz HTTP/1.1\r\nHost: h\r\n\r\n", 405, "{\"detail\":\"the method is not allowed here\"}",
            "Allow: GET, HEAD, OPTIONS\r\n");
 }
@@ -329,14 +332,14 @@ static void whose_token(void **state)
 {
     (void)state;
     site.needs_token = true;
-    expect(GET("/metrics") "\r\n", 401, "{\"detail\":\"a valid token is needed\"}", "WWW-Authenticate: Bearer\r\n");
-    expect(GET("/metrics") "Authorization: Bearer some\r\n\r\n", 403,
-           "{\"detail\":\"metrics show every machine, and this token does not\"}", "");
-    struct raw_client client = arrive(GET("/metrics") "Authorization: Bearer all\r\n\r\n");
+    expect(GET("/metrics"), 401, "{\"detail\":\"a valid token is needed\"}", "WWW-Authenticate: Bearer\r\n");
+    expect(WITH_TOKEN("some"), 403, "{\"detail\":\"metrics show every machine, and this token does not\"}",
+           "");
+    struct raw_client client = arrive(WITH_TOKEN("all"));
     assert_non_null(take(&client, 200));
     raw_close(&client);
-    expect(GET("/healthz") "\r\n", 200, "{\"status\":\"ok\"}", "");
-    expect(GET("/readyz") "\r\n", 200, "{\"status\":\"ready\"}", "");
+    expect(GET("/healthz"), 200, "{\"status\":\"ok\"}", "");
+    expect(GET("/readyz"), 200, "{\"status\":\"ready\"}", "");
 }
 
 int main(void)

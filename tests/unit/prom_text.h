@@ -154,8 +154,8 @@ static inline bool prom_bucket(struct prom *p, const char *labels, size_t len, c
         f->in_buckets = true;
         f->infinite = f->summed = false;
     }
-    if (f->infinite || strlen(f->labels) != len || memcmp(f->labels, labels, len) != 0 || bound <= f->last_le ||
-        value < (double)f->last_count)
+    if (f->infinite || strlen(f->labels) != len || memcmp(f->labels, labels, len) != 0 ||
+        bound <= f->last_le || value < (double)f->last_count)
         return prom_fail(p, "buckets are not cumulative, or mixed up");
     f->last_le = bound;
     f->last_count = strtoull(p->at, NULL, 10);

@@ -111,6 +111,18 @@ static void without_a_bound_nothing_goes(void **state)
     assert_int_equal(stats_get(&house->stats, STORE_EXPIRE_STEPS), 2);
 }
 
+static void other_limits_hold_at_once(void **state)
+{
+    struct house *house = *state;
+    make(house, 10);
+    tick(house, 5 * DAY_NS, false);
+    assert_int_equal(left(house), 10);
+    store_upkeep_keep(&house->upkeep, &(struct conf_store){.keep_days = 4, .keep_mib = 16});
+    tick(house, 0, false);
+    assert_int_equal(left(house), 0);
+    assert_int_equal(house->upkeep.keep.mib, 16);
+}
+
 #define PLAY(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -119,6 +131,7 @@ int main(void)
         PLAY(old_rows_go_step_by_step),
         PLAY(who_waits_is_served_between_steps),
         PLAY(without_a_bound_nothing_goes),
+        PLAY(other_limits_hold_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

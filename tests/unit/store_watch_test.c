@@ -399,6 +399,53 @@ static void without_a_ring_it_waits(void **state)
     expect(house, 1, 0);
 }
 
+/* The bytes mean something else from now on, also where the machine says nothing new. */
+static void another_profile_is_read_anew(void **state)
+{
+    static const char blind[] =
+        "profiles:\n"
+        "  - {name: blind, bits: [{bit: 0, key: RUN, zero: {text: n, meaning: stopped}, one: {text: y, meaning: "
+        "moving}}]}\n"
+        "machines:\n"
+        "  - {id: a, ip: 10.0.0.1, profile: blind}\n"
+        "  - {id: b, ip: 10.0.0.2}\n";
+    struct house *house = *state;
+    struct conf *before = house->conf;
+    show(house, "a", CONNECTION_CONNECTED, ALARM);
+    show(house, "b", CONNECTION_CONNECTED, ALARM);
+    look(house);
+    expect(house, 2, 0);
+    assert_int_equal(conf_load_text("x.yaml", blind, sizeof blind - 1, no_problem, NULL, &house->conf), ERR_OK);
+    store_watch_conf(&house->watch, house->conf);
+    conf_free(&before);
+    look(house);
+    expect(house, 1, 1);
+    before = house->conf;
+    assert_int_equal(
+        conf_load_text("x.yaml", conf_text, sizeof conf_text - 1, no_problem, NULL, &house->conf), ERR_OK);
+    store_watch_conf(&house->watch, house->conf);
+    conf_free(&before);
+    look(house);
+    expect(house, 2, 1);
+}
+
+static void the_same_profiles_are_not_compared_again(void **state)
+{
+    struct house *house = *state;
+    show(house, "a", CONNECTION_CONNECTED, ALARM);
+    look(house);
+    uint64_t seeded = stats_get(&house->stats, STORE_RING_SEEDED);
+    struct conf *before = house->conf;
+    assert_int_equal(
+        conf_load_text("x.yaml", conf_text, sizeof conf_text - 1, no_problem, NULL, &house->conf), ERR_OK);
+    store_watch_conf(&house->watch, house->conf);
+    conf_free(&before);
+    show(house, "a", CONNECTION_CONNECTED, QUIET);
+    look(house);
+    expect(house, 0, 1);
+    assert_int_equal(stats_get(&house->stats, STORE_RING_SEEDED), seeded);
+}
+
 #define PLAY(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -416,6 +463,8 @@ int main(void)
         PLAY(a_disk_that_takes_nothing_delays_and_loses_nothing),
         PLAY(the_cursor_follows),
         PLAY(without_a_ring_it_waits),
+        PLAY(another_profile_is_read_anew),
+        PLAY(the_same_profiles_are_not_compared_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,7 +93,8 @@ static void name_paths(struct store *store)
 static void on_signal(void *arg)
 {
     struct program *program = arg;
-    log_info("stopping", "signal");
+    log_stopping();
+    log_info("stopping", "reason=\"signal\"");
     program->store.exit_code = 0;
     loop_stop(program->store.loop);
 }
@@ -151,7 +152,7 @@ static int run(struct program *program, int control)
         proc_ready();
         loop_run(store->loop);
     } else {
-        log_error("boot-failed", "%s", err_text(err));
+        log_error("boot-failed", "error=\"%s\"", err_text(err));
         if (err == ERR_BUSY || err == ERR_CORRUPT || err == ERR_CONFIG)
             store->exit_code = PROC_EXIT_PERMANENT;
     }
@@ -165,7 +166,7 @@ static int run(struct program *program, int control)
 static void report(void *arg, const char *text)
 {
     (void)arg;
-    log_error("config", "%s", text);
+    log_error("config", "error=\"%s\"", text);
 }
 
 int main(int argc, char **argv)

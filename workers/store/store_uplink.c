@@ -50,7 +50,7 @@ static void on_up(void *arg, const struct wire_hello_ok *ok)
 static void on_down(void *arg)
 {
     struct store *store = arg;
-    log_warn("broker-down", "the broker's connection ended, or it fell silent; dropped_requests=%u",
+    log_warn("broker-down", "dropped_requests=%u the broker's connection ended, or it fell silent",
              store->group.waiting);
     stats_add(&store->stats, STORE_BROKER_DOWNS, 1);
     store_outbox_down(&store->outbox);

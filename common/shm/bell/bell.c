@@ -59,7 +59,7 @@ struct bell {
 
 static enum err_e failed(const char *what, const char *path)
 {
-    log_error("bell-failed", "call=%s path=%s reason=\"%s\"", what, path, strerror(errno));
+    log_error("bell-failed", "call=%s path=%s error=\"%s\"", what, path, strerror(errno));
     return ERR_SYSTEM;
 }
 
@@ -72,7 +72,7 @@ static enum err_e path_free(const char *path)
     if (lstat(path, &status) != 0)
         return errno == ENOENT ? ERR_OK : failed("lstat", path);
     if (!S_ISSOCK(status.st_mode)) {
-        log_error("bell-failed", "path=%s reason=\"exists and is not a socket\"", path);
+        log_error("bell-failed", "path=%s error=\"exists and is not a socket\"", path);
         return ERR_EXISTS;
     }
     return unlink(path) == 0 || errno == ENOENT ? ERR_OK : failed("unlink", path);

@@ -28,7 +28,7 @@ struct bell_ear {
 
 static enum err_e failed(const char *what, const char *path)
 {
-    log_error("bell-failed", "call=%s path=%s reason=\"%s\"", what, path, strerror(errno));
+    log_error("bell-failed", "call=%s path=%s error=\"%s\"", what, path, strerror(errno));
     return ERR_SYSTEM;
 }
 

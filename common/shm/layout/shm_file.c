@@ -20,7 +20,7 @@
 
 static enum err_e failed(const char *what, const char *path)
 {
-    log_error("shm-failed", "call=%s path=%s reason=\"%s\"", what, path, strerror(errno));
+    log_error("shm-failed", "call=%s path=%s error=\"%s\"", what, path, strerror(errno));
     return ERR_SYSTEM;
 }
 
@@ -102,7 +102,7 @@ static enum err_e open_regular(const char *path, int flags, int *fd, uint64_t *s
         return ERR_OK;
     }
     close(*fd);
-    log_error("shm-failed", "call=fstat path=%s reason=\"not a regular file\"", path);
+    log_error("shm-failed", "call=fstat path=%s error=\"not a regular file\"", path);
     return ERR_SYSTEM;
 }
 

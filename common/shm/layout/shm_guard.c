@@ -46,10 +46,7 @@ static struct guarded *watched_at(uintptr_t address)
 
 static void say(void)
 {
-    static const char text[] =
-        "error shm-cut a mapped file lost its memory: it was cut, or its file system is full\n";
-    ssize_t ignored = write(STDERR_FILENO, text, sizeof text - 1);
-    (void)ignored;
+    log_fatal("shm-cut", "error", "a mapped file lost its memory: it was cut, or its file system is full");
 }
 
 static void on_sigbus(int signo, siginfo_t *info, void *context)
@@ -82,7 +79,7 @@ static void install(void)
         return;
     former = now;
     if (!known || sigaction(SIGBUS, &action, NULL) != 0)
-        log_error("shm-guard", "no handler for SIGBUS: a file that is cut will end this process");
+        log_error("shm-guard", "error=\"no handler for SIGBUS: a file that is cut will end this process\"");
 }
 
 bool shm_guard_add(void *at, uint64_t len, bool writable)
@@ -100,7 +97,7 @@ bool shm_guard_add(void *at, uint64_t len, bool writable)
         atomic_store(&table[i].len, len);
         return true;
     }
-    log_error("shm-guard", "more than %d mappings: one goes unwatched", MAPPINGS_MAX);
+    log_error("shm-guard", "error=\"more than %d mappings: one goes unwatched\"", MAPPINGS_MAX);
     return false;
 }
 

@@ -369,7 +369,7 @@ static enum err_e carousel_open(const struct driver_config *config, struct drive
     d->config.host = NULL; /* parsed here; the text may go */
     d->fd = -1;
     if (!parse_address(d, config->host, config->port)) {
-        log_error("plc-address", "host=%s is no numeric address", config->host);
+        log_error("plc-address", "host=%s error=\"no numeric address\"", config->host);
         free(d);
         return ERR_CONFIG;
     }

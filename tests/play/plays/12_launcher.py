@@ -105,7 +105,7 @@ async def launcher_killed(s):
     await launcher.kill()
     await until("everybody to have left", lambda: not children_of_this_process())
     assert await c1.closed() == 1001
-    for name in ("launcher.lock", "sim.sock", "bus/bell.sock", "bus/broker.sock"):
+    for name in ("launcher.lock", "control.sock", "sim.sock", "bus/bell.sock", "bus/broker.sock", "conf/current/config"):
         (s.runtime / name).unlink(missing_ok=True)
     for path in (s.runtime / "shm").glob("*"):
         path.unlink()

@@ -28,6 +28,7 @@ class Launcher:
         actor.fds.append(self.child.fileno())
         await actor.start()
         self.child.close()
+        await s.mark()
         return self
 
     def say(self, type, number=0, digest=0, text="", fds=()):
@@ -144,7 +145,7 @@ async def adopt_often(s):
         launcher.end.send(os.urandom(n % 64 + 1))
         launcher.say("disown", n % 300)
         launcher.say("prepared", 1)
-        if n % 50 == 0:
+        if n % 20 == 0:  # before the socket is full
             await client.ping()
     launcher.say("adopt", 1, text="carousel", fds=[theirs.fileno()])
     await s.counts("w1", "gate_doors_added", 1)

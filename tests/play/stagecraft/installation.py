@@ -11,6 +11,7 @@ The launcher is told what operators tell it, and what became of it is read where
 """
 import asyncio
 import os
+import re
 import signal
 import struct
 from pathlib import Path
@@ -141,9 +142,14 @@ class Installation:
         return {name: descriptors(pid) for name, pid in pids.items() if pid}
 
     def files(self):
-        """What stands in shared memory and beside it, by name; logs aside."""
-        return sorted(str(path.relative_to(self.s.runtime)) for path in self.s.runtime.rglob("*")
+        """What stands in shared memory and beside it, by name; logs aside. Which number a worker leases on the bus is chance."""
+        return sorted(re.sub(r"shm/worker\.\d+$", "shm/worker.N", str(path.relative_to(self.s.runtime))) for path in self.s.runtime.rglob("*")
                       if not path.is_dir() and not path.name.startswith("sim.log"))
+
+    def assert_nobody_died(self):
+        """By the launcher's books, over all names that there ever were, and without a crash record."""
+        records = sorted((self.s.state / "crashes").glob("*"))
+        assert self.launcher_counter("deaths") == 0 and not records, f"{self.launcher_counter('deaths')} deaths, {[r.read_text()[:600] for r in records[:2]]}"
 
 
 def sanitized():

@@ -289,7 +289,7 @@ class Throng:
             complaints += owed.carried_out(mover.machine, mover.asked, self.s.simulator.truth.moves(mover.machine), kept.values())
         timeline = states_by_seq(self.machines, self.followers)
         for follower in self.followers:
-            follower.check_states(timeline)
+            follower.check_states(timeline, complete=not self.weather.kills)  # both workers killed: then nobody heard what was live
         return complaints
 
     def channels(self, events, rows):

@@ -34,7 +34,7 @@ static bool make_owners(struct access *access)
 static void tell(void *arg, const char *text)
 {
     (void)arg;
-    log_error("auth", "%s", text);
+    log_error("auth", "error=\"%s\"", text);
 }
 
 static enum err_e make_hash(struct access *access)
@@ -42,7 +42,7 @@ static enum err_e make_hash(struct access *access)
     access->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     access->context = EVP_MD_CTX_new();
     if (access->sha256 == NULL)
-        log_error("auth", "libcrypto offers no SHA-256");
+        log_error("auth", "error=\"libcrypto offers no SHA-256\"");
     return access->sha256 == NULL ? ERR_SYSTEM : access->context == NULL ? ERR_MEMORY : ERR_OK;
 }
 

@@ -50,7 +50,7 @@ enum err_e host_start(struct endpoint_host *host)
         const struct endpoint_dialect *dialect = common->endpoint.dialect;
         enum err_e err = dialect->start != NULL ? dialect->start(&common->endpoint) : ERR_OK;
         if (err != ERR_OK) {
-            log_error("dialect", "dialect=%s cannot start: %s", dialect->name, err_text(err));
+            log_error("dialect", "dialect=%s error=\"%s\"", dialect->name, err_text(err));
             host_stop(host);
             return err;
         }

@@ -174,7 +174,7 @@ static struct client **everybody(const struct audiences *audiences, size_t *coun
 /* A client that nobody has memory to tell of its loss must not go on as if nothing had happened. */
 static void close_everybody(struct endpoint_host *host)
 {
-    log_error("loss-untold", "out of memory; subscribers are closed");
+    log_error("loss-untold", "error=\"out of memory\" subscribers are closed");
     for (size_t i = 0; i < host->audiences.by_key.capacity; i++) {
         struct audience *audience = host->audiences.by_key.entries[i].value;
         for (uint32_t m = 0; audience != NULL && m < audience->count; m++)
@@ -207,7 +207,7 @@ static void on_lost(void *arg, uint64_t since, enum ring_status_e why)
     if (why == RING_LAPPED)
         log_warn("ring-lapped", "this worker was overtaken; subscribers get snapshots");
     else if (why != RING_MORE)
-        log_warn("ring-lost", "records were lost (%s); subscribers get snapshots",
+        log_warn("ring-lost", "reason=\"%s\" records were lost; subscribers get snapshots",
                  why == RING_GONE ? "new ring" : "damaged record");
 }
 

@@ -166,7 +166,7 @@ static void give_up(struct endpoint_host *host)
     p->counts.given_up += gone;
     if (gone > 0 && log_limit_ok(&p->log_limit, now, 60 * NS_PER_S, 1, &suppressed))
         log_error("publish",
-                  "%llu messages of clients were given to the broker and are not in the ring; suppressed=%u",
+                  "messages=%llu suppressed=%u given to the broker, and not in the ring",
                   (unsigned long long)gone, suppressed);
 }
 

@@ -185,7 +185,7 @@ static void note(struct endpoint_host *host, const char *what)
 {
     uint32_t suppressed;
     if (log_limit_ok(&host->store_calls.log_limit, clock_mono_ns(host->clock), 10 * NS_PER_S, 1, &suppressed))
-        log_error("store-reply", "%s: answered 503; suppressed=%u", what, suppressed);
+        log_error("store-reply", "error=\"%s\" suppressed=%u answered 503", what, suppressed);
 }
 
 static void take(struct endpoint_host *host, struct store_pending *call, const struct wire_store_reply *reply)

@@ -150,7 +150,7 @@ static void take_machine(struct tail *tail)
 {
     enum err_e err = reopen_table(tail);
     if (err != ERR_OK)
-        log_warn("machine-event", "cannot read %s again: %s", tail->lvt_path, err_text(err));
+        log_warn("machine-event", "path=%s error=\"%s\" cannot be read again", tail->lvt_path, err_text(err));
 }
 
 static void to_origin(struct tail *tail, const struct ring_record *record)

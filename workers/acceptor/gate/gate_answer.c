@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "gate_internal.h"
+#include "gate_peer.h"
 
 static void count(struct gate_counts *counts, unsigned status)
 {
@@ -20,12 +21,15 @@ static void count(struct gate_counts *counts, unsigned status)
     }
 }
 
-static void log_refusal(struct gate *gate, unsigned listener, struct gate_verdict verdict)
+static void log_refusal(struct gate *gate, int fd, unsigned listener, struct gate_verdict verdict)
 {
+    char peer[GATE_PEER_MAX];
     uint32_t suppressed;
-    if (log_limit_ok(&gate->log_limit, gate_now(gate), 10 * NS_PER_S, 5, &suppressed))
-        log_info("gate-refused", "listener=%u status=%u reason=\"%s\" suppressed=%u", listener,
+    if (log_limit_ok(&gate->log_limit, gate_now(gate), 10 * NS_PER_S, 5, &suppressed)) {
+        gate_peer_name(fd, peer);
+        log_info("gate-refused", "listener=%u peer=%s status=%u reason=\"%s\" suppressed=%u", listener, peer,
                  verdict.status, verdict.reason, suppressed);
+    }
 }
 
 static const char *extra_headers(unsigned status, bool plain_http)
@@ -47,7 +51,7 @@ void gate_answer(struct gate *gate, int fd, unsigned listener, struct gate_verdi
 {
     char text[512];
     count(&gate->counts, verdict.status);
-    log_refusal(gate, listener, verdict);
+    log_refusal(gate, fd, listener, verdict);
     int len = snprintf(text, sizeof text,
                        "HTTP/1.1 %u %s\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n"
                        "Cache-Control: no-store\r\nConnection: %s\r\n%s\r\n%s\n",

@@ -213,7 +213,7 @@ void gate_leave(struct gate *gate)
             continue;
         }
         if (!begin_no_more(door->fd))
-            log_warn("gate-leave", "listener=%u error=\"%s\"; a connection begun now may be refused",
+            log_warn("gate-leave", "listener=%u error=\"%s\" a connection begun now may be refused",
                      door->listener, strerror(errno));
         gate->leave_ns = gate_now(gate) + GATE_LEAVE_NS;
     }

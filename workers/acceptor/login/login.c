@@ -111,16 +111,18 @@ static void note_refused(struct login *login, const struct login_job *job)
     http_peer_name(job->exchange, from);
     if (log_limit_ok(&login->refused_limit, clock_mono_ns(login->config.clock), 10 * NS_PER_S, 5,
                      &suppressed))
-        log_warn("login-refused", "from=%s user=%s suppressed=%u", from,
+        log_warn("login-refused", "peer=%s user=%s suppressed=%u", from,
                  job->user[0] != '\0' ? job->user : "(unknown)", suppressed);
 }
 
 static void note_granted(struct login *login, const struct login_job *job)
 {
+    char from[GATE_PEER_MAX];
     uint32_t suppressed;
+    http_peer_name(job->exchange, from);
     if (log_limit_ok(&login->granted_limit, clock_mono_ns(login->config.clock), 10 * NS_PER_S, 5,
                      &suppressed))
-        log_info("login", "user=%s suppressed=%u", job->user, suppressed);
+        log_info("login", "peer=%s user=%s suppressed=%u", from, job->user, suppressed);
 }
 
 /* Who the job is for now: a reload may have come since it was asked. NULL: nobody, or not from there, or not with this password. */

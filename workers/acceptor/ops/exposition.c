@@ -11,7 +11,6 @@
 #include "metric_texts.h"
 #include "must.h"
 
-#define ROLE_MAX        16u
 #define LABEL_MAX       160u /* key, quotes and an escaped value */
 #define FIRST_POWER     10u
 #define LAST_POWER      36u
@@ -20,8 +19,6 @@
 #define METRICS_MAX     1024u          /* of a segment; ours have below 400 */
 #define METRIC_LINES    16384u         /* room that one metric may need … */
 #define SEGMENT_LINES   (512u * 1024u) /* … and one segment */
-
-_Static_assert(STATS_NAME_MAX + ROLE_MAX + sizeof "noria___seconds_total" <= FAMILY_NAME_MAX, "names fit");
 
 /* --- making ----------------------------------------------------------------------------------------------------------- */
 
@@ -69,28 +66,11 @@ static bool is_reserved(const char *role, const char *name)
            ends_with(name, len, "_sum") || ends_with(name, len, "_count") || ends_with(name, len, "_seconds");
 }
 
-static void family_name(char text[FAMILY_NAME_MAX + 1], const char *role, const char *name,
-                        enum stats_kind_e kind)
-{
-    struct out out = out_init(text, FAMILY_NAME_MAX);
-    size_t len = strlen(name);
-    if (kind == STATS_HISTOGRAM && len > 3 && ends_with(name, len, "_ns"))
-        len -= 3;
-    out_literal(&out, "noria_");
-    out_text(&out, role);
-    out_char(&out, '_');
-    out_bytes(&out, name, len);
-    if (kind != STATS_GAUGE)
-        out_text(&out, kind == STATS_COUNTER ? "_total" : "_seconds");
-    MUST(!out.overflow);
-    text[out.len] = '\0';
-}
-
 /* What stands before the first dot of a segment's name: "worker". */
-static bool role_of(const char *name, char role[ROLE_MAX + 1])
+static bool role_of(const char *name, char role[METRIC_ROLE_MAX + 1])
 {
     size_t len = strcspn(name, ".");
-    if (len == 0 || len > ROLE_MAX || strspn(name, "abcdefghijklmnopqrstuvwxyz") < len)
+    if (len == 0 || len > METRIC_ROLE_MAX || strspn(name, "abcdefghijklmnopqrstuvwxyz") < len)
         return false;
     memcpy(role, name, len);
     role[len] = '\0';
@@ -119,7 +99,7 @@ static bool put_label(char label[LABEL_MAX], const char *key, const char *value)
 struct adding {
     struct exposition *e;
     const struct stats_view *view;
-    char role[ROLE_MAX + 1];
+    char role[METRIC_ROLE_MAX + 1];
     char label[LABEL_MAX];
     bool coarse; /* one of very many */
 };
@@ -214,12 +194,12 @@ static void add_up(struct exposition *e, struct family **up, const char *label, 
 
 static void add_metric(const struct adding *a, size_t i)
 {
-    char name[STATS_NAME_MAX + 1], full[FAMILY_NAME_MAX + 1];
+    char name[STATS_NAME_MAX + 1], full[METRIC_NAME_MAX + 1];
     enum stats_kind_e kind;
     uint64_t value;
     if (!stats_view_metric(a->view, i, name, &kind, &value) || is_reserved(a->role, name))
         return;
-    family_name(full, a->role, name, kind);
+    metric_family_name(full, a->role, name, kind);
     struct family *family = family_of(a->e, full, kind);
     if (family == NULL)
         return;

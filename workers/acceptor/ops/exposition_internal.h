@@ -3,8 +3,9 @@
 
 #include "exposition.h"
 #include "map.h"
+#include "metric_texts.h"
 
-#define FAMILY_NAME_MAX 95u
+#define FAMILY_NAME_MAX METRIC_NAME_MAX
 
 struct family {
     char name[FAMILY_NAME_MAX + 1]; /* as in # TYPE */

@@ -17,7 +17,7 @@ enum err_e scrape_begin(struct scrape *s, const char *shm_dir, uint64_t now_ns)
     s->dir = opendir(shm_dir);
     if (s->dir != NULL)
         return ERR_OK;
-    log_error("scrape", "path=%s: %s", shm_dir, strerror(errno));
+    log_error("scrape", "path=%s error=\"%s\"", shm_dir, strerror(errno));
     scrape_end(s);
     return ERR_NOT_FOUND;
 }

@@ -55,7 +55,8 @@ static void on_after_poll(uv_check_t *check)
 static void on_signal(uv_signal_t *handle, int signo)
 {
     struct worker *w = handle->data;
-    log_info("stopping", "signal %d", signo);
+    log_stopping();
+    log_info("stopping", "reason=\"signal\" signal=%d", signo);
     worker_stop(w, 0);
 }
 
@@ -186,7 +187,7 @@ int worker_run(struct worker *w)
     host_fini(&w->host);
     int leftover = uv_loop_close(&w->loop);
     if (leftover != 0)
-        log_warn("stopped", "event loop still had handles: %s", uv_strerror(leftover));
+        log_warn("stopped", "error=\"the event loop still had handles: %s\"", uv_strerror(leftover));
     worker_control_stop(w);
     worker_front_stop(w);
     conf_free(&w->conf);

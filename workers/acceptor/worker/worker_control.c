@@ -20,7 +20,7 @@ void worker_tell_draining(struct worker *w)
     enum err_e err = control_send(w->control, &message);
     w->draining_untold = err == ERR_FULL;
     if (err != ERR_OK && err != ERR_FULL)
-        log_warn("control", "cannot tell the launcher: %s", err_text(err));
+        log_warn("control", "error=\"cannot tell the launcher: %s\"", err_text(err));
 }
 
 /* --- doors of other workers --------------------------------------------------------------------------------------------- */
@@ -58,7 +58,7 @@ static void adopt(struct worker *w, const struct control_message *message)
     if (taken == message->fd_count)
         log_info("adopted", "worker=%u sockets=%u", message->number, taken);
     else
-        log_warn("adopted", "worker=%u sockets=%u; %u could not be taken", message->number, taken,
+        log_warn("adopted", "worker=%u sockets=%u failed=%u", message->number, taken,
                  message->fd_count - taken);
 }
 
@@ -88,7 +88,7 @@ static void handle(struct worker *w, const struct control_message *message)
     else if (message->type == CONTROL_DISOWN)
         disown(w, message->number);
     else if (!reloader_take(w->reloader, message))
-        log_warn("control", "message %s is not for a worker", control_type_name(message->type));
+        log_warn("control", "message=%s error=\"not for a worker\"", control_type_name(message->type));
 }
 
 static void on_control(uv_poll_t *poll, int status, int events)
@@ -102,7 +102,7 @@ static void on_control(uv_poll_t *poll, int status, int events)
         if (err == ERR_OK)
             handle(w, &message);
         else if (err == ERR_MALFORMED)
-            log_warn("control", "a message that is none was dropped");
+            log_warn("control", "error=\"a message that is none was dropped\"");
         else if (err == ERR_BUSY)
             return;
         else {

@@ -83,7 +83,7 @@ static void on_turn(uv_timer_t *timer)
     bool told = drain_turn(&w->drain, TURN_NS);
     if (!may_end(w, told))
         return;
-    log_info("drained", "told=%llu late=%llu ms=%llu", (unsigned long long)w->drain.told,
+    log_info("drained", "told=%llu late=%llu took_ms=%llu", (unsigned long long)w->drain.told,
              (unsigned long long)w->drain.told_late,
              (unsigned long long)((clock_mono_ns(w->clock) - w->drain.start_ns) / NS_PER_MS));
     worker_stop(w, 0);

@@ -31,7 +31,7 @@ static void set_state(struct worker *w, enum worker_front_e state)
 
 static void lose(struct worker *w, const char *why)
 {
-    log_error("front-lost", "the holder of the network is gone: %s; ending in %llu ms", why,
+    log_error("front-lost", "error=\"%s\" in_ms=%llu the holder of the network is gone: ending", why,
               (unsigned long long)(FRONT_WAIT_NS / NS_PER_MS));
     set_state(w, WORKER_FRONT_LOST);
 }

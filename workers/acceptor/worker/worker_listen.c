@@ -52,7 +52,7 @@ static enum err_e describe(struct worker *w, struct worker_listener *listener,
     *listener = (struct worker_listener){.conf = conf};
     for (size_t i = 0; i < conf->dialect_count; i++) {
         if (!add_dialect(w, listener, conf->dialects[i])) {
-            log_error("listen", "listener=%s: unknown dialect \"%s\"", conf->name, conf->dialects[i]);
+            log_error("listen", "listener=%s error=\"unknown dialect %s\"", conf->name, conf->dialects[i]);
             return ERR_CONFIG;
         }
     }
@@ -91,13 +91,13 @@ static int own_socket(const struct conf_listener *listener)
                     *address;
     int failed = getaddrinfo(listener->address, port, &hints, &address);
     if (failed != 0) {
-        log_error("listen", "listener=%s address=%s: %s", listener->name, listener->address,
+        log_error("listen", "listener=%s address=%s error=\"%s\"", listener->name, listener->address,
                   gai_strerror(failed));
         return -1;
     }
     int fd = open_socket(address);
     if (fd < 0)
-        log_error("listen", "listener=%s %s:%u: %s", listener->name, listener->address, listener->port,
+        log_error("listen", "listener=%s address=%s port=%u error=\"%s\"", listener->name, listener->address, listener->port,
                   strerror(errno));
     freeaddrinfo(address);
     return fd;
@@ -108,7 +108,7 @@ enum err_e worker_listen(struct worker *w)
     struct proc_listen_fd fds[PROC_LISTEN_MAX];
     size_t count = proc_listen_fds(fds);
     if (w->conf->listener_count > WORKER_LISTENERS_MAX) {
-        log_error("listen", "more than %u listeners", WORKER_LISTENERS_MAX);
+        log_error("listen", "error=\"more than %u listeners\"", WORKER_LISTENERS_MAX);
         return ERR_CONFIG;
     }
     for (size_t i = 0; i < w->conf->listener_count; i++) {
@@ -136,7 +136,7 @@ enum err_e worker_start_dialects(struct worker *w)
         for (unsigned k = 0; k < listener->endpoint_count; k++) {
             enum err_e err = host_join(&listener->endpoints[k]);
             if (err != ERR_OK) {
-                log_error("dialect", "listener=%s: %s", listener->conf->name, err_text(err));
+                log_error("dialect", "listener=%s error=\"%s\"", listener->conf->name, err_text(err));
                 return err;
             }
         }

@@ -30,7 +30,7 @@ static const char usage[] =
 static void report(void *arg, const char *text)
 {
     (void)arg;
-    log_error("config", "%s", text);
+    log_error("config", "error=\"%s\"", text);
 }
 
 /* Neither may end a worker that is only starting: they wait until the loop listens for them (worker_run()). */
@@ -60,11 +60,12 @@ static int run(const char *file)
     if (conf_load(file, report, NULL, &conf) != ERR_OK)
         return PROC_EXIT_PERMANENT;
     log_init("worker", conf->log_level);
+    log_format(conf->log_format);
     const struct worker_options options = {
         .conf = conf, .file = file, .control = control_inherited(), .front = has_front()};
     enum err_e err = worker_start(&worker, &options);
     if (err != ERR_OK) {
-        log_error("start", "%s", err_text(err));
+        log_error("start", "error=\"%s\"", err_text(err));
         return err == ERR_CONFIG ? PROC_EXIT_PERMANENT : PROC_EXIT_FAILURE;
     }
     hold_signals(false);

@@ -106,13 +106,13 @@ void worker_ear_open(struct worker *w)
     worker_ear_close(w);
     enum err_e err = bell_ear_open(w->bell_path, w->slot, w->incarnation, w->segment, &w->ear);
     if (err != ERR_OK) {
-        log_warn("bell", "cannot connect to %s: %s; looking at the ring ten times a second", w->bell_path,
+        log_warn("bell", "path=%s error=\"%s\" looking at the ring ten times a second", w->bell_path,
                  err_text(err));
         return;
     }
     w->ear_poll = calloc(1, sizeof *w->ear_poll);
     if (w->ear_poll == NULL || uv_poll_init(&w->loop, w->ear_poll, bell_ear_fd(w->ear)) != 0) {
-        log_error("bell", "cannot poll the bell");
+        log_error("bell", "error=\"cannot poll the bell\"");
         free(w->ear_poll);
         bell_ear_close(&w->ear);
         return;

@@ -13,6 +13,7 @@
 #include "log.h"
 #include "must.h"
 #include "worker.h"
+#include "worker_metrics.h"
 
 #define REVIEW_NS      (1 * NS_PER_MS)
 #define REVIEW_PORTION 64u
@@ -115,6 +116,7 @@ static void commit(void *arg, struct conf *next)
     w->review_cursor = 0;
     if (w->ws != NULL && !w->stopping)
         uv_idle_start(&w->review, on_review);
+    worker_metrics_copy(w); /* who waits for it need not wait for the tick */
 }
 
 /* --- begin and end ---------------------------------------------------------------------------------------------------- */

@@ -35,6 +35,7 @@ static enum err_e take_slot(struct worker *w, uint32_t slot)
     w->host.outbox.metrics = (struct outbox_metrics){
         WORKER_HOP_D8, WORKER_HOP_D11_FIRST, WORKER_HOP_D11_LAST, WORKER_HOP_R4};
     log_init(relative + 4, w->conf->log_level);
+    worker_metrics_copy(w); /* what is known already stands there from the beginning */
     return ERR_OK;
 }
 
@@ -62,12 +63,12 @@ static void attach(struct worker *w)
     if (err == ERR_OK)
         err = host_broker_up(&w->host, (uint32_t)w->hello_ok.ring_id);
     if (err == ERR_VERSION) {
-        log_error("attach", "shared memory has another layout version than this program");
+        log_error("attach", "error=\"shared memory has another layout version than this program\"");
         worker_stop(w, PROC_EXIT_PERMANENT);
         return;
     }
     if (err != ERR_OK && !w->attach_pending)
-        log_warn("attach", "cannot attach to the broker's shared memory yet: %s", err_text(err));
+        log_warn("attach", "error=\"%s\" cannot attach to the broker's shared memory yet", err_text(err));
     w->attach_pending = err != ERR_OK;
     if (w->attach_pending)
         return;
@@ -105,7 +106,7 @@ static void on_down(void *arg)
 static void on_refused(void *arg, const char *reason)
 {
     struct worker *w = arg;
-    log_error("refused", "by the broker: %s", reason);
+    log_error("broker-refused", "reason=\"%s\"", reason);
     worker_stop(w, PROC_EXIT_PERMANENT);
 }
 
@@ -113,7 +114,7 @@ static void on_message(void *arg, const struct wire_message *message)
 {
     struct worker *w = arg;
     if (!host_hear(&w->host, message))
-        log_debug("unexpected", "message %s from the broker", wire_type_name(message->type));
+        log_debug("unexpected", "message=%s of the broker", wire_type_name(message->type));
 }
 
 static void on_heartbeat(void *arg, struct wire_heartbeat *heartbeat)

@@ -27,7 +27,7 @@ static void welcome(struct endpoint_conn *conn)
     carousel_put_all_machines(&out, conn);
     out_char(&out, '}');
     if (out.overflow) { /* nothing may stand before it, and half a list would be a lie */
-        log_error("welcome-too-large", "%u machines do not fit a welcome of %u bytes; connection closed",
+        log_error("welcome-too-large", "machines=%u bytes=%u connection closed",
                   endpoint_machine_count(endpoint), ENDPOINT_SCRATCH);
         endpoint_close(conn, 1011, "too many machines");
         return;

@@ -145,7 +145,7 @@ static void on_done(void *arg, enum err_e err, unsigned silent, unsigned workers
     desk->telling = true;
     desk->here_only = err != ERR_OK;
     if (err != ERR_OK) {
-        log_debug("channel-stats", "%s (%u of %u workers silent)", err_text(err), silent, workers);
+        log_debug("channel-stats", "error=\"%s\" silent=%u workers=%u", err_text(err), silent, workers);
         channels_answer_clear(&desk->answer);
         if (!list_empty(&desk->surveyed))
             ask_here(shared);

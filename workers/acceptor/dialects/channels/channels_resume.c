@@ -188,7 +188,7 @@ static void tell_malformed(struct channels_shared *shared, const struct store_an
     uint32_t dropped;
     shared->counts.page_failures++;
     if (log_limit_ok(&shared->resume.log_limit, now_ns(shared), NS_PER_S, 1, &dropped))
-        log_error("events-malformed", "the store's events are not readable (%zu bytes; %u more not logged)",
+        log_error("events-malformed", "bytes=%zu suppressed=%u the store's events are not readable",
                   answer->len, dropped);
 }
 
