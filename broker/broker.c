@@ -11,8 +11,8 @@ void broker_invalid(struct broker *broker, const struct wire_message *message, c
     uint32_t suppressed;
     broker_count(broker, BROKER_INVALID);
     if (broker_may_log(broker, &broker->logs.invalid, &suppressed))
-        log_warn("message-invalid", "type=%s reason=\"%s\" suppressed=%u", wire_type_name(message->type),
-                 why, suppressed);
+        log_warn("message-invalid", "type=%s reason=\"%s\" suppressed=%u", wire_type_name(message->type), why,
+                 suppressed);
 }
 
 enum err_e broker_send(struct broker *broker, const struct bus_identity *to, struct wire_message *message)

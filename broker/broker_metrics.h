@@ -131,11 +131,11 @@
     X(RING_CONTINUED, ring_continued, GAUGE)                                                                 \
     X(RESTORE_US, restore_us, GAUGE) /* reading the ring at start */                                         \
     X(RESTORE_RECORDS, restore_records, GAUGE)                                                               \
-    X(CONF_DIGEST, conf_digest, GAUGE) /* of the configuration in force */                                   \
-    X(RELOADS, reloads, COUNTER)       /* others that were put in force since the start */                   \
+    X(CONF_DIGEST, conf_digest, GAUGE)             /* of the configuration in force */                       \
+    X(RELOADS, reloads, COUNTER)                   /* others that were put in force since the start */       \
     X(RELOAD_PREPARE_US, reload_prepare_us, GAUGE) /* how long the last one held the loop: prepared … */   \
     X(RELOAD_US, reload_us, GAUGE)                 /* … and put in force */                                \
-    X(STALLS, stalls, COUNTER)         /* the janitor's tick came late: nobody is judged for a second */     \
+    X(STALLS, stalls, COUNTER) /* the janitor's tick came late: nobody is judged for a second */             \
     X(MACHINES, machines, GAUGE)
 
 enum broker_metric_e {

@@ -40,8 +40,8 @@ static enum err_e append(struct publisher *publisher, const struct ring_entry *e
         return ERR_OK;
     stats_add(publisher->stats, BROKER_APPENDS_FAILED, 1);
     if (log_limit_ok(&publisher->append_log, clock_mono_ns(publisher->clock), 10 * NS_PER_S, 1, &suppressed))
-        log_error("append-failed", "kind=%d bytes=%u error=\"%s\" suppressed=%u", (int)entry->kind, entry->frame_len,
-                  err_text(err), suppressed);
+        log_error("append-failed", "kind=%d bytes=%u error=\"%s\" suppressed=%u", (int)entry->kind,
+                  entry->frame_len, err_text(err), suppressed);
     return err;
 }
 

@@ -231,8 +231,8 @@ static void read_ring(struct work *work)
     work->ring_used |= err != ERR_OK;
     if (err == ERR_OK)
         return;
-    log_warn("ring-unreadable", "path=%s error=\"%s\" outcomes sent again may be seen twice", work->job->ring_path,
-             err_text(err));
+    log_warn("ring-unreadable", "path=%s error=\"%s\" outcomes sent again may be seen twice",
+             work->job->ring_path, err_text(err));
     for (size_t i = 0; i < work->registry->count; i++)
         work->registry->machines[i]->record_position = NO_RECORD;
 }

@@ -67,8 +67,8 @@ static void drop(struct broker *broker, const struct peer *worker, const struct 
     uint32_t suppressed;
     broker_count(broker, BROKER_INVALID);
     if (broker_may_log(broker, &broker->logs.stream, &suppressed))
-        log_warn("publish-invalid", "slot=%u number=%llu bytes=%u reason=\"%s\" suppressed=%u",
-                 worker->slot, (unsigned long long)wire->publish_seq, wire->payload.len, why, suppressed);
+        log_warn("publish-invalid", "slot=%u number=%llu bytes=%u reason=\"%s\" suppressed=%u", worker->slot,
+                 (unsigned long long)wire->publish_seq, wire->payload.len, why, suppressed);
 }
 
 /* What is wrong with it; NULL: nothing, and *stream is filled in. Its size was bounded when it was decoded. */

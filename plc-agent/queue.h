@@ -142,8 +142,9 @@ bool queue_rearm_needed(const struct queue *queue); /* the latch is set */
 /* Takes no further commands and refuses one that waits. A written one goes on: see queue_idle(). What a predecessor left in
  * doubt stays in the journal for the next agent. */
 void queue_stop(struct queue *queue);
-bool queue_rests(const struct queue *queue); /* nothing is under way, and no move of which the end is to be told */
-bool queue_idle(const struct queue *queue);  /* no command of this agent's is written and unanswered */
+bool queue_rests(
+    const struct queue *queue); /* nothing is under way, and no move of which the end is to be told */
+bool queue_idle(const struct queue *queue); /* no command of this agent's is written and unanswered */
 void queue_give_up(struct queue *queue);    /* answers such a one OUTCOME_UNKNOWN */
 
 const struct queue_counts *queue_counts(const struct queue *queue);

@@ -82,8 +82,8 @@ void queue_end(struct queue *queue, enum command_code_e code, const char *text)
     if (before && code != CODE_NONE)
         queue->counts.refused++;
     if (code == CODE_OUTCOME_UNKNOWN)
-        log_warn("outcome-unknown", OUTCOME_KEY " code=%" PRIu64 " argument=%" PRId64, OUTCOME_KEY_ARGS(&current->result), current->result.command,
-                 current->result.argument);
+        log_warn("outcome-unknown", OUTCOME_KEY " code=%" PRIu64 " argument=%" PRId64,
+                 OUTCOME_KEY_ARGS(&current->result), current->result.command, current->result.argument);
     queue->counts.recovered += current->doubt;
     loop_timer_stop(queue->deadline);
     queue->stage = STAGE_NONE;

@@ -23,7 +23,8 @@ static void lift(struct queue *queue)
     struct current *current = &queue->current;
     if (!latch_lift(&queue->latch))
         return;
-    log_warn("rearmed", OUTCOME_KEY " who=\"%s\" peer=\"%s\"", OUTCOME_KEY_ARGS(&current->result), current->evidence.who, current->evidence.from);
+    log_warn("rearmed", OUTCOME_KEY " who=\"%s\" peer=\"%s\"", OUTCOME_KEY_ARGS(&current->result),
+             current->evidence.who, current->evidence.from);
     struct journal_record record =
         note_record(JOURNAL_REARMED, JOURNAL_COMMANDS, &current->result, &current->evidence);
     current->intent = queue_note(queue, &record, JOURNAL_DURABLE);

@@ -31,11 +31,11 @@ struct current {
     uint64_t deadline_ns;
     uint64_t asked_ns; /* when its client's message was read, by our clock; 0: not known */
     uint64_t since;    /* only a reading of a later exchange counts (poller_begun) */
-    uint64_t intent; /* its number in the journal; 0: none */
-    bool settled;    /* the intent is durable */
-    bool doubt;      /* a predecessor's: whether it was written is unknown */
-    bool looked;     /* RECONCILING: a reading was tried */
-    unsigned asks;   /* polls that may still be begun for it */
+    uint64_t intent;   /* its number in the journal; 0: none */
+    bool settled;      /* the intent is durable */
+    bool doubt;        /* a predecessor's: whether it was written is unknown */
+    bool looked;       /* RECONCILING: a reading was tried */
+    unsigned asks;     /* polls that may still be begun for it */
     unsigned tries;
 };
 

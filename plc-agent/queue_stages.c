@@ -178,8 +178,10 @@ static void log_written(struct queue *queue, const struct driver_answer *reply)
     uint32_t suppressed;
     if (queue_writes(asked) &&
         log_limit_ok(&queue->command_log, queue_now_ns(queue), NS_PER_S, LOGS_PER_S, &suppressed))
-        log_info("command-written", OUTCOME_KEY " code=%" PRIu64 " argument=%" PRId64 " replied=%d suppressed=%u", OUTCOME_KEY_ARGS(asked),
-                 asked->command, asked->argument, reply->result == DRIVER_REPLY, suppressed);
+        log_info("command-written",
+                 OUTCOME_KEY " code=%" PRIu64 " argument=%" PRId64 " replied=%d suppressed=%u",
+                 OUTCOME_KEY_ARGS(asked), asked->command, asked->argument, reply->result == DRIVER_REPLY,
+                 suppressed);
 }
 
 void queue_after_exchange(struct queue *queue, const struct driver_answer *reply)

@@ -32,8 +32,9 @@ static void end(struct watch *watch, enum command_code_e code, const char *text,
     completion->position = position;
     completion->source_ns = source_ns;
     completion->elapsed_ms = (loop_now_ns(watch->config.loop) - watch->written_ns) / NS_PER_MS;
-    log_info("move-ended", OUTCOME_KEY " target=%" PRId64 " position=%" PRId64 " took_ms=%" PRIu64 " reason=\"%s\"", OUTCOME_KEY_ARGS(completion),
-             completion->argument, position, completion->elapsed_ms, text);
+    log_info("move-ended",
+             OUTCOME_KEY " target=%" PRId64 " position=%" PRId64 " took_ms=%" PRIu64 " reason=\"%s\"",
+             OUTCOME_KEY_ARGS(completion), completion->argument, position, completion->elapsed_ms, text);
     watch->active = false;
     loop_timer_stop(watch->limit);
     poller_watch(watch->config.poller, false);

@@ -100,7 +100,10 @@
     X(WORKER_ROUND_BEGUN, "worker.round.begun", "a round has written to some clients and not to others")     \
     X(CONF_COPY_MADE, "conf.copy.made", "the directory of a copy is made; nothing is in it")                 \
     X(CONF_COPY_WRITTEN, "conf.copy.written", "a copy is written; it is not in its place")                   \
-    X(CONF_COPY_EXCHANGED, "conf.copy.exchanged", "a copy is in its place; the one before is still there")
+    X(CONF_COPY_EXCHANGED, "conf.copy.exchanged", "a copy is in its place; the one before is still there")   \
+    X(RELOAD_READ, "reload.read", "another configuration is read; nobody has been told")                     \
+    X(RELOAD_PREPARED, "reload.prepared", "the launcher was told PREPARED; nothing is in force")             \
+    X(RELOAD_COMMITTED, "reload.committed", "a configuration is in force; the launcher does not know")
 
 enum fault_point_e {
 #define X(NAME, name, text) FAULT_##NAME,

@@ -217,8 +217,8 @@ static void close_field(struct walk *walk)
     field->len = line->len - field->start;
     const char *value = line->text + field->start;
     bool one_thing = walk->conversions + (walk->spelled > 0) == 1;
-    field->number = !walk->quoted && walk->only_numbers && one_thing &&
-                    is_json_number(value, value + field->len);
+    field->number =
+        !walk->quoted && walk->only_numbers && one_thing && is_json_number(value, value + field->len);
     walk->field = NULL;
     walk->quoted = false;
 }
@@ -329,8 +329,8 @@ static void add(struct log_line *line, const char *key, const char *value, bool 
     if (line->count == LOG_FIELDS_MAX)
         return;
     size_t len = strlen(value);
-    line->fields[line->count++] =
-        (struct log_field){.key = key, .key_len = key_len, .start = line->len - len, .len = len, .number = number};
+    line->fields[line->count++] = (struct log_field){
+        .key = key, .key_len = key_len, .start = line->len - len, .len = len, .number = number};
 }
 
 void log_line_add(struct log_line *line, const char *key, const char *value)

@@ -47,11 +47,20 @@ static void name_key(const char *path, const char *key, char out[CONF_KEY_PATH_M
     snprintf(out, CONF_KEY_PATH_MAX, "%s%s%s", path, *path != '\0' ? "." : "", key);
 }
 
+/* One per CPU, as before, and there are more CPUs now: nobody wrote that. */
+static bool counts_cpus(const struct changes *c, const struct conf_key *key, const void *target)
+{
+    const struct conf_owner *now = (const void *)c->now, *next = (const void *)c->next;
+    const char *was = now->raw->workers.count, *is = next->raw->workers.count;
+    return target == c->now && key->at == offsetof(struct conf_draft, conf.workers) &&
+           (was == NULL || strcmp(was, "0") == 0) && (is == NULL || strcmp(is, "0") == 0);
+}
+
 static void compare_value(struct changes *c, const struct conf_key *key, const void *a, const void *b,
                           const char *path)
 {
     char name[CONF_KEY_PATH_MAX], was[CONF_VALUE_MAX], is[CONF_VALUE_MAX];
-    if (conf_value_same(key, a, b))
+    if (conf_value_same(key, a, b) || counts_cpus(c, key, a))
         return;
     name_key(path, key->key, name);
     conf_value_text(key, a, was);

@@ -160,9 +160,9 @@ static void look_at_listeners(struct conf_load *load)
     conf_places(conf_child(conf_root(load), "listeners"), conf->listener_count, places);
     for (size_t i = 0; i < conf->listener_count; i++)
         if (!conf->listeners[i].auth_required && !conf_is_loopback(conf->listeners[i].address))
-            conf_warn(load, places[i], "address",
-                      "whoever reaches %s port %u can %s: no token is asked for", conf->listeners[i].address,
-                      conf->listeners[i].port, open_to_anyone(&conf->listeners[i]));
+            conf_warn(load, places[i], "address", "whoever reaches %s port %u can %s: no token is asked for",
+                      conf->listeners[i].address, conf->listeners[i].port,
+                      open_to_anyone(&conf->listeners[i]));
     if (conf->listener_count == 0)
         conf_warn(load, conf_root(load), "listeners", "there are no listeners: nobody can connect");
     else if (conf_child(conf_root(load), "store").node != CONF_NO_NODE && !conf_serves(conf, "channels"))

@@ -17,6 +17,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "fault_point.h"
 #include "log.h"
 #include "must.h"
 
@@ -189,6 +190,7 @@ static enum err_e prepare(struct reloader *reloader, char why[RELOADER_WHY_MAX])
 static void offer(struct reloader *reloader, const struct wish *wish)
 {
     char why[RELOADER_WHY_MAX];
+    FAULT_POINT(RELOAD_READ);
     enum err_e err = prepare(reloader, why);
     if (err != ERR_OK) {
         conf_free(&reloader->next);
@@ -201,6 +203,8 @@ static void offer(struct reloader *reloader, const struct wish *wish)
         put_in_force(reloader);
     } else if (!answer(reloader, CONTROL_PREPARED, wish->number, "")) {
         forget(reloader);
+    } else {
+        FAULT_POINT(RELOAD_PREPARED);
     }
 }
 
@@ -262,6 +266,7 @@ static void commit(struct reloader *reloader, uint32_t number)
         return;
     }
     put_in_force(reloader);
+    FAULT_POINT(RELOAD_COMMITTED);
     answer(reloader, CONTROL_DONE, number, "");
 }
 

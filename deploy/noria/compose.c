@@ -136,7 +136,8 @@ static void write_front(const struct conf *conf, FILE *out)
         if (!published_before(conf, i))
             fprintf(out, "      - \"${NORIA_PUBLISH:-127.0.0.1}:%u:%u\" # %s\n", conf->listeners[i].port,
                     conf->listeners[i].port, conf->listeners[i].name);
-    fputs("    sysctls: {net.ipv4.tcp_migrate_req: \"1\"} # Linux 5.14 or later\n"
+    fputs("    volumes: [\"bus:" COMPOSE_RUNTIME "/bus\"] # where workers see that it was started again\n"
+          "    sysctls: {net.ipv4.tcp_migrate_req: \"1\"} # Linux 5.14 or later\n"
           "    mem_limit: 32m\n",
           out);
     write_health(out, "front");
@@ -148,7 +149,8 @@ static void write_broker(const struct conf *conf, FILE *out)
     write_command(out, conf, "noria-broker");
     fprintf(out,
             "    network_mode: none\n"
-            "    volumes: [*configuration, \"bus:" COMPOSE_RUNTIME "/bus\", \"shm:" COMPOSE_RUNTIME "/shm\"]\n"
+            "    volumes: [*configuration, \"bus:" COMPOSE_RUNTIME "/bus\", \"shm:" COMPOSE_RUNTIME
+            "/shm\"]\n"
             "    mem_limit: %um\n",
             2 * conf->ring_mib + 256);
     write_health(out, "broker");
@@ -182,20 +184,20 @@ static void write_worker(const struct conf *conf, const struct compose_options *
 {
     fputs("\n  worker:\n    <<: *noria\n", out);
     write_command(out, conf, "noria-worker");
-    fprintf(out,
-            "    environment: {NORIA_FRONT: \"1\"}\n"
-            "    network_mode: service:front\n"
-            "    depends_on: [front]\n"
-            "    scale: ${NORIA_WORKERS:-%u}\n"
-            "    stop_signal: SIGUSR1 # its clients are told to come back, 1012, spread over workers.drain_ms\n"
-            "    stop_grace_period: %us\n"
-            "    volumes:\n"
-            "      - *configuration\n"
-            "      - bus:" COMPOSE_RUNTIME "/bus\n"
-            "      - shm:" COMPOSE_RUNTIME "/shm\n"
-            "      - auth:" COMPOSE_STATE "\n",
-            options->workers != 0 ? options->workers : conf->workers,
-            grace_s(conf));
+    fprintf(
+        out,
+        "    environment: {NORIA_FRONT: \"1\"}\n"
+        "    network_mode: service:front\n"
+        "    depends_on: [front]\n"
+        "    scale: ${NORIA_WORKERS:-%u}\n"
+        "    stop_signal: SIGUSR1 # its clients are told to come back, 1012, spread over workers.drain_ms\n"
+        "    stop_grace_period: %us\n"
+        "    volumes:\n"
+        "      - *configuration\n"
+        "      - bus:" COMPOSE_RUNTIME "/bus\n"
+        "      - shm:" COMPOSE_RUNTIME "/shm\n"
+        "      - auth:" COMPOSE_STATE "\n",
+        options->workers != 0 ? options->workers : conf->workers, grace_s(conf));
     write_handler_mounts(conf, out);
     fputs("    mem_limit: ${NORIA_WORKER_MEMORY:-1g}\n", out);
     write_health(out, "worker");

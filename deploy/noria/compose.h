@@ -22,9 +22,9 @@
 #define COMPOSE_UID          10001 /* as in deploy/Dockerfile */
 
 struct compose_options {
-    const char *image;     /* "noria" */
-    const char *conf_dir;  /* how the file names the directory of the configuration; NULL: its absolute path */
-    uint32_t workers;      /* 0: as many as the configuration says */
+    const char *image;    /* "noria" */
+    const char *conf_dir; /* how the file names the directory of the configuration; NULL: its absolute path */
+    uint32_t workers;     /* 0: as many as the configuration says */
     const char *made_from; /* how the configuration was named, for the first line */
 };
 

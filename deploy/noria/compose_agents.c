@@ -47,7 +47,8 @@ static void write_agent(const struct conf *conf, const struct compose_options *o
     fprintf(out, "]\n    labels: {noria.configuration: \"%016" PRIx64 "\"}\n    networks: [plc]\n",
             conf_machine_digest(machine));
     fprintf(out,
-            "    volumes: [*configuration, \"bus:" COMPOSE_RUNTIME "/bus\", \"agent-%s:" COMPOSE_STATE "\"]\n",
+            "    volumes: [*configuration, \"bus:" COMPOSE_RUNTIME "/bus\", \"agent-%s:" COMPOSE_STATE
+            "\"]\n",
             name);
     fputs("    mem_limit: 64m\n    healthcheck:\n      <<: *health\n      test: [CMD, noria, health, ", out);
     compose_quoted(out, id);

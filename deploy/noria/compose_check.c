@@ -102,7 +102,8 @@ static void check_file(struct check *check, const char *what, size_t i, const ch
 {
     const char *directory = check->conf->directory;
     if (path != NULL && *path != '\0' && !inside(directory, path))
-        problem(check, "%s[%zu]: %s is outside of %s, which is all that containers see", what, i, path, directory);
+        problem(check, "%s[%zu]: %s is outside of %s, which is all that containers see", what, i, path,
+                directory);
 }
 
 static void check_files(struct check *check)

@@ -9,6 +9,7 @@
 #include "compose.h"
 #include "compose_text.h"
 #include "errcode.h"
+#include "front.h"
 #include "front_hold.h"
 #include "health.h"
 #include "log.h"
@@ -23,11 +24,13 @@ static const char help[] =
     "\n"
     "compose       writes the Compose file of the installation that FILE describes to standard output.\n"
     "front         in a container: holds the network that the workers share, until SIGTERM.\n"
-    "health        in a container: is its process 1 well? ROLE: broker, store, worker, front, plc-sim, launcher.\n"
+    "health        in a container: is its process 1 well? ROLE: broker, store, worker, front, plc-sim, "
+    "launcher.\n"
     "\n"
     "      --workers N     how many workers, instead of workers.count\n"
     "      --image NAME    the image, instead of noria\n"
-    "      --conf-dir DIR  how the Compose file is to name FILE's directory, instead of by its absolute path\n"
+    "      --conf-dir DIR  how the Compose file is to name FILE's directory, instead of by its absolute "
+    "path\n"
     "\n"
     "Exit codes: 0 as asked, 1 not well, or not to be had in containers, 2 usage, 78 configuration.\n";
 
@@ -71,22 +74,29 @@ static int run_compose(struct cli *cli)
     return code;
 }
 
+static const char *runtime_dir(void)
+{
+    const char *directory = getenv("NORIA_RUNTIME_DIR");
+    return directory != NULL ? directory : COMPOSE_RUNTIME;
+}
+
 static int run_front(const struct cli *cli)
 {
     if (cli->file != NULL || cli->operand != NULL)
         return usage(cli, "it takes nothing");
+    char beacon[4200];
+    snprintf(beacon, sizeof beacon, "%s/" FRONT_BEACON, runtime_dir());
     log_init("noria-front", LOG_INFO);
-    return front_hold() == ERR_OK ? 0 : PROC_EXIT_FAILURE;
+    return front_hold(beacon) == ERR_OK ? 0 : PROC_EXIT_FAILURE;
 }
 
 static int run_health(const struct cli *cli)
 {
     if (cli->file != NULL)
         return usage(cli, "it needs no configuration");
-    const char *directory = getenv("NORIA_RUNTIME_DIR");
     struct health_request request = {.what = cli->operand,
                                      .process = "/proc/1",
-                                     .runtime_dir = directory != NULL ? directory : COMPOSE_RUNTIME,
+                                     .runtime_dir = runtime_dir(),
                                      .clock = clock_system(),
                                      .turn_ms = HEALTH_TURN_MS,
                                      .out = cli->out,
@@ -130,12 +140,9 @@ static int take_option(struct cli *cli, int opt)
 int containers_main(int argc, char **argv, FILE *out, FILE *err)
 {
     static const struct option long_options[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"workers", required_argument, NULL, OPT_WORKERS},
-        {"image", required_argument, NULL, OPT_IMAGE},
-        {"conf-dir", required_argument, NULL, OPT_CONF_DIR},
-        {"help", no_argument, NULL, OPT_HELP},
-        {NULL, 0, NULL, 0},
+        {"config", required_argument, NULL, 'c'},      {"workers", required_argument, NULL, OPT_WORKERS},
+        {"image", required_argument, NULL, OPT_IMAGE}, {"conf-dir", required_argument, NULL, OPT_CONF_DIR},
+        {"help", no_argument, NULL, OPT_HELP},         {NULL, 0, NULL, 0},
     };
     struct cli cli = {.name = argv[0], .compose = {.image = "noria"}, .out = out, .err = err};
     for (int opt; (opt = getopt_long(argc, argv, "c:", long_options, NULL)) != -1;) {

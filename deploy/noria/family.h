@@ -169,7 +169,8 @@ struct family_listener {
 void family_listen(struct family *family, struct family_listener *listener);
 void family_unlisten(struct family *family, struct family_listener *listener);
 
-/* Members in the order of family_add(), without those that are being removed. False: past the end; no such name. */
+/* Members in the order of family_add(), without those that are being removed. False: past the end (family_count()); no such name. */
+size_t family_count(const struct family *family);
 bool family_at(const struct family *family, size_t index, struct family_view *view);
 bool family_find(const struct family *family, const char *name, struct family_view *view);
 

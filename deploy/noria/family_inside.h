@@ -23,7 +23,7 @@ struct family {
     struct handover handover;
     struct family_listener *listeners, *next_listener; /* next_listener: while they are told */
     struct member **members;                           /* pointers move with family_add(), members do not */
-    size_t count;
+    size_t count, doomed;                              /* these stand at the end */
 };
 
 /* Members may come meanwhile; they go only in family_forget_doomed(). */

@@ -52,10 +52,23 @@ enum err_e family_add(struct family *family, const struct family_member *what)
     struct member *member = member_new(family, what);
     if (member == NULL)
         return ERR_MEMORY;
-    members[family->count++] = member;
+    size_t at = family->count++ - family->doomed;
+    memmove(members + at + 1, members + at, family->doomed * sizeof *members);
+    members[at] = member;
     member_show(member);
     start_late(family, member);
     return ERR_OK;
+}
+
+static void put_last(struct family *family, struct member *member)
+{
+    size_t at = 0;
+    while (family->members[at] != member)
+        at++;
+    memmove(family->members + at, family->members + at + 1,
+            (family->count - at - 1) * sizeof *family->members);
+    family->members[family->count - 1] = member;
+    family->doomed++;
 }
 
 enum err_e family_remove(struct family *family, const char *name)
@@ -63,7 +76,8 @@ enum err_e family_remove(struct family *family, const char *name)
     struct member *member = find(family, name);
     if (member == NULL)
         return ERR_NOT_FOUND;
-    member->doomed = true;
+    member->doomed = member->end_expected = true;
+    put_last(family, member);
     member_segment_close(&member->segment);
     if (!family_stopping(family))
         member_retire(member);
@@ -91,6 +105,7 @@ void family_forget_doomed(struct family *family)
             family->members[kept++] = member;
     }
     family->count = kept;
+    family->doomed -= before - kept;
     if (kept == before)
         return;
     FOR_MEMBERS(member, family)
@@ -171,14 +186,17 @@ void family_heard(struct family *family, const struct member *member, const stru
 
 /* --- who is looked at ------------------------------------------------------------------------------------------- */
 
+size_t family_count(const struct family *family)
+{
+    return family->count - family->doomed;
+}
+
 bool family_at(const struct family *family, size_t index, struct family_view *view)
 {
-    FOR_MEMBERS(member, family)
-    if (!member->doomed && index-- == 0) {
-        *view = member_view(member);
-        return true;
-    }
-    return false;
+    if (index >= family_count(family))
+        return false;
+    *view = member_view(family->members[index]);
+    return true;
 }
 
 bool family_find(const struct family *family, const char *name, struct family_view *view)

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,8 +22,8 @@ struct held { /* a worker's connection */
 
 struct front {
     struct loop *loop;
-    int fd;
-    struct loop_fd *watch;
+    int fd, beacon_fd;
+    struct loop_fd *watch, *beacon_watch;
     struct loop_signal *on_term, *on_int;
     size_t count;
     struct held held[FRONT_WORKERS_MAX];
@@ -80,6 +81,39 @@ static void on_connection(void *arg, unsigned events)
     }
 }
 
+static void on_beacon(void *arg, unsigned events)
+{
+    struct front *front = arg;
+    (void)events;
+    int fd = accept4(front->beacon_fd, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0)
+        close(fd); /* that somebody accepts is all there is to know */
+}
+
+static bool bind_beacon(struct front *front, const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if ((size_t)snprintf(address.sun_path, sizeof address.sun_path, "%s", path) >= sizeof address.sun_path) {
+        errno = ENAMETOOLONG;
+        return false;
+    }
+    unlink(path); /* an earlier front's, killed: nobody listens there */
+    front->beacon_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    return front->beacon_fd >= 0 &&
+           bind(front->beacon_fd, (struct sockaddr *)&address, sizeof address) == 0 &&
+           listen(front->beacon_fd, FRONT_WORKERS_MAX) == 0;
+}
+
+static void light_beacon(struct front *front, const char *path)
+{
+    if (bind_beacon(front, path))
+        front->beacon_watch = loop_fd_new(front->loop, front->beacon_fd, LOOP_READ, on_beacon, front);
+    if (front->beacon_watch == NULL)
+        log_warn("front-beacon",
+                 "path=%s error=\"%s\" workers will not see when this front was started again", path,
+                 strerror(errno));
+}
+
 static enum err_e open_socket(struct front *front)
 {
     struct sockaddr_un address;
@@ -93,7 +127,7 @@ static enum err_e open_socket(struct front *front)
     return error == EADDRINUSE ? ERR_BUSY : ERR_SYSTEM;
 }
 
-static enum err_e set_up(struct front *front)
+static enum err_e set_up(struct front *front, const char *beacon)
 {
     front->loop = loop_new(clock_system());
     if (front->loop == NULL)
@@ -101,6 +135,7 @@ static enum err_e set_up(struct front *front)
     enum err_e err = open_socket(front);
     if (err != ERR_OK)
         return err;
+    light_beacon(front, beacon);
     front->watch = loop_fd_new(front->loop, front->fd, LOOP_READ, on_connection, front);
     front->on_term = loop_signal_new(front->loop, SIGTERM, stop, front);
     front->on_int = loop_signal_new(front->loop, SIGINT, stop, front);
@@ -115,6 +150,9 @@ static void tear_down(struct front *front)
     loop_signal_free(&front->on_int);
     loop_signal_free(&front->on_term);
     loop_fd_free(&front->watch);
+    loop_fd_free(&front->beacon_watch);
+    if (front->beacon_fd >= 0)
+        close(front->beacon_fd);
     if (front->fd >= 0)
         close(front->fd);
     if (front->loop != NULL)
@@ -122,15 +160,15 @@ static void tear_down(struct front *front)
     free(front);
 }
 
-enum err_e front_hold(void)
+enum err_e front_hold(const char *beacon)
 {
     struct front *front = calloc(1, sizeof *front);
     if (front == NULL)
         return ERR_MEMORY;
-    front->fd = -1;
+    front->fd = front->beacon_fd = -1;
     for (size_t i = 0; i < FRONT_WORKERS_MAX; i++)
         front->held[i] = (struct held){.front = front, .fd = -1};
-    enum err_e err = set_up(front);
+    enum err_e err = set_up(front, beacon);
     if (err == ERR_OK) {
         log_info("front-ready", "socket=@" FRONT_SOCKET);
         proc_ready();

@@ -14,5 +14,6 @@
 
 #define FRONT_WORKERS_MAX 1024
 
-/* Until a signal ends it: ERR_OK. ERR_BUSY: this network namespace has one already; ERR_SYSTEM, ERR_MEMORY. All of them logged. */
-enum err_e front_hold(void);
+/* Until a signal ends it: ERR_OK. `beacon`: the path of FRONT_BEACON, which is taken over from an earlier front; where it cannot be had, that is logged, and
+ * all else goes on. ERR_BUSY: this network namespace has one already; ERR_SYSTEM, ERR_MEMORY. All of them logged. */
+enum err_e front_hold(const char *beacon);

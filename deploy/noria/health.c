@@ -25,9 +25,9 @@ static const struct role {
     const char *segment;  /* below shm/: its name, or with '.' at the end how it begins; NULL: none */
     const char *socket;   /* below runtime_dir; "": front's; NULL: none */
 } roles[] = {
-    {"broker", "noria-broker", NULL, "broker", NULL}, {"store", "noria-store", NULL, "store", NULL},
+    {"broker", "noria-broker", NULL, "broker", NULL},  {"store", "noria-store", NULL, "store", NULL},
     {"worker", "noria-worker", NULL, "worker.", NULL}, {"front", "noria", "front", NULL, ""},
-    {"plc-sim", "plc-sim", NULL, NULL, "sim.sock"},   {"launcher", "noria", "up", NULL, "control.sock"},
+    {"plc-sim", "plc-sim", NULL, NULL, "sim.sock"},    {"launcher", "noria", "up", NULL, "control.sock"},
 };
 
 static const struct role agent = {"agent", "plc-agent", NULL, NULL, NULL};
@@ -172,7 +172,8 @@ static int examine(const struct health_request *request, const struct role *role
 {
     unsigned long long before = 0;
     if (role->segment != NULL && !maps(request, role->segment))
-        return ill(request, role->name, "it has no segment in shm, so that the broker has not welcomed it yet");
+        return ill(request, role->name,
+                   "it has no segment in shm, so that the broker has not welcomed it yet");
     bool there = sleeps(request, &before);
     if (role->socket != NULL && !accepts(request, role->socket))
         return ill(request, role->name, "its socket does not accept");

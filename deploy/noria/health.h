@@ -20,7 +20,8 @@
 #define HEALTH_TURN_MS 3000u
 
 struct health_request {
-    const char *what;        /* broker, store, worker, front, plc-sim, launcher, or a machine; NULL: whatever it is */
+    const char
+        *what; /* broker, store, worker, front, plc-sim, launcher, or a machine; NULL: whatever it is */
     const char *process;     /* "/proc/1" */
     const char *runtime_dir; /* of that process */
     const struct clock *clock;

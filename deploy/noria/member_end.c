@@ -9,16 +9,20 @@
 #include "must.h"
 #include "proc.h"
 
-/* A program of the user's may say by its exit code what it likes when it is told to go. */
+/* A program of the user's may say by its exit code what it likes when it is told to go; one of Noria's may find out meanwhile that it would not
+ * be let in again. */
+static bool may_end_with(const struct process *process, int code)
+{
+    bool told = process->told >= TOLD_TERM || process->member->end_expected;
+    return code == 0 || (told && code == PROC_EXIT_PERMANENT) || process->member->what.handler != NULL;
+}
+
 static bool as_told(const struct process *process, int status)
 {
-    if (process->member->end_expected && WIFEXITED(status) &&
-        (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == PROC_EXIT_PERMANENT))
-        return true;
-    if (process->told == TOLD_NOTHING || process->not_ready_in_time)
+    if ((process->told == TOLD_NOTHING && !process->member->end_expected) || process->not_ready_in_time)
         return false;
     if (WIFEXITED(status))
-        return WEXITSTATUS(status) == 0 || process->member->what.handler != NULL;
+        return may_end_with(process, WEXITSTATUS(status));
     return (WTERMSIG(status) == SIGTERM && process->told >= TOLD_TERM) ||
            (WTERMSIG(status) == SIGKILL && process->told == TOLD_KILL);
 }
@@ -34,8 +38,7 @@ static bool permanent(const struct process *process, int status)
 static void describe(int status, char text[32])
 {
     if (WIFSIGNALED(status))
-        snprintf(text, 32, "SIG%s",
-                 sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
+        snprintf(text, 32, "SIG%s", sigabbrev_np(WTERMSIG(status)) ? sigabbrev_np(WTERMSIG(status)) : "?");
     else
         snprintf(text, 32, "exit %d", WEXITSTATUS(status));
 }
@@ -112,9 +115,9 @@ static void gone_for_good(struct member *member)
 {
     if (!member->end_expected)
         log_error("process-permanent",
-              "name=%s text=\"it says that starting it again would fail in the same way (see its "
-              "last lines above); it is not started again\"",
-              member->what.name);
+                  "name=%s text=\"it says that starting it again would fail in the same way (see its "
+                  "last lines above); it is not started again\"",
+                  member->what.name);
     member_enter(member, MEMBER_GONE);
 }
 
@@ -129,7 +132,8 @@ static void log_end(const struct member *member, const struct process *process, 
         return;
     }
     log_warn("process-died",
-             "name=%s pid=%d ended=\"%s\" reason=\"%s\" uptime_ms=%" PRIu64 " deaths=%" PRIu64 " restart_in_ms=%" PRIu64,
+             "name=%s pid=%d ended=\"%s\" reason=\"%s\" uptime_ms=%" PRIu64 " deaths=%" PRIu64
+             " restart_in_ms=%" PRIu64,
              member->what.name, (int)process->pid, how, process->not_ready_in_time ? "not ready in time" : "",
              uptime_ms(process), member->record.deaths, member_ms(delay_ns));
     if (process->role == PROCESS_NEXT)

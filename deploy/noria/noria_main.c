@@ -14,6 +14,7 @@
 #include "containers.h"
 #include "hash_password.h"
 #include "hash_token.h"
+#include "look_conf.h"
 #include "metrics_page.h"
 #include "must.h"
 #include "proc.h"
@@ -133,18 +134,22 @@ static int run_up(const struct cli *cli)
     return up_run(&cli->options);
 }
 
-static int run_stats(const struct cli *cli)
+/* The configuration of who only looks; NULL: *code is the exit code. */
+static struct conf *look_conf(const struct cli *cli, int *code)
 {
     struct conf *conf;
-    const char *file = cli->options.file;
-    if (cli->options.runtime_dir != NULL)
-        setenv("NORIA_RUNTIME_DIR", cli->options.runtime_dir, 1);
-    enum err_e err = conf_load(file, tell_problem, NULL, &conf);
-    if (err != ERR_OK) {
-        fprintf(stderr, "noria stats: %s: %s\n", file, err_text(err));
-        return PROC_EXIT_PERMANENT;
-    }
-    err = show_stats(conf, cli->operand, cli->explain, dup(STDOUT_FILENO));
+    if (look_conf_load(cli->options.file, cli->options.runtime_dir, stderr, &conf) != ERR_OK)
+        *code = PROC_EXIT_PERMANENT;
+    return conf;
+}
+
+static int run_stats(const struct cli *cli)
+{
+    int code;
+    struct conf *conf = look_conf(cli, &code);
+    if (conf == NULL)
+        return code;
+    enum err_e err = show_stats(conf, cli->operand, cli->explain, dup(STDOUT_FILENO));
     if (err == ERR_NOT_FOUND)
         fprintf(stderr, "noria stats: nothing runs in %s (no segments in its shm directory)\n",
                 conf->runtime_dir);
@@ -152,17 +157,6 @@ static int run_stats(const struct cli *cli)
         fprintf(stderr, "noria stats: %s\n", err_text(err));
     conf_free(&conf);
     return err == ERR_OK ? 0 : PROC_EXIT_FAILURE;
-}
-
-/* The configuration of who only looks; NULL: *code is the exit code. */
-static struct conf *look_conf(const struct cli *cli, int *code)
-{
-    struct conf *conf = NULL;
-    if (cli->options.runtime_dir != NULL)
-        setenv("NORIA_RUNTIME_DIR", cli->options.runtime_dir, 1);
-    if (conf_load(cli->options.file, tell_problem, NULL, &conf) != ERR_OK)
-        *code = PROC_EXIT_PERMANENT;
-    return conf;
 }
 
 static int run_status(const struct cli *cli)
@@ -220,9 +214,7 @@ static int run_rearm(const struct cli *cli)
     char socket[CONF_PATH_MAX];
     if (cli->operand_count == 0)
         return usage("which MACHINE?");
-    if (cli->options.runtime_dir != NULL)
-        setenv("NORIA_RUNTIME_DIR", cli->options.runtime_dir, 1);
-    if (conf_load(cli->options.file, tell_problem, NULL, &conf) != ERR_OK)
+    if (look_conf_load(cli->options.file, cli->options.runtime_dir, stderr, &conf) != ERR_OK)
         return PROC_EXIT_FAILURE;
     conf_path(conf, "bus/broker.sock", socket);
     conf_free(&conf);

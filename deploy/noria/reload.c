@@ -39,7 +39,8 @@ struct reload {
     uint32_t number;
     struct part parts[RELOAD_MEMBERS_MAX];
     size_t part_count;
-    struct loop_timer *timer; /* WAITING, PREPARING, COMMITTING: until when; IDLE: the next one begins (`again`) */
+    struct loop_timer
+        *timer; /* WAITING, PREPARING, COMMITTING: until when; IDLE: the next one begins (`again`) */
     bool again;
     bool dry_run;
     uint64_t began_ns;
@@ -90,24 +91,34 @@ static void end(struct reload *reload, const char *problem)
 
 /* --- members ---------------------------------------------------------------------------------------------------- */
 
-#define FOR_MEMBERS_OF(reload, m)                                                                            \
-    struct reload_member m;                                                                                  \
-    for (size_t m##_at = 0; (reload)->family.member((reload)->family.arg, m##_at, &m); m##_at++)
+/* Who is there now. */
+struct roll {
+    struct reload_member members[RELOAD_MEMBERS_MAX];
+    size_t count;
+};
+
+static struct roll call_roll(const struct reload *reload)
+{
+    struct roll roll;
+    roll.count = reload->family.members(reload->family.arg, roll.members);
+    MUST(roll.count <= RELOAD_MEMBERS_MAX);
+    return roll;
+}
 
 /* NULL: none is so. */
-static const char *any_member(const struct reload *reload, enum reload_state_e state)
+static const char *any_member(const struct roll *roll, enum reload_state_e state)
 {
-    FOR_MEMBERS_OF(reload, member)
-    if (member.state == state)
-        return member.name;
+    for (size_t i = 0; i < roll->count; i++)
+        if (roll->members[i].state == state)
+            return roll->members[i].name;
     return NULL;
 }
 
-static bool is_there(const struct reload *reload, const struct part *part)
+static bool is_there(const struct roll *roll, const struct part *part)
 {
-    FOR_MEMBERS_OF(reload, member)
-    if (member.start == part->start && strcmp(member.name, part->name) == 0)
-        return member.state != RELOAD_AWAY;
+    for (size_t i = 0; i < roll->count; i++)
+        if (roll->members[i].start == part->start && strcmp(roll->members[i].name, part->name) == 0)
+            return roll->members[i].state != RELOAD_AWAY;
     return false;
 }
 
@@ -176,7 +187,8 @@ __attribute__((format(printf, 2, 3))) static void give_up(struct reload *reload,
     va_end(args);
     for (size_t i = 0; i < reload->part_count; i++)
         if (reload->parts[i].state != PART_LOST)
-            (void)send(reload, &reload->parts[i], CONTROL_ABORT); /* who does not read it, is told no COMMIT either */
+            (void)send(reload, &reload->parts[i],
+                       CONTROL_ABORT); /* who does not read it, is told no COMMIT either */
     remove_next(reload);
     end(reload, problem);
 }
@@ -185,7 +197,8 @@ static void restart_the_silent(struct reload *reload)
 {
     for (size_t i = 0; i < reload->part_count; i++) {
         struct part *part = &reload->parts[i];
-        if (part->state != PART_TOLD || !is_there(reload, part))
+        const struct roll roll = call_roll(reload);
+        if (part->state != PART_TOLD || !is_there(&roll, part))
             continue;
         log_warn("reload-restart", "name=%s text=\"it did not say that the configuration is in force\"",
                  part->name);
@@ -210,12 +223,13 @@ static void finish(struct reload *reload)
 /* They read the copy that was in force when they started. */
 static void restart_who_missed_it(struct reload *reload)
 {
-    struct part missed[RELOAD_MEMBERS_MAX];
+    const struct roll roll = call_roll(reload);
+    struct part missed[RELOAD_MEMBERS_MAX]; /* names go with the family's changes */
     size_t count = 0;
-    FOR_MEMBERS_OF(reload, member)
-    if (member.state != RELOAD_AWAY && find_part(reload, member.name, member.start) == NULL &&
-        count < RELOAD_MEMBERS_MAX)
-        snprintf(missed[count++].name, sizeof missed->name, "%s", member.name);
+    for (size_t i = 0; i < roll.count; i++)
+        if (roll.members[i].state != RELOAD_AWAY &&
+            find_part(reload, roll.members[i].name, roll.members[i].start) == NULL)
+            snprintf(missed[count++].name, sizeof missed->name, "%s", roll.members[i].name);
     for (size_t i = 0; i < count; i++) {
         log_info("reload-restart", "name=%s text=\"it started with the configuration of before\"",
                  missed[i].name);
@@ -225,7 +239,8 @@ static void restart_who_missed_it(struct reload *reload)
 
 static void commit(struct reload *reload)
 {
-    const char *replaced = any_member(reload, RELOAD_REPLACED);
+    const struct roll roll = call_roll(reload);
+    const char *replaced = any_member(&roll, RELOAD_REPLACED);
     if (replaced != NULL) {
         give_up(reload, "%s is just being replaced; nothing has changed", replaced);
         return;
@@ -236,6 +251,8 @@ static void commit(struct reload *reload)
     }
     reload->phase = RELOAD_COMMITTING;
     loop_timer_start(reload->timer, RELOAD_ANSWER_NS);
+    if (reload->family.expect != NULL)
+        reload->family.expect(reload->family.arg, reload->now, reload->next);
     for (size_t i = 0; i < reload->part_count; i++) {
         reload->parts[i].state = PART_TOLD;
         enum err_e err = send(reload, &reload->parts[i], CONTROL_COMMIT);
@@ -249,19 +266,16 @@ static void commit(struct reload *reload)
 
 /* --- prepare ---------------------------------------------------------------------------------------------------- */
 
-static void take_part(struct reload *reload, const struct reload_member *member)
-{
-    MUST(reload->part_count < RELOAD_MEMBERS_MAX);
-    struct part *part = &reload->parts[reload->part_count++];
-    *part = (struct part){.start = member->start, .state = PART_ASKED};
-    snprintf(part->name, sizeof part->name, "%s", member->name);
-}
-
 static void collect_parts(struct reload *reload)
 {
-    FOR_MEMBERS_OF(reload, member)
-    if (member.state == RELOAD_READY)
-        take_part(reload, &member);
+    const struct roll roll = call_roll(reload);
+    for (size_t i = 0; i < roll.count; i++) {
+        if (roll.members[i].state != RELOAD_READY)
+            continue;
+        struct part *part = &reload->parts[reload->part_count++];
+        *part = (struct part){.start = roll.members[i].start, .state = PART_ASKED};
+        snprintf(part->name, sizeof part->name, "%s", roll.members[i].name);
+    }
 }
 
 static void prepare(struct reload *reload)
@@ -286,12 +300,14 @@ static void prepare(struct reload *reload)
 
 static bool settled(const struct reload *reload)
 {
-    return any_member(reload, RELOAD_STARTING) == NULL && any_member(reload, RELOAD_REPLACED) == NULL;
+    const struct roll roll = call_roll(reload);
+    return any_member(&roll, RELOAD_STARTING) == NULL && any_member(&roll, RELOAD_REPLACED) == NULL;
 }
 
 static void waited(struct reload *reload)
 {
-    const char *replaced = any_member(reload, RELOAD_REPLACED);
+    const struct roll roll = call_roll(reload);
+    const char *replaced = any_member(&roll, RELOAD_REPLACED);
     if (replaced != NULL)
         give_up(reload, "%s is just being replaced; nothing has changed", replaced);
     else
@@ -332,9 +348,10 @@ static void on_timer(void *arg)
 
 static void look_for_deaths(struct reload *reload)
 {
+    const struct roll roll = call_roll(reload);
     for (size_t i = 0; i < reload->part_count; i++) {
         struct part *part = &reload->parts[i];
-        if (part->state == PART_LOST || is_there(reload, part))
+        if (part->state == PART_LOST || is_there(&roll, part))
             continue;
         part->state = PART_LOST;
         if (reload->phase != RELOAD_PREPARING)
@@ -378,17 +395,13 @@ void reload_heard(struct reload *reload, const char *name, uint64_t start,
 
 static bool is_possible(struct reload *reload, char why[RELOAD_PROBLEM_MAX])
 {
-    return reload->family.possible == NULL ||
-           reload->family.possible(reload->family.arg, reload->next, why);
+    return reload->family.possible == NULL || reload->family.possible(reload->family.arg, reload->next, why);
 }
 
 static void run(struct reload *reload)
 {
-    struct reload_check check = {.file = reload->file,
-                                 .now = reload->now,
-                                 .dry_run = reload->dry_run,
-                                 .tell = tell,
-                                 .arg = reload};
+    struct reload_check check = {
+        .file = reload->file, .now = reload->now, .dry_run = reload->dry_run, .tell = tell, .arg = reload};
     enum err_e err = reload_check(&check);
     reload->next = check.next;
     if (err != ERR_OK || !is_possible(reload, check.problem)) {

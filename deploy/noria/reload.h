@@ -35,7 +35,7 @@
 #define RELOAD_WAIT_NS   (5 * NS_PER_S)
 #define RELOAD_ANSWER_NS (10 * NS_PER_S)
 
-#define RELOAD_MEMBERS_MAX 128 /* that take part */
+#define RELOAD_MEMBERS_MAX 128  /* that take part */
 #define RELOAD_LINES_MAX   200u /* of problems, and of changes */
 #define RELOAD_PROBLEM_MAX 700u
 
@@ -56,11 +56,14 @@ struct reload_member {
  * into the reload before it has returned. */
 struct reload_family {
     void *arg;
-    bool (*member)(void *arg, size_t k, struct reload_member *member); /* the k-th; false: there is none */
+    size_t (*members)(void *arg, struct reload_member members[RELOAD_MEMBERS_MAX]); /* returns how many */
     enum err_e (*send)(void *arg, const char *name, const struct control_message *message);
     void (*restart)(void *arg, const char *name); /* a planned end, and a start at once */
     /* False: `next` needs what is not there (a program), `why` says what. NULL: never. */
     bool (*possible)(void *arg, const struct conf *next, char why[RELOAD_PROBLEM_MAX]);
+    /* `next` comes into force, nobody was told so yet: from now on the broker may turn agents away whose machines go or change, and that is
+     * no death. NULL: nobody cares. */
+    void (*expect)(void *arg, const struct conf *now, const struct conf *next);
     /* `is` is in force now. Takes it over: starts, stops and restarts agents and plc-sim. `was` came by an earlier call, or is that of
      * reload_new(). */
     void (*apply)(void *arg, const struct conf *was, struct conf *is);

@@ -65,11 +65,13 @@ static enum err_e load(struct reload_check *check)
     char problem[RELOAD_PROBLEM_MAX] = "";
     enum err_e err = conf_load(check->file, on_problem, &telling, &check->next);
     if (err != ERR_OK)
-        snprintf(problem, sizeof problem, "%.500s: %s", check->file, err_text(err));
+        snprintf(problem, sizeof problem, "%.500s: %s; nothing has changed", check->file, err_text(err));
     else if (!check_schemas(check->next, on_problem, &telling))
-        snprintf(problem, sizeof problem, "%.500s: a schema or a key cannot be used", check->file);
+        snprintf(problem, sizeof problem, "%.500s: a schema or a key cannot be used; nothing has changed",
+                 check->file);
     else if (!keys_are_fine(check, &telling))
-        snprintf(problem, sizeof problem, "%.500s: a key of auth.keys cannot be used", check->file);
+        snprintf(problem, sizeof problem, "%.500s: a key of auth.keys cannot be used; nothing has changed",
+                 check->file);
     for (size_t i = 0; problem[0] == '\0' && i < check->next->warning_count; i++)
         tell(&telling, "warning: %s", check->next->warnings[i]);
     tell_rest(&telling);

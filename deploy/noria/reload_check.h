@@ -6,10 +6,10 @@
 struct reload_check {
     const char *file;
     const struct conf *now;
-    bool dry_run;          /* makes no key */
-    reload_line_f *tell;   /* each line: problems, warnings, changes */
+    bool dry_run;        /* makes no key */
+    reload_line_f *tell; /* each line: problems, warnings, changes */
     void *arg;
-    struct conf *next;     /* ERR_OK: what may come into force; the caller's */
+    struct conf *next;                /* ERR_OK: what may come into force; the caller's */
     char problem[RELOAD_PROBLEM_MAX]; /* else: why not */
 };
 

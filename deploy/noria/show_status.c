@@ -68,7 +68,8 @@ static uint64_t since(uint64_t wall_ms, uint64_t now_ms)
 
 static void process_line(const struct sight *sight, const struct sight_process *process, int width, FILE *out)
 {
-    char pid[24] = "-", up[SIGHT_SPAN_MAX] = "-", starts[24] = "-", deaths[24] = "-", end[SIGHT_END_MAX] = "-";
+    char pid[24] = "-", up[SIGHT_SPAN_MAX] = "-", starts[24] = "-", deaths[24] = "-",
+         end[SIGHT_END_MAX] = "-";
     char due[SIGHT_SPAN_MAX];
     if (process->pid != 0)
         snprintf(pid, sizeof pid, "%" PRIu64, process->pid);
@@ -108,7 +109,8 @@ static void machine_line(const struct sight *sight, const struct sight_machine *
             milliseconds(sight_quantile_ms(machine->agent, "poll_lag_ns", 0.99), lag));
 }
 
-static void as_tables(const struct sight *sight, const struct sight_process *processes, size_t count, FILE *out)
+static void as_tables(const struct sight *sight, const struct sight_process *processes, size_t count,
+                      FILE *out)
 {
     struct totals totals = sum(sight, processes, count);
     int width = widest(sight, processes, count);
@@ -149,8 +151,8 @@ static json_t *process_json(const struct sight *sight, const struct sight_proces
     return json_pack(
         "{s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", process->name, "state", process->state,
         "up", (int)process->up, "pid", number_or_null(process->pid != 0, process->pid), "uptime_ms",
-        number_or_null(process->started_wall_ms != 0, since(process->started_wall_ms, sight->wall_ms)), "starts",
-        number_or_null(process->launched, process->starts), "deaths",
+        number_or_null(process->started_wall_ms != 0, since(process->started_wall_ms, sight->wall_ms)),
+        "starts", number_or_null(process->launched, process->starts), "deaths",
         number_or_null(process->launched, process->deaths), "planned_ends",
         number_or_null(process->launched, process->planned_ends), "last_end",
         ended ? json_string(sight_last_end(process, end)) : json_null(), "restart_in_ms",
@@ -168,8 +170,8 @@ static json_t *machine_json(const struct sight *sight, const struct sight_machin
                      number_or_null(age_ms >= 0, (uint64_t)age_ms), "round_trip_p50_ms",
                      ms_or_null(sight_quantile_ms(machine->agent, "plc_round_trip_ns", 0.5)),
                      "round_trip_p99_ms",
-                     ms_or_null(sight_quantile_ms(machine->agent, "plc_round_trip_ns", 0.99)), "poll_lag_p99_ms",
-                     ms_or_null(sight_quantile_ms(machine->agent, "poll_lag_ns", 0.99)));
+                     ms_or_null(sight_quantile_ms(machine->agent, "plc_round_trip_ns", 0.99)),
+                     "poll_lag_p99_ms", ms_or_null(sight_quantile_ms(machine->agent, "poll_lag_ns", 0.99)));
 }
 
 static enum err_e as_json(const struct sight *sight, const struct sight_process *processes, size_t count,
@@ -183,12 +185,12 @@ static enum err_e as_json(const struct sight *sight, const struct sight_process 
         json_array_append_new(rows, process_json(sight, &processes[i]));
     for (size_t i = 0; i < sight->machine_count; i++)
         json_array_append_new(machines, machine_json(sight, &sight->machines[i]));
-    json_t *whole = json_pack(
-        "{s:s, s:b, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}}", "time", stamp, "ok", (int)serves(&totals),
-        "processes", rows, "machines", machines, "totals", "processes", (json_int_t)totals.processes, "up",
-        (json_int_t)totals.up, "machines", (json_int_t)totals.machines, "connected",
-        (json_int_t)totals.connected, "clients", (json_int_t)totals.clients, "commands",
-        (json_int_t)totals.commands, "deaths", (json_int_t)totals.deaths);
+    json_t *whole = json_pack("{s:s, s:b, s:o, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I, s:I}}", "time", stamp,
+                              "ok", (int)serves(&totals), "processes", rows, "machines", machines, "totals",
+                              "processes", (json_int_t)totals.processes, "up", (json_int_t)totals.up,
+                              "machines", (json_int_t)totals.machines, "connected",
+                              (json_int_t)totals.connected, "clients", (json_int_t)totals.clients, "commands",
+                              (json_int_t)totals.commands, "deaths", (json_int_t)totals.deaths);
     int failed = whole == NULL || json_dumpf(whole, out, JSON_COMPACT) != 0 || fputc('\n', out) == EOF;
     json_decref(whole);
     return failed ? ERR_SYSTEM : ERR_OK;

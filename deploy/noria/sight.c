@@ -242,7 +242,8 @@ double sight_quantile_ms(const struct sight_segment *segment, const char *metric
     return (double)stats_view_quantile_ns(&segment->stats, index, q) / NS_PER_MS;
 }
 
-static bool buckets_of(const struct sight_segment *segment, const char *metric, uint64_t buckets[STATS_BUCKETS])
+static bool buckets_of(const struct sight_segment *segment, const char *metric,
+                       uint64_t buckets[STATS_BUCKETS])
 {
     size_t index;
     enum stats_kind_e kind;

@@ -87,7 +87,8 @@ static bool stands_alone(const struct sight *sight, const struct sight_segment *
 
 static int rank(const char *name)
 {
-    static const char *const order[] = {"launcher", "front", "plc-sim", "broker", "store", "agent.", "handler."};
+    static const char *const order[] = {"launcher", "front",  "plc-sim", "broker",
+                                        "store",    "agent.", "handler."};
     for (size_t i = 0; i < ARRAY_LEN(order); i++)
         if (begins(name, order[i]))
             return (int)i;

@@ -16,10 +16,10 @@
 #include "proc.h"
 #include "top_rows.h"
 
-#define LOOK_MS     1000
-#define BASE_NS     (60 * NS_PER_S) /* quantiles are of the last one to two of these */
-#define ENTER       "\033[?1049h\033[?25l"
-#define LEAVE       "\033[?25h\033[?1049l"
+#define LOOK_MS 1000
+#define BASE_NS (60 * NS_PER_S) /* quantiles are of the last one to two of these */
+#define ENTER   "\033[?1049h\033[?25l"
+#define LEAVE   "\033[?25h\033[?1049l"
 
 struct top {
     const char *runtime_dir;
@@ -77,7 +77,8 @@ static void forget(struct top *top)
 
 static struct top_picture picture_of(const struct top *top)
 {
-    return (struct top_picture){.now = top->now, .before = top->before, .base = top->base, .absent = top->absent};
+    return (struct top_picture){
+        .now = top->now, .before = top->before, .base = top->base, .absent = top->absent};
 }
 
 /* --- the terminal ------------------------------------------------------------------------------------------------------ */

@@ -20,11 +20,19 @@ struct sums {
 };
 
 static const struct sums sums[] = {
-    {"worker.", {"connections", "http_exchanges"}, {"ws_messages", "http_requests"}, {"ws_writes", "http_requests"},
-     {"ws_bytes_in", "http_bytes_in"}, {"ws_bytes_out", "http_bytes_out"}},
-    {"broker", {"workers", "agents", "stores", "tools"}, {"messages_*"},
+    {"worker.",
+     {"connections", "http_exchanges"},
+     {"ws_messages", "http_requests"},
+     {"ws_writes", "http_requests"},
+     {"ws_bytes_in", "http_bytes_in"},
+     {"ws_bytes_out", "http_bytes_out"}},
+    {"broker",
+     {"workers", "agents", "stores", "tools"},
+     {"messages_*"},
      {"states_published", "outcomes_results", "outcomes_completions", "stream_messages", "channel_events",
-      "alarm_events", "commands_handed"}, {0}, {0}},
+      "alarm_events", "commands_handed"},
+     {0},
+     {0}},
     {"store", {0}, {"requests"}, {"replies", "events_sent"}, {0}, {0}},
     {"agent.", {0}, {"polls"}, {"states_sent", "outcomes_sent", "commands_written"}, {0}, {0}},
 };
@@ -248,11 +256,13 @@ void top_draw(const struct top_picture *picture, FILE *out)
     row(&sheet, "noria %s   %u of %zu processes up, %u of %zu machines connected", stamp, up, look->count,
         connected(look->sight), look->sight->machine_count);
     row(&sheet, "%s", picture->absent ? "NOTHING RUNS THERE ANY MORE: this was the last" : "");
-    row(&sheet, "%-20s %-9s %7s %6s %8s %7s %7s %7s %7s %8s %7s", "PROCESS", "STATE", "UP", "CPU %", "RSS MiB",
-        "CONNS", "IN/s", "OUT/s", "IN B/s", "OUT B/s", "DEATHS");
-    unsigned machines = (unsigned)look->sight->machine_count, body = sheet.rows_left > 2 ? sheet.rows_left - 2 : 0;
+    row(&sheet, "%-20s %-9s %7s %6s %8s %7s %7s %7s %7s %8s %7s", "PROCESS", "STATE", "UP", "CPU %",
+        "RSS MiB", "CONNS", "IN/s", "OUT/s", "IN B/s", "OUT B/s", "DEATHS");
+    unsigned machines = (unsigned)look->sight->machine_count,
+             body = sheet.rows_left > 2 ? sheet.rows_left - 2 : 0;
     unsigned for_machines = picture->rows != 0 ? least(machines, body / 2) : machines;
-    unsigned for_processes = picture->rows != 0 ? least((unsigned)look->count, body - for_machines) : (unsigned)look->count;
+    unsigned for_processes =
+        picture->rows != 0 ? least((unsigned)look->count, body - for_machines) : (unsigned)look->count;
     struct sheet part = {out, sheet.columns, for_processes};
     process_rows(picture, &part);
     if (sheet.rows_left > for_processes)

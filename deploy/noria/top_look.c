@@ -59,7 +59,8 @@ static struct top_usage usage_of(const struct sight_process *process)
     char text[1024];
     struct top_usage usage = {.pid = process->pid};
     unsigned long resident;
-    if (process->pid == 0 || process->pid > INT32_MAX || !read_proc(process->pid, "stat", text, sizeof text) ||
+    if (process->pid == 0 || process->pid > INT32_MAX ||
+        !read_proc(process->pid, "stat", text, sizeof text) ||
         !read_cpu(text, program_of(process->name), &usage.cpu_ms))
         return (struct top_usage){0};
     if (read_proc(process->pid, "statm", text, sizeof text) && sscanf(text, "%*u %lu", &resident) == 1)

@@ -132,15 +132,6 @@ static void on_death(void *arg, const struct family_death *death)
     crash_shelf_put(up->crashes, death);
 }
 
-static size_t count_members(const struct family *family)
-{
-    struct family_view view;
-    size_t count = 0;
-    while (family_at(family, count, &view))
-        count++;
-    return count;
-}
-
 static void on_changed(void *arg)
 {
     struct up *up = arg;
@@ -157,7 +148,7 @@ static void on_changed(void *arg)
         .crash_records_failed = crash_shelf_failed(up->crashes),
         .control_requests = up_orders_requests(up->orders),
         .control_refused = up_orders_refused(up->orders),
-        .members = count_members(up->family),
+        .members = family_count(up->family),
     };
     launcher_segment_write(up->segment, &record);
 }

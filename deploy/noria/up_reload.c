@@ -8,21 +8,18 @@
 #include <unistd.h>
 
 #include "log.h"
+#include "must.h"
 
 struct up_reload {
     struct family *family;
     struct up_plan *plan;
+    uint32_t workers; /* of the start: no reload changes that */
     struct conf *own; /* in force, if it is not that of the start */
     struct family_listener listener;
     struct reload *reload;
 };
 
 /* --- what the transaction asks ---------------------------------------------------------------------------------- */
-
-static bool takes_part(enum family_stage_e stage)
-{
-    return stage != FAMILY_AGENT && stage != FAMILY_HANDLER;
-}
 
 static enum reload_state_e state_of(const struct family_view *view)
 {
@@ -33,17 +30,28 @@ static enum reload_state_e state_of(const struct family_view *view)
     return view->state == MEMBER_READY ? RELOAD_READY : RELOAD_STARTING;
 }
 
-static bool member(void *arg, size_t k, struct reload_member *out)
+static void add_member(const struct family *family, const char *name, struct reload_member *members,
+                       size_t *count)
+{
+    struct family_view view;
+    if (family_find(family, name, &view))
+        members[(*count)++] = (struct reload_member){view.name, view.start, state_of(&view)};
+}
+
+/* By their names: agents, which may be thousands, take no part. */
+static size_t list_members(void *arg, struct reload_member members[RELOAD_MEMBERS_MAX])
 {
     const struct up_reload *up_reload = arg;
-    struct family_view view;
-    for (size_t i = 0; family_at(up_reload->family, i, &view); i++) {
-        if (!takes_part(view.stage) || k-- > 0)
-            continue;
-        *out = (struct reload_member){view.name, view.start, state_of(&view)};
-        return true;
+    static const char *const alone[] = {"plc-sim", "broker", "store"};
+    size_t count = 0;
+    for (size_t i = 0; i < ARRAY_LEN(alone); i++)
+        add_member(up_reload->family, alone[i], members, &count);
+    for (size_t k = 0; k < up_reload->workers && count < RELOAD_MEMBERS_MAX; k++) {
+        char name[FAMILY_NAME_MAX];
+        snprintf(name, sizeof name, "worker.%zu", k);
+        add_member(up_reload->family, name, members, &count);
     }
-    return false;
+    return count;
 }
 
 static enum err_e send(void *arg, const char *name, const struct control_message *message)
@@ -65,7 +73,7 @@ static bool possible(void *arg, const struct conf *next, char why[RELOAD_PROBLEM
 {
     const struct up_reload *up_reload = arg;
     static const enum family_stage_e stages[] = {FAMILY_SIM, FAMILY_AGENT};
-    for (size_t i = 0; i < sizeof stages / sizeof *stages; i++) {
+    for (size_t i = 0; i < ARRAY_LEN(stages); i++) {
         const char *program = up_reload->plan->programs[stages[i]];
         if (up_plan_needed(next, stages[i]) == 0 || access(program, X_OK) == 0)
             continue;
@@ -85,11 +93,22 @@ static void add(const struct up_reload *up_reload, enum family_stage_e stage, si
                   stage == FAMILY_AGENT ? up_reload->plan->conf->machines[i].info.id : "-", err_text(err));
 }
 
+static void expect(void *arg, const struct conf *now, const struct conf *next)
+{
+    const struct up_reload *up_reload = arg;
+    for (size_t i = 0; i < now->machine_count; i++) {
+        const struct conf_machine *machine = &now->machines[i], *then = conf_machine(next, machine->info.id);
+        char name[FAMILY_NAME_MAX];
+        snprintf(name, sizeof name, "agent.%s", machine->info.id);
+        if (then == NULL || !conf_machine_same(machine, then))
+            (void)family_expect_end(up_reload->family, name); /* ERR_NOT_FOUND: the more so */
+    }
+}
+
 static void apply_removed(struct up_reload *up_reload, const struct conf *was, const struct conf *is)
 {
     for (size_t i = 0; i < was->machine_count; i++) {
-        const struct conf_machine *machine = &was->machines[i],
-                                  *now = conf_machine(is, machine->info.id);
+        const struct conf_machine *machine = &was->machines[i], *now = conf_machine(is, machine->info.id);
         char name[FAMILY_NAME_MAX];
         snprintf(name, sizeof name, "agent.%s", machine->info.id);
         if (now == NULL)
@@ -151,9 +170,10 @@ struct up_reload *up_reload_new(struct loop *loop, struct family *family, struct
     struct up_reload *up_reload = calloc(1, sizeof *up_reload);
     if (up_reload == NULL)
         return NULL;
-    const struct reload_family ops = {up_reload, member, send, restart, possible, apply};
+    const struct reload_family ops = {up_reload, list_members, send, restart, possible, expect, apply};
     up_reload->family = family;
     up_reload->plan = plan;
+    up_reload->workers = plan->conf->workers;
     up_reload->reload = reload_new(loop, &ops, plan->conf->file, plan->conf);
     if (up_reload->reload == NULL) {
         free(up_reload);

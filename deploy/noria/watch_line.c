@@ -68,8 +68,9 @@ static void put_object(const struct watch_line *line, const char *key, json_t *m
 static void note_change(json_t *changes, const char *key, json_t *was, json_t *is)
 {
     if (!json_equal(was, is))
-        json_object_set_new(changes, key,
-                            json_pack("[O, O]", was != NULL ? was : json_null(), is != NULL ? is : json_null()));
+        json_object_set_new(
+            changes, key,
+            json_pack("[O, O]", was != NULL ? was : json_null(), is != NULL ? is : json_null()));
 }
 
 static void note_status(json_t *changes, json_t *was, json_t *is)
@@ -181,7 +182,8 @@ static void put_fate(FILE *out, json_t *message)
 static void put_command(FILE *out, json_t *message)
 {
     json_t *data = json_object_get(message, "data"), *command = json_object_get(message, "command");
-    json_t *number = command != NULL ? json_object_get(command, "command") : json_object_get(data, "command_sent");
+    json_t *number =
+        command != NULL ? json_object_get(command, "command") : json_object_get(data, "command_sent");
     json_t *argument = json_object_get(command != NULL ? command : data, "argument");
     if (number == NULL)
         return;

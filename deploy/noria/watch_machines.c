@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,10 +18,10 @@
 #include "segment.h"
 #include "watch_line.h"
 
-#define IDLE_MS         20                  /* between two looks at a ring where nothing happens */
-#define BROKER_LOOK_NS  (250 * NS_PER_MS)   /* between two looks whether the broker lives */
-#define SOURCE_MAX_NS   (3600 * NS_PER_S)   /* an older source is of another clock */
-#define SLOT_RETRIES    100
+#define IDLE_MS        20                /* between two looks at a ring where nothing happens */
+#define BROKER_LOOK_NS (250 * NS_PER_MS) /* between two looks whether the broker lives */
+#define SOURCE_MAX_NS  (3600 * NS_PER_S) /* an older source is of another clock */
+#define SLOT_RETRIES   100
 
 struct watched {
     char id[MACHINE_ID_MAX + 1];
@@ -36,7 +37,7 @@ struct watch {
     bool attached_before, gap_told;
     struct map machines; /* hash of the id → struct watched */
     bool broker_known, broker_up;
-    uint64_t broker_looked_ns;
+    uint64_t broker_looked_ns, broker_incarnation;
     struct ring_record record;
 };
 
@@ -206,7 +207,8 @@ static struct watched *machine_of_topics(struct watch *watch)
         const struct ring_topic *topic = &watch->record.topics[i];
         const char *slash = memchr(topic->name, '/', topic->len);
         size_t before = slash != NULL ? (size_t)(slash - topic->name) + 1 : topic->len;
-        struct watched *machine = before < topic->len ? machine_of(watch, slash + 1, topic->len - before) : NULL;
+        struct watched *machine =
+            before < topic->len ? machine_of(watch, slash + 1, topic->len - before) : NULL;
         if (machine != NULL)
             return machine;
     }
@@ -328,6 +330,18 @@ static bool take_next(struct watch *watch)
 
 /* --- turns ------------------------------------------------------------------------------------------------------------- */
 
+/* A broker that follows may have made another ring; one that was not retired, because somebody removed it, would be waited for in vain. */
+static void look_for_ring(struct watch *watch)
+{
+    struct ring_reader *there;
+    if (watch->ring == NULL || ring_reader_open(watch->ring_path, &there) != ERR_OK)
+        return;
+    bool same = ring_reader_id(there) == ring_reader_id(watch->ring);
+    ring_reader_close(&there);
+    if (!same)
+        ring_reader_close(&watch->ring);
+}
+
 static void look_for_broker(struct watch *watch)
 {
     uint64_t now_ns = clock_mono_ns(watch->options.clock), incarnation;
@@ -338,6 +352,9 @@ static void look_for_broker(struct watch *watch)
         say(watch, "broker", NULL, up ? "back" : "gone: nothing is published until it is back");
     else if (!watch->broker_known && !up)
         say(watch, "broker", NULL, "not running: nothing is published until it is");
+    if (up && incarnation != watch->broker_incarnation)
+        look_for_ring(watch);
+    watch->broker_incarnation = up ? incarnation : watch->broker_incarnation;
     watch->broker_up = up;
     watch->broker_known = true;
     watch->broker_looked_ns = now_ns;
@@ -407,6 +424,21 @@ void watch_free(struct watch **watch)
     free(gone);
 }
 
+static volatile sig_atomic_t told_to_end;
+
+static void on_signal(int number)
+{
+    (void)number;
+    told_to_end = 1;
+}
+
+static void take_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
 /* Also the end of who reads the output is noticed while nothing happens. */
 static bool rest(const struct watch *watch)
 {
@@ -424,7 +456,8 @@ int watch_run(const struct watch_options *options)
                 err == ERR_NOT_FOUND ? "nothing runs there" : err_text(err));
         return PROC_EXIT_FAILURE;
     }
-    while (watch_turn(watch, &more) == ERR_OK && (more || rest(watch)))
+    take_signals();
+    while (!told_to_end && watch_turn(watch, &more) == ERR_OK && (more || rest(watch)))
         continue;
     watch_free(&watch);
     return 0;

@@ -37,5 +37,5 @@ void watch_free(struct watch **watch);
 #define WATCH_TURN_MAX 1000
 enum err_e watch_turn(struct watch *watch, bool *more);
 
-/* Turns until nobody reads `out` any more. Returns the program's exit code. */
+/* Turns until SIGINT or SIGTERM, or until nobody reads `out` any more. Returns the program's exit code. */
 int watch_run(const struct watch_options *options);

@@ -238,8 +238,8 @@ static enum err_e make_loop(struct sim *sim)
 
 static enum err_e start(struct sim *sim)
 {
-    static enum err_e (*const steps[])(struct sim *) = {load_conf,    make_loop,   open_log,         add_machines,
-                                                        open_control, load_script, watch_for_reloads};
+    static enum err_e (*const steps[])(struct sim *) = {
+        load_conf, make_loop, open_log, add_machines, open_control, load_script, watch_for_reloads};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         enum err_e err = steps[i](sim);
         if (err != ERR_OK)

@@ -78,8 +78,8 @@ struct sim_plc {
     char address[MACHINE_HOST_MAX + 1];
     uint16_t port;
     uint32_t pace_ms; /* as it was configured; the control protocol sets the machine's */
-    int reserve_fd; /* bound, never listening: keeps the port while `listen_fd` is closed */
-    int listen_fd;  /* -1 while refused or rebooting */
+    int reserve_fd;   /* bound, never listening: keeps the port while `listen_fd` is closed */
+    int listen_fd;    /* -1 while refused or rebooting */
     struct loop_fd *listen_watch;
     struct loop_timer *listen_timer; /* end of a reboot; another try after accept() or listen() failed */
     bool rebooting;

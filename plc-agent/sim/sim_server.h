@@ -50,8 +50,9 @@ enum err_e sim_server_add(struct sim_server *server, const struct sim_plc_conf *
 struct sim_change;
 enum err_e sim_change_prepare(struct sim_server *server, const struct sim_plc_conf *list, size_t count,
                               struct sim_change **change, char why[SIM_WHY_MAX]);
-void sim_change_commit(struct sim_change **change); /* a port that cannot be listened at just now is tried again (logged) */
-void sim_change_free(struct sim_change **change);   /* not made */
+void sim_change_commit(
+    struct sim_change **change); /* a port that cannot be listened at just now is tried again (logged) */
+void sim_change_free(struct sim_change **change); /* not made */
 
 size_t sim_server_count(const struct sim_server *server);
 struct sim_plc *sim_server_at(const struct sim_server *server, size_t index);

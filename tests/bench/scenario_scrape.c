@@ -25,7 +25,7 @@
 #define PAUSE_MS                                                                                             \
     250u /* between two scrapes: above a second, and each makes a document of its own (OPS_SHARED_NS) */
 #define SEGMENTS_MS 60000u
-#define RATE        1000u
+#define RATE        200u
 #define SHARED_MS   1000u
 
 struct scrapes {

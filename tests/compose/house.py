@@ -47,7 +47,7 @@ class Container:
 class House:
     def __init__(self, directory):
         self.directory = Path(directory) / PROJECT
-        self.variables = {"NORIA_HEALTH_INTERVAL": "1s"}
+        self.variables = {"NORIA_HEALTH_INTERVAL": "2s"}
         self.clients, self.figures = [], []
 
     def furnish(self):

@@ -283,6 +283,21 @@ async def workers_upgraded(h):
     del h.variables["NORIA_IMAGE"]
 
 
+@scene("broker and store are upgraded: no client drops, and what it says next is carried out")
+async def broker_upgraded(h):
+    c1 = await h.client("c1")
+    await c1.subscribe(kind="all_events")
+    h.variables["NORIA_IMAGE"] = "noria:next"
+    await h.compose("up", "-d", "--no-deps", "broker", "store")
+    del h.variables["NORIA_IMAGE"]
+    await h.healthy()
+    assert all((await h.container(s)).told["Config"]["Labels"].get("noria.next") == "1" for s in ("broker", "store"))
+    assert c1.connected
+    await c1.move("machine_1", 7)
+    await c1.hear("command_completed", success=True, machine_id="machine_1", within=15)
+    await h.leave()
+
+
 @scene("who was sent a SIGHUP is still started again after a crash")
 async def restarted_after_hup(h):
     await h.crash(await h.container("broker"))
@@ -310,11 +325,13 @@ async def drained(h):
     await h.leave()
 
 
-@scene("the engine is restarted, as with its host: everything comes back")
+@scene("the engine is restarted, as with its host: what it does not start by itself, `up -d` does")
 async def engine_restarted(h):
+    """It starts all containers at once, and gives up a worker that it reaches before front runs."""
     await h.engine.stop()
     begin = now()
     await h.engine.start()
+    await h.compose("up", "-d", "--no-recreate", "--scale", "worker=3")
     await h.healthy(within=90)
     h.measured("the engine started again, until all are healthy", now() - begin)
     c1 = await h.comes_in("c1")

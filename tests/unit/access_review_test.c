@@ -136,8 +136,10 @@ static void a_token_that_lets_do_less(void **state)
         {", streams: []", ", streams: [\"*\"]", ACCESS_STANDS},
         {", channels: [a], streams: [a]", ", channels: [a], streams: [b]", ACCESS_LESS},
         /* who may command may see */
-        {", machines_view: [a], machines_command: []", ", machines_view: [], machines_command: [a]", ACCESS_STANDS},
-        {", machines_view: [a, b], machines_command: [a]", ", machines_view: [a], machines_command: [a]", ACCESS_LESS},
+        {", machines_view: [a], machines_command: []", ", machines_view: [], machines_command: [a]",
+         ACCESS_STANDS},
+        {", machines_view: [a, b], machines_command: [a]", ", machines_view: [a], machines_command: [a]",
+         ACCESS_LESS},
         {", machines_view: [\"*\"], machines_command: []", ", machines_view: [], machines_command: [\"*\"]",
          ACCESS_STANDS},
     };
@@ -172,7 +174,8 @@ static void a_user_takes_the_tokens_of_a_login_along(void **state)
     (void)state;
     assert_int_equal(review(KEY ", " USERS, KEY ", " USERS, NULL), ACCESS_STANDS);
     assert_int_equal(review(KEY ", " USERS, KEY, NULL), ACCESS_GONE);
-    assert_int_equal(review(KEY ", " USERS, KEY ", users: [{name: ben, password: " HASH "}]", NULL), ACCESS_GONE);
+    assert_int_equal(review(KEY ", " USERS, KEY ", users: [{name: ben, password: " HASH "}]", NULL),
+                     ACCESS_GONE);
     struct stand stand;
     char token[ACCESS_JWT_MAX + 1];
     stand_up(&stand, KEY ", " USERS);
@@ -201,9 +204,12 @@ static void counters_go_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nobody_stands_always),         cmocka_unit_test(a_token_stands_or_is_gone),
-        cmocka_unit_test(a_token_that_lets_do_less),    cmocka_unit_test(a_key_takes_its_tokens_along),
-        cmocka_unit_test(a_user_takes_the_tokens_of_a_login_along), cmocka_unit_test(counters_go_on),
+        cmocka_unit_test(nobody_stands_always),
+        cmocka_unit_test(a_token_stands_or_is_gone),
+        cmocka_unit_test(a_token_that_lets_do_less),
+        cmocka_unit_test(a_key_takes_its_tokens_along),
+        cmocka_unit_test(a_user_takes_the_tokens_of_a_login_along),
+        cmocka_unit_test(counters_go_on),
     };
     return cmocka_run_group_tests(tests, make_directory, drop_directory);
 }

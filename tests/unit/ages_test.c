@@ -48,9 +48,9 @@ static void nothing_seen_nothing_told(void **state)
     (void)state;
     ages_init(&ages);
     assert_int_equal(ages_fill(&ages, bytes, sizeof bytes), 0);
-    ages_observe_since(&ages, AGE_HOP_C5, 0, 5);  /* nobody said since when */
-    ages_observe_since(&ages, AGE_HOP_C5, 9, 5);  /* another clock */
-    ages_observe_since(&ages, AGE_HOP_C5, 5, 5);  /* at once */
+    ages_observe_since(&ages, AGE_HOP_C5, 0, 5); /* nobody said since when */
+    ages_observe_since(&ages, AGE_HOP_C5, 9, 5); /* another clock */
+    ages_observe_since(&ages, AGE_HOP_C5, 5, 5); /* at once */
     assert_int_equal(ages_fill(&ages, bytes, sizeof bytes), WIRE_HISTOGRAM_ENTRY);
     assert_int_equal(stats_get(&ages.stats, AGE_HOP_C5), 1);
     assert_int_equal(ages_fill(&ages, bytes, WIRE_HISTOGRAM_ENTRY - 1), 0);

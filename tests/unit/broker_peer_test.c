@@ -305,8 +305,8 @@ static void any_message_from_any_peer_does_no_harm(void **state)
         fill_any(&message);
         if (message.type == WIRE_GOODBYE || (message.type == WIRE_HELLO && rand() % 20 != 0))
             message.type = WIRE_HEARTBEAT,
-            message.heartbeat =
-                (struct wire_heartbeat){55, 0, 0, wire_text(""), {(const char *)buffer, (uint32_t)rand() % 512}};
+            message.heartbeat = (struct wire_heartbeat){
+                55, 0, 0, wire_text(""), {(const char *)buffer, (uint32_t)rand() % 512}};
         raw_say(raw, &message);
         while (i % 100 == 0 && zmq_recv(raw->socket, buffer, sizeof buffer, ZMQ_DONTWAIT) > 0)
             ;
@@ -333,14 +333,15 @@ static void histograms_of_agents_are_shown(void **state)
     struct stage *stage = *state;
     static struct end agent;
     static const struct wire_histogram_entry entries[] = {
-        {0, 40, 7},   {0, 44, 2},           {0, WIRE_HISTOGRAM_SUM, 25}, {4, 159, WIRE_HISTOGRAM_VALUE_MAX},
-        {5, 40, 9},   {0, 160, 9},          {200, WIRE_HISTOGRAM_SUM, 9}, {0, 44, 3}};
+        {0, 40, 7}, {0, 44, 2},  {0, WIRE_HISTOGRAM_SUM, 25},  {4, 159, WIRE_HISTOGRAM_VALUE_MAX},
+        {5, 40, 9}, {0, 160, 9}, {200, WIRE_HISTOGRAM_SUM, 9}, {0, 44, 3}};
     static unsigned char bytes[sizeof entries / sizeof entries[0] * WIRE_HISTOGRAM_ENTRY + 3];
     for (size_t i = 0; i < ARRAY_LEN(entries); i++)
         wire_histogram_encode(&entries[i], bytes + i * WIRE_HISTOGRAM_ENTRY);
     agent_open(stage, &agent, "m2", "delta-as", 100);
     agent.histograms = (struct wire_text){(const char *)bytes, ARRAY_LEN(entries) * WIRE_HISTOGRAM_ENTRY};
-    for (uint64_t deadline = real_ms() + DEADLINE_MS; metric_of(stage, "shm/agent.1", "polls") != 41; pump(stage))
+    for (uint64_t deadline = real_ms() + DEADLINE_MS; metric_of(stage, "shm/agent.1", "polls") != 41;
+         pump(stage))
         assert_true(real_ms() < deadline);
     assert_int_equal(metric_of(stage, "shm/agent.1", "plc_round_trip_ns"), 7 + 3);
     assert_int_equal(metric_of(stage, "shm/agent.1", "hop_c6_ns"), WIRE_HISTOGRAM_VALUE_MAX);

@@ -72,7 +72,8 @@ static void whose_machine_goes_is_told_so(void **state)
     wait_for(stage, &agent.commands, 1);
     reload(stage, M2 M3);
     const struct seen_record *answer = wait_refusal(stage, 0, 1, UNKNOWN, "OUTCOME_UNKNOWN");
-    assert_true(answer->position < nth(stage, RECORD_MACHINE, 0)->position); /* while it still has a machine */
+    assert_true(answer->position <
+                nth(stage, RECORD_MACHINE, 0)->position); /* while it still has a machine */
     wait_for(stage, &agent.refusals, 1);
     assert_string_equal(agent.reason, "the machine is not configured any more");
     say_command(&worker, 2, "m1", 5000, false);
@@ -264,10 +265,12 @@ static void bridges_are_exchanged(void **state)
     say_state(&agent, CONNECTION_CONNECTED, 218, 1);
     wait_record(stage, RECORD_STATE, 3);
     assert_int_equal(count_of(stage, RECORD_STREAM), 0);
-    reload(stage, M1 M2 M3 "bridges: [{from: states, stream: hall}, {from: states, stream: own, machines: [m1]}]\n");
+    reload(stage,
+           M1 M2 M3 "bridges: [{from: states, stream: hall}, {from: states, stream: own, machines: [m1]}]\n");
     say_state(&agent, CONNECTION_CONNECTED, 218, 2);
     assert_int_equal(wait_record(stage, RECORD_STREAM, 0)->topic_count, 2);
-    reload(stage, M2 M1 "bridges: [{from: states, stream: own, machines: [m1]}, {from: events, stream: e}]\n");
+    reload(stage,
+           M2 M1 "bridges: [{from: states, stream: own, machines: [m1]}, {from: events, stream: e}]\n");
     shows(nth(stage, RECORD_STREAM, 1), "machine_removed"); /* by what is in force now */
     say_state(&agent, CONNECTION_CONNECTED, 218, 3);
     assert_int_equal(wait_record(stage, RECORD_STREAM, 2)->topic_count, 1);
@@ -300,7 +303,8 @@ static struct control_message hear(struct stage *stage, enum control_type_e type
     assert_int_equal(poll(&poller, 1, DEADLINE_MS), 1);
     assert_int_equal(control_receive(stage->control, &message), ERR_OK);
     if (message.type != type)
-        fail_msg("%s \"%s\" instead of %s", control_type_name(message.type), message.text, control_type_name(type));
+        fail_msg("%s \"%s\" instead of %s", control_type_name(message.type), message.text,
+                 control_type_name(type));
     assert_int_equal(message.number, number);
     return message;
 }

@@ -80,9 +80,9 @@ struct end { /* an agent, a worker, a tool or a store */
 struct stage {
     char dir[64], conf[96], endpoint[128];
     pid_t broker;
-    bool with_control;   /* the next broker has a launcher */
-    int control;         /* the launcher's end; 0: none */
-    const char *fault;   /* NORIA_FAULT of the next broker; NULL: none */
+    bool with_control; /* the next broker has a launcher */
+    int control;       /* the launcher's end; 0: none */
+    const char *fault; /* NORIA_FAULT of the next broker; NULL: none */
     struct ring_reader *ring;
     struct lvt_reader *lvt;
     struct seen_record records[RECORDS_MAX];

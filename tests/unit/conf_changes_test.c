@@ -167,9 +167,21 @@ static void values_are_told_as_they_are_written(void **state)
     expect("{}", "auth: {jwt: {issuer: us}}", 0, "auth.jwt.issuer: \"\" → us\n");
     expect("{}", "websocket: {allowed_origins: [https://a.example, 'https://b.example']}", 0,
            "websocket.allowed_origins: [] → [https://a.example, https://b.example]\n");
-    expect("ring: {size_mib: 64}", "ring: {size_mib: 32}", 1,
-           "ring.size_mib: 64 → 32: takes a restart\n");
+    expect("ring: {size_mib: 64}", "ring: {size_mib: 32}", 1, "ring.size_mib: 64 → 32: takes a restart\n");
     expect("log: {level: info}", "log:\n  level: info # the same\nworkers: {}\n", 0, "");
+}
+
+/* The same file on a host that was given another CPU. */
+static void workers_are_counted_as_they_are_written(void **state)
+{
+    (void)state;
+    struct conf *now = conf_good("c.yaml", "{}"), *next = conf_good("c.yaml", "workers: {count: 0}");
+    told[0] = '\0';
+    next->workers++;
+    assert_int_equal(conf_changes(now, next, on_change, NULL), 0);
+    assert_string_equal(told, "");
+    conf_free(&now);
+    conf_free(&next);
 }
 
 static void a_default_that_is_written_out_is_no_change(void **state)
@@ -182,10 +194,10 @@ static void a_default_that_is_written_out_is_no_change(void **state)
 
 #define SHA "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"
 #define HASH                                                                                                 \
-    "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$"                                                \
+    "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$"                                                 \
     "qVmHkxdHrDqUcwNAGZGq2Ly5wYWKgvGSgPRYrwlLRgw"
 #define HASH2                                                                                                \
-    "$argon2id$v=19$m=19456,t=3,p=1$c29tZXNhbHRzb21lc2FsdA$"                                                \
+    "$argon2id$v=19$m=19456,t=3,p=1$c29tZXNhbHRzb21lc2FsdA$"                                                 \
     "qVmHkxdHrDqUcwNAGZGq2Ly5wYWKgvGSgPRYrwlLRgw"
 
 static const char everything[] =
@@ -202,7 +214,8 @@ static const char everything[] =
     "profiles:\n"
     "  - name: mine\n"
     "    bits:\n"
-    "      - {bit: 0, key: RUN, zero: {text: stands, meaning: stopped}, one: {text: moves, meaning: moving}}\n"
+    "      - {bit: 0, key: RUN, zero: {text: stands, meaning: stopped}, one: {text: moves, meaning: "
+    "moving}}\n"
     "machines:\n"
     "  - {id: a, name: A, ip: 10.0.0.1, port: 3200, profile: mine}\n"
     "  - {id: s, ip: 10.0.0.2, simulator: true, sim_positions: 10, sim_ms_per_position: 20}\n"
@@ -240,12 +253,10 @@ static const struct {
      "listeners[0].address: 127.0.0.1 → 127.0.0.2: takes a restart\n"},
     {"port: 9000", "port: 9001", 1, "listeners[0].port: 9000 → 9001: takes a restart\n"},
     {"auth: none", "auth: token", 1, "listeners[0].auth: none → token: takes a restart\n"},
-    {"profiles:\n", "  - {name: more, port: 9009}\nprofiles:\n", 1,
-     "listeners[1]: added: takes a restart\n"},
+    {"profiles:\n", "  - {name: more, port: 9009}\nprofiles:\n", 1, "listeners[1]: added: takes a restart\n"},
     {"name: mine\n", "name: mine\n    version: 2\n", 0,
      "profiles[mine].version: 1 → 2\nmachines[a].profile: mine version 1 → mine version 2 @a\n"},
-    {"text: moves", "text: goes", 0,
-     "profiles[mine].bits: changed\nmachines[a].profile: changed @a\n"},
+    {"text: moves", "text: goes", 0, "profiles[mine].bits: changed\nmachines[a].profile: changed @a\n"},
     {"key: RUN", "key: GO", 0, "profiles[mine].bits: changed\nmachines[a].profile: changed @a\n"},
     {"profile: mine", "profile: standard", 0, "machines[a].profile: mine → standard @a\n"},
     {"name: A", "name: B", 0, "machines[a].name: A → B @a\n"},
@@ -347,8 +358,9 @@ static void check_seen(const struct conf_section *section, const char *path)
         snprintf(name, sizeof name, "%s%s%s%s", path, *path != '\0' ? "." : "", key->key,
                  key->type == CONF_LIST ? "[]" : "");
         static const char *const otherwise[] = {
-            "machines_from", "profiles[].name", "machines[].id",      "auth.tokens[].sha256",
-            "auth.users[].name", "auth.keys[].kid", "bridges[].from", "bridges[].stream", "bridges[].machines"};
+            "machines_from",        "profiles[].name",   "machines[].id",
+            "auth.tokens[].sha256", "auth.users[].name", "auth.keys[].kid",
+            "bridges[].from",       "bridges[].stream",  "bridges[].machines"};
         bool known_by = strstr(name, ".bits") != NULL;
         for (size_t k = 0; k < sizeof otherwise / sizeof *otherwise; k++)
             known_by |= strcmp(name, otherwise[k]) == 0;
@@ -399,8 +411,7 @@ static void defaults_show_at_each_machine(void **state)
     expect("machines: [{id: a, ip: 10.0.0.1}, {id: b, ip: 10.0.0.2, poll_interval_ms: 300}]",
            "machine_defaults: {poll_interval_ms: 400}\n"
            "machines: [{id: a, ip: 10.0.0.1}, {id: b, ip: 10.0.0.2, poll_interval_ms: 300}]",
-           0,
-           "machine_defaults.poll_interval_ms: 250 → 400\nmachines[a].poll_interval_ms: 250 → 400 @a\n");
+           0, "machine_defaults.poll_interval_ms: 250 → 400\nmachines[a].poll_interval_ms: 250 → 400 @a\n");
 }
 
 /* The k-th simulated machine has the k-th port. */
@@ -470,6 +481,7 @@ int main(void)
         cmocka_unit_test(every_key_of_an_entry_is_reported),
         cmocka_unit_test(every_grant_is_reported),
         cmocka_unit_test(values_are_told_as_they_are_written),
+        cmocka_unit_test(workers_are_counted_as_they_are_written),
         cmocka_unit_test(a_default_that_is_written_out_is_no_change),
         cmocka_unit_test(no_key_is_left_out),
         cmocka_unit_test(secrets_are_not_told),

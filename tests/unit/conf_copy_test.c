@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -251,7 +252,7 @@ static void who_reads_while_it_is_replaced_finds_one_or_the_other(void **state)
     assert_int_equal(conf_copy_write(plain, current), ERR_OK);
     pid_t pid = fork();
     assert_true(pid >= 0);
-    if (pid == 0)
+    if (pid == 0 && prctl(PR_SET_PDEATHSIG, SIGKILL) == 0)
         for (unsigned i = 0;; i++)
             if (conf_copy_write(i % 2 == 0 ? seeded : plain, current) != ERR_OK)
                 _exit(1);

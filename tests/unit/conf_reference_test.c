@@ -46,7 +46,8 @@ static void it_lists_what_matters(void **state)
     static const char *const expected[] = {
         "| `size_mib` | a power of two (1 to 4096 MiB) | `64` | no |",
         "| `machines_from` | a file name of at most 4000 bytes | none | yes |",
-        "| `dialects` | a list of 1 to 8 values, each one of rest, carousel, streams, endpoints, channels | "
+        "| `dialects` | a list of 1 to 8 values, each one of rest, carousel, streams, endpoints, channels, "
+        "ops | "
         "`[carousel]` | no |",
         "| `auth` | one of none, token | `none` | no |",
         "| `max_body_bytes` | a number (128 to 1048576 bytes) | `65536` | yes |",

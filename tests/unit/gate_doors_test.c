@@ -271,9 +271,9 @@ static void other_settings_hold_for_who_comes(void **state)
 {
     (void)state;
     static const char *const origins[] = {"https://pages.example"};
-    static const char page[] =
-        "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: " RAW_KEY
-        "\r\nSec-WebSocket-Version: 13\r\nOrigin: https://pages.example\r\n\r\n";
+    static const char page[] = "GET / HTTP/1.1\r\nHost: h\r\nUpgrade: websocket\r\nConnection: "
+                               "Upgrade\r\nSec-WebSocket-Key: " RAW_KEY
+                               "\r\nSec-WebSocket-Version: 13\r\nOrigin: https://pages.example\r\n\r\n";
     start(door, 0, 0);
     struct raw_client c = arrive(0), slow = arrive(0);
     raw_send_text(&c, page);
@@ -281,7 +281,8 @@ static void other_settings_hold_for_who_comes(void **state)
     assert_int_equal(raw_status(&c), 403);
     raw_close(&c);
     PUMP_UNTIL(&door->loop, counts()->half_open == 1);
-    gate_set(door->gate, &(struct gate_settings){.handshake_timeout_ms = 100, .origins = origins, .origin_count = 1});
+    gate_set(door->gate,
+             &(struct gate_settings){.handshake_timeout_ms = 100, .origins = origins, .origin_count = 1});
     c = arrive(0);
     raw_send_text(&c, page);
     PUMP_UNTIL(&door->loop, door->accepted == 1);
@@ -301,11 +302,16 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(an_added_door_leads_to_its_listener), T(half_open_ones_outlive_their_door),
-        T(limits_hold_whatever_the_door),       T(doors_are_bounded_and_places_used_again),
-        T(no_socket_is_no_door),                T(a_pause_is_for_all_doors),
-        T(sockets_of_others_are_let_go),        T(an_own_socket_leaves_nobody_behind),
-        T(the_last_in_the_queue_come_in_at_the_end), T(other_settings_hold_for_who_comes),
+        T(an_added_door_leads_to_its_listener),
+        T(half_open_ones_outlive_their_door),
+        T(limits_hold_whatever_the_door),
+        T(doors_are_bounded_and_places_used_again),
+        T(no_socket_is_no_door),
+        T(a_pause_is_for_all_doors),
+        T(sockets_of_others_are_let_go),
+        T(an_own_socket_leaves_nobody_behind),
+        T(the_last_in_the_queue_come_in_at_the_end),
+        T(other_settings_hold_for_who_comes),
     };
 #undef T
     return cmocka_run_group_tests(tests, NULL, NULL);

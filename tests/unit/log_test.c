@@ -93,13 +93,15 @@ static void text_is_the_line_that_was_said(void **state)
     assert_string_equal(said(), "");
     errno = ENOENT;
     log_error("many",
-              "%d %5d|%-5d|%05d %+d %u %x %#X %o %c %% %p %ld %lld %zu %" PRIu64 " %" PRId64 " %hhu %.3s %*d %.*s "
+              "%d %5d|%-5d|%05d %+d %u %x %#X %o %c %% %p %ld %lld %zu %" PRIu64 " %" PRId64
+              " %hhu %.3s %*d %.*s "
               "%.2f %g %m",
-              -1, 42, 42, 42, 42, 7u, 255u, 255u, 8u, 'c', (void *)0x10, 5L, -6LL, (size_t)7, UINT64_MAX, INT64_MIN,
-              (unsigned char)200, "abcdef", 4, 9, 2, "xyz", 1.5, 0.25);
-    assert_string_equal(said(), STAMP
-                        "error worker.0 many -1    42|42   |00042 +42 7 ff 0XFF 10 c % 0x10 5 -6 7 18446744073709551615 "
-                        "-9223372036854775808 200 abc    9 xy 1.50 0.25 No such file or directory\n");
+              -1, 42, 42, 42, 42, 7u, 255u, 255u, 8u, 'c', (void *)0x10, 5L, -6LL, (size_t)7, UINT64_MAX,
+              INT64_MIN, (unsigned char)200, "abcdef", 4, 9, 2, "xyz", 1.5, 0.25);
+    assert_string_equal(
+        said(), STAMP
+        "error worker.0 many -1    42|42   |00042 +42 7 ff 0XFF 10 c % 0x10 5 -6 7 18446744073709551615 "
+        "-9223372036854775808 200 abc    9 xy 1.50 0.25 No such file or directory\n");
 }
 
 static void one_event_is_one_line(void **state)
@@ -118,7 +120,8 @@ static void json_tells_numbers_strings_and_words_apart(void **state)
 {
     (void)state;
     log_format(LOG_JSON);
-    log_warn("many", "slot=%u negative=%d half=%.1f hex=%08x id=%s odd=%02d session=%d.%d name=\"%s\" free words %s",
+    log_warn("many",
+             "slot=%u negative=%d half=%.1f hex=%08x id=%s odd=%02d session=%d.%d name=\"%s\" free words %s",
              7u, -3, 0.5, 0xbeefu, "42", 5, 3, 17, "a b", "and more");
     json_t *line = said_json();
     assert_member(line, "time", "2025-11-22T05:33:27.120Z");
@@ -179,8 +182,9 @@ static const char *repaired(const char *bytes, size_t len, char *out)
 static void json_stays_json_whatever_is_quoted(void **state)
 {
     (void)state;
-    static const char *const bits[] = {"\"", "\\", "\n", "\xff", "\xc3\xb1", "\xed\xa0\x80", "=", " ", "}", "k=\"v\"",
-                                       "\x01", "\xf0\x9f\x98\x80", "\xe2\x82", "\x7f", "a", "\xc2\x80"};
+    static const char *const bits[] = {"\"",       "\\",   "\n", "\xff",    "\xc3\xb1", "\xed\xa0\x80",
+                                       "=",        " ",    "}",  "k=\"v\"", "\x01",     "\xf0\x9f\x98\x80",
+                                       "\xe2\x82", "\x7f", "a",  "\xc2\x80"};
     uint32_t random = 1;
     log_format(LOG_JSON);
     for (int round = 0; round < 3000; round++) {
@@ -226,9 +230,11 @@ static void more_fields_than_there_is_room_for_lose_no_line(void **state)
 {
     (void)state;
     log_format(LOG_JSON);
-    log_info("wide", "a=%d b=%d c=%d d=%d e=%d f=%d g=%d h=%d i=%d j=%d k=%d l=%d m=%d n=%d o=%d p=%d q=%d r=%d s=%d t=%d "
-                     "u=%d v=%d w=%d x=%d y=%d z=%d",
-             1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26);
+    log_info(
+        "wide",
+        "a=%d b=%d c=%d d=%d e=%d f=%d g=%d h=%d i=%d j=%d k=%d l=%d m=%d n=%d o=%d p=%d q=%d r=%d s=%d t=%d "
+        "u=%d v=%d w=%d x=%d y=%d z=%d",
+        1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26);
     json_t *line = said_json();
     assert_int_equal(json_integer_value(json_object_get(line, "x")), 24);
     assert_null(json_object_get(line, "z"));
@@ -339,7 +345,8 @@ static void every_line_is_copied_and_the_last_are_kept(void **state)
     memset(memory, 0, sizeof memory);
     log_tee(memory, sizeof memory);
     for (int i = 0; i < 100; i++) {
-        log_info("copied", "number=%d text=\"%.*s\"", i, i % 60, "........................................................");
+        log_info("copied", "number=%d text=\"%.*s\"", i, i % 60,
+                 "........................................................");
         strcat(all, said());
         size_t len = log_tee_read(memory, sizeof memory, out, sizeof out), end = strlen(all);
         assert_true(len > 0 && len <= 1024 && len <= end);

@@ -86,7 +86,8 @@ static void what_is_prepared_and_forgotten_changes_nothing(void **state)
     const struct member other[IDS] = {{3}, {0}, {1}, {1}};
     struct registry_next next;
     const struct conf_machine *before = machine_of(house, "m0")->conf;
-    assert_int_equal(registry_prepare(&house->broker.registry, configure(&house->broker, other), &next), ERR_OK);
+    assert_int_equal(registry_prepare(&house->broker.registry, configure(&house->broker, other), &next),
+                     ERR_OK);
     assert_int_equal(next.gone_count, 1);
     registry_next_fini(&next);
     assert_ptr_equal(machine_of(house, "m0")->conf, before);

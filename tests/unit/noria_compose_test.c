@@ -141,17 +141,18 @@ static void names_and_texts_are_made_fit(void **state)
 static void what_the_configuration_decides(void **state)
 {
     (void)state;
-    char *made = written("listeners:\n"
-                         "  - {name: c, address: 10.0.0.8, port: 8765}\n"
-                         "  - {name: d, dialects: [channels], address: \"::\", port: 8000}\n"
-                         "  - {name: e, dialects: [rest], address: 10.0.0.9, port: 8765}\n"
-                         "allow_unauthenticated: true\nring: {size_mib: 16}\nmax_machines: 160\nworkers: {drain_ms: 55000}\n"
-                         "handlers:\n"
-                         "  - {name: one, socket: /run/mine/one.sock}\n"
-                         "  - {name: two, socket: /run/mine/two.sock}\n"
-                         "  - {name: three, socket: /run/theirs/three.sock}\n"
-                         "endpoints: [{path: /one, handler: one}]\n",
-                         &plain);
+    char *made = written(
+        "listeners:\n"
+        "  - {name: c, address: 10.0.0.8, port: 8765}\n"
+        "  - {name: d, dialects: [channels], address: \"::\", port: 8000}\n"
+        "  - {name: e, dialects: [rest], address: 10.0.0.9, port: 8765}\n"
+        "allow_unauthenticated: true\nring: {size_mib: 16}\nmax_machines: 160\nworkers: {drain_ms: 55000}\n"
+        "handlers:\n"
+        "  - {name: one, socket: /run/mine/one.sock}\n"
+        "  - {name: two, socket: /run/mine/two.sock}\n"
+        "  - {name: three, socket: /run/theirs/three.sock}\n"
+        "endpoints: [{path: /one, handler: one}]\n",
+        &plain);
     has(made, ":8765:8765\" # c\n");
     has(made, ":8000:8000\" # d\n");
     has_not(made, "# e\n"); /* the same port once */
@@ -198,10 +199,12 @@ static void the_network_of_plcs_has_room_for_all(void **state)
 static void what_containers_cannot_do(void **state)
 {
     (void)state;
-    const char *said = problems("listeners: [{name: c, address: 127.0.0.1, port: 8765}, {name: d, dialects: [rest], address: \"::1\", port: 0}]\n"
-                                "handlers: [{name: h, command: [x]}]\n"
-                                "endpoints: [{path: /h, handler: h, schema: ../y/s.json}]\n"
-                                "machines: [{id: \"a:b\", ip: 10.0.0.1}, {id: a-b, ip: 10.0.0.2, simulator: true}]\n");
+    const char *said =
+        problems("listeners: [{name: c, address: 127.0.0.1, port: 8765}, {name: d, dialects: [rest], "
+                 "address: \"::1\", port: 0}]\n"
+                 "handlers: [{name: h, command: [x]}]\n"
+                 "endpoints: [{path: /h, handler: h, schema: ../y/s.json}]\n"
+                 "machines: [{id: \"a:b\", ip: 10.0.0.1}, {id: a-b, ip: 10.0.0.2, simulator: true}]\n");
     has(said, "listeners[0] (c): 127.0.0.1 is the container's own loopback");
     has(said, "listeners[1] (d): ::1 is the container's own loopback");
     has(said, "listeners[1] (d): a port that is published needs a number");
@@ -209,7 +212,8 @@ static void what_containers_cannot_do(void **state)
     has(said, "endpoints[0]: /x/../y/s.json is outside of /x/");
     has(said, "machines a:b and a-b");
     has(said, "simulator.address: 127.0.0.1 is not reached from other containers");
-    has(problems(HEAD "simulator: {address: 10.0.0.200}\nmachines: [{id: a, ip: 10.0.0.2, simulator: true}]\n"),
+    has(problems(HEAD
+                 "simulator: {address: 10.0.0.200}\nmachines: [{id: a, ip: 10.0.0.2, simulator: true}]\n"),
         "its last number must be 2 to 126");
 }
 

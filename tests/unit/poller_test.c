@@ -229,7 +229,8 @@ static void lag_is_start_against_plan(void **state)
     assert_int_equal(poller_counts(play.poller)->exchange_us, 1000);
     assert_int_equal(stats_get(&play.ages.stats, AGE_PLC_ROUND_TRIP), 3);
     assert_int_equal(stats_sum_ns(&play.ages.stats, AGE_PLC_ROUND_TRIP), 3 * NS_PER_MS);
-    assert_int_equal(stats_get(&play.ages.stats, AGE_POLL_LAG), 1); /* the others left, by this driver's word, before their plan */
+    assert_int_equal(stats_get(&play.ages.stats, AGE_POLL_LAG),
+                     1); /* the others left, by this driver's word, before their plan */
     assert_int_equal(stats_sum_ns(&play.ages.stats, AGE_POLL_LAG), 6 * NS_PER_MS); /* to its first byte */
     end(&play);
 }

@@ -29,7 +29,7 @@ static struct loop *loop;
 static struct player players[MEMBERS];
 static struct reload *reload;
 static struct conf *in_force;
-static unsigned applied;
+static unsigned applied, expected_ends;
 static const char *impossible;
 
 static char lines[16 * 1024], problem[RELOAD_PROBLEM_MAX];
@@ -37,13 +37,12 @@ static unsigned done;
 
 /* --- the family ------------------------------------------------------------------------------------------------------- */
 
-static bool member(void *arg, size_t k, struct reload_member *out)
+static size_t list_members(void *arg, struct reload_member members[RELOAD_MEMBERS_MAX])
 {
     assert_ptr_equal(arg, players);
-    if (k >= MEMBERS)
-        return false;
-    *out = (struct reload_member){players[k].name, players[k].start, players[k].state};
-    return true;
+    for (size_t k = 0; k < MEMBERS; k++)
+        members[k] = (struct reload_member){players[k].name, players[k].start, players[k].state};
+    return MEMBERS;
 }
 
 static struct player *player(const char *name)
@@ -65,7 +64,8 @@ static enum err_e send(void *arg, const char *name, const struct control_message
         return ERR_FULL;
     char word = message->type == CONTROL_RELOAD   ? 'R'
                 : message->type == CONTROL_COMMIT ? 'C'
-                                                  : 'A';
+                : message->type == CONTROL_ABORT  ? 'A'
+                                                  : '?';
     size_t len = strlen(who->heard);
     assert_true(len + 1 < sizeof who->heard);
     who->heard[len] = word;
@@ -88,9 +88,21 @@ static bool possible(void *arg, const struct conf *next, char why[RELOAD_PROBLEM
     return impossible == NULL;
 }
 
+static void expect(void *arg, const struct conf *now, const struct conf *after)
+{
+    (void)arg;
+    assert_ptr_equal(now, in_force);
+    assert_true(after->digest != 0);
+    for (size_t i = 0; i < MEMBERS; i++)
+        assert_true(players[i].heard[0] == '\0' ||
+                    players[i].heard[strlen(players[i].heard) - 1] == 'R'); /* not told yet */
+    expected_ends++;
+}
+
 static void apply(void *arg, const struct conf *was, struct conf *is)
 {
     (void)arg;
+    assert_int_equal(expected_ends, applied + 1);
     assert_ptr_equal(was, in_force);
     conf_free(&in_force);
     in_force = is;
@@ -122,11 +134,17 @@ static int setup(void **state)
         players[i] = (struct player){.name = names[i], .start = i + 1, .state = RELOAD_READY};
     clock_manual_init(&time, 1000 * NS_PER_S, 0);
     loop = loop_new(&time.clock);
-    const struct reload_family family = {players, member, send, restart, possible, apply};
+    const struct reload_family family = {.arg = players,
+                                         .members = list_members,
+                                         .send = send,
+                                         .restart = restart,
+                                         .possible = possible,
+                                         .expect = expect,
+                                         .apply = apply};
     reload = reload_new(loop, &family, file, in_force);
     assert_non_null(reload);
     lines[0] = problem[0] = '\0';
-    done = applied = 0;
+    done = applied = expected_ends = 0;
     impossible = NULL;
     return 0;
 }
@@ -239,7 +257,8 @@ static void is_in_force(void)
     assert_int_equal(level_in_copy(), LOG_DEBUG);
 }
 
-#define SECOND "ring: {size_mib: 1}\nlog: {level: debug}\nmachines: [{id: a, ip: 10.0.0.1}, {id: b, ip: 10.0.0.2}]\n"
+#define SECOND                                                                                               \
+    "ring: {size_mib: 1}\nlog: {level: debug}\nmachines: [{id: a, ip: 10.0.0.1}, {id: b, ip: 10.0.0.2}]\n"
 
 /* --- all go along ------------------------------------------------------------------------------------------------------- */
 
@@ -306,7 +325,8 @@ static void a_broken_file_is_refused_with_all_problems(void **state)
 static void a_schema_that_is_broken_is_refused(void **state)
 {
     (void)state;
-    begin(FIRST "handlers: [{name: h, socket: /h}]\nendpoints: [{path: /e, handler: h, schema: none.json}]\n");
+    begin(FIRST
+          "handlers: [{name: h, socket: /h}]\nendpoints: [{path: /e, handler: h, schema: none.json}]\n");
     assert_non_null(strstr(lines, "none.json cannot be opened"));
     assert_non_null(strstr(problem, "a schema or a key cannot be used"));
     nothing_changed();
@@ -324,8 +344,10 @@ static void a_key_that_is_broken_is_refused(void **state)
 static void what_takes_a_restart_refuses_all(void **state)
 {
     (void)state;
-    begin("ring: {size_mib: 2}\nlog: {level: debug}\nworkers: {count: 61}\nmachines: [{id: a, ip: 10.0.0.1}]\n");
-    assert_non_null(strstr(lines, "log.level: error → debug\nring.size_mib: 1 → 2: takes a restart\nworkers.count: "));
+    begin("ring: {size_mib: 2}\nlog: {level: debug}\nworkers: {count: 61}\nmachines: [{id: a, ip: "
+          "10.0.0.1}]\n");
+    assert_non_null(
+        strstr(lines, "log.level: error → debug\nring.size_mib: 1 → 2: takes a restart\nworkers.count: "));
     assert_string_equal(problem, "ring.size_mib and 1 more: takes a restart; nothing has changed");
     all_heard("");
     nothing_changed();
@@ -412,7 +434,7 @@ static void an_answer_of_an_earlier_reload_is_none(void **state)
     lines[0] = '\0';
     begin(SECOND);
     all_say(CONTROL_PREPARED, 1);
-    assert_int_equal(done, 1);
+    assert_null(strchr(player("broker")->heard, 'C'));
     all_say(CONTROL_PREPARED, 2);
     all_say(CONTROL_DONE, 2);
     assert_int_equal(done, 2);

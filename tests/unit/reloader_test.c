@@ -32,7 +32,8 @@ static struct conf *load(void)
     return conf;
 }
 
-static enum err_e prepare(void *arg, const struct conf *now, const struct conf *after, char why[RELOADER_WHY_MAX])
+static enum err_e prepare(void *arg, const struct conf *now, const struct conf *after,
+                          char why[RELOADER_WHY_MAX])
 {
     assert_ptr_equal(arg, &prepared);
     assert_ptr_equal(now, in_force);

@@ -158,7 +158,8 @@ static void what_the_configuration_says_anew_holds(void **state)
     expect_ok(p, "set m1 position 20");
     int c = connect_to(p, "m1");
     ask(p, c, "00", "da14");
-    struct sim_plc_conf list[] = {at("m1", "delta-as", port_of(p, "m1")), at("m2", "delta-as", port_of(p, "m2"))};
+    struct sim_plc_conf list[] = {at("m1", "delta-as", port_of(p, "m1")),
+                                  at("m2", "delta-as", port_of(p, "m2"))};
     list[0].positions = 10;
     list[0].pace_ms = 7;
     assert_int_equal(change(p, list, 2), ERR_OK);

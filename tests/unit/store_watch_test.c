@@ -402,20 +402,21 @@ static void without_a_ring_it_waits(void **state)
 /* The bytes mean something else from now on, also where the machine says nothing new. */
 static void another_profile_is_read_anew(void **state)
 {
-    static const char blind[] =
-        "profiles:\n"
-        "  - {name: blind, bits: [{bit: 0, key: RUN, zero: {text: n, meaning: stopped}, one: {text: y, meaning: "
-        "moving}}]}\n"
-        "machines:\n"
-        "  - {id: a, ip: 10.0.0.1, profile: blind}\n"
-        "  - {id: b, ip: 10.0.0.2}\n";
+    static const char blind[] = "profiles:\n"
+                                "  - {name: blind, bits: [{bit: 0, key: RUN, zero: {text: n, meaning: "
+                                "stopped}, one: {text: y, meaning: "
+                                "moving}}]}\n"
+                                "machines:\n"
+                                "  - {id: a, ip: 10.0.0.1, profile: blind}\n"
+                                "  - {id: b, ip: 10.0.0.2}\n";
     struct house *house = *state;
     struct conf *before = house->conf;
     show(house, "a", CONNECTION_CONNECTED, ALARM);
     show(house, "b", CONNECTION_CONNECTED, ALARM);
     look(house);
     expect(house, 2, 0);
-    assert_int_equal(conf_load_text("x.yaml", blind, sizeof blind - 1, no_problem, NULL, &house->conf), ERR_OK);
+    assert_int_equal(conf_load_text("x.yaml", blind, sizeof blind - 1, no_problem, NULL, &house->conf),
+                     ERR_OK);
     store_watch_conf(&house->watch, house->conf);
     conf_free(&before);
     look(house);

@@ -1,4 +1,5 @@
 /* Endpoints over a played API and a played pool: what clients read for whatever they and the handler say. */
+#include "validated_internal.h"
 #include "validated_play.h"
 
 /* --- paths and connections ---------------------------------------------------------------------------------------------- */
@@ -439,6 +440,43 @@ static void without_endpoints_there_is_no_pool(void **state)
     stage_stop();
 }
 
+/* The configuration that the dialect was started with goes; what it says has not changed. */
+static void a_reload_follows_the_configuration(void **state)
+{
+    (void)state;
+    static struct conf_endpoint endpoints[ARRAY_LEN(stage.endpoints)];
+    static const char *const paths[] = {"/chat", "/any", "/raw", "/other"};
+    char copies[ARRAY_LEN(paths)][8];
+    memcpy(endpoints, stage.endpoints, sizeof endpoints);
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
+        strcpy(copies[i], paths[i]);
+        endpoints[i].path = copies[i];
+        stage.endpoints[i].path = "/gone";
+    }
+    assert_int_equal(validated_dialect.reload_prepare(&stage.own, &stage.conf), ERR_OK);
+    validated_dialect.reload_abort(&stage.own);
+    assert_null(stage.pool_conf);
+    assert_int_equal(validated_dialect.reload_prepare(&stage.own, &stage.conf), ERR_OK);
+    stage.conf.endpoints = endpoints;
+    validated_dialect.reload_commit(&stage.own);
+    assert_ptr_equal(stage.pool_conf, &stage.conf);
+    struct validated_shared *shared = stage.own.shared;
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+        assert_ptr_equal(shared->sites[i]->endpoint.path, copies[i]);
+}
+
+static void who_waits_for_an_answer_is_waiting(void **state)
+{
+    (void)state;
+    struct endpoint_conn *c = stage_connect("/chat");
+    assert_false(validated_dialect.is_waiting(c));
+    stage_say(c, "{\"message\":\"x\"}");
+    assert_true(validated_dialect.is_waiting(c));
+    stage_answer(0, 200, "null");
+    assert_false(validated_dialect.is_waiting(c));
+    stage_disconnect(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -456,6 +494,8 @@ int main(void)
         PLAY(large_answers),
         PLAY(topics),
         PLAY(publications),
+        PLAY(a_reload_follows_the_configuration),
+        PLAY(who_waits_for_an_answer_is_waiting),
         cmocka_unit_test(endpoints_with_a_broken_schema_are_out_of_order),
         cmocka_unit_test(without_endpoints_there_is_no_pool),
     };

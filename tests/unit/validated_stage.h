@@ -77,6 +77,7 @@ static struct {
     struct clock_manual clock;
     char *scratch, *big;
     const struct pool_events *events;
+    const struct conf *pool_conf; /* of a reload */
     void *events_arg;
     struct stage_message messages[STAGE_FRAMES];
     unsigned message_count, opened, closed, ticks, gathered;
@@ -268,6 +269,12 @@ void pool_tick(struct pool *pool)
 {
     (void)pool;
     stage.ticks++;
+}
+
+void pool_set_conf(struct pool *pool, const struct conf *conf)
+{
+    (void)pool;
+    stage.pool_conf = conf;
 }
 
 const struct pool_counts *pool_counts(const struct pool *pool)

@@ -250,8 +250,8 @@ static void a_heartbeat_is_these_bytes(void **state)
     unsigned char entry[WIRE_HISTOGRAM_ENTRY], buffer[64];
     struct wire_message message = {.type = WIRE_HEARTBEAT, .broker_gen = 7}, got;
     wire_histogram_encode(&(struct wire_histogram_entry){4, 0x28, 3 + (1ULL << 40)}, entry);
-    message.heartbeat = (struct wire_heartbeat){
-        0x37, 2, -1, {"\x29\0\0\0\0\0\0", 8}, {(const char *)entry, sizeof entry}};
+    message.heartbeat =
+        (struct wire_heartbeat){0x37, 2, -1, {"\x29\0\0\0\0\0\0", 8}, {(const char *)entry, sizeof entry}};
     assert_int_equal(wire_encode(&message, buffer, sizeof buffer), sizeof bytes - 1);
     assert_memory_equal(buffer, bytes, sizeof bytes - 1);
     assert_int_equal(wire_decode(buffer, sizeof bytes - 1, &got), ERR_OK);
@@ -278,7 +278,8 @@ static void entries_of_histograms_come_back(void **state)
         assert_false(wire_histogram_next(&rest, &got));
         assert_int_equal(rest.len, len % WIRE_HISTOGRAM_ENTRY);
     }
-    wire_histogram_encode(&(struct wire_histogram_entry){1, 2, UINT64_MAX}, bytes); /* cut, and nothing else touched */
+    wire_histogram_encode(&(struct wire_histogram_entry){1, 2, UINT64_MAX},
+                          bytes); /* cut, and nothing else touched */
     struct wire_text rest = {(const char *)bytes, WIRE_HISTOGRAM_ENTRY};
     assert_true(wire_histogram_next(&rest, &got));
     assert_true(got.histogram == 1 && got.bucket == 2 && got.value == WIRE_HISTOGRAM_VALUE_MAX);

@@ -152,7 +152,7 @@ static void open_ones_are_met_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        T(a_shorter_ping_interval_reaches_who_is_there), T(pings_off_and_on),
+        T(a_shorter_ping_interval_reaches_who_is_there),  T(pings_off_and_on),
         T(a_shorter_patience_reaches_who_owes_an_answer), T(a_smaller_message_is_too_large_in_the_middle),
         T(who_paused_by_the_old_rate_is_read_on),         T(open_ones_are_met_once),
     };

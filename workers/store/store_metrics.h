@@ -53,7 +53,7 @@
     X(EVENT_BYTES, event_bytes, GAUGE) /* payloads of events */                                              \
     X(BROKER_UPS, broker_ups, COUNTER)                                                                       \
     X(BROKER_DOWNS, broker_downs, COUNTER)                                                                   \
-    X(MALFORMED, malformed, COUNTER) /* messages of the broker that make no sense here */                    \
+    X(MALFORMED, malformed, COUNTER)   /* messages of the broker that make no sense here */                  \
     X(CONF_DIGEST, conf_digest, GAUGE) /* of the configuration in force */                                   \
     X(RELOADS, reloads, COUNTER)       /* configurations taken over */
 

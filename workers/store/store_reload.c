@@ -54,13 +54,12 @@ static enum err_e open_parts(struct store_reload *reload)
     reload->hup = loop_signal_new(loop, SIGHUP, on_hup, reload);
     if (reload->control >= 0)
         reload->watch = loop_fd_new(loop, reload->control, LOOP_READ, on_control, reload);
-    bool complete = reload->reloader != NULL && reload->hup != NULL &&
-                    (reload->control < 0 || reload->watch != NULL);
+    bool complete =
+        reload->reloader != NULL && reload->hup != NULL && (reload->control < 0 || reload->watch != NULL);
     return complete ? ERR_OK : ERR_MEMORY;
 }
 
-enum err_e store_reload_open(struct store *store, struct conf **conf, int control,
-                             struct store_reload **out)
+enum err_e store_reload_open(struct store *store, struct conf **conf, int control, struct store_reload **out)
 {
     struct store_reload *reload = calloc(1, sizeof *reload);
     if (reload == NULL)

@@ -5,8 +5,8 @@
 
 void store_upkeep_keep(struct store_upkeep *upkeep, const struct conf_store *keep)
 {
-    upkeep->keep = (struct db_keep){keep->keep_days, keep->keep_mib, keep->events_keep_days,
-                                    keep->events_keep_mib};
+    upkeep->keep =
+        (struct db_keep){keep->keep_days, keep->keep_mib, keep->events_keep_days, keep->events_keep_mib};
     upkeep->due_ns = clock_mono_ns(upkeep->clock);
 }
 

@@ -262,7 +262,8 @@ static bool attach(struct store_watch *watch)
     }
     if (err != ERR_NOT_FOUND &&
         log_limit_ok(&watch->log_limit, clock_mono_ns(watch->clock), 60 * NS_PER_S, 1, &suppressed))
-        log_warn("ring", "path=%s error=\"%s\" suppressed=%u cannot be read yet", watch->ring_path, err_text(err), suppressed);
+        log_warn("ring", "path=%s error=\"%s\" suppressed=%u cannot be read yet", watch->ring_path,
+                 err_text(err), suppressed);
     return false;
 }
 

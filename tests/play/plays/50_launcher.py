@@ -127,10 +127,17 @@ async def refusals(s):
     code, _, err = await house.tool("restart", "--runtime-dir", str(s.dir / "elsewhere"), conf=False)
     assert code == 1 and "no launcher (noria up) runs there" in err, err
     assert house.pids() == before and oct((s.runtime / "control.sock").stat().st_mode & 0o777) == "0o600"
-    s.conf.write_text("machines: [")  # somebody is just editing it
+    s.conf.write_text(f"runtime_dir: '{s.runtime}'  # ours\nmachines: [")  # somebody is just editing it
     assert "worker.0: restarted" in (await house.tool("restart", "worker.0", "--runtime-dir", str(s.runtime), conf=False))[1]
-    code, out, err = await house.tool("reload", "--runtime-dir", str(s.runtime), conf=False)
-    assert code == 1 and str(s.conf) in out + err, (out, err)
+    code, out, err = await house.tool("reload")
+    assert code == 1 and str(s.conf) in out and "has problems" in err, (out, err)
+    for words, said in ((["status"], "6 of 6 processes up"), (["stats", "launcher"], "launcher starts "),
+                        (["restart", "worker.1"], "worker.1: restarted")):  # who has just broken it needs them most
+        code, out, err = await house.tool(*words)
+        assert code == 0 and said in out and "what is in force in" in err, (words, out, err)
+    s.conf.write_text('runtime_dir: "/nowhere"   # changed\nmachines: [')
+    code, _, err = await house.tool("status")
+    assert code == 78 and "is not YAML" in err, err
 
 
 @play("a restart and a reload keep each other out; a SIGHUP waits for its turn", "asan")

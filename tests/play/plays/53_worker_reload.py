@@ -269,11 +269,20 @@ async def slow(s):
         await talker.send("x" * 20000)
     await talker.taken()
     assert s.counter("w1", "outbox_closed_slow") == before
-    await goes(s, "w1", "slow_clients", soft_kib=16, soft_ms=100, hard_kib=64)
+    await goes(s, "w1", "slow_clients", soft_kib=64, hard_kib=64)
     for n in range(20):
         await talker.send("x" * 20000)
-    await s.counts("w1", "outbox_closed_slow", before + 1, within=10)
+    await s.counts("w1", "closed_slow_hard", 1, within=10)
+    await goes(s, "w1", "slow_clients", hard_kib=8192)
+    slow = await s.streamer("slow2", "a")
+    slow.stop_reading()
+    for n in range(120):
+        await talker.send("x" * 20000)
     await talker.taken()
+    assert s.counter("w1", "outbox_closed_slow") == before + 1
+    await goes(s, "w1", "slow_clients", soft_kib=16, soft_ms=100)
+    await talker.send("y" * 20000)
+    await s.counts("w1", "closed_slow_soft", 1, within=10)
 
 
 @play("what cannot be reloaded, and what is no configuration, is told and changes nothing", "asan")

@@ -74,6 +74,7 @@ async def spread(s):
     await t.house.ready("worker.0", but=old)
     assert len(times) > 8 and max(times) - min(times) > window / 2, f"{len(times)} clients closed within {max(times) - min(times):.3f} s"
     assert {x.close_code for x in sockets} == {1012}
+    t.house.assert_nobody_died()
     await t.flows()
     await t.finish()
 

@@ -134,6 +134,8 @@ class History:
             self._check_seq(frame, snapshot)
         if frame.type == "status_broadcast":
             self._take_states(frame, snapshot)
+        if frame.type == "machine_removed":  # one of its name that comes later is another
+            self.state.pop(frame["machine_id"], None)
         self._snapshot_due = (frame.type == "subscription_confirmed"
                               and frame["subscription_type"] in ("status_updates", "all_events")
                               or frame.type == "gap" and self._snapshot_due)  # resuming: confirmation, gap, snapshot

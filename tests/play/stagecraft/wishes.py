@@ -63,7 +63,7 @@ class Wishes:
     # --- wishing --------------------------------------------------------------------------------------------------------
 
     async def valid(self, sure=True):
-        before = {m["id"]: m for m in self.s.machines}
+        before = {m["id"]: dict(m) for m in self.s.machines}
         deeds = self.dice.sample([self._add, self._remove, self._rename, self._repace, self._limit, self._token, self._keep], self.dice.randrange(1, 4))
         for deed in deeds:
             deed()

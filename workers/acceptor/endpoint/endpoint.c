@@ -80,7 +80,8 @@ static void reply(struct endpoint_conn *conn, const void *payload, size_t len, b
     unsigned char *memory = cap <= sizeof small ? small : malloc(cap);
     if (memory == NULL) {
         log_error("reply-lost", "session=%016llx.%llu bytes=%zu error=\"out of memory\" connection closed",
-                  (unsigned long long)host_of(conn)->incarnation, (unsigned long long)conn->caller.serial, len);
+                  (unsigned long long)host_of(conn)->incarnation, (unsigned long long)conn->caller.serial,
+                  len);
         endpoint_close(conn, 1013, "out of memory");
         return;
     }

@@ -165,8 +165,7 @@ static void give_up(struct endpoint_host *host)
     uint64_t gone = publish_window_give_up(&p->window, now - PUBLISH_GIVE_UP_NS);
     p->counts.given_up += gone;
     if (gone > 0 && log_limit_ok(&p->log_limit, now, 60 * NS_PER_S, 1, &suppressed))
-        log_error("publish",
-                  "messages=%llu suppressed=%u given to the broker, and not in the ring",
+        log_error("publish", "messages=%llu suppressed=%u given to the broker, and not in the ring",
                   (unsigned long long)gone, suppressed);
 }
 

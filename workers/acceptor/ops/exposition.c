@@ -316,7 +316,7 @@ enum err_e exposition_end(struct exposition *e, uint64_t took_ns)
     struct family *hidden = e->up != NULL ? e->up_selves : NULL;
     if (hidden != NULL) {
         e->bytes -= hidden->len;
-        hidden->len = 0;
+        hidden->len = 0; /* its chunks go when its turn comes */
     }
     return e->failed ? ERR_MEMORY : ERR_OK;
 }
@@ -338,16 +338,16 @@ bool exposition_next(struct exposition *e, struct out *out)
     if (e->next == e->count)
         return false;
     struct family *family = e->families[e->next];
-    size_t left = family->len - e->at, piece = left < EXPOSITION_PIECE ? left : EXPOSITION_PIECE;
-    if (e->at == 0 && left > 0)
-        family_head(family, out);
-    if (piece > 0)
-        out_bytes(out, family->bytes + e->at, piece);
-    e->at += piece;
-    if (e->at < family->len)
+    struct family_chunk *chunk = family->len > 0 ? family_take_chunk(family) : NULL;
+    if (chunk == NULL) {
+        family_free(family);
+        e->next++;
         return true;
-    family_free(family);
-    e->next++;
-    e->at = 0;
+    }
+    if (!family->begun)
+        family_head(family, out);
+    family->begun = true;
+    out_bytes(out, chunk->bytes, chunk->len);
+    free(chunk);
     return true;
 }

@@ -49,5 +49,5 @@ enum err_e exposition_end(struct exposition *exposition, uint64_t took_ns);
 /* Bytes of the document. */
 size_t exposition_length(const struct exposition *exposition);
 /* Writes the next piece, of at most EXPOSITION_PIECE bytes and a head. False: there is none. */
-#define EXPOSITION_PIECE 65536u
+#define EXPOSITION_PIECE 32768u
 bool exposition_next(struct exposition *exposition, struct out *out);

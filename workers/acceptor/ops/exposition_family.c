@@ -1,4 +1,4 @@
-/* Families and their bytes. Doubling, and realloc() moves large blocks without copying them: no step takes long. */
+/* Families and their bytes, in chunks that double up to the piece of one step. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,12 +6,13 @@
 #include "hash.h"
 #include "must.h"
 
-#define FIRST_BYTES 512u
+#define CHUNK_MIN 512u
 
 void family_free(struct family *family)
 {
-    if (family != NULL)
-        free(family->bytes);
+    struct family_chunk *chunk;
+    while (family != NULL && (chunk = family_take_chunk(family)) != NULL)
+        free(chunk);
     free(family);
 }
 
@@ -54,35 +55,56 @@ struct family *family_of(struct exposition *e, const char *name, enum stats_kind
             e->failed = true;
             return NULL;
         }
-    } else if (family->kind != kind || family->last == e->segment || strcmp(family->name, name) != 0) {
+    } else if (family->kind != kind || family->writer == e->segment || strcmp(family->name, name) != 0) {
         return NULL;
     }
     if (family != NULL)
-        family->last = e->segment;
+        family->writer = e->segment;
     return family;
+}
+
+static struct family_chunk *chunk_new(const struct family *family, size_t least)
+{
+    size_t cap = family->last != NULL ? family->last->cap * 2 : CHUNK_MIN;
+    cap = cap > EXPOSITION_PIECE ? EXPOSITION_PIECE : cap;
+    cap = cap < least ? least : cap;
+    struct family_chunk *chunk = malloc(sizeof *chunk + cap);
+    if (chunk != NULL)
+        *chunk = (struct family_chunk){.cap = cap};
+    return chunk;
 }
 
 char *family_room(struct exposition *e, struct family *family, size_t len)
 {
-    if (family->cap - family->len >= len)
-        return family->bytes + family->len;
-    size_t cap = family->cap ? family->cap : FIRST_BYTES;
-    while (cap - family->len < len)
-        cap *= 2;
-    char *grown = realloc(family->bytes, cap);
-    if (grown == NULL) {
+    struct family_chunk *last = family->last;
+    if (last != NULL && last->cap - last->len >= len)
+        return last->bytes + last->len;
+    struct family_chunk *chunk = chunk_new(family, len);
+    if (chunk == NULL) {
         e->failed = true;
         return NULL;
     }
-    family->bytes = grown;
-    family->cap = cap;
-    return grown + family->len;
+    if (last != NULL)
+        last->next = chunk;
+    else
+        family->first = chunk;
+    family->last = chunk;
+    return chunk->bytes;
 }
 
 void family_took(struct exposition *e, struct family *family, size_t len)
 {
+    family->last->len += len;
     family->len += len;
     e->bytes += len;
+}
+
+struct family_chunk *family_take_chunk(struct family *family)
+{
+    struct family_chunk *chunk = family->first;
+    if (chunk != NULL)
+        family->first = chunk->next;
+    return chunk;
 }
 
 void family_line(struct exposition *e, struct family *family, const char *labels, uint64_t value)

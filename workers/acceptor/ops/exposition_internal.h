@@ -11,9 +11,17 @@ struct family {
     char name[FAMILY_NAME_MAX + 1]; /* as in # TYPE */
     enum stats_kind_e kind;
     const char *text; /* NULL: unknown to this build */
-    uint32_t last;    /* number of the segment that wrote last: none has a family twice */
-    char *bytes;
+    uint32_t writer;  /* the segment that wrote last: none has a family twice */
+    bool begun;       /* its head is in the document */
+    struct family_chunk *first, *last;
+    size_t len; /* in all chunks */
+};
+
+/* Chunks are never moved: families grow in step, and some of them moving at the same segment would make one step take milliseconds. */
+struct family_chunk {
+    struct family_chunk *next;
     size_t len, cap;
+    char bytes[];
 };
 
 enum left_out_e { SEGMENTS_SHOWN, SEGMENTS_DEAD, SEGMENTS_UNREADABLE, SEGMENTS_LEFT_OUT, SEGMENTS_COUNTED };
@@ -21,7 +29,6 @@ enum left_out_e { SEGMENTS_SHOWN, SEGMENTS_DEAD, SEGMENTS_UNREADABLE, SEGMENTS_L
 struct exposition {
     struct family **families;
     uint32_t count, cap, next;
-    size_t at;                  /* of families[next]: so much of it is in the document */
     struct map by_name, labels; /* hash → family; hash of role and label → anything */
     uint32_t segment;           /* running number, from 1 */
     size_t bytes;               /* of all families */
@@ -43,5 +50,7 @@ void family_took(struct exposition *exposition, struct family *family, size_t le
 
 /* A sample line: name, suffix, labels (without braces; "": none), value. */
 void family_line(struct exposition *exposition, struct family *family, const char *labels, uint64_t value);
+/* Takes the first chunk out; NULL: there is none. The caller frees it. */
+struct family_chunk *family_take_chunk(struct family *family);
 /* # HELP and # TYPE. */
 size_t family_head(const struct family *family, struct out *out);

@@ -60,8 +60,7 @@ static void note_unreadable(struct rest *rest)
     rest->counts.unreadable++;
     if (log_limit_ok(&rest->log_limit, endpoint_wall_ms(rest->config.endpoint) * NS_PER_MS, 10 * NS_PER_S, 1,
                      &suppressed))
-        log_error("rest-answer", "suppressed=%u the broker's answer to a command cannot be read",
-                  suppressed);
+        log_error("rest-answer", "suppressed=%u the broker's answer to a command cannot be read", suppressed);
 }
 
 static void on_record(struct caller *caller, const struct ring_record *record, bool due)

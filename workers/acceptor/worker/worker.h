@@ -35,7 +35,7 @@
 #define WORKER_DIALECTS_MAX  8u /* of one listener */
 #define WORKER_APIS_MAX      8u /* likewise */
 
-#define WORKER_SENT_UP_MAX   16u
+#define WORKER_SENT_UP_MAX 16u
 
 /* What stands behind one listening socket: WebSocket dialects, of which the first that serves a path has it, and a site for
  * plain requests if one of its dialects is an HTTP one. */
@@ -100,7 +100,8 @@ struct worker {
     struct ops *ops;
     char shm_path[CONF_PATH_MAX];
     uv_idle_t scraping; /* active while a document of /metrics is made */
-    uint64_t sent_up_ns[WORKER_SENT_UP_MAX]; /* when the messages were read whose commands leave with the next flush */
+    uint64_t sent_up_ns
+        [WORKER_SENT_UP_MAX]; /* when the messages were read whose commands leave with the next flush */
     unsigned sent_up;
 
     int control; /* to the launcher; -1: there is none */
@@ -165,9 +166,9 @@ enum err_e worker_start_dialects(struct worker *w); /* once each, whatever the n
 
 /* worker_doors.c: gate, ws and http onto endpoints and REST. */
 enum err_e worker_open_doors(struct worker *w);
-void worker_follow_doors(struct worker *w); /* w->conf and w->access are others */
+void worker_follow_doors(struct worker *w);            /* w->conf and w->access are others */
 struct client *worker_client_of(struct ws_conn *conn); /* NULL: it was turned away and never became one */
-void worker_doors_tick(struct worker *w); /* closes connections whose token has expired */
+void worker_doors_tick(struct worker *w);              /* closes connections whose token has expired */
 void worker_stop_doors(struct worker *w); /* nobody comes in any more; those inside are told to go */
 bool worker_doors_empty(const struct worker *w);
 void worker_close_doors(struct worker *w); /* whoever is still inside is dropped */

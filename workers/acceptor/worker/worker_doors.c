@@ -73,7 +73,8 @@ static void watch_expiry(struct worker *w, struct client *client, uint64_t seria
 {
     if (expiry_watch(&w->expiry, serial, expires_ms, client) == ERR_OK)
         return;
-    log_error("token-watch", "session=%016llx.%llu error=\"out of memory\" connection closed", (unsigned long long)w->incarnation, (unsigned long long)serial);
+    log_error("token-watch", "session=%016llx.%llu error=\"out of memory\" connection closed",
+              (unsigned long long)w->incarnation, (unsigned long long)serial);
     host_close(client, WS_CLOSE_TRY_LATER, "out of memory");
 }
 

@@ -13,10 +13,10 @@
 #include "must.h"
 #include "worker.h"
 
-#define TURN_MS  5u
-#define TURN_NS  (2 * NS_PER_MS) /* of each TURN_MS: records and commands are served in between */
-#define LATE_NS  (1 * NS_PER_S)  /* for heads and messages that are still under way at the window's end */
-#define RESTART  "service restart"
+#define TURN_MS 5u
+#define TURN_NS (2 * NS_PER_MS) /* of each TURN_MS: records and commands are served in between */
+#define LATE_NS (1 * NS_PER_S)  /* for heads and messages that are still under way at the window's end */
+#define RESTART "service restart"
 
 /* --- clients, as a drain sees them ----------------------------------------------------------------------------------- */
 

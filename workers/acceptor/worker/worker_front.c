@@ -2,26 +2,24 @@
  * that is started again it has a new one, and a worker that stayed would listen where nobody comes. So each holds a connection to front's
  * abstract socket, which belongs to the namespace, too, and ends when that ends; its engine starts it again, in the new one.
  *
- *     SEEKING ── connected ──▶ HELD ── its end ──▶ LOST ── 2 s ──▶ exit 1
+ *     SEEKING ── connected ──▶ HELD ── its end ──▶ LOST ── front is back ──▶ exit 1
  *        └── FRONT_SEEK_NS without ───────────────▲
  *
- * The two seconds are front's, to be there again before its workers are. Nothing is said on the connection. Clients are not told: there is no way
+ * Front is there again before its workers are (front.h says how that is seen). Nothing is said on the connection. Clients are not told: there is no way
  * to them any more. */
+#include <assert.h>
 #include <errno.h>
-#include <stddef.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "front.h"
 #include "log.h"
 #include "proc.h"
 #include "worker.h"
 
 #define FRONT_SEEK_NS (5 * NS_PER_S)
-#define FRONT_WAIT_NS (2 * NS_PER_S)
-
-static const char front_name[] = "\0noria-front"; /* abstract: its first byte is NUL */
 
 static void set_state(struct worker *w, enum worker_front_e state)
 {
@@ -31,8 +29,7 @@ static void set_state(struct worker *w, enum worker_front_e state)
 
 static void lose(struct worker *w, const char *why)
 {
-    log_error("front-lost", "error=\"%s\" in_ms=%llu the holder of the network is gone: ending", why,
-              (unsigned long long)(FRONT_WAIT_NS / NS_PER_MS));
+    log_error("front-lost", "error=\"%s\" the holder of the network is gone: ending when it is back", why);
     set_state(w, WORKER_FRONT_LOST);
 }
 
@@ -50,18 +47,37 @@ static void on_front(uv_poll_t *poll, int status, int events)
 }
 
 /* -1: it is not there, and errno says how. */
-static int reach_front(void)
+static int reach(const struct sockaddr_un *address, socklen_t len)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    memcpy(address.sun_path, front_name, sizeof front_name - 1);
-    socklen_t len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof front_name - 1);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || connect(fd, (struct sockaddr *)&address, len) == 0)
+    if (fd < 0 || connect(fd, (const struct sockaddr *)address, len) == 0)
         return fd;
     int saved = errno;
     close(fd);
     errno = saved;
     return -1;
+}
+
+static int reach_front(void)
+{
+    struct sockaddr_un address;
+    socklen_t len = front_address(&address);
+    return reach(&address, len);
+}
+
+/* Front was started again, in another namespace; or it is no use to wait any longer. */
+static bool front_is_back(const struct worker *w)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    static_assert(sizeof address.sun_path >= CONF_PATH_MAX, "conf_path() fits");
+    uint64_t waited_ns = clock_mono_ns(w->clock) - w->front.since_ns;
+    conf_path(w->conf, FRONT_BEACON, address.sun_path);
+    int fd = reach(&address, sizeof address);
+    if (fd >= 0) {
+        close(fd);
+        return true;
+    }
+    return waited_ns >= (errno == ENOENT ? FRONT_GONE_NS : FRONT_PATIENCE_NS);
 }
 
 static void seek(struct worker *w)
@@ -92,8 +108,7 @@ void worker_front_tick(struct worker *w)
 {
     if (w->front.state == WORKER_FRONT_SEEKING)
         seek(w);
-    else if (w->front.state == WORKER_FRONT_LOST &&
-             clock_mono_ns(w->clock) - w->front.since_ns >= FRONT_WAIT_NS)
+    else if (w->front.state == WORKER_FRONT_LOST && front_is_back(w))
         worker_end(w, PROC_EXIT_FAILURE);
 }
 

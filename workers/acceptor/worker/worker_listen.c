@@ -97,8 +97,8 @@ static int own_socket(const struct conf_listener *listener)
     }
     int fd = open_socket(address);
     if (fd < 0)
-        log_error("listen", "listener=%s address=%s port=%u error=\"%s\"", listener->name, listener->address, listener->port,
-                  strerror(errno));
+        log_error("listen", "listener=%s address=%s port=%u error=\"%s\"", listener->name, listener->address,
+                  listener->port, strerror(errno));
     freeaddrinfo(address);
     return fd;
 }
@@ -121,8 +121,7 @@ enum err_e worker_listen(struct worker *w)
             fd = own_socket(listener);
         if (fd < 0)
             return ERR_SYSTEM;
-        w->sockets[i] =
-            (struct gate_listener){
+        w->sockets[i] = (struct gate_listener){
             .fd = fd, .plain_http = w->listeners[i].ops || w->listeners[i].login, .own = own};
         w->listener_count = (unsigned)i + 1;
     }

@@ -32,8 +32,8 @@ static enum err_e take_slot(struct worker *w, uint32_t slot)
         return err;
     w->slot = slot;
     w->host.outbox.stats = &w->stats;
-    w->host.outbox.metrics = (struct outbox_metrics){
-        WORKER_HOP_D8, WORKER_HOP_D11_FIRST, WORKER_HOP_D11_LAST, WORKER_HOP_R4};
+    w->host.outbox.metrics =
+        (struct outbox_metrics){WORKER_HOP_D8, WORKER_HOP_D11_FIRST, WORKER_HOP_D11_LAST, WORKER_HOP_R4};
     log_init(relative + 4, w->conf->log_level);
     worker_metrics_copy(w); /* what is known already stands there from the beginning */
     return ERR_OK;

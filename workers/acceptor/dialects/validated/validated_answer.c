@@ -25,8 +25,8 @@ void validated_fault(struct validated_shared *shared, const struct site *site, e
     if (!log_limit_ok(&shared->fault_log[fault], clock_mono_ns(endpoint_clock(shared->own)), 60 * NS_PER_S, 1,
                       &suppressed))
         return;
-    log_warn("handler-fault", "endpoint=%s suppressed=%u reason=\"its handler gave %s%s%s\"", site->endpoint.path,
-             suppressed, texts[fault], why != NULL ? ": " : "", why != NULL ? why : "");
+    log_warn("handler-fault", "endpoint=%s suppressed=%u reason=\"its handler gave %s%s%s\"",
+             site->endpoint.path, suppressed, texts[fault], why != NULL ? ": " : "", why != NULL ? why : "");
 }
 
 /* --- bodies --------------------------------------------------------------------------------------------------------- */

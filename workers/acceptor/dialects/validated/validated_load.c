@@ -65,7 +65,8 @@ static enum err_e load_schema(const struct conf_endpoint *endpoint, const char *
         return ERR_OK;
     enum err_e err = schema_file_load(file, schema, problem);
     if (err != ERR_OK)
-        log_error("schema", "endpoint=%s error=\"%s\"", endpoint->path, err == ERR_CONFIG ? problem : err_text(err));
+        log_error("schema", "endpoint=%s error=\"%s\"", endpoint->path,
+                  err == ERR_CONFIG ? problem : err_text(err));
     return err == ERR_OK || err == ERR_MEMORY ? err : ERR_CONFIG;
 }
 
