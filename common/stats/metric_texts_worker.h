@@ -358,11 +358,30 @@
     M(worker, ws_bytes_in, COUNTER, "", "Bytes of WebSocket messages read.")                                 \
     M(worker, ws_bytes_out, COUNTER, "", "Bytes written to WebSockets.")                                     \
     M(worker, ws_closed, COUNTER, "", "WebSockets that ended, for whatever reason.")                         \
+    M(worker, ws_closed_1000, COUNTER, "", "WebSockets closed from here with 1000: an endpoint was done.")   \
+    M(worker, ws_closed_1001, COUNTER, "", "WebSockets closed from here with 1001: the worker stopped.")     \
+    M(worker, ws_closed_1002, COUNTER, "",                                                                   \
+      "WebSockets closed from here with 1002: the client broke the protocol.")                               \
+    M(worker, ws_closed_1007, COUNTER, "", "WebSockets closed from here with 1007: text that is no UTF-8.")  \
+    M(worker, ws_closed_1008, COUNTER, "",                                                                   \
+      "WebSockets closed from here with 1008: no good token, its end, or no pong.")                          \
+    M(worker, ws_closed_1009, COUNTER, "",                                                                   \
+      "WebSockets closed from here with 1009: a message that was too large.")                                \
+    M(worker, ws_closed_1011, COUNTER, "rises",                                                              \
+      "WebSockets closed from here with 1011: a failure here, or of a handler.")                             \
+    M(worker, ws_closed_1012, COUNTER, "",                                                                   \
+      "WebSockets closed from here with 1012: this worker is replaced, the client may come back at once.")   \
+    M(worker, ws_closed_1013, COUNTER, "",                                                                   \
+      "WebSockets closed from here with 1013: too slow, no room, or frames were lost.")                      \
+    M(worker, ws_closed_other, COUNTER, "", "WebSockets closed from here with a code that a handler chose.") \
     M(worker, ws_held, COUNTER, "", "Pauses in reading a client, because its messages wait.")                \
     M(worker, ws_messages, COUNTER, "", "WebSocket messages read.")                                          \
     M(worker, ws_opened, COUNTER, "", "WebSockets opened.")                                                  \
     M(worker, ws_over_budget, COUNTER, "rises",                                                              \
       "WebSockets closed with 1013: unfinished messages had used up their budget.")                          \
+    M(worker, ws_peer_closed, COUNTER, "", "WebSockets that their client closed.")                           \
+    M(worker, ws_peer_gone, COUNTER, "",                                                                     \
+      "WebSockets that ended without a Close: the client went, or its socket failed.")                       \
     M(worker, ws_ping_timeouts, COUNTER, "", "WebSockets closed because no pong came in time.")              \
     M(worker, ws_pings, COUNTER, "", "Pings sent to WebSocket clients.")                                     \
     M(worker, ws_protocol_errors, COUNTER, "",                                                               \
@@ -370,6 +389,7 @@
     M(worker, ws_short_writes, COUNTER, "", "Writes to WebSockets that the socket did not take whole.")      \
     M(worker, ws_throttled, COUNTER, "",                                                                     \
       "Pauses in reading a client that sent more than websocket.max_messages_per_s.")                        \
+    M(worker, ws_token_expired, COUNTER, "", "WebSockets closed with 1008 because their token had expired.") \
     M(worker, ws_too_large, COUNTER, "",                                                                     \
       "WebSockets closed with 1009: a message above websocket.max_message_bytes.")                           \
     M(worker, ws_writes, COUNTER, "", "System calls that wrote to WebSockets.")

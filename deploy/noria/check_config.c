@@ -19,11 +19,13 @@
 
 #include "check_schemas.h"
 #include "keyring.h"
+#include "launch_handlers.h"
 #include "launch_program.h"
 #include "lvt_page.h"
 #include "must.h"
 #include "ring_page.h"
 
+#define LAUNCHER_BESIDE    64  /* of the launcher: loop, locks, control.sock and who speaks there */
 #define DESCRIPTORS_BESIDE 128 /* of a worker, beside its connections: gate, shared memory, bus, logs */
 #define DIRECTORY_MAX      256 /* state_dir has at most 200 bytes */
 #define NAMES_SHOWN        4   /* machines of one bridge, words of one command */
@@ -298,6 +300,14 @@ static void look_at_state_dir(struct report *r)
                            : "the database");
 }
 
+/* Three for each process (launch_process.c, launch_segments.c), one more while it starts, and the sockets that it keeps. */
+static uint64_t launcher_descriptors(const struct conf *conf)
+{
+    uint64_t handlers = launch_handlers_count(conf);
+    uint64_t processes = conf->machine_count + conf->workers + handlers + 3;
+    return 4 * processes + handlers + (uint64_t)conf->workers * conf->listener_count + LAUNCHER_BESIDE;
+}
+
 static void look_at_descriptors(struct report *r)
 {
     uint64_t limit = descriptor_limit();
@@ -307,6 +317,12 @@ static void look_at_descriptors(struct report *r)
              "websocket.max_connections %u: a process may open %" PRIu64
              " descriptors here (ulimit -Hn), and %" PRIu64 " would be needed",
              r->conf->max_connections, limit, needed);
+    needed = launcher_descriptors(r->conf);
+    if (limit > 0 && needed > limit)
+        warn(r,
+             "%zu machines: `noria up` may open %" PRIu64 " descriptors here (ulimit -Hn), and %" PRIu64
+             " would be needed",
+             r->conf->machine_count, limit, needed);
 }
 
 /* Whoever runs it may have another PATH. */

@@ -109,10 +109,10 @@ struct family_death {
 };
 
 struct family_options {
-    int lock_fd;          /* inherited by every child; -1: none */
-    uint64_t ready_ns;    /* a process that is not ready by then is killed, which counts as a death */
-    uint64_t stop_ns;     /* from family_stop() to SIGKILL for whatever is left; also for one planned end */
-    uint64_t drain_ns;    /* a worker's window; family_set_drain() */
+    int lock_fd;           /* inherited by every child; -1: none */
+    uint64_t ready_ns;     /* a process that is not ready by then is killed, which counts as a death */
+    uint64_t stop_ns;      /* from family_stop() to SIGKILL for whatever is left; also for one planned end */
+    uint64_t drain_ns;     /* a worker's window; family_set_drain() */
     const char *conf_copy; /* NORIA_CONF_COPY of all but handlers (conf.h); outlives the family. NULL: none */
     const char *segments; /* directory of process.NAME (launch_segments.h); outlives the family. NULL: none */
     void (*on_ready)(void *arg);                  /* once: every process is ready, or gone for good */

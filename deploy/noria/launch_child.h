@@ -36,8 +36,8 @@ struct child {
     const char *program;     /* path */
     const char *const *argv; /* NULL behind the last */
     struct child_sockets sockets;
-    const char *handler;         /* the name of a handler, whose process it is; NULL: one of Noria's */
-    const char *directory;       /* of a handler: where it works */
+    const char *handler;   /* the name of a handler, whose process it is; NULL: one of Noria's */
+    const char *directory; /* of a handler: where it works */
     /* not for a handler: */
     int control_fd, blackbox_fd; /* the caller's to close; -1: none */
     const char *conf_copy;       /* NULL: none */

@@ -37,10 +37,12 @@ struct control_server_options {
 /* ERR_SYSTEM (logged), ERR_MEMORY. What stands at `path` is replaced: the runtime directory is the launcher's alone (rundir.h). */
 enum err_e control_server_open(struct loop *loop, const struct control_server_options *options,
                                struct control_server **server);
-void control_server_close(struct control_server **server); /* no `gone` is called; what can be sent at once is */
+void control_server_close(
+    struct control_server **server); /* no `gone` is called; what can be sent at once is */
 
-void control_say(struct control_peer *peer, const char *line);    /* characters below 32 become blanks */
-void control_end(struct control_peer *peer, const char *problem); /* NULL: ok. The peer is the server's again */
+void control_say(struct control_peer *peer, const char *line); /* characters below 32 become blanks */
+void control_end(struct control_peer *peer,
+                 const char *problem); /* NULL: ok. The peer is the server's again */
 
 uint64_t control_server_requests(const struct control_server *server);
 uint64_t control_server_refused(const struct control_server *server);

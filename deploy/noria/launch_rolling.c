@@ -183,8 +183,7 @@ static bool has(const struct rolling *rolling, const char *name)
 
 static bool add(struct rolling *rolling, const struct family_view *view)
 {
-    struct target *targets =
-        realloc(rolling->targets, (rolling->count + 1) * sizeof *targets);
+    struct target *targets = realloc(rolling->targets, (rolling->count + 1) * sizeof *targets);
     if (targets == NULL)
         return false;
     rolling->targets = targets;
@@ -221,8 +220,8 @@ static enum err_e open_order(struct rolling *rolling, bool draining)
     return ERR_OK;
 }
 
-static enum err_e go(struct rolling *rolling, enum err_e err, rolling_line_f *on_line, rolling_done_f *on_done,
-                     void *arg)
+static enum err_e go(struct rolling *rolling, enum err_e err, rolling_line_f *on_line,
+                     rolling_done_f *on_done, void *arg)
 {
     if (err != ERR_OK) {
         free(rolling->targets);
@@ -244,8 +243,8 @@ static int by_stage(const void *a, const void *b)
     return strcmp(left->name, right->name);
 }
 
-enum err_e rolling_restart(struct rolling *rolling, const char *const *what, size_t count, const char **unknown,
-                           rolling_line_f *on_line, rolling_done_f *on_done, void *arg)
+enum err_e rolling_restart(struct rolling *rolling, const char *const *what, size_t count,
+                           const char **unknown, rolling_line_f *on_line, rolling_done_f *on_done, void *arg)
 {
     enum err_e err = open_order(rolling, false);
     if (err != ERR_OK)

@@ -23,8 +23,8 @@ typedef void rolling_done_f(void *arg, const char *problem); /* once, the last; 
 
 /* `what` names members, or "workers", "agents", "handlers"; none: all of them, in the order of their start. ERR_BUSY: another order is under way;
  * ERR_NOT_FOUND: `unknown` (if not NULL) is who is not there; ERR_CLOSED: the family stops; ERR_MEMORY. Then nothing is called. */
-enum err_e rolling_restart(struct rolling *rolling, const char *const *what, size_t count, const char **unknown,
-                           rolling_line_f *on_line, rolling_done_f *on_done, void *arg);
+enum err_e rolling_restart(struct rolling *rolling, const char *const *what, size_t count,
+                           const char **unknown, rolling_line_f *on_line, rolling_done_f *on_done, void *arg);
 /* A worker; ERR_NOT_FOUND also for who is none. */
 enum err_e rolling_drain(struct rolling *rolling, const char *name, rolling_line_f *on_line,
                          rolling_done_f *on_done, void *arg);

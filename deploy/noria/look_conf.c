@@ -65,8 +65,8 @@ static enum err_e load_in_force(const char *file, FILE *err, struct conf **conf)
     enum err_e got = conf_load(file, ignore_problem, NULL, conf);
     unsetenv(CONF_COPY_VARIABLE);
     if (got == ERR_OK)
-        fprintf(err, "noria: %s has problems (see noria check-config); what is in force in %s is taken\n", file,
-                dir);
+        fprintf(err, "noria: %s has problems (see noria check-config); what is in force in %s is taken\n",
+                file, dir);
     return got;
 }
 

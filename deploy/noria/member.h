@@ -19,10 +19,10 @@ struct member {
     struct loop_timer *timer;  /* RESTING: until the next start */
     struct restart restart;
     bool failed_once;
-    bool missing;     /* a handler's program was not found, which was told */
-    bool doomed;      /* to be forgotten when no process is left */
+    bool missing;      /* a handler's program was not found, which was told */
+    bool doomed;       /* to be forgotten when no process is left */
     bool end_expected; /* family_expect_end() */
-    bool start_again; /* STOPPING: its end is followed by a start */
+    bool start_again;  /* STOPPING: its end is followed by a start */
     uint64_t
         absent_since_ns; /* a worker: since when nobody accepts for it; 0: somebody does, or it waits for its stage */
     uint64_t adopter; /* start number of the process that accepts for it; 0: none */

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "blackbox.h"
 #include "check_schemas.h"
 #include "conf.h"
 #include "family.h"
@@ -282,6 +283,7 @@ int up_run(const struct up_options *options)
 {
     struct up up = {0};
     log_init("launcher", LOG_INFO);
+    blackbox_open(); /* nobody hands one down; a fatal signal is told on standard error */
     unsetenv(CONF_COPY_VARIABLE);
     if (options->runtime_dir != NULL)
         setenv("NORIA_RUNTIME_DIR", options->runtime_dir, 1); /* for the children, too */

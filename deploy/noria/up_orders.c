@@ -190,8 +190,8 @@ static void on_gone(void *arg, struct control_peer *peer)
 
 /* --- its life --------------------------------------------------------------------------------------------------- */
 
-enum err_e up_orders_open(struct loop *loop, struct family *family, struct up_reload *reload, const char *path,
-                          struct up_orders **out)
+enum err_e up_orders_open(struct loop *loop, struct family *family, struct up_reload *reload,
+                          const char *path, struct up_orders **out)
 {
     struct up_orders *orders = calloc(1, sizeof *orders);
     *out = orders;
@@ -201,7 +201,8 @@ enum err_e up_orders_open(struct loop *loop, struct family *family, struct up_re
     orders->reload = reload;
     orders->rolling = rolling_new(family);
     const struct control_server_options options = {path, on_request, on_gone, orders};
-    enum err_e err = orders->rolling != NULL ? control_server_open(loop, &options, &orders->server) : ERR_MEMORY;
+    enum err_e err =
+        orders->rolling != NULL ? control_server_open(loop, &options, &orders->server) : ERR_MEMORY;
     if (err != ERR_OK)
         up_orders_close(out);
     return err;

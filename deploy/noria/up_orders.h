@@ -16,8 +16,8 @@ struct up_orders;
 
 /* control.sock stands below the runtime directory `path` names it in. All outlive it; free it before family and reload. ERR_SYSTEM (logged),
  * ERR_MEMORY. */
-enum err_e up_orders_open(struct loop *loop, struct family *family, struct up_reload *reload, const char *path,
-                          struct up_orders **orders);
+enum err_e up_orders_open(struct loop *loop, struct family *family, struct up_reload *reload,
+                          const char *path, struct up_orders **orders);
 void up_orders_close(struct up_orders **orders);
 
 void up_orders_hangup(struct up_orders *orders); /* SIGHUP */

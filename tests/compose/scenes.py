@@ -252,6 +252,11 @@ async def reloaded(h):
     await h.leave()
 
 
+@scene("who was sent a SIGHUP is still started again after a crash")
+async def restarted_after_hup(h):
+    await h.crash(await h.container("broker"))
+
+
 @scene("workers are upgraded one after the other: newcomers are let in all the time")
 async def workers_upgraded(h):
     """The new ones first, beside the old; then the old ones drain."""
@@ -291,16 +296,12 @@ async def broker_upgraded(h):
     await h.compose("up", "-d", "--no-deps", "broker", "store")
     del h.variables["NORIA_IMAGE"]
     await h.healthy()
-    assert all((await h.container(s)).told["Config"]["Labels"].get("noria.next") == "1" for s in ("broker", "store"))
+    for service in ("broker", "store"):
+        assert (await h.container(service)).told["Config"]["Labels"].get("noria.next") == "1", service
     assert c1.connected
     await c1.move("machine_1", 7)
     await c1.hear("command_completed", success=True, machine_id="machine_1", within=15)
     await h.leave()
-
-
-@scene("who was sent a SIGHUP is still started again after a crash")
-async def restarted_after_hup(h):
-    await h.crash(await h.container("broker"))
 
 
 @scene("docker-compose stop worker: 1012 for every client, spread over workers.drain_ms")

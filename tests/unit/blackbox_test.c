@@ -337,6 +337,26 @@ static void a_descriptor_that_is_none_is_refused(void **state)
     fclose(small);
 }
 
+static void tie_and_hit(int unused)
+{
+    struct sigaction action;
+    (void)unused;
+    for (int number = 1; number < 32; number++)
+        if (number != SIGKILL && number != SIGSTOP)
+            signal(number, SIG_DFL);
+    if (!proc_tie() || sigaction(SIGSEGV, NULL, &action) != 0 || action.sa_handler != SIG_DFL)
+        _exit(97);
+    _exit(0);
+}
+
+static void a_tie_alone_installs_nothing(void **state)
+{
+    (void)state; /* what libnoria-handler calls in a user's program */
+    struct death *death = die(tie_and_hit, 0, false);
+    assert_true(WIFEXITED(death->status));
+    assert_int_equal(WEXITSTATUS(death->status), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +368,7 @@ int main(void)
         cmocka_unit_test(a_full_stack_is_told_too),
         cmocka_unit_test(a_wild_jump_is_told_in_json_too),
         cmocka_unit_test(an_assertion_stands_in_the_box),
+        cmocka_unit_test(a_tie_alone_installs_nothing),
         cmocka_unit_test(any_content_is_bearable),
         cmocka_unit_test(a_descriptor_that_is_none_is_refused),
     };

@@ -67,10 +67,10 @@ static void wrong_dialects(void **state)
     (void)state;
     conf_refuses("c.yaml", "listeners:\n  - {name: a, dialects: [carrousel, mqtt, rest, rest]}\n",
                  "c.yaml:2: listeners[0].dialects[0]: carrousel is not one of rest, carousel, streams, "
-                 "endpoints, channels; did you mean "
+                 "endpoints, channels, ops; did you mean "
                  "carousel?\n"
                  "c.yaml:2: listeners[0].dialects[1]: mqtt is not one of rest, carousel, streams, endpoints, "
-                 "channels\n"
+                 "channels, ops\n"
                  "c.yaml:2: listeners[0].dialects: names rest twice\n");
     conf_refuses("c.yaml", "listeners:\n  - name: a\n    dialects: []\n",
                  "c.yaml:3: listeners[0].dialects: an empty list found, expected a list of 1 to 8 values\n");
@@ -79,7 +79,7 @@ static void wrong_dialects(void **state)
                  "values, such as [one, two]\n");
     conf_refuses("c.yaml", "listeners:\n  - name: a\n    dialects: [[rest]]\n",
                  "c.yaml:3: listeners[0].dialects[0]: a list found, expected one of rest, carousel, streams, "
-                 "endpoints, channels\n");
+                 "endpoints, channels, ops\n");
     conf_refuses("c.yaml",
                  "listeners: [{name: a, dialects: [rest,rest,rest,rest,rest,rest,rest,rest,rest]}]\n",
                  "c.yaml:1: listeners[0].dialects: more entries found, expected a list of 1 to 8 values\n");

@@ -188,7 +188,8 @@ static const struct {
      "max_channels: 5\n",
      "3: stream: is an unknown key, did you mean streams?\n"
      "4: max_channels: is an unknown key here, did you mean streams.max_channels?\n"
-     "2: listeners[0].dialects[0]: stream is not one of rest, carousel, streams, endpoints, channels; did "
+     "2: listeners[0].dialects[0]: stream is not one of rest, carousel, streams, endpoints, channels, ops; "
+     "did "
      "you mean "
      "streams?\n"},
     {"%YAML 1.2\n"
@@ -201,7 +202,8 @@ static const struct {
      "3: listeners[1].endpoints: is an unknown key; endpoints are the file's own key, for every listener "
      "that has endpoints among "
      "its dialects\n"
-     "2: listeners[0].dialects[0]: endpoint is not one of rest, carousel, streams, endpoints, channels; did "
+     "2: listeners[0].dialects[0]: endpoint is not one of rest, carousel, streams, endpoints, channels, ops; "
+     "did "
      "you mean "
      "endpoints?\n"},
     {"handler:\n"

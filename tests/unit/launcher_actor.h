@@ -33,8 +33,8 @@ static inline bool actor_sees(const char *file)
     return access(path, F_OK) == 0;
 }
 
-__attribute__((format(printf, 2, 3))) static inline void actor_notes(const struct actor *actor, const char *fmt,
-                                                                     ...)
+__attribute__((format(printf, 2, 3))) static inline void actor_notes(const struct actor *actor,
+                                                                     const char *fmt, ...)
 {
     char path[128], line[4096];
     va_list args;

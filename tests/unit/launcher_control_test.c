@@ -349,8 +349,7 @@ static void the_asking_side_shows_what_it_is_told(void **state)
     free(out);
     free(err);
     assert_int_equal(tell(s, "/nonexistent/control.sock", "reload", NULL, 0, &out, &err), PROC_EXIT_FAILURE);
-    assert_string_equal(
-        err, "noria reload: /nonexistent/control.sock: no launcher (noria up) runs there\n");
+    assert_string_equal(err, "noria reload: /nonexistent/control.sock: no launcher (noria up) runs there\n");
     free(out);
     free(err);
 }

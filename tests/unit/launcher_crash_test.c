@@ -235,9 +235,12 @@ static void what_waits_is_written_at_the_end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_record_tells_what_happened),       TEST(a_program_of_the_users_has_no_black_box),
-        TEST(the_newest_hundred_stay),            TEST(many_deaths_at_once_are_bounded),
-        TEST(a_disk_that_refuses_costs_one_line), TEST(what_waits_is_written_at_the_end),
+        TEST(a_record_tells_what_happened),
+        TEST(a_program_of_the_users_has_no_black_box),
+        TEST(the_newest_hundred_stay),
+        TEST(many_deaths_at_once_are_bounded),
+        TEST(a_disk_that_refuses_costs_one_line),
+        TEST(what_waits_is_written_at_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,7 +3,6 @@
 
 #include "launch_rolling.h"
 
-
 struct order {
     char lines[4096], problem[512];
     int done;
@@ -116,9 +115,10 @@ static void a_failure_leaves_the_rest(void **state)
     assert_int_equal(RESTART("workers"), ERR_OK);
     UNTIL(t, order.done > 0);
     char expected[256];
-    snprintf(expected, sizeof expected,
-             "worker.0: its successor failed; the process that was there goes on (pid %d); 2 left as they are",
-             (int)before);
+    snprintf(
+        expected, sizeof expected,
+        "worker.0: its successor failed; the process that was there goes on (pid %d); 2 left as they are",
+        (int)before);
     assert_string_equal(order.problem, expected);
     assert_int_equal(family_tally(t->family).starts, 5);
     assert_int_equal(RESTART("worker.1"), ERR_OK); /* it may be asked again */
@@ -134,8 +134,9 @@ static void agents_are_restarted_a_few_at_a_time(void **state)
     for (size_t i = 0; i < ROLLING_AGENTS + 3; i++) {
         char name[32];
         snprintf(name, sizeof name, "agent.%zu", i);
-        troupe_add(t, FAMILY_AGENT, name,
-                   "trap 'echo told >>$T/log; while ! test -e $T/go; do :; done; exit 0' TERM; " SAY_READY WAIT);
+        troupe_add(
+            t, FAMILY_AGENT, name,
+            "trap 'echo told >>$T/log; while ! test -e $T/go; do :; done; exit 0' TERM; " SAY_READY WAIT);
     }
     family_start(t->family);
     UNTIL(t, t->ready_told > 0);
@@ -162,8 +163,7 @@ static void without_names_all_go_in_the_order_of_their_start(void **state)
     UNTIL(t, t->ready_told > 0);
     assert_int_equal(restart(NULL, 0), ERR_OK);
     UNTIL(t, troupe_count(t, "worker") == 2);
-    assert_string_equal(troupe_log(t),
-                        "sim\nbroker\nagent\nworker\nsim\nbroker\nagent\nworker\n");
+    assert_string_equal(troupe_log(t), "sim\nbroker\nagent\nworker\nsim\nbroker\nagent\nworker\n");
     UNTIL(t, troupe_view(t, "worker.0").leaving == 1);
     kill(family_pid(t->family, "plc-sim"), SIGKILL); /* what dies meanwhile is another matter */
     troupe_advance(t, DRAIN_NS + FAMILY_LEAVE_NS);

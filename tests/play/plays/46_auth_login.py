@@ -65,7 +65,7 @@ async def tokens(s):
         assert now <= claims["iat"] <= time.time() and claims["exp"] == claims["iat"] + 900, claims
         del claims["iat"], claims["exp"]
         assert claims == {"sub": "ana", "iss": "noria", "channels": "*", "entities_read": "*", "entities_write": "*",
-                          "machines_view": ["m1"], "machines_command": [], "streams": ["a"]}, claims
+                          "machines_view": ["m1"], "machines_command": [], "streams": ["a"], "noria_login": True}, claims
     bearer = {"Authorization": f"Bearer {token}"}
     assert [m["id"] for m in (await get(doors, "/v1/machines", **bearer)).envelope(200)] == ["m1"]
     (await post(doors, "/v1/machines/m1/move", {"position": 3}, **bearer)).envelope(403, "FORBIDDEN", "m1")

@@ -272,6 +272,11 @@ async def slow(s):
         mute.close()
 
 
+def listeners(port):
+    """How many sockets listen there."""
+    return Path("/proc/net/tcp").read_text().count(f" 0100007F:{port:04X} 00000000:0000 0A ")
+
+
 @play("a client whose socket is full is passed by, gets all that it is owed when it reads, and then 1012", "asan")
 async def owed(s):
     s.set("workers", drain_ms=8000)
@@ -306,6 +311,7 @@ async def streams(s):
     drain(s, "w1")
     await talkers[0].close()
     await sent_away(talkers[1])
+    await until("all else to be over: w1 listens no more", lambda: listeners(s.streams_port) == 1)
     await s.actor("b1").start()
     await ended(s, "w1")
     for _ in range(400):

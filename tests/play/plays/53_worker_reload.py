@@ -140,7 +140,7 @@ async def tokens(s):
     assert (await cleo.closed(), cleo.close_reason) == (1012, "grants changed")
     for client in (ana, dora, anybody):
         await client.ping()
-    assert s.counter("w1", "connections") == 3
+    await until("the two to be gone", lambda: s.counter("w1", "connections") == 3)
     ben = await come("ben", welcome=False)
     assert (await ben.closed(), ben.close_reason) == (1008, "Token inválido")
     assert (await get(port, "/v1/machines", Authorization=f"Bearer {secret['ben']}")).status == 401

@@ -13,7 +13,7 @@ from stagecraft.launched import pids, restarted, up
 from stagecraft.prometheus import Metrics, exposed, scrape
 from stagecraft.registry import play
 from stagecraft.segment import COUNTER, HISTOGRAM
-from stagecraft.wait import until
+from stagecraft.wait import now, until
 
 TOKEN = "correct-horse-battery-staple-0123456789"
 FEW = TOKEN[::-1]
@@ -260,6 +260,8 @@ async def launched(s):
         return metrics if all(metrics.value("noria_process_up", process=name) == 1 for name in names) else None
     before = await until("every member to be up", whole)
     assert before.value("noria_launcher_deaths_total", process="launcher") == 0
+    begin = now()
+    await until("the documents that were made until now to be too old to be given out", lambda: now() > begin + 1.1)
     assert compare(segments(s), await scrape(port), segments(s)) > 300
     old = pids("noria-worker")
     victim = next(name for name in ("worker.0", "worker.1")
@@ -288,3 +290,38 @@ async def configuration(s):
     assert told.returncode == 0, told
     assert "can read all counters, and which machines there are" in told.stdout + told.stderr, told
     assert "can move machines" not in told.stdout + told.stderr
+
+
+@play("whoever leaves is counted by how: every closed WebSocket has one reason", "asan")
+async def ways_out(s):
+    s.set("websocket", max_message_bytes=2000)
+    port = http_listener(s, ["ops"])
+    await s.house("m1", workers=["w1"])
+
+    async def nobody():
+        metrics = await scrape(port)
+        opened, closed = (metrics.value(f"noria_worker_ws_{what}_total", process="worker.0") for what in ("opened", "closed"))
+        return metrics if opened == closed == 1 else None  # the one that has seen every machine
+    before = await until("nobody to be there", nobody)
+    closes, cuts, shouts, mumbles, stays = [await s.client(name) for name in ("closes", "cuts", "shouts", "mumbles", "stays")]
+    await closes.close()
+    await cuts.reset()
+    await shouts.socket.send("x" * 3000)
+    assert await shouts.closed() == 1009
+    mumbles.socket.transport.write(bytes([0x81, 0x82, 0, 0, 0, 0, 0xc3, 0x28]))
+    assert await mumbles.closed() == 1007
+    await stays.ping()
+
+    def since(metrics, name):
+        full = f"noria_worker_ws_{name}_total"
+        return metrics.value(full, process="worker.0") - before.value(full, process="worker.0")
+
+    async def counted():
+        metrics = await scrape(port)
+        return metrics if since(metrics, "closed") >= 4 else None
+    metrics = await until("four to be gone", counted)
+    ways = {name.removeprefix("noria_worker_ws_").removesuffix("_total") for name in metrics.families
+            if name.startswith(("noria_worker_ws_closed_1", "noria_worker_ws_closed_other", "noria_worker_ws_peer_"))}
+    found = {way: since(metrics, way) for way in ways if since(metrics, way)}
+    assert since(metrics, "closed") == 4
+    assert found == {"peer_closed": 1, "peer_gone": 1, "closed_1009": 1, "closed_1007": 1}, found

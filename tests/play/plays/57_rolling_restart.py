@@ -11,16 +11,12 @@ import signal
 
 from stagecraft.installation import Installation, kill_pid, resident_kib, sanitized
 from stagecraft.registry import play
-from stagecraft.throng import Throng
+from stagecraft.throng import Throng, with_dice
 from stagecraft.wait import a_moment, limit, now, until
 
 SECONDS = float(os.environ.get("NORIA_PLAY_SECONDS", "6"))
 VICTIMS = ["worker.0", "worker.1", "old", "old", "broker", "store", "agent.m1", "agent.m2"]
 LEAK_KIB = 768  # what a process may hold more at the end: its allocator's noise, and far below what one leaked configuration or worker would come to
-
-
-def seed():
-    return int(os.environ.get("NORIA_PLAY_SEED", random.SystemRandom().randrange(10 ** 6)))
 
 
 async def roll(house, weather=None):
@@ -168,11 +164,7 @@ async def storm(s, number):
 
 @play("rolling restarts, while old and new workers, broker, store and agents are killed", within=120 + SECONDS)
 async def with_deaths(s):
-    number = seed()
-    try:
-        print(f"seed {number}: {await storm(s, number)}")
-    except AssertionError as error:
-        raise AssertionError(f"seed {number}: {error}") from error
+    await with_dice(s, storm)
 
 
 @play("many rolling restarts and reloads leave descriptors, files and memory as they were", within=180 + SECONDS)

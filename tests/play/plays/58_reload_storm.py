@@ -8,16 +8,12 @@ import random
 
 from stagecraft.installation import Installation
 from stagecraft.registry import play
-from stagecraft.throng import Throng
+from stagecraft.throng import Throng, with_dice
 from stagecraft.wait import a_moment, now
 from stagecraft.wishes import GUESTS, OPERATOR, Wishes, sha256
 
 SECONDS = float(os.environ.get("NORIA_PLAY_SECONDS", "6"))
 VICTIMS = ["worker.0", "worker.1", "broker", "store", "agent.m1"]
-
-
-def seed():
-    return int(os.environ.get("NORIA_PLAY_SEED", random.SystemRandom().randrange(10 ** 6)))
 
 
 async def house(s, number, crowd=10):
@@ -102,8 +98,4 @@ async def storm(s, number):
 
 @play("the same while broker, workers, store and agents are killed in the middle of it", within=120 + SECONDS)
 async def with_deaths(s):
-    number = seed()
-    try:
-        print(f"seed {number}: {await storm(s, number)}")
-    except AssertionError as error:
-        raise AssertionError(f"seed {number}: {error}") from error
+    await with_dice(s, storm)

@@ -17,8 +17,9 @@ import struct
 from pathlib import Path
 from types import SimpleNamespace
 
+from .process import serves
 from .segment import Segment
-from .stage import BIN, serves
+from .stage import BIN
 from .wait import settle, until
 
 STATES = ("waiting", "starting", "ready", "resting", "gone", "stopping")  # enum member_state_e

@@ -211,6 +211,22 @@ def _stacks(pid):
         return "?"
 
 
+def serves(worker, server_port, client_port):
+    """True if the process owns the server's end of that connection over 127.0.0.1."""
+    table = Path("/proc/net/tcp").read_text()
+    at = table.find(f" 0100007F:{server_port:04X} 0100007F:{client_port:04X} ")
+    if at < 0:
+        return False
+    inode = table[at:table.find("\n", at)].split()[8]
+    for fd in os.listdir(f"/proc/{worker.pid}/fd"):
+        try:
+            if os.readlink(f"/proc/{worker.pid}/fd/{fd}") == f"socket:[{inode}]":
+                return True
+        except OSError:
+            continue
+    return False
+
+
 def children_of_this_process():
     """Every descendant that is still there, zombies aside: [(pid, command line)]."""
     mine = os.getpid()

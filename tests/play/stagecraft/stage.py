@@ -19,7 +19,7 @@ from .client import Client
 from .database import Database
 from .handlers import Handler
 from .ports import PortBlock
-from .process import Actor, children_of_this_process
+from .process import Actor, children_of_this_process, serves
 from .rawclient import Mute
 from .segment import Counters
 from .sensors import Api
@@ -492,19 +492,3 @@ class Stage:
     def tails(self):
         """The end of everybody's output, for a failed play."""
         return "\n".join(a.tail() for a in self.actors.values() if a.text())
-
-
-def serves(worker, server_port, client_port):
-    """True if the process owns the server's end of that connection over 127.0.0.1."""
-    table = Path("/proc/net/tcp").read_text()
-    at = table.find(f" 0100007F:{server_port:04X} 0100007F:{client_port:04X} ")
-    if at < 0:
-        return False
-    inode = table[at:table.find("\n", at)].split()[8]
-    for fd in os.listdir(f"/proc/{worker.pid}/fd"):
-        try:
-            if os.readlink(f"/proc/{worker.pid}/fd/{fd}") == f"socket:[{inode}]":
-                return True
-        except OSError:
-            continue
-    return False

@@ -17,7 +17,7 @@ from collections import Counter
 from websockets import WebSocketException
 
 from .connection import Gone
-from .stage import serves
+from .process import serves
 from .wait import Late, limit, now, until
 
 KEPT = ("command_result", "command_completed", "alarm")

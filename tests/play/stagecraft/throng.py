@@ -10,6 +10,7 @@ it, a crowd hears results; scribes write over REST, a connection each, listeners
 the time somebody new comes in by each door. None of them may lose anything but what comers.py explains.
 """
 import asyncio
+import os
 import random
 import uuid
 
@@ -317,6 +318,15 @@ class Throng:
     def endpoint(self):
         still_open = [peer.client.name for peer in self.talkers if peer.client is not None and peer.client.connected]
         return handled.complaints(self.handler.events(), self.handler.deaths, still_open)
+
+
+async def with_dice(s, storm):
+    """A run of dice, whose number stands in what it says of itself and in its failure; `--seed N` repeats it."""
+    number = int(os.environ.get("NORIA_PLAY_SEED", random.SystemRandom().randrange(10 ** 6)))
+    try:
+        print(f"seed {number}: {await storm(s, number)}")
+    except AssertionError as error:
+        raise AssertionError(f"seed {number}: {error}") from error
 
 
 def tells_of(frames, row):

@@ -3,9 +3,11 @@
  * the epoll set: it is always taken out first.
  *
  * Leaving without refusing anybody. Who stands in the queue of a socket is reset when its last holder closes it, and so is who is between SYN and
- * ACK. A launcher holds the sockets that it made; of those made here a filter drops each further SYN, which nobody answers: the
- * client's kernel sends it again after a second, when the port belongs to other workers' sockets. The handshakes that were under way
- * come to their end meanwhile (200 ms: a round trip) and are taken in. Rejected: close() when the queue is empty, which resets those in
+ * ACK. A launcher holds the sockets that it made. Of those made here the queue is emptied, and then, of what comes in the instants around the
+ * close, one of two takes care: a filter that drops each further SYN, which nobody answers, so that the client's kernel sends it again after
+ * a second, when the port belongs to other workers' sockets, while the handshakes that were under way come to their end (200 ms: a
+ * round trip); or, where the kernel wants CAP_NET_ADMIN for a filter on TCP (it does lately, and a container has none), net.ipv4.tcp_migrate_req,
+ * with which it gives them to another socket of the port. Rejected: close() when the queue is empty, which resets those in
  * between (seen on loopback under load, too); listen(fd, 0), whose full queue drops ACKs as well as SYNs; a BPF program that steers
  * the group of SO_REUSEPORT sockets, because it would have to know the place of ours in it. */
 #include <errno.h>
@@ -199,6 +201,29 @@ static bool begin_no_more(int fd)
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
 }
 
+/* The kernel gives what a closed socket was about to accept to another one of its port. */
+static bool kernel_migrates(void)
+{
+    char digit = '0';
+    int fd = open("/proc/sys/net/ipv4/tcp_migrate_req", O_RDONLY | O_CLOEXEC);
+    bool yes = fd >= 0 && read(fd, &digit, 1) == 1 && digit == '1';
+    if (fd >= 0)
+        close(fd);
+    return yes;
+}
+
+static void prepare_to_leave(const struct gate_door *door)
+{
+    if (begin_no_more(door->fd))
+        return;
+    int why = errno;
+    if (!kernel_migrates())
+        log_warn("gate-leave",
+                 "listener=%u error=\"%s\" a connection begun now may be refused, unless "
+                 "net.ipv4.tcp_migrate_req=1",
+                 door->listener, strerror(why));
+}
+
 void gate_leave(struct gate *gate)
 {
     if (gate->leaving)
@@ -212,9 +237,7 @@ void gate_leave(struct gate *gate)
             close_door(gate, door);
             continue;
         }
-        if (!begin_no_more(door->fd))
-            log_warn("gate-leave", "listener=%u error=\"%s\" a connection begun now may be refused",
-                     door->listener, strerror(errno));
+        prepare_to_leave(door);
         gate->leave_ns = gate_now(gate) + GATE_LEAVE_NS;
     }
     gate_update_timer(gate);

@@ -89,7 +89,8 @@ struct worker {
     unsigned listener_count;
     struct endpoint_host host;
     struct access *access;
-    struct expiry expiry; /* of connections whose token expires */
+    uint64_t tokens_expired; /* connections closed because of that */
+    struct expiry expiry;    /* of connections whose token expires */
     struct gate *gate;
     struct ws *ws;
     struct http *http;

@@ -80,7 +80,8 @@ static void watch_expiry(struct worker *w, struct client *client, uint64_t seria
 
 static void on_expired(void *arg, void *what)
 {
-    (void)arg;
+    struct worker *w = arg;
+    w->tokens_expired++;
     host_close(what, WS_CLOSE_POLICY, EXPIRED_TOKEN);
 }
 

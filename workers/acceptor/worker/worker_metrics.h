@@ -18,6 +18,19 @@
     X(CONNECTIONS, connections, GAUGE, w->ws ? ws_count(w->ws) : 0)                                          \
     X(OPENED, ws_opened, COUNTER, ws->opened)                                                                \
     X(CLOSED, ws_closed, COUNTER, ws->closed)                                                                \
+    X(WS_PEER_CLOSED, ws_peer_closed, COUNTER, ws->peer_closed)                                              \
+    X(WS_PEER_GONE, ws_peer_gone, COUNTER, ws->peer_gone)                                                    \
+    X(WS_CLOSED_1000, ws_closed_1000, COUNTER, ws->closed_1000)                                              \
+    X(WS_CLOSED_1001, ws_closed_1001, COUNTER, ws->closed_1001)                                              \
+    X(WS_CLOSED_1002, ws_closed_1002, COUNTER, ws->closed_1002)                                              \
+    X(WS_CLOSED_1007, ws_closed_1007, COUNTER, ws->closed_1007)                                              \
+    X(WS_CLOSED_1008, ws_closed_1008, COUNTER, ws->closed_1008)                                              \
+    X(WS_CLOSED_1009, ws_closed_1009, COUNTER, ws->closed_1009)                                              \
+    X(WS_CLOSED_1011, ws_closed_1011, COUNTER, ws->closed_1011)                                              \
+    X(WS_CLOSED_1012, ws_closed_1012, COUNTER, ws->closed_1012)                                              \
+    X(WS_CLOSED_1013, ws_closed_1013, COUNTER, ws->closed_1013)                                              \
+    X(WS_CLOSED_OTHER, ws_closed_other, COUNTER, ws->closed_other)                                           \
+    X(TOKENS_EXPIRED, ws_token_expired, COUNTER, w->tokens_expired)                                          \
     X(MESSAGES, ws_messages, COUNTER, ws->messages)                                                          \
     X(BYTES_IN, ws_bytes_in, COUNTER, ws->bytes_in)                                                          \
     X(BYTES_OUT, ws_bytes_out, COUNTER, ws->bytes_out)                                                       \

@@ -124,8 +124,17 @@ void ws_release(struct ws_conn *conn);
 /* As if `frames` more had come: what a message costs beyond itself. From `message`. */
 void ws_charge(struct ws_conn *conn, unsigned frames);
 
-/* Counters kept by this module. */
+/* Every code with which a connection was closed from here has its counter. */
+#define WS_CLOSE_CODES(X) X(1000) X(1001) X(1002) X(1007) X(1008) X(1009) X(1011) X(1012) X(1013)
+
+/* Counters kept by this module. A connection that was open ends in one of these ways: closed_…, peer_closed, peer_gone. */
 struct ws_counts {
+#define X(code) uint64_t closed_##code;
+    WS_CLOSE_CODES(X)
+#undef X
+    uint64_t closed_other; /* a handler's code */
+    uint64_t peer_closed;  /* the peer said Close first */
+    uint64_t peer_gone;    /* … or nothing: its connection ended, or its socket failed */
     uint64_t opened, closed, messages, bytes_in, bytes_out, writes, short_writes, pings, ping_timeouts;
     uint64_t protocol_errors, too_large, bad_utf8;
     uint64_t over_budget;  /* closed with 1013, because unfinished messages had used up their budget */

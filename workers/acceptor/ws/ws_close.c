@@ -58,16 +58,36 @@ static void start_closing(struct ws_conn *conn, unsigned code, const char *reaso
     conn_start_timer(conn, ws_now(conn->ws) + WS_CLOSE_LIMIT_NS);
 }
 
+static void count_code(struct ws_counts *counts, unsigned code)
+{
+    switch (code) {
+#define X(number)                                                                                            \
+    case number:                                                                                             \
+        counts->closed_##number++;                                                                           \
+        return;
+        WS_CLOSE_CODES(X)
+#undef X
+    default:
+        counts->closed_other++;
+    }
+}
+
 void ws_close(struct ws_conn *conn, enum ws_close_e code, const char *reason)
 {
-    if (conn->state == CONN_OPEN)
-        start_closing(conn, code, reason ? reason : "");
+    if (conn->state != CONN_OPEN)
+        return;
+    start_closing(conn, code, reason ? reason : "");
+    if (conn->state == CONN_CLOSING) /* else its socket had failed */
+        count_code(&conn->ws->counts, code);
 }
 
 void conn_close_now(struct ws_conn *conn, enum ws_close_e code, const char *reason)
 {
-    if (conn->state == CONN_OPEN && send_close(conn, code, reason))
-        conn_kill(conn);
+    if (conn->state != CONN_OPEN || !send_close(conn, code, reason))
+        return;
+    conn_set_state(conn, CONN_CLOSING);
+    count_code(&conn->ws->counts, code);
+    conn_kill(conn);
 }
 
 void ws_close_all(struct ws *ws, enum ws_close_e code, const char *reason)
@@ -137,8 +157,10 @@ void conn_breach(struct ws_conn *conn, const char *what)
 
 void conn_peer_closes(struct ws_conn *conn, const unsigned char *payload, size_t len)
 {
-    if (conn->state == CONN_OPEN) /* else it is the answer to our own */
+    if (conn->state == CONN_OPEN) { /* else it is the answer to our own */
         start_closing(conn, answer_code(conn, payload, len), "");
+        conn->ws->counts.peer_closed += conn->state == CONN_CLOSING;
+    }
     conn_all_said(conn);
     if (conn->ended && lws_partial_buffered(conn->wsi) == 0 && nothing_unread(conn))
         conn_kill(conn);
@@ -147,6 +169,8 @@ void conn_peer_closes(struct ws_conn *conn, const unsigned char *payload, size_t
 /* libwebsockets is about to close: the peer is gone, or its socket failed. */
 void conn_library_closes(struct ws_conn *conn)
 {
-    if (conn->state == CONN_OPEN)
-        conn_set_state(conn, CONN_CLOSING);
+    if (conn->state != CONN_OPEN)
+        return;
+    conn->ws->counts.peer_gone++;
+    conn_set_state(conn, CONN_CLOSING);
 }

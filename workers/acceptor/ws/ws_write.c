@@ -15,6 +15,7 @@ void conn_kill(struct ws_conn *conn)
 {
     if (conn->state >= CONN_DEAD)
         return;
+    conn->ws->counts.peer_gone += conn->state == CONN_OPEN;
     conn_set_state(conn, CONN_DEAD);
     wheel_stop(&conn->ws->wheel, &conn->timer);
     lws_set_timeout(conn->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
