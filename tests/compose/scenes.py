@@ -233,6 +233,7 @@ async def reloaded(h):
     c1 = await h.client("c1")
     await c1.subscribe(kind="all_events")
     before = {c.told["Name"]: c.life for c in await h.containers()}
+    workers = len(await h.containers("worker"))
     text = h.configuration.read_text()
     machine = "  - {id: machine_3, name: Carrusel Nuevo, ip: 192.168.1.52, port: 3200, simulator: true}\n"
     h.write_configuration(re.sub(r"(\n  - id: machine_2\n(?:    .*\n)+)", r"\1" + machine, text))
@@ -241,7 +242,7 @@ async def reloaded(h):
         await c1.hear("machine_added", machine_id="machine_3", within=10)
         new = await h.inside(await h.container("broker"), "noria", "compose", "-c", f"/etc/noria/{CONFIGURATION}", "--conf-dir", "./conf")
         (h.directory / "compose.yaml").write_text(new.stdout)
-        await h.compose("up", "-d", "--scale", "worker=3")
+        await h.compose("up", "-d", "--scale", f"worker={workers}")
         await c1.sees("machine_3", connection_status="connected", within=30)
     assert c1.connected
     containers = await h.healthy(len(before) + 1)
@@ -312,6 +313,7 @@ async def drained(h):
         code = await client.closed(within=20)
         ends.append((now(), code))
     watching = [asyncio.ensure_future(watch(client)) for client in clients]
+    workers = len(await h.containers("worker"))
     begin = now()
     await h.compose("stop", "worker")
     h.measured("docker-compose stop worker, with 20 clients and drain_ms 2000", now() - begin)
@@ -320,7 +322,7 @@ async def drained(h):
     at = [t for t, _ in ends]
     assert max(at) - min(at) > 0.5, f"all within {max(at) - min(at):.2f} s"
     h.clients.clear()
-    await h.compose("up", "-d", "--no-recreate", "--scale", "worker=3")
+    await h.compose("up", "-d", "--no-recreate", "--scale", f"worker={workers}")
     await h.healthy()
     await (await h.comes_in("c1")).subscribe()
     await h.leave()
@@ -329,10 +331,11 @@ async def drained(h):
 @scene("the engine is restarted, as with its host: what it does not start by itself, `up -d` does")
 async def engine_restarted(h):
     """It starts all containers at once, and gives up a worker that it reaches before front runs."""
+    workers = len(await h.containers("worker"))
     await h.engine.stop()
     begin = now()
     await h.engine.start()
-    await h.compose("up", "-d", "--no-recreate", "--scale", "worker=3")
+    await h.compose("up", "-d", "--no-recreate", "--scale", f"worker={workers}")
     await h.healthy(within=90)
     h.measured("the engine started again, until all are healthy", now() - begin)
     c1 = await h.comes_in("c1")
