@@ -95,7 +95,8 @@ int main(int argc, char **argv)
     if (conf_load(argv[2], report, NULL, &conf) != ERR_OK)
         return PROC_EXIT_PERMANENT;
     log_init("worker", conf->log_level);
-    enum err_e err = worker_start(&worker, conf);
+    const struct worker_options options = {.conf = conf, .file = argv[2], .control = -1};
+    enum err_e err = worker_start(&worker, &options);
     if (err == ERR_OK)
         err = add_endpoints(&worker, schemas);
     if (err != ERR_OK) {
@@ -105,6 +106,5 @@ int main(int argc, char **argv)
     int code = worker_run(&worker);
     for (unsigned i = 0; i < ASK_TEXTS; i++)
         schema_free(&schemas[i]);
-    conf_free(&conf);
     return code;
 }
