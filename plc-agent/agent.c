@@ -1,6 +1,7 @@
 /* See agent.h. */
 #include "agent.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -325,9 +326,14 @@ static enum err_e new_uplink(struct agent *agent)
 
 static enum err_e new_journal(struct agent *agent)
 {
+    const struct conf_machine *machine = agent->config.machine;
+    bool v6 = strchr(machine->connect_host, ':') != NULL;
+    char plc[JOURNAL_PLC_MAX + 1];
+    snprintf(plc, sizeof plc, v6 ? "[%s]:%u" : "%s:%u", machine->connect_host, machine->connect_port);
     struct journal_config config = {
         .loop = agent->config.loop,
         .directory = agent->config.journal_directory,
+        .plc = plc,
         .incarnation = agent->config.incarnation,
         .keep_bytes = agent->config.journal_keep_bytes,
         .keep_ms = agent->config.journal_keep_ms,

@@ -395,6 +395,7 @@ static enum err_e prepare(struct journal *journal)
     struct journal_store_config store = {
         .directory = config->directory,
         .disk = &journal->disk,
+        .plc = config->plc,
         .incarnation = config->incarnation,
         .keep_bytes = config->keep_bytes,
         .keep_ms = config->keep_ms,

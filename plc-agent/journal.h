@@ -52,7 +52,7 @@ struct journal_events {
      * refusals; the last JOURNAL_REMEMBER_NS, at most JOURNAL_REMEMBER of each chain, and what is still open (an INTENT without
      * RESULT, a move's RESULT without COMPLETION) however old. Each chain begins with a SEGMENT (its `latched`: how the latch
      * stood before the records that follow). Times of an earlier boot are shifted by the wall clock to this boot's
-     * CLOCK_MONOTONIC, not below 1. */
+     * CLOCK_MONOTONIC, not below 1. `elsewhere`: it was noted by an agent whose PLC had another address than ours. */
     void (*replay)(void *arg, const struct journal_record *record);
     void (*state)(void *arg, bool up, const char *why);
 };
@@ -60,6 +60,7 @@ struct journal_events {
 struct journal_config {
     struct loop *loop;
     const char *directory; /* STATE_DIR/agents/MACHINE; made if need be, mode 0750 */
+    const char *plc;       /* its address, as START and SEGMENT tell it; NULL: not told */
     uint64_t incarnation;
     uint64_t keep_bytes; /* of both chains */
     uint64_t keep_ms;

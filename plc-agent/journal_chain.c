@@ -166,6 +166,7 @@ void journal_chain_begin(struct journal_chain *chain, const struct journal_recor
         .latched = chain->head.latched,
     };
     snprintf(segment.boot, sizeof segment.boot, "%s", chain->boot);
+    snprintf(segment.plc, sizeof segment.plc, "%s", chain->plc);
     memcpy(segment.prev, chain->head.hash, JOURNAL_HASH);
     chain->begun_wall_ms = first->wall_ms;
     journal_chain_line(chain, &segment);

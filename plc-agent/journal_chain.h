@@ -40,6 +40,7 @@ struct journal_chain {
     struct journal_reader *reader;
     uint64_t limit, segment_limit, keep_ms;
     char boot[JOURNAL_BOOT_MAX + 1];
+    char plc[JOURNAL_PLC_MAX + 1];
     struct journal_place head, settled;
     bool opened;     /* once: `settled` is true */
     int handle;      /* -1: the next record makes a segment */
@@ -59,7 +60,8 @@ void journal_chain_init(struct journal_chain *chain, enum journal_chain_e which,
 
 /* All return false with `why`; then only open() makes sense. open() reads what the files hold (`segments` was listed anew), cuts
  * off what was not settled, and takes records again. `memory`: gets what it reads; NULL after the first time. */
-bool journal_chain_open(struct journal_chain *chain, const char *boot, struct journal_memory *memory);
+bool journal_chain_open(struct journal_chain *chain, const char *boot, const char *plc,
+                        struct journal_memory *memory);
 bool journal_chain_put(struct journal_chain *chain, const struct journal_record *record); /* n is the next */
 bool journal_chain_write(struct journal_chain *chain);
 bool journal_chain_sync(struct journal_chain *chain); /* writes before; nothing to do if all is synced */

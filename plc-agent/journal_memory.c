@@ -14,12 +14,14 @@ static uint64_t oldest_ns(const struct journal_memory *memory)
     return memory->now.mono_ns > JOURNAL_REMEMBER_NS ? memory->now.mono_ns - JOURNAL_REMEMBER_NS : 1;
 }
 
-void journal_memory_init(struct journal_memory *memory, const struct journal_now *now, const char *boot)
+void journal_memory_init(struct journal_memory *memory, const struct journal_now *now, const char *boot,
+                         const char *plc)
 {
     memset(memory, 0, sizeof *memory);
     memory->now = *now;
     memory->since_ns = now->mono_ns;
     snprintf(memory->boot, sizeof memory->boot, "%s", boot);
+    snprintf(memory->plc, sizeof memory->plc, "%s", plc);
 }
 
 void journal_memory_fini(struct journal_memory *memory)
@@ -120,6 +122,20 @@ static void convert(const struct journal_memory *memory, struct journal_record *
         record->written_mono_ns = here(noted, record->written_mono_ns, record->mono_ns);
 }
 
+static void hear_writer(struct journal_memory *memory, const struct journal_record *record)
+{
+    if (record->event != JOURNAL_SEGMENT && record->event != JOURNAL_START)
+        return;
+    snprintf(memory->boot_written, sizeof memory->boot_written, "%s", record->boot);
+    snprintf(memory->plc_written, sizeof memory->plc_written, "%s", record->plc);
+}
+
+static bool is_elsewhere(const struct journal_memory *memory)
+{
+    return memory->plc[0] != '\0' && memory->plc_written[0] != '\0' &&
+           strcmp(memory->plc, memory->plc_written) != 0;
+}
+
 static bool grow(struct journal_memory *memory)
 {
     if (memory->count < memory->cap)
@@ -141,13 +157,13 @@ static bool grow(struct journal_memory *memory)
 
 void journal_memory_take(struct journal_memory *memory, const struct journal_record *record)
 {
-    if (record->event == JOURNAL_SEGMENT || record->event == JOURNAL_START)
-        snprintf(memory->boot_written, sizeof memory->boot_written, "%s", record->boot);
+    hear_writer(memory, record);
     if (memory->failed || !grow(memory))
         return;
     struct journal_record *place = &memory->ring[(memory->first + memory->count++) % memory->cap];
     *place = *record;
     convert(memory, place);
+    place->elsewhere = is_elsewhere(memory);
     if (!memory->begun)
         memory->since_ns = place->mono_ns < oldest_ns(memory) ? oldest_ns(memory) : place->mono_ns;
     memory->begun = true;

@@ -7,6 +7,10 @@
  * Times become this boot's CLOCK_MONOTONIC: as they are within one boot, else by the wall clock, and never below 1. A wall
  * clock that was set back makes a record look younger, and it is remembered longer, which is the safe side.
  *
+ * Whose PLC: START and SEGMENT name the address that what follows them went to. What went to another one than this agent's
+ * is marked `elsewhere`: this agent's readings say nothing about it. An address that is not told (an older journal) counts as
+ * the same. Addresses are compared as they are configured; what a name resolves to is not looked at.
+ *
  * Two of a chain's newest segments are enough to feed it: a command leaves at most four records (INTENT, RESULT, COMPLETION,
  * TOLD) of some 450 bytes, so JOURNAL_REMEMBER commands are 2 MiB, and a segment is 4 MiB (with keep_mib at its minimum 3).
  * Pure; reads no clock.
@@ -27,8 +31,9 @@ struct journal_now {
 
 struct journal_memory {
     struct journal_now now;
-    char boot[JOURNAL_BOOT_MAX + 1];         /* this one */
-    char boot_written[JOURNAL_BOOT_MAX + 1]; /* that of the records that come now */
+    char boot[JOURNAL_BOOT_MAX + 1];                                 /* this one */
+    char boot_written[JOURNAL_BOOT_MAX + 1];                         /* that of the records that come now */
+    char plc[JOURNAL_PLC_MAX + 1], plc_written[JOURNAL_PLC_MAX + 1]; /* likewise; "": not told */
     struct journal_record *ring;
     size_t first, count, cap, results;
     bool failed; /* out of memory: what there is is not all */
@@ -39,7 +44,8 @@ struct journal_memory {
     struct journal_record told, intent, move; /* event NONE: there is none */
 };
 
-void journal_memory_init(struct journal_memory *memory, const struct journal_now *now, const char *boot);
+void journal_memory_init(struct journal_memory *memory, const struct journal_now *now, const char *boot,
+                         const char *plc);
 void journal_memory_fini(struct journal_memory *memory);
 
 /* The next record, as the file has it. */

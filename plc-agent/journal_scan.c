@@ -193,13 +193,15 @@ static bool sync_cut(struct journal_chain *chain)
     return result == 0 ? true : journal_chain_fail(chain, "sync", chain->number, -result);
 }
 
-bool journal_chain_open(struct journal_chain *chain, const char *boot, struct journal_memory *memory)
+bool journal_chain_open(struct journal_chain *chain, const char *boot, const char *plc,
+                        struct journal_memory *memory)
 {
     struct found found;
     uint64_t before = chain->synced; /* of the segment that was open when something failed */
     uint32_t number_before = chain->number;
     journal_chain_close(chain);
     snprintf(chain->boot, sizeof chain->boot, "%s", boot);
+    snprintf(chain->plc, sizeof chain->plc, "%s", plc);
     if (!read_newest(chain, &found, memory))
         return false;
     if (!found.any || found.broken)

@@ -16,6 +16,7 @@ struct journal_store {
     struct journal_reader reader;
     struct journal_chain chains[JOURNAL_CHAINS];
     char why[JOURNAL_WHY_MAX], note[JOURNAL_WHY_MAX];
+    char plc[JOURNAL_PLC_MAX + 1];
     char directory[];
 };
 
@@ -31,6 +32,8 @@ struct journal_store *journal_store_new(const struct journal_store_config *confi
     memcpy(store->directory, config->directory, len + 1);
     store->config = *config;
     store->config.directory = store->directory;
+    snprintf(store->plc, sizeof store->plc, "%s", config->plc != NULL ? config->plc : "");
+    store->config.plc = store->plc;
     uint64_t refusals = config->keep_bytes / SHARE_OF_REFUSALS;
     uint64_t limits[JOURNAL_CHAINS] = {config->keep_bytes - refusals, refusals};
     for (enum journal_chain_e i = 0; i < JOURNAL_CHAINS; i++)
@@ -92,6 +95,7 @@ static bool begin(struct journal_store *store, struct journal_chain *chain, cons
         .incarnation = store->config.incarnation,
     };
     snprintf(start.boot, sizeof start.boot, "%s", boot);
+    snprintf(start.plc, sizeof start.plc, "%s", store->plc);
     return journal_chain_put(chain, &start) && journal_chain_sync(chain);
 }
 
@@ -100,7 +104,7 @@ static bool open_chains(struct journal_store *store, const struct journal_now *n
 {
     for (size_t i = 0; i < JOURNAL_CHAINS; i++) {
         struct journal_chain *chain = &store->chains[i];
-        if (!journal_chain_open(chain, boot, memories != NULL ? &memories[i] : NULL) ||
+        if (!journal_chain_open(chain, boot, store->plc, memories != NULL ? &memories[i] : NULL) ||
             !begin(store, chain, now, boot))
             return chain_failed(store, chain);
     }
@@ -139,7 +143,7 @@ bool journal_store_open(struct journal_store *store, const struct journal_now *n
         return false;
     store->config.disk->boot(store->config.disk->arg, boot);
     for (size_t i = 0; i < JOURNAL_CHAINS; i++)
-        journal_memory_init(&memories[i], now, boot);
+        journal_memory_init(&memories[i], now, boot, store->plc);
     bool fine = open_chains(store, now, boot, replay != NULL ? memories : NULL);
     if (fine && replay != NULL && !join(memories, replay))
         fine = fail(store, "cannot be replayed", ENOMEM);

@@ -17,6 +17,7 @@
 struct journal_store_config {
     const char *directory; /* copied */
     const struct journal_disk *disk;
+    const char *plc; /* copied; NULL: not told */
     uint64_t incarnation, keep_bytes, keep_ms;
 };
 

@@ -4,7 +4,8 @@
  *
  * A stop is released at the machine by whoever stands there; a warehouse program elsewhere would at once send the next move.
  * So it takes a word of its own to let moves through again. `rearm: automatic` has no latch. The latch is noted when it is
- * set and when it is lifted, and stands in the head of every file of the journal (journal_record.h), so that it outlives the agent.
+ * set and when it is lifted, and stands in the head of every file of the journal (journal_record.h), so that it outlives the agent,
+ * also if the next one reads a PLC at another address: it is the machine's, and only a rearm lifts it.
  * What this agent saw itself is newer than what a journal says that could be read only later.
  */
 #pragma once

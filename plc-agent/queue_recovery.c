@@ -4,6 +4,8 @@
  *     RESULT of a move alone   the move is watched again; its time runs since it was written
  *     INTENT alone             in doubt: the next reading decides, until the command's deadline
  *     LATCHED, SEGMENT         the latch stays
+ *     … `elsewhere`            it went to a PLC at another address: ours is not asked about it, what is open ends as unknown.
+ *                              What was answered stands, and so does the latch: it concerns the machine
  *
  * A journal may come late: its disk hung when the agent started, or the predecessor still had it. What this agent has
  * answered by then (without writing anything) stands; what the journal says is merged with it. The records come from a disk:
@@ -11,8 +13,11 @@
 #include "queue_parts.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "must.h"
+
+#define ELSEWHERE_TEXT "the PLC's address has changed"
 
 static struct command_key key_of(const struct journal_record *record)
 {
@@ -184,11 +189,37 @@ static void look_at_image(struct queue *queue, uint64_t noted_ns)
         watch_reading(queue->watch, &reading);
 }
 
+/* It went to a PLC that this agent does not read. */
+static void end_unwatched(struct queue *queue)
+{
+    const struct journal_record *record = &queue->recovery.move;
+    uint64_t now = queue_now_ns(queue);
+    struct outcome completion = note_outcome(record, now);
+    queue->mover = note_evidence(record, now);
+    find_watchers(queue, &completion);
+    completion.kind = OUTCOME_COMPLETION;
+    completion.code = CODE_OUTCOME_UNKNOWN;
+    snprintf(completion.text, sizeof completion.text, ELSEWHERE_TEXT);
+    completion.position = -1;
+    completion.source_ns = now;
+    completion.elapsed_ms = (now - queue->mover.written_ns) / NS_PER_MS;
+    log_warn("move-ended", OUTCOME_KEY " target=%" PRId64 " took_ms=%" PRIu64 " reason=\"%s\"",
+             OUTCOME_KEY_ARGS(&completion), completion.argument, completion.elapsed_ms, completion.text);
+    queue->counts.recovered++;
+    queue_move_ended(queue, &completion, (struct journal_reading){.known = false});
+}
+
 static void resume_move(struct queue *queue)
 {
     const struct journal_record *record = &queue->recovery.move;
     uint64_t now = queue_now_ns(queue);
-    if (!queue->recovery.moving || queue->config.profile == NULL || watch_active(queue->watch))
+    if (!queue->recovery.moving || watch_active(queue->watch))
+        return;
+    if (record->elsewhere) {
+        end_unwatched(queue);
+        return;
+    }
+    if (queue->config.profile == NULL)
         return;
     struct outcome result = note_outcome(record, now);
     struct driver_answer first = {
@@ -245,6 +276,11 @@ static void doubt(struct queue *queue)
     current->deadline_ns = deadline_of(&current->evidence);
     current->result.sent = true;
     current->result.source_ns = 0;
+    if (record->elsewhere) {
+        current->evidence.reconciled = true;
+        queue_end(queue, CODE_OUTCOME_UNKNOWN, ELSEWHERE_TEXT);
+        return;
+    }
     if (!has_target || queue->config.profile == NULL || now >= current->deadline_ns) {
         queue_unknown(queue);
         return;

@@ -76,6 +76,7 @@ static const struct member members[] = {
     MEMBER(COUNT, "mono_ns", mono_ns, ALL),
     MEMBER(HEX, "incarnation", incarnation, IN(START)),
     MEMBER(TEXT, "boot", boot, IN(START) | IN(SEGMENT)),
+    MEMBER(TEXT, "plc", plc, IN(START) | IN(SEGMENT)),
     MEMBER(FLAG, "latched", latched, IN(SEGMENT)),
     MEMBER(HASH, "prev", prev, IN(SEGMENT)),
     MEMBER(KEY, "key", worker, ASKED),

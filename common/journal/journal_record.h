@@ -33,7 +33,7 @@
 /* X(NAME, "name", "what it says") */
 #define JOURNAL_EVENT_TABLE(X)                                                                               \
     X(SEGMENT, "segment", "first line of a file: the hash before it, and whether the latch is set")          \
-    X(START, "start", "an agent took the journal over: its incarnation, the host's boot")                    \
+    X(START, "start", "an agent took the journal over: its incarnation, the host's boot, its PLC")           \
     X(INTENT, "intent", "a command is about to be written to the PLC: durable before its first byte")        \
     X(RESULT, "result", "a command's one result; also refusals and readings")                                \
     X(COMPLETION, "completion", "how a move ended")                                                          \
@@ -54,6 +54,7 @@ enum journal_chain_e { JOURNAL_COMMANDS, JOURNAL_REFUSALS, JOURNAL_CHAINS };
 #define JOURNAL_WHO_MAX  64
 #define JOURNAL_TEXT_MAX 79 /* bytes of a refusal's text */
 #define JOURNAL_BOOT_MAX 36 /* /proc/sys/kernel/random/boot_id */
+#define JOURNAL_PLC_MAX  79 /* host:port, [host]:port */
 #define JOURNAL_HASH     32 /* bytes */
 
 struct journal_reading { /* of the PLC: raw status byte and position */
@@ -97,8 +98,11 @@ struct journal_record {
     uint64_t upto;                   /* TOLD */
     uint64_t incarnation;            /* START */
     char boot[JOURNAL_BOOT_MAX + 1]; /* START, SEGMENT */
+    char plc[JOURNAL_PLC_MAX + 1];   /* START, SEGMENT: where what follows goes to; "": older, not told */
     bool latched;                    /* SEGMENT */
     uint8_t prev[JOURNAL_HASH];      /* SEGMENT: the hash before it; zeros: the journal begins here */
+
+    bool elsewhere; /* in no line: an agent whose PLC had another address noted it (journal_memory.h) */
 };
 
 const char *journal_event_name(enum journal_event_e event);

@@ -163,7 +163,7 @@ static void arguments(void **state)
         {{"-c", "x", "-m", "m1", "more"}, 2, "Usage"},
         {{"--wrong"}, 2, "wrong"},
         {{"-c", "/nowhere/conf.yaml", "-m", "m1"}, 78, "/nowhere/conf.yaml"},
-        {{"-c", play->conf, "-m", "m2"}, 78, "there is no machine \"m2\""},
+        {{"-c", play->conf, "-m", "m2"}, 78, "machine=m2 error=\"there is no such machine\""},
     };
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         start(play, calls[i].arguments);

@@ -152,6 +152,56 @@ static void latch_outlives_the_agent(void **state)
     play_end(play);
 }
 
+/* The machine is at another address when the next agent comes; the PLC there stands where the first one was sent to. */
+static void moves_to_another_plc(struct agent_play *play)
+{
+    struct sim_plc *other = plc_add(&play->f, "m2", "standard", 0);
+    plc_tell(&play->f, "set m2 position 5");
+    agent_free(&play->agent);
+    play->machine.connect_port = other->port;
+    play->broker.state_count = 0;
+    play_start_agent(play);
+    PLAY_UNTIL(play, play_shows(play, CONNECTION_CONNECTED, 218, 5));
+}
+
+static void expect_another_plc(struct agent_play *play, enum outcome_kind_e kind)
+{
+    const struct seen_outcome *o = NULL;
+    PLAY_UNTIL(play, play_outcomes(play, 1, kind, &o) == 1);
+    assert_int_equal(o->wire.code, CODE_OUTCOME_UNKNOWN);
+    assert_string_equal(o->text, "the PLC's address has changed");
+    play_polls(play, 3);
+    assert_int_equal(play_outcomes(play, 1, OUTCOME_COMPLETION, NULL), kind == OUTCOME_COMPLETION);
+    assert_int_equal(sim_server_find(play->f.sim, "m2")->counts.request[1], 0);
+    play_send(play, 1, 6); /* nothing is under way any more */
+    PLAY_UNTIL(play, play_outcomes(play, 2, OUTCOME_COMPLETION, &o) == 1);
+    assert_int_equal(o->wire.code, CODE_NONE);
+}
+
+static void a_doubt_is_not_judged_by_another_plc(void **state)
+{
+    (void)state;
+    struct agent_play *play = play_begin(0);
+    plc_tell(&play->f, "hold m1 command 1");
+    play_send(play, 1, 5);
+    PLAY_UNTIL(play, play->plc->counts.request[1] == 1);
+    moves_to_another_plc(play);
+    expect_another_plc(play, OUTCOME_RESULT);
+    play_end(play);
+}
+
+static void a_move_is_not_watched_at_another_plc(void **state)
+{
+    (void)state;
+    struct agent_play *play = play_begin(0);
+    plc_tell(&play->f, "pace m1 manual");
+    play_send(play, 1, 5);
+    PLAY_UNTIL(play, play_outcomes(play, 1, OUTCOME_RESULT, NULL) == 1);
+    moves_to_another_plc(play);
+    expect_another_plc(play, OUTCOME_COMPLETION);
+    play_end(play);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +210,8 @@ int main(void)
         cmocka_unit_test(successor_carries_out_what_was_never_noted),
         cmocka_unit_test(journal_held_by_another),
         cmocka_unit_test(latch_outlives_the_agent),
+        cmocka_unit_test(a_doubt_is_not_judged_by_another_plc),
+        cmocka_unit_test(a_move_is_not_watched_at_another_plc),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

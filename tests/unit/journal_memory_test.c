@@ -22,7 +22,7 @@ static uint64_t n;
 static void begin(void)
 {
     struct journal_now now = {WALL_MS, NOW_NS};
-    journal_memory_init(&memory, &now, "this-boot");
+    journal_memory_init(&memory, &now, "this-boot", "10.0.0.7:2000");
     n = 0;
 }
 
@@ -233,7 +233,7 @@ static void a_host_that_just_booted(void **state)
     (void)state;
     struct journal_now now = {WALL_MS, 30 * NS_PER_S};
     n = 0;
-    journal_memory_init(&memory, &now, "this-boot");
+    journal_memory_init(&memory, &now, "this-boot", "10.0.0.7:2000");
     take(of_boot(JOURNAL_SEGMENT, "that-boot", 100000, 777));
     struct journal_record result = of_boot(JOURNAL_RESULT, "", 90000, 99 * NS_PER_S);
     result.written_mono_ns = 98 * NS_PER_S;
@@ -252,7 +252,7 @@ static void no_boot_is_no_boot(void **state)
     (void)state;
     struct journal_now now = {WALL_MS, NOW_NS};
     n = 0;
-    journal_memory_init(&memory, &now, "");
+    journal_memory_init(&memory, &now, "", "");
     take(of_boot(JOURNAL_SEGMENT, "", 1000, 77));
     end();
     assert_int_equal(replay.records[0].mono_ns, NOW_NS - NS_PER_S);
@@ -285,6 +285,79 @@ static void a_broken_chain_counts_for_nothing(void **state)
     free(replay.records);
 }
 
+static void takes_over(enum journal_event_e event, const char *plc, uint64_t age_s)
+{
+    struct journal_record record = record_of(event, 0, age_s);
+    strcpy(record.boot, "this-boot");
+    strcpy(record.plc, plc);
+    take(record);
+}
+
+static void went_elsewhere(size_t i, bool expected)
+{
+    assert_true(i < replay.count);
+    if (replay.records[i].elsewhere != expected)
+        fail_msg("record %zu: elsewhere is not %d", i, expected);
+}
+
+/* Also of what is older than the window, and when only the segment's head says it. */
+static void whose_plc_it_went_to(void **state)
+{
+    (void)state;
+    begin();
+    takes_over(JOURNAL_SEGMENT, "10.0.0.8:2000", 9000); /* the agent before had begun its segment's end */
+    note(JOURNAL_INTENT, 1, 8000);
+    note(JOURNAL_RESULT, 1, 7999); /* a move on its way */
+    takes_over(JOURNAL_START, "10.0.0.9:2000", 7000);
+    note(JOURNAL_INTENT, 2, 6999);
+    takes_over(JOURNAL_START, "", 500); /* an older agent, which does not tell */
+    note(JOURNAL_INTENT, 3, 400);
+    takes_over(JOURNAL_START, "10.0.0.7:2000", 300);
+    note(JOURNAL_INTENT, 4, 290);
+    takes_over(JOURNAL_START, "10.0.0.7:2001", 200);
+    note(JOURNAL_INTENT, 5, 190);
+    takes_over(JOURNAL_SEGMENT, "10.0.0.7:2000", 100);
+    note(JOURNAL_INTENT, 6, 90);
+    end();
+    static const struct {
+        enum journal_event_e event;
+        uint64_t serial;
+        bool elsewhere;
+    } expected[] = {
+        {JOURNAL_SEGMENT, 0, true},  {JOURNAL_RESULT, 1, true},  {JOURNAL_INTENT, 2, true},
+        {JOURNAL_START, 0, false},   {JOURNAL_INTENT, 3, false}, {JOURNAL_START, 0, false},
+        {JOURNAL_INTENT, 4, false},  {JOURNAL_START, 0, true},   {JOURNAL_INTENT, 5, true},
+        {JOURNAL_SEGMENT, 0, false}, {JOURNAL_INTENT, 6, false},
+    };
+    assert_int_equal(replay.count, sizeof expected / sizeof expected[0]);
+    for (size_t i = 0; i < replay.count; i++) {
+        is(i, expected[i].event, expected[i].serial);
+        went_elsewhere(i, expected[i].elsewhere);
+    }
+    free(replay.records);
+}
+
+/* A journal of before addresses were noted; and an agent that does not know its own. */
+static void no_address_is_the_same(void **state)
+{
+    (void)state;
+    begin();
+    note(JOURNAL_SEGMENT, 0, 100);
+    note(JOURNAL_START, 0, 99);
+    note(JOURNAL_INTENT, 1, 98);
+    end();
+    for (size_t i = 0; i < 3; i++)
+        went_elsewhere(i, false);
+    free(replay.records);
+    begin();
+    memory.plc[0] = '\0';
+    takes_over(JOURNAL_SEGMENT, "10.0.0.8:2000", 100);
+    note(JOURNAL_INTENT, 1, 98);
+    end();
+    went_elsewhere(1, false);
+    free(replay.records);
+}
+
 static void numbers_of_append(void **state)
 {
     (void)state;
@@ -314,6 +387,7 @@ int main(void)
         cmocka_unit_test(so_many_and_no_more),   cmocka_unit_test(bounded_in_any_case),
         cmocka_unit_test(times_of_another_boot), cmocka_unit_test(a_host_that_just_booted),
         cmocka_unit_test(no_boot_is_no_boot),    cmocka_unit_test(a_broken_chain_counts_for_nothing),
+        cmocka_unit_test(whose_plc_it_went_to),  cmocka_unit_test(no_address_is_the_same),
         cmocka_unit_test(numbers_of_append),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

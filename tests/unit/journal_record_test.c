@@ -59,6 +59,7 @@ static struct journal_record full(enum journal_event_e event)
     strcpy(record.from, "127.0.0.1:43210");
     strcpy(record.text, "Señal perdida");
     strcpy(record.boot, "5f0c0a52-7a0e-4a53-b1dc-0d9c0a1b2c3d");
+    strcpy(record.plc, "[::2]:2000");
     for (unsigned i = 0; i < JOURNAL_HASH; i++)
         record.prev[i] = (uint8_t)(i * 7);
     return record;
@@ -71,12 +72,14 @@ static void the_lines(void **state)
     static const char *const expected[JOURNAL_EVENT_COUNT] = {
         [JOURNAL_SEGMENT] =
             "{\"n\":42,\"event\":\"segment\",\"time\":\"2025-01-27T10:30:00.123Z\",\"mono_ns\":9876543210,"
-            "\"boot\":\"5f0c0a52-7a0e-4a53-b1dc-0d9c0a1b2c3d\",\"latched\":true,\"prev\":"
+            "\"boot\":\"5f0c0a52-7a0e-4a53-b1dc-0d9c0a1b2c3d\",\"plc\":\"[::2]:2000\",\"latched\":true,"
+            "\"prev\":"
             "\"00070e151c232a31383f"
             "464d545b626970777e858c939aa1a8afb6bdc4cbd2d9\"",
         [JOURNAL_START] =
             "{\"n\":42,\"event\":\"start\",\"time\":\"2025-01-27T10:30:00.123Z\",\"mono_ns\":9876543210,"
-            "\"incarnation\":\"1122334455667788\",\"boot\":\"5f0c0a52-7a0e-4a53-b1dc-0d9c0a1b2c3d\"",
+            "\"incarnation\":\"1122334455667788\",\"boot\":\"5f0c0a52-7a0e-4a53-b1dc-0d9c0a1b2c3d\","
+            "\"plc\":\"[::2]:2000\"",
         [JOURNAL_INTENT] =
             "{\"n\":42,\"event\":\"intent\",\"time\":\"2025-01-27T10:30:00.123Z\",\"mono_ns\":9876543210,"
             "\"key\":\"fedcba9876543210-12-3\",\"dialect\":1,\"request_id\":\"R "
@@ -163,6 +166,21 @@ static void what_is_written_is_read(void **state)
     }
     assert_int_equal(journal_record_read(line, strlen(line) - 1, follows, &(struct journal_record){0}),
                      ERR_CORRUPT);
+}
+
+/* Out of a journal of before addresses were noted. */
+static void a_start_without_an_address(void **state)
+{
+    (void)state;
+    uint8_t hash[JOURNAL_HASH] = {0};
+    struct journal_record read;
+    const char *old =
+        "{\"n\":1,\"event\":\"start\",\"time\":\"2025-01-27T10:30:00.123Z\",\"mono_ns\":9876543210,"
+        "\"incarnation\":\"1122334455667788\",\"boot\":\"5f0c0a52-7a0e-4a53-b1dc-0d9c0a1b2c3d\","
+        "\"hash\":\"cd88161fdbee7f669bdd4713994333a505a37858243d6eabfed8ad9ffffd84d1\"}";
+    assert_int_equal(journal_record_read(old, strlen(old), hash, &read), ERR_OK);
+    assert_int_equal(read.incarnation, 0x1122334455667788);
+    assert_string_equal(read.plc, "");
 }
 
 static void every_day_is_read(void **state)
@@ -299,6 +317,7 @@ int main(void)
         cmocka_unit_test(the_lines),
         cmocka_unit_test(says_the_hash),
         cmocka_unit_test(what_is_written_is_read),
+        cmocka_unit_test(a_start_without_an_address),
         cmocka_unit_test(every_day_is_read),
         cmocka_unit_test(an_altered_byte_never_passes),
         cmocka_unit_test(only_its_own_form),

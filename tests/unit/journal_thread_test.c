@@ -29,6 +29,7 @@ static struct {
     struct memory_disk disk;
     struct journal_disk ops;
     struct journal *journal;
+    const char *plc;
     char directory[64];
     uint64_t settled, failed; /* the last numbers that were named */
     unsigned ups, downs, replays;
@@ -86,6 +87,7 @@ static void starts(const struct journal_disk *disk, const char *directory)
     struct journal_config config = {
         .loop = play.loop,
         .directory = directory,
+        .plc = play.plc,
         .incarnation = 42,
         .keep_bytes = 16 << 20,
         .keep_ms = 400ULL * 86400000,
@@ -177,6 +179,7 @@ static void what_was_noted_is_replayed(void **state)
     unsigned before = descriptors();
     char path[128];
     snprintf(path, sizeof path, "%s/a/b", play.directory);
+    play.plc = "10.0.0.7:2000";
     starts(NULL, path);
     WAIT(play.is_up);
     assert_int_equal(play.replays, 0);
@@ -196,6 +199,7 @@ static void what_was_noted_is_replayed(void **state)
     assert_int_equal(descriptors(), before);
 
     clock_manual_advance_ns(&play.clock, 60 * NS_PER_S);
+    play.plc = "10.0.0.7:2001";
     starts(NULL, path);
     WAIT(play.is_up);
     static const struct {
@@ -215,6 +219,9 @@ static void what_was_noted_is_replayed(void **state)
         assert_int_equal(play.replayed[i].chain, expected[i].chain);
         assert_int_equal(play.replayed[i].n, expected[i].n);
         assert_int_equal(play.replayed[i].mono_ns, 1000 * NS_PER_S);
+        assert_true(play.replayed[i].elsewhere);
+        bool names = expected[i].event == JOURNAL_SEGMENT || expected[i].event == JOURNAL_START;
+        assert_string_equal(play.replayed[i].plc, names ? "10.0.0.7:2000" : "");
     }
     assert_int_equal(play.replayed[2].worker, 0xfedcba9876543210);
     assert_int_equal(play.replayed[5].upto, 3);
