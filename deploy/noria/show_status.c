@@ -80,8 +80,8 @@ static void process_line(const struct sight *sight, const struct sight_process *
         snprintf(deaths, sizeof deaths, "%" PRIu64, process->deaths);
         sight_last_end(process, end);
     }
-    fprintf(out, "%-*s  %-9s %8s %8s %7s %7s  %s", width, process->name, process->state, pid, up, starts,
-            deaths, end);
+    fprintf(out, "%-*s  %-9s %8s  %-10s %8s %7s %7s  %s", width, process->name, process->state, pid,
+            process->own != NULL ? process->own->name : "-", up, starts, deaths, end);
     if (process->restart_due_wall_ms > sight->wall_ms)
         fprintf(out, ", again in %s", sight_span(process->restart_due_wall_ms - sight->wall_ms, due));
     fputc('\n', out);
@@ -114,8 +114,8 @@ static void as_tables(const struct sight *sight, const struct sight_process *pro
 {
     struct totals totals = sum(sight, processes, count);
     int width = widest(sight, processes, count);
-    fprintf(out, "%-*s  %-9s %8s %8s %7s %7s  %s\n", width, "PROCESS", "STATE", "PID", "UPTIME", "STARTS",
-            "DEATHS", "LAST END");
+    fprintf(out, "%-*s  %-9s %8s  %-10s %8s %7s %7s  %s\n", width, "PROCESS", "STATE", "PID", "SEGMENT",
+            "UPTIME", "STARTS", "DEATHS", "LAST END");
     for (size_t i = 0; i < count; i++)
         process_line(sight, &processes[i], width, out);
     fprintf(out, "\n%-*s  %-12s %8s %8s %9s %9s %9s\n", width, "MACHINE", "CONNECTION", "POSITION", "AGE",
@@ -149,8 +149,9 @@ static json_t *process_json(const struct sight *sight, const struct sight_proces
     char end[SIGHT_END_MAX];
     bool ended = process->launched && process->deaths + process->planned_ends > 0;
     return json_pack(
-        "{s:s, s:s, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", process->name, "state", process->state,
-        "up", (int)process->up, "pid", number_or_null(process->pid != 0, process->pid), "uptime_ms",
+        "{s:s, s:s, s:s?, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", process->name, "state",
+        process->state, "segment", process->own != NULL ? process->own->name : NULL, "up", (int)process->up,
+        "pid", number_or_null(process->pid != 0, process->pid), "uptime_ms",
         number_or_null(process->started_wall_ms != 0, since(process->started_wall_ms, sight->wall_ms)),
         "starts", number_or_null(process->launched, process->starts), "deaths",
         number_or_null(process->launched, process->deaths), "planned_ends",
