@@ -422,6 +422,7 @@ async def many(s):
     house = await Installation(s).up("m1")
     client = await listener(s)
     await client.sees("m1", connection_status="connected")
+    await until("the broker to keep the agent's figures", lambda: "agent.0" in s.counters.all())
     before, held = processes(house), house.holdings("broker", "worker.0", "worker.1", "plc-sim")
     for n in range(20):
         s.machine("m2")

@@ -44,6 +44,7 @@ async def status_is_true(s):
     await c1.subscribe()
     for machine in ("m1", "m2"):
         await c1.sees(machine, connection_status="connected", within=10)
+    await until("a worker to show its client", lambda: any(values.get("connections") == 1 for values in s.counters.all().values()))
     code, processes, machines, totals = await status(s)
     assert code == 0 and totals["clients"] == 1 and totals["deaths"] == 0, totals
     for name, program, words in (("broker", "noria-broker", ()), ("agent.m1", "plc-agent", ("m1",)), ("plc-sim", "plc-sim", ())):

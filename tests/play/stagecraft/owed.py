@@ -27,19 +27,21 @@ def resumed(name, heard, everything):
 
 
 def on_one_connection(name, heard, said, anybody):
-    """`heard`: the numbers of one sender's messages, in order. `said`: for each connection of the sender the numbers that he said there: only the end of
-    each may be lost, and then to everybody. `anybody`: the set of those that anybody heard."""
-    if not heard:
-        return []
+    """`heard`: the numbers of one sender's messages, in order. `said`: for each connection of the sender the numbers that he said there. They keep their
+    order, and only the end of each may be lost, and then to everybody. What was said on two connections has no order: a broker that dies
+    may get the end of the one, from a worker that is leaving, behind the beginning of the other. `anybody`: the set of those that anybody heard."""
     told, there = [], set(heard)
-    if sorted(there) != heard:
+    if len(there) != len(heard) or any(sorted(part) != part for part in ([n for n in heard if n in set(numbers)] for numbers in said)):
         told.append(f"{name}: twice, or out of order: {heard[:20]}")
-    holes = [n for n in sorted(anybody - there) if heard[0] < n < heard[-1]]
-    for numbers in said:
+    reached = [k for k, numbers in enumerate(said) if there & set(numbers)]
+    holes = []
+    for k, numbers in enumerate(said):
         through = [n for n in numbers if n in there]
         holes += [n for n in numbers if n not in there and through and through[0] < n < through[-1]]
+        if reached and reached[0] <= k < reached[-1] - 1:  # he was there all the while
+            holes += [n for n in numbers if n in anybody - there and (k > reached[0] or n > through[0])]
     if holes:
-        told.append(f"{name}: heard {heard[0]} to {heard[-1]} without {holes[:8]}")
+        told.append(f"{name}: heard {heard[0]} to {heard[-1]} without {sorted(set(holes))[:8]}")
     return told
 
 

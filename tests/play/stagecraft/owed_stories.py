@@ -16,12 +16,15 @@ RESUMED = {  # what is wrong: (a word of the complaint; "": nothing), heard
     "other words than others heard": ("otherwise", WHOLE[:3] + [(9, "frame 99")]),
     "what nobody else heard": ("otherwise", WHOLE + [(11, "frame 11")]),
 }
-STREAMS = {  # heard on one connection; said by the sender on his two; heard by anybody
+STREAMS = {  # heard on one connection; said by the sender on each of his; heard by anybody
     "what there was": ("", [2, 3, 5], [[1, 2, 3], [5, 6]], {1, 2, 3, 5, 6}),
     "the end of a connection lost, to everybody": ("", [2, 5], [[1, 2, 3], [5, 6]], {1, 2, 5}),
     "came late, went early": ("", [2], [[1, 2, 3]], {1, 2, 3}),
     "a hole that nobody heard": ("without [2]", [1, 3], [[1, 2, 3]], {1, 3}),
-    "the end of a connection lost, but others heard it": ("without [3]", [2, 5], [[1, 2, 3], [5, 6]], {1, 2, 3, 5}),
+    "the end of a connection came late, when he had gone": ("", [2, 5], [[1, 2, 3], [5, 6]], {1, 2, 3, 5}),
+    "the end of a connection lost, but others heard it": ("without [3]", [2, 5, 8], [[1, 2, 3], [5, 6], [8, 9]], {1, 2, 3, 5, 8}),
+    "a connection lost in the middle": ("without [5, 6]", [2, 3, 8, 10], [[1, 2, 3], [5, 6], [8, 9], [10]], {1, 2, 3, 5, 6, 8, 10}),
+    "two connections of one sender crossed": ("", [1, 4, 2, 5], [[1, 2], [4, 5]], {1, 2, 4, 5}),
     "twice": ("twice", [1, 2, 2], [[1, 2]], {1, 2}),
     "out of order": ("out of order", [2, 1], [[1, 2]], {1, 2}),
 }
