@@ -133,8 +133,9 @@ async def lapped(s):
     await sim.condition("m2", "alarm", True)
     await c2.sees("m2", raw_status=220)
     talker = await s.streamer("t1", "filler")
-    await talker.send(*["x" * 4000] * 600)  # more than twice the ring
-    await until("all of it to be published", lambda: s.counters.all()["broker"]["stream_messages"] >= 600)
+    for said in range(50, 601, 50):  # more than twice the ring; not faster than the worker reads it, who would be overtaken and let the talker go
+        await talker.send(*["x" * 4000] * 50)
+        await until("it to be published", lambda: s.counters.all()["broker"]["stream_messages"] >= said)
     await s1.start()
     await told(s, api, "alarma", 0, 1, machine="m1")
     await told(s, api, "alarma", 1, 0, machine="m2")
