@@ -22,7 +22,9 @@ def users(stats):
 async def agree(apis, channel, connections, names, within=5.0):
     """Every worker says the same of a channel, soon."""
     async def look():
-        told = [await api.stats(channel) for api in apis.values()]
+        told = [await api.stats(channel, or_none=True) for api in apis.values()]
+        if None in told:
+            return False
         for one in told:
             check_order(one, ["channel", "stats"], str(one))
             check_stats(one["stats"], str(one))

@@ -367,8 +367,9 @@ async def all_die(s, point):
     client = await listener(s)
     assert sorted(client.state(m)["connection_status"] and m for m in client.history.state) == ["m1", "m2"][:1 + took]
     await client.sees("m2" if took else "m1", connection_status="connected", within=15)
-    digests = {Segment(house.shm / name).metrics()["conf_digest"] for name in ("broker", "worker.0", "worker.1", "store")}
-    assert len(digests) == 1, digests
+    digests = lambda: {Segment(house.shm / name).metrics()["conf_digest"] for name in ("broker", "worker.0", "worker.1", "store")}  # noqa: E731
+    await until("every process to show what is in force", lambda: 0 not in digests())
+    assert len(digests()) == 1, digests()
     return took, said
 
 

@@ -281,6 +281,7 @@ def listeners(port):
 async def owed(s):
     s.set("workers", drain_ms=8000)
     s.set("slow_clients", soft_kib=8192, hard_kib=8192)
+    s.set("ring", size_mib=16)  # so that no burst overtakes a worker
     await s.streams_house("w1", "w2")
     late = await s.streamer("late", "a", on="w1")
     talker, other = await s.streamer("talker", "a", on="w2"), await s.streamer("other", "b", on="w1")
@@ -355,6 +356,8 @@ async def channels(s):
         await api.create_many([{"sensor_id": sensor["id"], "temperatura": 20.0, "humedad": 50.0}] * n)
 
     await readings(50)
+    for goer in goers:  # who has heard nothing has nothing to come back with
+        await until(f"{goer.name} to hear something", lambda g=goer: g.last_seq is not None)
     writing = asyncio.ensure_future(asyncio.gather(*[readings(50) for _ in range(4)]))
     drain(s, "w1")
     await sent_away(*goers)

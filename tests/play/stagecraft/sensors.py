@@ -127,8 +127,11 @@ class Api:
             if len(more) < page:
                 return events
 
-    async def stats(self, channel=None):
+    async def stats(self, channel=None, or_none=False):
+        """`or_none`: None, where not every worker could be asked: 503, to be tried again."""
         answer = await self.get("/ws/stats" + (f"/{quote(channel, safe='')}" if channel is not None else ""))
+        if or_none and answer.status == 503:
+            return None
         assert answer.status == 200, answer
         return answer.json()
 
