@@ -68,7 +68,7 @@ class StoreHouse(Deaths):
         for machine in MACHINES:
             await self.watcher.sees(machine, connection_status="connected", within=10)
         # A new database knows what holds when it first reads the ring, and nothing of what had ended before.
-        await until("the store to read the ring", lambda: s.counters.segment("store")["ring_records"] > 0, 10)
+        await until("the store to read the ring", lambda: s.counters.segment("store").metrics()["ring_records"] > 0, 10)
 
     # --- load -------------------------------------------------------------------------------------------------------------
 
