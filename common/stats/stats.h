@@ -1,8 +1,8 @@
 /* stats.h — counters, gauges and latency histograms in a block of memory that other processes read.
  *
  * A process declares its metrics in one table (X-macro) and lays a block out with it; the block describes itself
- * (names and kinds stand in it), so that a reader needs nothing but the block: `noria stats`, tests and later
- * /metrics read it without asking its owner. One thread writes; readers may see a histogram mid-update, never a torn
+ * (names and kinds stand in it), so that a reader needs nothing but the block: `noria stats`, /metrics and
+ * tests read it without asking its owner. One thread writes; readers may see a histogram mid-update, never a torn
  * value. No operation on the write side allocates, locks or makes a system call; all may be called from any callback.
  *
  * Block (words of 8 bytes, host order):

@@ -1,5 +1,5 @@
-/* worker_metrics.h — what a worker counts, in one table; shown in shm/worker.N (stats.h) for `noria stats`, tests and
- * later /metrics. Modules count in plain structs; the worker copies them here a few times a second.
+/* worker_metrics.h — what a worker counts, in one table; shown in shm/worker.N (stats.h) for `noria stats`, /metrics
+ * and tests. Modules count in plain structs; the worker copies them here a few times a second.
  *
  * X(NAME, name, KIND, value) with `w` the worker. */
 #pragma once
