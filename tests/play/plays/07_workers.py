@@ -83,7 +83,8 @@ async def killed_often(s):
 
 @play("a worker that was stopped while the ring went round gives its clients the newest states", within=120)
 async def lapped(s):
-    """The ring is 1 MiB; ten machines and a worker that sleeps through more than one round of it."""
+    """Ten machines and a worker that sleeps through more than one round of the ring."""
+    s.small_ring()
     machines = [f"m{n}" for n in range(1, 11)]
     s.set("machine_defaults", poll_interval_ms=2, poll_moving_ms=2)
     for machine in machines:

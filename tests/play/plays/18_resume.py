@@ -237,8 +237,9 @@ async def stormy_house(s, workers=("w1", "w2")):
 
 @play("the ring has gone round: a gap first, then what it still holds, in order; the states are whole all the same", within=120)
 async def wrapped(s):
-    """1 MiB of ring are 16,384 places of 64 bytes. A worker that was there all the time keeps results and events longer
-    than the ring does; one that was born later has only the ring."""
+    """A worker that was there all the time keeps results and events longer than the ring does; one that was born later
+    has only the ring."""
+    s.small_ring()
     sim = await stormy_house(s)
     observer = await s.client("observer", on="w2")
     await observer.subscribe(kind="all_events")

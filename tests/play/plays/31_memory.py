@@ -73,6 +73,7 @@ class Watched:
 
 @play("bits flip in ring and table: gaps and snapshots, never a wrong value; the broker heals what it knows", "asan", within=120)
 async def flips(s):
+    s.small_ring()
     seed = int(os.environ.get("NORIA_SEED", random.randrange(1 << 32)))
     steps = int(os.environ.get("NORIA_FLIPS", 5000)) // 50
     print(f"NORIA_SEED={seed} NORIA_FLIPS={steps * 50}")
@@ -127,6 +128,7 @@ async def flips(s):
 
 @play("a cut ring or table kills nobody by a signal; the broker ends itself, and its successor makes new ones", "asan", within=90)
 async def cut(s):
+    s.small_ring()
     sim = await s.house("m1", "m2", "m3")
     c1, c2 = await s.client("c1", on="w1"), await s.client("c2", on="w2")
     for client in (c1, c2):
@@ -188,6 +190,7 @@ def impostor(path, word, value, sealed):
 
 @play("another version is the end of a worker, with 78; anything else that is wrong with a file it waits out", "asan", within=90)
 async def wrong_headers(s):
+    s.small_ring()
     await s.house("m1", workers=("w1",))
     w2 = s.cast("w2", "noria-worker")
     for name in ("ring", "lvt"):
@@ -229,6 +232,7 @@ def half_made(s):
 
 @play("a full runtime directory: clear errors, nothing half-made is left, and all goes on when there is room", "asan", within=90)
 async def full(s):
+    s.small_ring()
     s.machine("m1"), s.machine("m2")
     disk = SmallDisk(s.runtime, "size=1536k")
     if not disk.made:
@@ -282,6 +286,7 @@ async def full(s):
 
 @play("a runtime directory without inodes: whatever cannot be made, the broker says so, and leaves what it began with", "asan")
 async def no_inodes(s):
+    s.small_ring()
     s.machine("m1")
     s.write_conf()
     broker, started, tried = s.cast("b1", "noria-broker"), False, 0

@@ -51,7 +51,6 @@ async def too_long_a_message(s):
 @play("content up to 192 KiB where messages may be so long; one byte more is an error, and the connection stays", "asan")
 async def too_long_a_content(s):
     s.set("websocket", max_message_bytes=1024 * KIB)
-    s.set("ring", size_mib=4)
     await s.streams_house("w1", "w2")
     hearers = [await s.streamer(f"h{n}", "a", on=f"w{n}") for n in (1, 2)]
     sender = await s.streamer("sender", "a", on="w1")

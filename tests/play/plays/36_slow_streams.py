@@ -26,7 +26,6 @@ async def small(s, name, *streams, on):
 async def house(s, *workers, **limits):
     s.set("slow_clients", **limits)
     s.set("websocket", max_messages_per_s=0)
-    s.set("ring", size_mib=16)
     s.streams_listener()
     s.machine("m1")
     await s.broker()
@@ -195,7 +194,8 @@ async def memory(s):
 
 @play("a worker that was lapped closes its streams' clients with 1013; others hear all, and its carousel's clients stay", "asan", within=120)
 async def lapped(s):
-    """The ring has 1 MiB here, and 3 are said while w2 stands still."""
+    """Three times the ring is said while w2 stands still."""
+    s.small_ring()
     s.set("slow_clients", soft_kib=65536, hard_kib=65536)
     s.set("websocket", max_messages_per_s=0)
     s.streams_listener()

@@ -53,7 +53,6 @@ class Forum:
     async def build(self):
         self.s.streams_listener()
         self.s.set("websocket", max_messages_per_s=0)
-        self.s.set("ring", size_mib=8)
         self.s.machine("m1")
         await self.s.broker()
         for worker in WORKERS:

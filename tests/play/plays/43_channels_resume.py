@@ -5,7 +5,7 @@ import random
 from stagecraft.registry import play
 from stagecraft.wait import until
 
-KILOBYTES = 1000  # readings in one request: 3 of them are more than the ring of a play (1 MiB) holds
+KILOBYTES = 1000  # readings in one request: 3 of them are more than a small ring holds
 
 
 async def readings(api, sensor, requests=1, each=KILOBYTES):
@@ -48,6 +48,7 @@ async def from_here_and_there(s, witness, workers, samples, dice):
 
 @play("from every seq the same: from the ring, and from the store by a worker that never saw it", "asan")
 async def from_every_seq(s):
+    s.small_ring()
     await s.channels_house("w1", "w2")
     api = s.api(on="w1")
     witness = await s.channel("witness", "readings", on="w1")
@@ -61,6 +62,7 @@ async def from_every_seq(s):
 
 @play("from every seq the same over the deaths of broker, store and workers")
 async def over_deaths(s):
+    s.small_ring()
     await s.channels_house("w1", "w2", "w3")
     witness = await s.channel("witness", on="w1")
     sensor = await s.api(on="w1").create("sensor", tipo="temperatura", modelo="DHT22")
@@ -83,6 +85,7 @@ async def answers(s):
 
 @play("a worker that stood still for a whole ring gives its clients everything all the same")
 async def lapped(s):
+    s.small_ring()
     await s.channels_house("w1", "w2")
     witness, slow = await s.channel("witness", "readings", on="w2"), await s.channel("slow", "readings", on="w1")
     sensor = await s.api(on="w2").create("sensor", tipo="temperatura", modelo="DHT22")
@@ -99,6 +102,7 @@ async def lapped(s):
 
 @play("without a store: a gap, and on from what there is; with it again: everything")
 async def without_a_store(s):
+    s.small_ring()
     await s.channels_house("w1", "w2")
     api = s.api(on="w1")
     witness = await s.channel("witness", "readings", on="w1")
@@ -135,6 +139,7 @@ async def strange_places(s):
 
 @play("twenty come back at once to one worker: few pages, everything to everybody")
 async def many_at_once(s):
+    s.small_ring()
     await s.channels_house("w1", "w2")
     api = s.api(on="w1")
     witness = await s.channel("witness", "readings", on="w1")

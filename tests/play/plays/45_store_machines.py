@@ -122,6 +122,7 @@ async def away(s):
 
 @play("so much was missed that the ring does not hold it: the table of last values says what holds now", "asan", within=120)
 async def lapped(s):
+    s.small_ring()
     s.streams_listener()
     await s.channels_house("w1", machines=["m1", "m2"])
     api, c2, s1, sim = s.api(), await s.client("c2"), s.actor("s1"), s.simulator

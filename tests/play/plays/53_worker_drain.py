@@ -281,7 +281,6 @@ def listeners(port):
 async def owed(s):
     s.set("workers", drain_ms=8000)
     s.set("slow_clients", soft_kib=8192, hard_kib=8192)
-    s.set("ring", size_mib=16)  # so that no burst overtakes a worker
     await s.streams_house("w1", "w2")
     late = await s.streamer("late", "a", on="w1")
     talker, other = await s.streamer("talker", "a", on="w2"), await s.streamer("other", "b", on="w1")

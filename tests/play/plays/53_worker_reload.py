@@ -260,7 +260,6 @@ async def bridges(s):
 @play("slow_clients.* hold from then on: who was slow enough goes", "asan")
 async def slow(s):
     s.set("slow_clients", soft_kib=4096, hard_kib=8192, soft_ms=3600000)
-    s.set("ring", size_mib=16)  # so that no burst overtakes the worker
     await s.streams_house("w1")
     talker = await s.streamer("talker", "a")
     slow = await s.streamer("slow", "a")

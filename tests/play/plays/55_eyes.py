@@ -194,6 +194,7 @@ async def watch_deaths(s):
 
 @play("watch that is lapped says so, and then what is true", "asan", within=60)
 async def watch_lapped(s):
+    s.small_ring()
     s.streams_listener()
     s.set("websocket", max_messages_per_s=0)
     await s.house("m1", workers=("w1",))
@@ -202,9 +203,9 @@ async def watch_lapped(s):
     watcher.actor.pause()
     await s.simulator.place("m1", 9)
     talker, ear = await s.streamer("t1", "noise"), await s.streamer("t2", "noise")
-    for number in range(60):  # a ring of 1 MiB, more than three times round
+    for number in range(60):  # more than three times round; each is heard before the next, so that it does not overtake the worker
         await talker.send(f"{number} " + "x" * (60 * KIB))
-    await ear.hear(test=lambda text: text.startswith("59 "), within=20)
+        await ear.hear(test=lambda text: text.startswith(f"{number} "), within=20)
     watcher.actor.resume()
     at, _ = await watcher.says("gap", since=at, within=10)
     await watcher.says("state", since=at, machine="m1", position=9)

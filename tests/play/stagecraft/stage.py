@@ -35,7 +35,7 @@ STAYS = {"shm/ring", "shm/lvt"}  # the broker's, on purpose: they go on over its
 SETTINGS = {
     "max_machines": 64,
     "log": {"level": "info"},
-    "ring": {"size_mib": 1},
+    "ring": {"size_mib": 16},  # so that no burst goes round it while a worker waits for a CPU; plays about that: small_ring()
     "workers": {"count": 2},
     "websocket": {},
     "simulator": {"positions": 26, "ms_per_position": 10},
@@ -79,6 +79,10 @@ class Stage:
     def set(self, section=None, **settings):
         """Settings of a section ("websocket", "machine_defaults", …) or, without one, of the top level."""
         (self.settings.setdefault(section, {}) if section else self.settings).update(settings)
+
+    def small_ring(self):
+        """The smallest there is, 1 MiB (16,384 places of 64 bytes): for a play in which it is to go round."""
+        self.set("ring", size_mib=1)
 
     def write_conf(self, path=None):
         """The configuration as YAML: one top-level key per line, its value in YAML's JSON form."""

@@ -122,7 +122,6 @@ class Throng:
     async def build(self, *machines, crowd=0, drain_ms=1000, workers=2, **env):
         s = self.s
         s.set("workers", count=workers, drain_ms=drain_ms)
-        s.set("ring", size_mib=16)  # nobody is to miss anything because he was away too long
         s.set("machine_defaults", reply_timeout_ms=2000, connect_timeout_ms=2000)
         self.rest_port = http_listener(s)
         s.channels_listener()
