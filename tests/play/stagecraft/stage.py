@@ -392,7 +392,7 @@ class Stage:
                         and len(list((self.runtime / "shm").glob("agent.*"))) >= alive.count("a"))
         for actor in self.actors.values():
             if actor.alive:
-                actor.baseline = sum(actor.descriptors().values())
+                actor.baseline = actor.descriptors()
 
     async def strike(self, failed):
         """Ends everything. Returns the complaints; a play that failed already is only cleaned up."""
@@ -446,9 +446,7 @@ class Stage:
     async def _descriptors_are_back(self):
         for actor in self.actors.values():
             if actor.alive and actor.baseline is not None:
-                await until(f"{actor.name} to hold at most {actor.baseline} descriptors as at mark(); "
-                            f"it holds {actor.descriptors()}",
-                            lambda a=actor: sum(a.descriptors().values()) <= a.baseline)
+                await actor.gives_back_descriptors()
 
     async def _all_stop(self):
         """In the order in which nobody misses anybody: workers, agents, handlers, store, broker, simulator; `noria up` alone."""
