@@ -10,6 +10,7 @@ import struct
 
 import websockets
 
+from .shorten import cut
 from .wait import Late, limit, now, settle
 
 
@@ -66,7 +67,7 @@ class Connection:
 
     def _take(self, text):
         try:
-            assert isinstance(text, str) or self.hears_binary, f"a binary frame: {text!r}"
+            assert isinstance(text, str) or self.hears_binary, f"a binary frame: {cut(repr(text))}"
             self.keep_frame(text)
         except (AssertionError, ValueError) as error:
             self.broken_rule = self.broken_rule or f"{self.name}: {error}"
@@ -139,5 +140,4 @@ class Connection:
 
     def _recent(self):
         recent = self.frames[max(0, len(self.frames) - 4):]
-        texts = [str(getattr(f, "text", f)) for f in recent]
-        return f"{len(self.frames)} frames heard, at last: " + (" | ".join(t[:2000] for t in texts) or "nothing")
+        return f"{len(self.frames)} frames heard, at last: " + (" | ".join(cut(getattr(f, "text", f)) for f in recent) or "nothing")

@@ -390,6 +390,8 @@ class Stage:
             await until("the broker to have every worker's bell and a segment for every agent",
                         lambda: self.counter("b1", "bell_workers") == alive.count("w")
                         and len(list((self.runtime / "shm").glob("agent.*"))) >= alive.count("a"))
+            for actor in [a for a in self.actors.values() if a.alive and a.name.startswith("w")]:
+                await until(f"{actor} to have taken the bell", lambda a=actor: self.segment_of(a).page()["sleeping"])  # else it cannot
         for actor in self.actors.values():
             if actor.alive:
                 actor.baseline = actor.descriptors()
