@@ -21,7 +21,7 @@
 #include "must.h"
 #include "proc.h"
 #include "reattach.h"
-#include "reloader.h"
+#include "reload_watch.h"
 #include "slot_sweep.h"
 
 static const char usage[] =
@@ -38,10 +38,10 @@ struct program {
     struct broker broker;
     const char *file;
     int control; /* the launcher; -1: none */
-    struct reloader *reloader;
+    struct reload_watch *reloads;
     struct loop_timer *tick;
-    struct loop_fd *bus_watch, *bell_watch, *control_watch, *reload_watch;
-    struct loop_signal *term, *interrupt, *hangup;
+    struct loop_fd *bus_watch, *bell_watch;
+    struct loop_signal *term, *interrupt;
 };
 
 /* --- opening --------------------------------------------------------------------------------------------------------- */
@@ -249,47 +249,17 @@ static void on_abort(void *arg)
     broker_reload_abort(&program->broker);
 }
 
-static void on_control(void *arg, unsigned events)
-{
-    struct program *program = arg;
-    (void)events;
-    if (reloader_read(program->reloader) == ERR_CLOSED)
-        loop_fd_free(&program->control_watch);
-}
-
-static void on_reload_turn(void *arg, unsigned events)
-{
-    struct program *program = arg;
-    (void)events;
-    reloader_turn(program->reloader);
-}
-
-static void on_hangup(void *arg)
-{
-    struct program *program = arg;
-    reloader_ask(program->reloader);
-}
-
 static bool watch_reloads(struct program *program)
 {
-    struct loop *loop = program->broker.loop;
-    struct reloader_options options = {.file = program->file,
-                                       .control = program->control,
-                                       .threaded = true,
-                                       .prepare = on_prepare,
-                                       .commit = on_commit,
-                                       .abort = on_abort,
-                                       .arg = program};
-    program->reloader = reloader_new(&options, program->broker.conf);
-    if (program->reloader == NULL)
-        return false;
-    if (program->control >= 0)
-        program->control_watch = loop_fd_new(loop, program->control, LOOP_READ, on_control, program);
-    program->reload_watch =
-        loop_fd_new(loop, reloader_fd(program->reloader), LOOP_READ, on_reload_turn, program);
-    program->hangup = loop_signal_new(loop, SIGHUP, on_hangup, program);
-    return program->reload_watch != NULL && program->hangup != NULL &&
-           (program->control < 0 || program->control_watch != NULL);
+    const struct broker *broker = &program->broker;
+    const struct reloader_options options = {.file = program->file,
+                                             .control = program->control,
+                                             .threaded = true,
+                                             .prepare = on_prepare,
+                                             .commit = on_commit,
+                                             .abort = on_abort,
+                                             .arg = program};
+    return reload_watch_open(broker->loop, &options, broker->conf, &program->reloads) == ERR_OK;
 }
 
 /* --- the loop -------------------------------------------------------------------------------------------------------- */
@@ -309,18 +279,12 @@ static bool watch_all(struct program *program)
 
 static void unwatch_all(struct program *program)
 {
-    struct loop_fd **descriptors[] = {&program->bus_watch, &program->bell_watch, &program->control_watch,
-                                      &program->reload_watch};
-    struct loop_signal **signals[] = {&program->term, &program->interrupt, &program->hangup};
     loop_timer_free(&program->tick);
-    for (size_t i = 0; i < ARRAY_LEN(descriptors); i++)
-        if (*descriptors[i] != NULL)
-            loop_fd_free(descriptors[i]);
-    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
-        if (*signals[i] != NULL)
-            loop_signal_free(signals[i]);
-    if (program->reloader != NULL)
-        reloader_free(&program->reloader);
+    loop_fd_free(&program->bus_watch);
+    loop_fd_free(&program->bell_watch);
+    loop_signal_free(&program->term);
+    loop_signal_free(&program->interrupt);
+    reload_watch_close(&program->reloads);
 }
 
 static int serve(struct program *program)
@@ -363,12 +327,6 @@ static int run(struct program *program)
 
 /* --- starting -------------------------------------------------------------------------------------------------------- */
 
-static void report(void *arg, const char *text)
-{
-    (void)arg;
-    log_error("config", "error=\"%s\"", text);
-}
-
 int main(int argc, char **argv)
 {
     static struct program program;
@@ -377,7 +335,7 @@ int main(int argc, char **argv)
     if (!proc_boot())
         return PROC_EXIT_FAILURE;
     program.control = control_inherited();
-    if (conf_load(program.file, report, NULL, &program.broker.conf) != ERR_OK)
+    if (conf_load(program.file, conf_log_problem, NULL, &program.broker.conf) != ERR_OK)
         return PROC_EXIT_PERMANENT;
     log_init("broker", program.broker.conf->log_level);
     log_format(program.broker.conf->log_format);

@@ -17,7 +17,7 @@
 #include "entropy.h"
 #include "log.h"
 #include "proc.h"
-#include "reloader.h"
+#include "reload_watch.h"
 
 static const char usage[] = "Usage: plc-agent -c FILE -m MACHINE_ID\n"
                             "Reads one machine's PLC and reports to the broker in FILE's runtime_dir.\n"
@@ -41,9 +41,8 @@ struct process {
     struct conf *conf, *latest;         /* which it is of; the newest in force */
     struct loop *loop;
     struct agent *agent;
-    struct reloader *reloader;
-    struct loop_fd *reload_watch;
-    struct loop_signal *term, *interrupt, *hangup;
+    struct reload_watch *reloads;
+    struct loop_signal *term, *interrupt;
     int exit_code;
 };
 
@@ -71,12 +70,6 @@ static struct arguments parse(int argc, char **argv)
     else
         arguments.file = file;
     return arguments;
-}
-
-static void on_conf_problem(void *arg, const char *text)
-{
-    (void)arg;
-    log_error("config", "error=\"%s\"", text);
 }
 
 static void on_ended(void *arg, int exit_code)
@@ -117,34 +110,15 @@ static void on_commit(void *arg, struct conf *next)
     agent_leave(process->agent);
 }
 
-static void on_reload_turn(void *arg, unsigned events)
-{
-    struct process *process = arg;
-    (void)events;
-    reloader_turn(process->reloader);
-}
-
-/* Where no launcher is; a launcher restarts whom it concerns. */
-static void on_hangup(void *arg)
-{
-    struct process *process = arg;
-    reloader_ask(process->reloader);
-}
-
+/* By SIGHUP, where no launcher is; a launcher asks no agent, and restarts whom it concerns. */
 static bool watch_reloads(struct process *process)
 {
-    struct reloader_options options = {.file = process->file,
-                                       .control = control_inherited(),
-                                       .threaded = true,
-                                       .commit = on_commit,
-                                       .arg = process};
-    process->reloader = reloader_new(&options, process->conf);
-    if (process->reloader == NULL)
-        return false;
-    process->reload_watch =
-        loop_fd_new(process->loop, reloader_fd(process->reloader), LOOP_READ, on_reload_turn, process);
-    process->hangup = loop_signal_new(process->loop, SIGHUP, on_hangup, process);
-    return process->reload_watch != NULL && process->hangup != NULL;
+    const struct reloader_options options = {.file = process->file,
+                                             .control = control_inherited(),
+                                             .threaded = true,
+                                             .commit = on_commit,
+                                             .arg = process};
+    return reload_watch_open(process->loop, &options, process->conf, &process->reloads) == ERR_OK;
 }
 
 /* --- life -------------------------------------------------------------------------------------------------------------- */
@@ -189,11 +163,7 @@ static void end(struct process *process)
 {
     loop_signal_free(&process->term);
     loop_signal_free(&process->interrupt);
-    loop_signal_free(&process->hangup);
-    if (process->reload_watch != NULL)
-        loop_fd_free(&process->reload_watch);
-    if (process->reloader != NULL)
-        reloader_free(&process->reloader);
+    reload_watch_close(&process->reloads);
     agent_free(&process->agent);
     loop_free(&process->loop);
     forget_latest(process);
@@ -242,7 +212,7 @@ int main(int argc, char **argv)
     if (arguments.file == NULL)
         return arguments.exit_code;
     struct conf *conf = NULL;
-    if (conf_load(arguments.file, on_conf_problem, NULL, &conf) != ERR_OK)
+    if (conf_load(arguments.file, conf_log_problem, NULL, &conf) != ERR_OK)
         return PROC_EXIT_PERMANENT;
     int exit_code = run_machine(arguments.file, conf, arguments.machine);
     conf_free(&conf);

@@ -242,6 +242,9 @@ struct conf {
 typedef void conf_report_f(void *arg, const char *text);
 enum err_e conf_load(const char *file, conf_report_f *report, void *arg, struct conf **conf);
 
+/* A conf_report_f of processes, which log each problem; `arg` is unused. */
+void conf_log_problem(void *arg, const char *text);
+
 /* The same for a text in memory, under the name `file`: opens no file (machines_from is a problem then, and a schema is not looked for) and looks at no
  * environment; relative names stay relative to `file`. Pure, for tests and fuzzers. A name that ends in ".json" chooses the other format here too. */
 enum err_e conf_load_text(const char *file, const char *text, size_t len, conf_report_f *report, void *arg,

@@ -4,6 +4,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "conf.h"
+#include "log.h"
+
 static void make_printable(char *text)
 {
     for (unsigned char *p = (unsigned char *)text; *p != '\0'; p++)
@@ -50,4 +53,10 @@ enum err_e conf_problems_end(struct conf_problems *problems)
         tell(problems, text);
     }
     return problems->count > 0 ? ERR_CONFIG : ERR_OK;
+}
+
+void conf_log_problem(void *arg, const char *text)
+{
+    (void)arg;
+    log_error("config", "error=\"%s\"", text);
 }

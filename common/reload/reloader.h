@@ -8,11 +8,11 @@
  * prepared, and the loop waits for no disk: it polls reloader_fd(), and calls reloader_turn() when that is readable. Callbacks
  * always come in the loop's thread, out of the calls below. log.level and log.format are put in force here, just before commit().
  *
- * In main():
+ * What feeds it (watch/reload_watch.h on libevent; the worker itself on libuv):
  *
  *     struct reloader_options options = {.file = file, .control = control_inherited(), .threaded = true, …};
  *     reloader = reloader_new(&options, conf);
- *     control fd readable:   reloader_read(reloader);                  all of the control socket is for reloads (broker, store, sim)
+ *     control fd readable:   reloader_read(reloader);                  all of the control socket is for reloads (all but workers)
  *                      or:   reloader_take(reloader, &message);        the process reads it itself (worker: DRAIN, ADOPT …)
  *     reloader_fd() readable: reloader_turn(reloader);
  *     SIGHUP:                reloader_ask(reloader);

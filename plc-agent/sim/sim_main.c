@@ -14,7 +14,7 @@
 #include "log.h"
 #include "loop.h"
 #include "proc.h"
-#include "reloader.h"
+#include "reload_watch.h"
 #include "sim_control.h"
 #include "sim_log.h"
 #include "sim_options.h"
@@ -25,28 +25,21 @@ struct sim {
     struct sim_options options;
     struct conf *conf; /* NULL without -c */
     struct loop *loop;
-    struct loop_signal *on_term, *on_int, *on_hup;
-    int launcher; /* control socket; -1: none */
-    struct loop_fd *launcher_watch;
-    struct reloader *reloader;
-    struct sim_change *change; /* prepared */
+    struct loop_signal *on_term, *on_int;
+    int launcher;                 /* control socket; -1: none */
+    struct reload_watch *reloads; /* NULL without -c */
+    struct sim_change *change;    /* prepared */
     struct sim_log *log;
     struct sim_server *server;
     struct sim_control *control;
     struct sim_script *script;
 };
 
-static void report(void *arg, const char *text)
-{
-    (void)arg;
-    log_error("config", "error=\"%s\"", text);
-}
-
 static enum err_e load_conf(struct sim *sim)
 {
     if (sim->options.conf_file == NULL)
         return ERR_OK;
-    enum err_e err = conf_load(sim->options.conf_file, report, NULL, &sim->conf);
+    enum err_e err = conf_load(sim->options.conf_file, conf_log_problem, NULL, &sim->conf);
     if (err != ERR_OK)
         return err;
     log_init("plc-sim", sim->conf->log_level);
@@ -164,20 +157,6 @@ static void forget(void *arg)
     sim_change_free(&sim->change);
 }
 
-static void on_launcher(void *arg, unsigned events)
-{
-    struct sim *sim = arg;
-    (void)events;
-    if (reloader_read(sim->reloader) == ERR_CLOSED)
-        loop_fd_free(&sim->launcher_watch);
-}
-
-static void on_hup(void *arg)
-{
-    struct sim *sim = arg;
-    reloader_ask(sim->reloader);
-}
-
 /* Without a file there is nothing to reload, and SIGHUP is what it always was. */
 static enum err_e watch_for_reloads(struct sim *sim)
 {
@@ -187,15 +166,8 @@ static enum err_e watch_for_reloads(struct sim *sim)
                                              .commit = commit,
                                              .abort = forget,
                                              .arg = sim};
-    if (sim->conf != NULL) {
-        sim->reloader = reloader_new(&options, sim->conf);
-        sim->on_hup = loop_signal_new(sim->loop, SIGHUP, on_hup, sim);
-        if (sim->launcher >= 0)
-            sim->launcher_watch = loop_fd_new(sim->loop, sim->launcher, LOOP_READ, on_launcher, sim);
-        if (sim->reloader == NULL || sim->on_hup == NULL ||
-            (sim->launcher >= 0 && sim->launcher_watch == NULL))
-            return ERR_MEMORY;
-    }
+    if (sim->conf != NULL)
+        return reload_watch_open(sim->loop, &options, sim->conf, &sim->reloads);
     reloader_hold_signal(false);
     return ERR_OK;
 }
@@ -260,9 +232,7 @@ static void run(struct sim *sim)
 
 static void stop(struct sim *sim)
 {
-    reloader_free(&sim->reloader);
-    loop_fd_free(&sim->launcher_watch);
-    loop_signal_free(&sim->on_hup);
+    reload_watch_close(&sim->reloads);
     sim_script_free(&sim->script);
     sim_control_close(&sim->control);
     sim_server_free(&sim->server);

@@ -163,12 +163,6 @@ static int run(struct program *program, int control)
 
 /* --- starting ----------------------------------------------------------------------------------------------------------- */
 
-static void report(void *arg, const char *text)
-{
-    (void)arg;
-    log_error("config", "error=\"%s\"", text);
-}
-
 int main(int argc, char **argv)
 {
     static struct program program;
@@ -179,7 +173,7 @@ int main(int argc, char **argv)
     int control = control_inherited();
     reloader_hold_signal(true);
     signal(SIGXFSZ, SIG_IGN); /* a limit of the file's size is a full disk, not the end */
-    if (conf_load(file, report, NULL, &program.conf) != ERR_OK)
+    if (conf_load(file, conf_log_problem, NULL, &program.conf) != ERR_OK)
         return PROC_EXIT_PERMANENT;
     log_init("store", program.conf->log_level);
     log_format(program.conf->log_format);

@@ -27,12 +27,6 @@ static const char usage[] =
     "WEBSOCKET_PING_INTERVAL, WEBSOCKET_PING_TIMEOUT.\n"
     "Exit: 0 stopped as told, 2 wrong usage, 78 the same start would fail again, else start it again.\n";
 
-static void report(void *arg, const char *text)
-{
-    (void)arg;
-    log_error("config", "error=\"%s\"", text);
-}
-
 /* Neither may end a worker that is only starting: they wait until the loop listens for them (worker_run()). */
 static void hold_signals(bool hold)
 {
@@ -57,7 +51,7 @@ static int run(const char *file)
     if (!proc_boot())
         return PROC_EXIT_FAILURE;
     hold_signals(true);
-    if (conf_load(file, report, NULL, &conf) != ERR_OK)
+    if (conf_load(file, conf_log_problem, NULL, &conf) != ERR_OK)
         return PROC_EXIT_PERMANENT;
     log_init("worker", conf->log_level);
     log_format(conf->log_format);
