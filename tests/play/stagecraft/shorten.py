@@ -1,7 +1,7 @@
 """shorten.py: error texts of a length that a person reads, and that a CI's page shows. A frame may have 60 KB."""
 
 FRAME = 200  # characters of a frame in an error's text
-LINE = 600  # of any line of a failure
+LINE = 1000  # of any line of a failure
 
 
 def cut(text, most=FRAME):

@@ -25,7 +25,7 @@ from .segment import Counters
 from .sensors import Api
 from .simulator import Simulator
 from .streams import StreamClient
-from .wait import until
+from .wait import limit, until
 
 BIN = Path(os.environ.get("NORIA_BIN", Path(__file__).resolve().parents[3] / "build/release/bin"))
 SHM = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path("/tmp")
@@ -41,8 +41,8 @@ SETTINGS = {
     "simulator": {"positions": 26, "ms_per_position": 10},
     "machine_defaults": {
         "connect_timeout_ms": 500, "reply_timeout_ms": 300, "poll_interval_ms": 20, "poll_moving_ms": 10,
-        "backoff_min_ms": 20, "backoff_max_ms": 100, "stale_after_ms": 1500, "command_deadline_ms": 2000,
-        "move_timeout_ms": 10000,
+        "backoff_min_ms": 20, "backoff_max_ms": 100, "command_deadline_ms": 2000, "move_timeout_ms": 10000,
+        "stale_after_ms": int(limit(5000)),  # a reading is told of once a second, and a loaded machine stands still for another
     },
 }
 MACHINE = {"ip": "192.168.1.50", "port": 3200, "simulator": True}
@@ -494,5 +494,6 @@ class Stage:
                 pass  # it has ended since
 
     def tails(self):
-        """The end of everybody's output, for a failed play."""
-        return "\n".join(a.tail() for a in self.actors.values() if a.text())
+        """The end of everybody's output and what clients heard last, for a failed play."""
+        heard = [f"    {client.name}: {client.recent()}" for client in list(self.clients.values())[-8:]]
+        return "\n".join([a.tail() for a in self.actors.values() if a.text()] + heard)
