@@ -109,7 +109,7 @@ class Subscriber:
         code, reason = self.client.close_code, self.client.socket.close_reason
         if code == 1006:
             try:
-                await until(f"the end of {self.worker}", self.worker_died, within=1)
+                await until(f"the end of {self.worker}", self.worker_died)
             except Late:
                 raise AssertionError(f"{self.name}: closed with 1006, and {self.worker} lives; {self.log}") from None
         else:
