@@ -239,7 +239,7 @@ async def dry_run(s):
     s.set("ring", size_mib=2)
     s.write_conf()
     code, out, err = await house.tool("reload", "--dry-run")
-    assert code == 1 and "ring.size_mib: 1 → 2: takes a restart" in out + err, (code, out, err)
+    assert code == 1 and "ring.size_mib: 16 → 2: takes a restart" in out + err, (code, out, err)
     await client.ping()
     assert processes(house) == before and events(client) == []
 
@@ -257,7 +257,7 @@ async def refusals(s):
     s.set("ring", size_mib=2)
     s.set("workers", count=3)
     s.listeners[0]["name"] = "other"
-    await refused(house, "machines[m2]: added", "ring.size_mib: 1 → 2: takes a restart", "workers.count: 2 → 3: takes a restart",
+    await refused(house, "machines[m2]: added", "ring.size_mib: 16 → 2: takes a restart", "workers.count: 2 → 3: takes a restart",
                   "listeners[0].name: carousel → other: takes a restart", "and 2 more: takes a restart; nothing has changed")
 
     s.conf.write_text(good.replace('"info"', '"loud"') + "nonsense: 1\n")
