@@ -23,6 +23,8 @@ enum phase_e { RELOAD_IDLE, RELOAD_WAITING, RELOAD_PREPARING, RELOAD_COMMITTING 
 
 enum part_e { PART_ASKED, PART_PREPARED, PART_TOLD, PART_DONE, PART_LOST };
 
+#define ENDED_MEANWHILE "%s has ended meanwhile; nothing has changed"
+
 struct part {
     char name[FAMILY_NAME_MAX];
     uint64_t start;
@@ -278,6 +280,27 @@ static void collect_parts(struct reload *reload)
     }
 }
 
+/* A part whose descriptor is closed has ended, and the family has not seen it yet. */
+static void give_up_asking(struct reload *reload, const struct part *part, enum err_e err)
+{
+    if (err == ERR_CLOSED)
+        give_up(reload, ENDED_MEANWHILE, part->name);
+    else
+        give_up(reload, "%s cannot be asked (%s); nothing has changed", part->name, err_text(err));
+}
+
+static bool ask_all(struct reload *reload)
+{
+    for (size_t i = 0; i < reload->part_count; i++) {
+        enum err_e err = send(reload, &reload->parts[i], CONTROL_RELOAD);
+        if (err != ERR_OK) {
+            give_up_asking(reload, &reload->parts[i], err);
+            return false;
+        }
+    }
+    return true;
+}
+
 static void prepare(struct reload *reload)
 {
     if (write_next(reload) != ERR_OK) {
@@ -287,14 +310,7 @@ static void prepare(struct reload *reload)
     reload->phase = RELOAD_PREPARING;
     loop_timer_start(reload->timer, RELOAD_ANSWER_NS);
     collect_parts(reload);
-    for (size_t i = 0; i < reload->part_count; i++) {
-        enum err_e err = send(reload, &reload->parts[i], CONTROL_RELOAD);
-        if (err == ERR_OK)
-            continue;
-        give_up(reload, "%s cannot be asked (%s); nothing has changed", reload->parts[i].name, err_text(err));
-        return;
-    }
-    if (all_are(reload, PART_PREPARED))
+    if (ask_all(reload) && all_are(reload, PART_PREPARED))
         commit(reload);
 }
 
@@ -356,7 +372,7 @@ static void look_for_deaths(struct reload *reload)
         part->state = PART_LOST;
         if (reload->phase != RELOAD_PREPARING)
             continue; /* it comes back with what is in force now */
-        give_up(reload, "%s has ended meanwhile; nothing has changed", part->name);
+        give_up(reload, ENDED_MEANWHILE, part->name);
         return;
     }
     if (reload->phase == RELOAD_COMMITTING && all_are(reload, PART_DONE))

@@ -78,10 +78,13 @@ class Handling:
     def owed(self, excused, living):
         """Connections whose end no living process has been told; what is wrong for ever is left to the judgement."""
         alive = {actor.pid for actor in self.handler.actors if actor.alive}
-        last = {event["who"]: event for event in self.handler.events() if "who" in event}
+        events = self.handler.events()
+        last = {event["who"]: event for event in events if "who" in event}
+        ended = {(event["pid"], event["link"]) for event in events if event["what"] == "end"}
         names = set(last) - excused - {box.name for box in living}
         return [who for who in names if last[who]["what"] != "disconnect"
-                and not (last[who]["what"] in ("open", "closed") and last[who]["pid"] not in alive)]
+                and not (last[who]["what"] in ("open", "closed") and last[who]["pid"] not in alive)
+                and not (last[who]["what"] == "open" and (last[who]["pid"], last[who]["link"]) in ended)]  # nobody took it when it ended
 
     def excused(self):
         """Connections of a worker that died close to the death of the process that had them, before that one knew."""
@@ -92,9 +95,14 @@ class Handling:
         for box in self.past:
             owner = owners.get(box.name)
             at = self.died_at.get(owner[0]) if owner and owner not in known else None
-            if at is not None and any(abs(at - end) < limit(TOGETHER_S) for end in self.ends[box.worker.split("#")[0]]):
+            if at is not None and any(self.apart(at, end) < limit(TOGETHER_S) for end in self.ends[box.worker.split("#")[0]]):
                 found.add(box.name)
         return found
+
+    def apart(self, one, other):
+        """Seconds between two deaths; not those in which this process stood still, and so noted the second too late."""
+        begin, end = min(one, other), max(one, other)
+        return end - begin - self.house.stalls.within(begin, end)
 
     async def leave(self):
         for talking in self.talkers:

@@ -19,6 +19,11 @@ import json
 import time
 
 
+def since(at, stalls):
+    """The earliest moment of what was noted at `at`: a process that stood still notes a death when it goes on."""
+    return min([at] + [begin for begin, end in stalls if begin <= at <= end])
+
+
 class Recorder:
     def __init__(self, path=None):
         self.events, self._file = [], open(path, "w") if path else None

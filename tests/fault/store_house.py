@@ -157,8 +157,8 @@ class StoreHouse(Deaths):
     async def counted(self):
         """Every worker's word."""
         wanted = Counter(x.channel for x in self.listeners)
-        told = [(await self.stage.api(on=w, within=ANSWER_S).stats())["channels"] for w in WORKERS]
-        return all({channel: one["connections"] for channel, one in word.items()} == wanted for word in told)
+        told = [await self.stage.api(on=w, within=ANSWER_S).stats(or_none=True) for w in WORKERS]
+        return all(word and {channel: one["connections"] for channel, one in word["channels"].items()} == wanted for word in told)
 
     async def conditions_end(self):
         """What was seen of the machines has become anomalies."""

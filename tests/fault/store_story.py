@@ -19,6 +19,8 @@ from pathlib import Path
 
 from stagecraft.channel_frames import Frame
 
+from record import since
+
 WRITES = {"create", "bulk", "update", "delete", "solve", "generate", "test", "detect", "same"}
 NOTHING_DONE = re.compile(r"nada se ha|no se ha hecho nada|^Almacén (no disponible|ocupado)$")
 BEGIN, END = "begin", "end"  # what the marker events say, one of each per channel
@@ -71,7 +73,7 @@ class Heard:
 class StoreStory:
     def __init__(self, directory):
         directory = Path(directory)
-        self.asked, self.downs, self.ended = {}, [], False
+        self.asked, self.downs, self.stalls, self.ended = {}, [], [], False
         self._open_downs = {}
         events = read_lines(directory / "record.jsonl")
         for event in events:
@@ -80,6 +82,7 @@ class StoreStory:
             getattr(self, "_" + event["what"], lambda event: None)(event)
         last = events[-1]["at"] if events else 0
         self.downs += [(begin, last, victim) for victim, begin in self._open_downs.items()]
+        self.downs = [(since(begin, self.stalls), end, victim) for begin, end, victim in self.downs]
         self.heard = [Heard(path.stem, read_lines(path)) for path in sorted((directory / "heard").glob("*.jsonl"))]
         self.events = [Frame(line) for line in (directory / "events.jsonl").read_text().splitlines()]
         self.rows = json.loads((directory / "rows.json").read_text())
@@ -104,6 +107,9 @@ class StoreStory:
         begin = self._open_downs.pop(event["victim"], None)
         if begin is not None:
             self.downs.append((begin, event["at"], event["victim"]))
+
+    def _stall(self, event):
+        self.stalls.append((event["at"] - event["ns"], event["at"]))
 
     def _end(self, event):
         self.ended = True

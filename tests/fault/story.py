@@ -6,6 +6,8 @@ from collections import defaultdict
 
 from stagecraft.truth import TruthLog, timed_requests
 
+from record import since
+
 MS = 1_000_000
 
 
@@ -62,6 +64,7 @@ class Story:
             getattr(self, "_" + event["what"], lambda event: None)(event)
         last = events[-1]["at"] if events else 0
         self.downs += [(begin, last, victim) for victim, begin in self._open_downs.items()]
+        self.downs = [(since(begin, self.stalls), end, victim) for begin, end, victim in self.downs]
         for conn in self.conns.values():
             conn.pair = [self._pair(conn, key) for key in conn.asks]
 

@@ -50,8 +50,12 @@ static void dies_at(struct stage *stage, const char *point, uint64_t source, uin
     enum { DEATH = 3, LAST = 6 };
     start_to_die(stage, point, DEATH);
     store_open(stage, &store, 700);
-    for (uint64_t seq = 1; seq < LAST; seq++)
+    for (uint64_t seq = 1; seq <= DEATH; seq++)
         store_says(&store, source, seq, "sensors", "{\"a\":1}");
+    for (uint64_t seq = DEATH + 1; seq < LAST; seq++) { /* whether it still takes them, or is dead already */
+        struct wire_message message = event_message(source, seq, "sensors", "{\"a\":1}");
+        (void)link_send(store.end.link, &message);
+    }
     wait_for(stage, &store.end.downs, 1);
     wait_death(stage);
     read_ring(stage);

@@ -17,8 +17,12 @@ static void dies_at(struct stage *stage, const char *point, unsigned topic_count
     assert_int_equal(start_broker(stage), -1);
     unsetenv("NORIA_FAULT");
     worker_open(stage, &worker, 900 + topic_count, UINT32_MAX);
-    for (uint64_t seq = 1; seq < LAST; seq++)
+    for (uint64_t seq = 1; seq <= DEATH; seq++)
         say(&worker, seq, topic_count, "x");
+    for (uint64_t seq = DEATH + 1; seq < LAST; seq++) { /* whether it still takes them, or is dead already */
+        struct wire_message message = publish_message(seq, names(0, topic_count, false), "x");
+        (void)link_send(worker.link, &message);
+    }
     wait_for(stage, &worker.downs, 1);
     int status;
     assert_int_equal(waitpid(stage->broker, &status, 0), stage->broker);

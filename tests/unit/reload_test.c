@@ -167,6 +167,16 @@ static void one_that_does_not_read_refuses(void **state)
     nothing_changed();
 }
 
+static void one_that_ended_before_it_was_asked_refuses_likewise(void **state)
+{
+    (void)state;
+    player("worker.0")->start = 0; /* and the family has not told yet */
+    begin(SECOND);
+    assert_string_equal(problem, "worker.0 has ended meanwhile; nothing has changed");
+    assert_string_equal(player("broker")->heard, "RA");
+    nothing_changed();
+}
+
 static void an_answer_of_an_earlier_reload_is_none(void **state)
 {
     (void)state;
@@ -257,6 +267,7 @@ int main(void)
         T(one_that_died_and_came_back_is_another),
         T(silence_refuses_after_ten_seconds),
         T(one_that_does_not_read_refuses),
+        T(one_that_ended_before_it_was_asked_refuses_likewise),
         T(an_answer_of_an_earlier_reload_is_none),
         T(one_at_a_time),
         T(a_signal_meanwhile_is_not_lost),

@@ -3,7 +3,6 @@ import difflib
 
 from stagecraft.registry import play
 from stagecraft.scripts import AT_REST, MOVING
-from stagecraft.wait import until
 
 
 @play("a move is seen by all who asked and by nobody else", "asan")
@@ -114,6 +113,5 @@ async def come_and_go(s):
             if n % 2:
                 guest.socket.transport.abort()
             await guest.close()
-    baseline = s.actor("w1").baseline
-    await until("w1's descriptors to be given back", lambda: sum(s.actor("w1").descriptors().values()) <= baseline)
+    await s.actor("w1").gives_back_descriptors()
     await stays.sees("m1", position=6)

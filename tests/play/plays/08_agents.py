@@ -31,6 +31,7 @@ async def killed(s):
 
 @play("a stopped agent: stale within its limit, then its machine's truth again")
 async def stopped(s):
+    s.set("machine_defaults", stale_after_ms=1500)
     sim = await s.house("m1", "m2")
     c1 = await s.client("c1", on="w1")
     await c1.subscribe()
@@ -52,6 +53,7 @@ async def stopped(s):
 
 @play("an agent that hangs for long is given up within 3 s, and taken back")
 async def hung(s):
+    s.set("machine_defaults", stale_after_ms=1500)
     await s.house("m1")
     c1 = await s.client("c1")
     await c1.subscribe()

@@ -139,8 +139,7 @@ async def dropped(s):
             writer.write(head[:cut])
             await writer.drain()
             writer.transport.abort()
-    baseline = s.actor("w1").baseline
-    await until("w1's descriptors", lambda: sum(s.actor("w1").descriptors().values()) <= baseline, within=8)
+    await s.actor("w1").gives_back_descriptors(within=8)
 
 
 @play("plain HTTP on the carousel's port gets an answer, and the connection ends")

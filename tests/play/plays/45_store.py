@@ -267,7 +267,7 @@ async def parts(s):
     await s.channels_house("w1")
     api = s.api()
     sensor = await api.create("sensor", tipo="t", modelo="m")
-    for _ in range(3):
-        await api.create_many([{"sensor_id": sensor.id, "temperatura": 20.25, "humedad": 50.5}] * 1000)
+    for _ in range(12):  # one transaction each; a store that stands still for 2 s takes what waits for it for old
+        await api.create_many([{"sensor_id": sensor.id, "temperatura": 20.25, "humedad": 50.5}] * 250)
     assert len(await api.list("lectura", limit=1000)) == 1000
     assert len(await api.all("lectura")) == 3000

@@ -134,7 +134,13 @@ class Link:
         self.note("resume" if resumed else "connect", conn=number, who=conn.who)
         await self.perform(conn, None, None, self.actor.on_connect)
 
+    def is_unknown(self, number):
+        """Of a connection that was not taken, because its worker was dead by then; more of what that one had said may be heard."""
+        return self.broken and number not in self.conns
+
     async def closed(self, event, number, *_):
+        if self.is_unknown(number):
+            return
         conn = self.conns[number]
         self.note("closed", conn=number, who=conn.who)
         await self.taken(event, "closed")
@@ -155,6 +161,8 @@ class Link:
     # --- messages -----------------------------------------------------------------------------------------------------
 
     async def message(self, event, number, body, *_):
+        if self.is_unknown(number):
+            return
         conn = self.conns[number]
         asked = self.asked(conn, body)
         self.note("message", conn=number, who=conn.who, n=asked.get("n"), body=shown(body))

@@ -5,6 +5,7 @@ exactly the next frame, hear() skips to the first that fits. Both move the same 
 """
 from .connection import Connection
 from .frames import Frame, History, check_frame, matches
+from .shorten import cut
 from .wait import limit, now
 
 
@@ -90,7 +91,7 @@ class Client(Connection):
         want = {"type": type, **want} if type else want
         frame = await self._frame_at(self.cursor, now() + limit(within), f"the next frame {want}")
         self.cursor += 1
-        assert frame.matches(want), f"{self.name}: wanted {want}, heard {frame.text}"
+        assert frame.matches(want), f"{self.name}: wanted {want}, heard {cut(frame.text)}"
         return frame
 
     async def hear(self, type=None, within=5.0, test=None, **want):

@@ -62,7 +62,7 @@ class Weather:
         """A connection that the server closed."""
         if not self.explains(client.close_code, client.close_reason, since):
             self.complain(f"{client.name} was closed with {client.close_code} {client.close_reason!r}; it came at {since}, now {self.mark()}; "
-                          f"{client._recent()}")
+                          f"{client.recent()}")
 
     async def comes_in(self, who, connect):
         """Connects until it succeeds. An attempt fails only by a kill that falls into it, and is never refused."""

@@ -10,6 +10,7 @@ import struct
 
 import websockets
 
+from .shorten import cut
 from .wait import Late, limit, now, settle
 
 
@@ -66,7 +67,7 @@ class Connection:
 
     def _take(self, text):
         try:
-            assert isinstance(text, str) or self.hears_binary, f"a binary frame: {text!r}"
+            assert isinstance(text, str) or self.hears_binary, f"a binary frame: {cut(repr(text))}"
             self.keep_frame(text)
         except (AssertionError, ValueError) as error:
             self.broken_rule = self.broken_rule or f"{self.name}: {error}"
@@ -106,7 +107,7 @@ class Connection:
         try:
             await settle(f"{self.name}'s worker to answer a ping", await self.socket.ping(), within)
         except websockets.ConnectionClosed:
-            raise Gone(f"{self.name} was closed while its ping was on its way; {self._recent()}") from None
+            raise Gone(f"{self.name} was closed while its ping was on its way; {self.recent()}") from None
 
     def stop_reading(self):
         self.socket.transport.pause_reading()
@@ -120,12 +121,12 @@ class Connection:
         while len(self.frames) <= index:
             self.keep_rules()
             if self.close_code is not None:
-                raise Gone(f"{self.name} was closed ({self.close_code}) while it waited for {what}; {self._recent()}")
+                raise Gone(f"{self.name} was closed ({self.close_code}) while it waited for {what}; {self.recent()}")
             self._news.clear()
             try:
                 await asyncio.wait_for(self._news.wait(), max(0.0, deadline - now()))
             except asyncio.TimeoutError:
-                raise Late(f"{self.name} waited in vain for {what}; {self._recent()}") from None
+                raise Late(f"{self.name} waited in vain for {what}; {self.recent()}") from None
         self.keep_rules()
         return self.frames[index]
 
@@ -137,7 +138,6 @@ class Connection:
         if self.broken_rule:
             raise AssertionError(self.broken_rule)
 
-    def _recent(self):
+    def recent(self):
         recent = self.frames[max(0, len(self.frames) - 4):]
-        texts = [str(getattr(f, "text", f)) for f in recent]
-        return f"{len(self.frames)} frames heard, at last: " + (" | ".join(t[:2000] for t in texts) or "nothing")
+        return f"{len(self.frames)} frames heard, at last: " + (" | ".join(cut(getattr(f, "text", f)) for f in recent) or "nothing")

@@ -6,6 +6,7 @@ milliseconds and Z, members in the source document's order with later additions 
 import json
 import re
 
+from .shorten import cut
 from .wait import now
 
 TIMESTAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
@@ -73,7 +74,7 @@ def matches(have, want):
 def check_frame(text, frame):
     """Raises AssertionError if the message breaks a rule that needs no history."""
     compact = json.dumps(json.loads(text), separators=(",", ":"), ensure_ascii=False)
-    assert text == compact, f"not compact, or escaped: {text!r}"
+    assert text == compact, f"not compact, or escaped: {cut(repr(text))}"
     assert frame.type in MEMBERS, f"unknown type: {text}"
     _check_order(frame)
     assert TIMESTAMP.match(frame["timestamp"]), f"timestamp: {text}"

@@ -15,7 +15,7 @@ class PortBlock:
     def __init__(self, ports=BLOCK):
         self.size = ports
         self.base, self._lock = self._take()
-        self._next = self.base + 1
+        self._next, self.last = self.base + 1, self.base + self.size - 1  # the last one is never taken: where nobody listens
 
     def _take(self):
         dice = random.Random(os.getpid())
@@ -36,8 +36,8 @@ class PortBlock:
         """The first of `count` consecutive ports of the block."""
         first = self._next
         self._next += count
-        if self._next > self.base + self.size:
-            raise RuntimeError(f"the play needs more than {self.size} ports: Stage(ports=…)")
+        if self._next > self.last:
+            raise RuntimeError(f"the play needs more than {self.size - 1} ports: Stage(ports=…)")
         return first
 
     def release(self):

@@ -164,6 +164,14 @@ class Actor:
             kinds[kind] = kinds.get(kind, 0) + 1
         return kinds
 
+    async def gives_back_descriptors(self, within=5.0):
+        """Holds no more of them than at mark()."""
+        most = sum(self.baseline.values())
+        try:
+            await until(f"{self.name} to give back its descriptors", lambda: sum(self.descriptors().values()) <= most, within)
+        except Late as late:
+            raise Late(f"{late}: at mark() it held {self.baseline}, now {self.descriptors()}") from None
+
     def rss_kib(self):
         for line in Path(f"/proc/{self.pid}/status").read_text().splitlines():
             if line.startswith("VmRSS:"):

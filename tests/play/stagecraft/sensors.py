@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 from .channel_frames import ENTITIES, TIMES, Frame, check_frame, check_order, check_text, parts_of, row_members
 from .frames import TIMESTAMP
 from .httpclient import Answer, exchange, head
+from .wait import until
 
 ROOT = "/api/v1"
 ETAG = re.compile(r'^"(\d+)"$')
@@ -128,12 +129,12 @@ class Api:
                 return events
 
     async def stats(self, channel=None, or_none=False):
-        """`or_none`: None, where not every worker could be asked: 503, to be tried again."""
-        answer = await self.get("/ws/stats" + (f"/{quote(channel, safe='')}" if channel is not None else ""))
-        if or_none and answer.status == 503:
-            return None
-        assert answer.status == 200, answer
-        return answer.json()
+        """503, where not every worker could be asked, says to try again: that is done. `or_none`: not here; None."""
+        async def ask():
+            answer = await self.get("/ws/stats" + (f"/{quote(channel, safe='')}" if channel is not None else ""))
+            assert answer.status in (200, 503), answer
+            return answer.json() if answer.status == 200 else None
+        return await (ask() if or_none else until("every worker to be asked for its statistics", ask, 15))
 
 
 class Reply(Answer):

@@ -25,7 +25,7 @@ from .segment import Counters
 from .sensors import Api
 from .simulator import Simulator
 from .streams import StreamClient
-from .wait import until
+from .wait import limit, until
 
 BIN = Path(os.environ.get("NORIA_BIN", Path(__file__).resolve().parents[3] / "build/release/bin"))
 SHM = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path("/tmp")
@@ -41,8 +41,8 @@ SETTINGS = {
     "simulator": {"positions": 26, "ms_per_position": 10},
     "machine_defaults": {
         "connect_timeout_ms": 500, "reply_timeout_ms": 300, "poll_interval_ms": 20, "poll_moving_ms": 10,
-        "backoff_min_ms": 20, "backoff_max_ms": 100, "stale_after_ms": 1500, "command_deadline_ms": 2000,
-        "move_timeout_ms": 10000,
+        "backoff_min_ms": 20, "backoff_max_ms": 100, "command_deadline_ms": 2000, "move_timeout_ms": 10000,
+        "stale_after_ms": int(limit(5000)),  # a reading is told of once a second, and a loaded machine stands still for another
     },
 }
 MACHINE = {"ip": "192.168.1.50", "port": 3200, "simulator": True}
@@ -390,9 +390,11 @@ class Stage:
             await until("the broker to have every worker's bell and a segment for every agent",
                         lambda: self.counter("b1", "bell_workers") == alive.count("w")
                         and len(list((self.runtime / "shm").glob("agent.*"))) >= alive.count("a"))
+            for actor in [a for a in self.actors.values() if a.alive and a.name.startswith("w")]:
+                await until(f"{actor} to have taken the bell", lambda a=actor: self.segment_of(a).page()["sleeping"])  # else it cannot
         for actor in self.actors.values():
             if actor.alive:
-                actor.baseline = sum(actor.descriptors().values())
+                actor.baseline = actor.descriptors()
 
     async def strike(self, failed):
         """Ends everything. Returns the complaints; a play that failed already is only cleaned up."""
@@ -446,9 +448,7 @@ class Stage:
     async def _descriptors_are_back(self):
         for actor in self.actors.values():
             if actor.alive and actor.baseline is not None:
-                await until(f"{actor.name} to hold at most {actor.baseline} descriptors as at mark(); "
-                            f"it holds {actor.descriptors()}",
-                            lambda a=actor: sum(a.descriptors().values()) <= a.baseline)
+                await actor.gives_back_descriptors()
 
     async def _all_stop(self):
         """In the order in which nobody misses anybody: workers, agents, handlers, store, broker, simulator; `noria up` alone."""
@@ -494,5 +494,6 @@ class Stage:
                 pass  # it has ended since
 
     def tails(self):
-        """The end of everybody's output, for a failed play."""
-        return "\n".join(a.tail() for a in self.actors.values() if a.text())
+        """The end of everybody's output and what clients heard last, for a failed play."""
+        heard = [f"    {client.name}: {client.recent()}" for client in list(self.clients.values())[-8:]]
+        return "\n".join([a.tail() for a in self.actors.values() if a.text()] + heard)

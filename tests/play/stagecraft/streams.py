@@ -14,6 +14,7 @@ import json
 
 from .connection import Connection
 from .scripts import compact
+from .shorten import cut
 from .wait import limit, now
 
 ERROR = '{"ws_op":"error","ws_msg":'
@@ -25,7 +26,7 @@ class StreamClient(Connection):
         if text.startswith(ERROR):
             error = json.loads(text)
             assert list(error) == ["ws_op", "ws_msg"] and isinstance(error["ws_msg"], str) and error["ws_msg"], text
-            assert text == compact(error), f"not compact, or escaped: {text!r}"
+            assert text == compact(error), f"not compact, or escaped: {cut(repr(text))}"
 
     # --- speaking -----------------------------------------------------------------------------------------------------
 
@@ -63,16 +64,16 @@ class StreamClient(Connection):
         """Exactly the next message or messages; the text (of the last one). Without `texts`: whatever comes next."""
         deadline, text = now() + limit(within), None
         for want in texts or (None,):
-            text = await self._frame_at(self.cursor, deadline, f"the next message{'' if want is None else f', {want!r}'}")
+            text = await self._frame_at(self.cursor, deadline, f"the next message{'' if want is None else f', {cut(repr(want))}'}")
             self.cursor += 1
-            assert want is None or text == want, f"{self.name}: wanted {want!r}, heard {text!r}"
+            assert want is None or text == want, f"{self.name}: wanted {cut(repr(want))}, heard {cut(repr(text))}"
         return text
 
     async def hear(self, text=None, within=5.0, test=None):
         """The first message from the cursor on that is `text`, or fits `test`; others before it are skipped."""
         deadline, index = now() + limit(within), self.cursor
         while True:
-            heard = await self._frame_at(index, deadline, f"the message {text!r}" if text is not None else "a message that fits")
+            heard = await self._frame_at(index, deadline, f"the message {cut(repr(text))}" if text is not None else "a message that fits")
             index += 1
             if heard == text or (test is not None and test(heard)):
                 self.cursor = index
@@ -81,10 +82,10 @@ class StreamClient(Connection):
     async def error(self, *words, within=5.0):
         """Exactly the next message is an error, whose text holds the words; its text."""
         heard = await self.next(within=within)
-        assert heard.startswith(ERROR), f"{self.name}: wanted an error, heard {heard!r}"
+        assert heard.startswith(ERROR), f"{self.name}: wanted an error, heard {cut(repr(heard))}"
         text = json.loads(heard)["ws_msg"]
         for word in words:
-            assert word in text, f"{self.name}: an error that does not name {word!r}: {text!r}"
+            assert word in text, f"{self.name}: an error that does not name {word!r}: {cut(repr(text))}"
         return text
 
     # --- looking back -------------------------------------------------------------------------------------------------------
