@@ -1,15 +1,10 @@
-/* The journal's thread, and what goes to and fro between it and the loop; see journal.h (Hop: C5, R1).
- *
- * One mutex guards the mailbox: a ring of records, wishes (open, sync, stop), and what the thread has to say. The thread
- * works on the ring's oldest entries without the mutex: the loop only adds behind them. It never logs (log.h is the loop's)
- * and never reads the loop's clock (tests move that by hand): times come with the records and the wishes.
+/* The journal as the loop sees it, and its life; see journal.h (Hop: C5, R1). The thread is journal_thread.c, what goes to and fro between
+ * the two journal_parts.h.
  *
  * Rejected: io_uring (one more way into the kernel for an operation that takes 150 µs and more); a pool of threads for all
  * (one agent, one disk); fdatasync by the loop itself (a dying disk would take the machine's states along). */
 #include "journal.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,215 +14,13 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "fault_point.h"
-#include "journal_disk.h"
-#include "journal_numbers.h"
-#include "journal_store.h"
-#include "log.h"
+#include "journal_parts.h"
 #include "must.h"
 
 #define JOURNAL_MAGIC 0x4a4f5552u
 #define JOURNAL_LAZY_NS                                                                                      \
     (800 * NS_PER_MS) /* a WRITTEN record is synced by then, and within a second all in all */
-#define BATCH_MAX 64  /* so that a batch spans two segments at most */
-#define END_NS    NS_PER_S
-
-struct slot {
-    struct journal_record record;
-    uint64_t number;
-    bool durable;
-};
-
-struct news { /* from the thread */
-    bool up, down;
-    uint64_t settled, n[JOURNAL_CHAINS];
-    struct journal_counts counts;
-    struct journal_replay replay;
-    char why[JOURNAL_WHY_MAX], note[JOURNAL_WHY_MAX];
-};
-
-struct journal {
-    uint32_t magic;
-    struct journal_config config;
-    /* the loop's */
-    struct loop_fd *watch;
-    struct loop_timer *lazy, *retry;
-    uint64_t appended, settled, since_ns;
-    bool up, down, replayed; /* neither up nor down: just begun */
-    struct journal_counts counts;
-    struct journal_numbers numbers[JOURNAL_CHAINS];
-    struct log_limit log_limit;
-    char why[JOURNAL_WHY_MAX];
-    /* under the mutex */
-    pthread_mutex_t mutex;
-    pthread_cond_t wake, over;
-    size_t first, count;
-    bool open_wanted, sync_wanted, stop, ended;
-    struct journal_now now;
-    struct news news;
-    bool open; /* the thread has the files open */
-    /* the thread's */
-    pthread_t thread;
-    int bell;
-    struct journal_directory directory;
-    struct journal_disk disk;
-    struct journal_store *store;
-    bool replay_told;
-    struct slot slots[JOURNAL_ROOM];
-};
-
-/* --- the thread -------------------------------------------------------------------------------------------------- */
-
-static void ring(const struct journal *journal)
-{
-    uint64_t one = 1;
-    ssize_t n = write(journal->bell, &one, sizeof one); /* EAGAIN: it rings already */
-    (void)n;
-}
-
-/* With the mutex. */
-static void tell_down(struct journal *journal)
-{
-    journal->open = false;
-    journal->news.down = true;
-    journal->news.counts.failures++;
-    snprintf(journal->news.why, sizeof journal->news.why, "%s", journal_store_why(journal->store));
-}
-
-static void tell_note(struct journal *journal)
-{
-    for (const char *note; (note = journal_store_note(journal->store)) != NULL;)
-        snprintf(journal->news.note, sizeof journal->news.note, "%s", note);
-}
-
-static uint64_t real_ns(void)
-{
-    return clock_mono_ns(clock_system());
-}
-
-static bool sync_chains(struct journal *journal, unsigned chains, uint64_t *sync_us)
-{
-    uint64_t begin = real_ns();
-    if (!journal_store_sync(journal->store, chains))
-        return false;
-    *sync_us = (real_ns() - begin) / NS_PER_US;
-    return true;
-}
-
-/* `durable`: chains that are to be synced in any case. */
-static bool write_batch(struct journal *journal, size_t first, size_t count, unsigned durable,
-                        uint64_t *sync_us)
-{
-    for (size_t i = 0; i < count; i++) {
-        const struct slot *slot = &journal->slots[(first + i) % JOURNAL_ROOM];
-        if (!journal_store_put(journal->store, &slot->record))
-            return false;
-        durable |= slot->durable ? 1u << slot->record.chain : 0;
-    }
-    if (!journal_store_write(journal->store))
-        return false;
-    FAULT_POINT(AGENT_JOURNAL_WRITTEN);
-    if (durable != 0) {
-        if (!sync_chains(journal, durable, sync_us))
-            return false;
-        FAULT_POINT(AGENT_JOURNAL_SYNCED);
-    }
-    journal_store_settle(journal->store);
-    return true;
-}
-
-/* These take the mutex with them and give it back in between. */
-
-static void do_batch(struct journal *journal)
-{
-    size_t first = journal->first, count = journal->count < BATCH_MAX ? journal->count : BATCH_MAX;
-    uint64_t sync_us = journal->news.counts.sync_us;
-    unsigned durable = journal->sync_wanted ? ~0u : 0; /* or a flood would keep it waiting for ever */
-    journal->sync_wanted = false;
-    pthread_mutex_unlock(&journal->mutex);
-    bool fine = write_batch(journal, first, count, durable, &sync_us);
-    pthread_mutex_lock(&journal->mutex);
-    journal->news.counts.sync_us = sync_us;
-    if (fine) {
-        journal->news.settled = journal->slots[(first + count - 1) % JOURNAL_ROOM].number;
-        journal->news.counts.records += count;
-        journal->count -= count;
-        journal->first =
-            journal->count > 0 ? (first + count) % JOURNAL_ROOM : 0; /* few slots are ever touched */
-    } else {
-        tell_down(journal);
-    }
-}
-
-static void do_sync(struct journal *journal)
-{
-    uint64_t sync_us = 0;
-    journal->sync_wanted = false;
-    pthread_mutex_unlock(&journal->mutex);
-    bool fine = sync_chains(journal, ~0u, &sync_us);
-    pthread_mutex_lock(&journal->mutex);
-    if (fine)
-        journal->news.counts.sync_us = sync_us;
-    else
-        tell_down(journal);
-}
-
-static void do_open(struct journal *journal)
-{
-    struct journal_now now = journal->now;
-    struct journal_replay replay = {0};
-    journal->open_wanted = journal->sync_wanted = false;
-    pthread_mutex_unlock(&journal->mutex);
-    bool fine = journal_store_open(journal->store, &now, journal->replay_told ? NULL : &replay);
-    pthread_mutex_lock(&journal->mutex);
-    if (!fine) {
-        tell_down(journal);
-        return;
-    }
-    journal->open = journal->news.up = true;
-    for (enum journal_chain_e i = 0; i < JOURNAL_CHAINS; i++)
-        journal->news.n[i] = journal_store_n(journal->store, i);
-    if (!journal->replay_told)
-        journal->news.replay = replay;
-    journal->replay_told = true;
-}
-
-static bool step(struct journal *journal)
-{
-    if (journal->open && journal->count > 0)
-        do_batch(journal);
-    else if (journal->open && journal->sync_wanted)
-        do_sync(journal);
-    else if (journal->stop)
-        return false;
-    else if (journal->open_wanted)
-        do_open(journal);
-    else {
-        pthread_cond_wait(&journal->wake, &journal->mutex);
-        return true;
-    }
-    tell_note(journal);
-    ring(journal);
-    return true;
-}
-
-static void *run(void *arg)
-{
-    struct journal *journal = arg;
-    pthread_mutex_lock(&journal->mutex);
-    while (step(journal))
-        ;
-    bool open = journal->open;
-    pthread_mutex_unlock(&journal->mutex);
-    if (open)
-        (void)journal_store_sync(journal->store, ~0u); /* nobody is there to be told */
-    journal_store_free(&journal->store);
-    pthread_mutex_lock(&journal->mutex);
-    journal->ended = true;
-    pthread_cond_signal(&journal->over);
-    pthread_mutex_unlock(&journal->mutex);
-    return NULL;
-}
+#define END_NS NS_PER_S
 
 /* --- the loop hears of it ---------------------------------------------------------------------------------------- */
 
@@ -419,7 +212,7 @@ static enum err_e start(struct journal *journal)
     on_retry(journal);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    int error = pthread_create(&journal->thread, NULL, run, journal);
+    int error = pthread_create(&journal->thread, NULL, journal_thread_run, journal);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error != 0)
         return ERR_SYSTEM;
@@ -483,7 +276,7 @@ enum err_e journal_new(const struct journal_config *config, struct journal **jou
 
 static bool ends_in_time(struct journal *journal)
 {
-    uint64_t end = real_ns() + END_NS;
+    uint64_t end = clock_mono_ns(clock_system()) + END_NS;
     struct timespec limit = {(time_t)(end / NS_PER_S), (long)(end % NS_PER_S)};
     int error = 0;
     pthread_mutex_lock(&journal->mutex);

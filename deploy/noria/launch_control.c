@@ -12,6 +12,9 @@
 
 #include "log.h"
 #include "must.h"
+#include "room.h"
+
+#define ANSWER_FIRST 1024u /* bytes */
 
 enum peer_e { PEER_ASKS, PEER_WAITS, PEER_READS, PEER_GONE };
 
@@ -115,19 +118,9 @@ static void flush(struct control_peer *peer)
 
 static bool make_room(struct control_peer *peer, size_t more)
 {
-    size_t cap = peer->answer_cap != 0 ? peer->answer_cap : 1024;
-    while (cap < peer->answer_len + more)
-        cap *= 2;
-    if (cap > CONTROL_ANSWER_MAX)
-        return false;
-    if (cap == peer->answer_cap)
-        return true;
-    char *grown = realloc(peer->answer, cap);
-    if (grown == NULL)
-        return false;
-    peer->answer = grown;
-    peer->answer_cap = cap;
-    return true;
+    size_t need = peer->answer_len + more;
+    return room_cap(peer->answer_cap, need, ANSWER_FIRST) <= CONTROL_ANSWER_MAX &&
+           room_make(&peer->answer, &peer->answer_cap, need, ANSWER_FIRST);
 }
 
 static void append(struct control_peer *peer, const char *before, const char *line)

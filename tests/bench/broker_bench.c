@@ -14,7 +14,6 @@
  *
  * With `reload`, how long another configuration holds the broker's loop, 1,000 agents attached, medians of SECONDS rounds.
  */
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -22,16 +21,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "broker_rig.h"
 #include "clock.h"
 #include "link.h"
 #include "machine.h"
 #include "must.h"
 #include "profile.h"
-#include "segment.h"
 
 #define MACHINES 1000
 #define SENDERS  16
@@ -43,94 +41,10 @@ struct agent {
 };
 
 static struct agent agents[MACHINES];
-static char dir[64], conf_file[96], endpoint[128];
-static const char *broker_path;
-static pid_t broker;
-
-static uint64_t now_ns(void)
-{
-    return clock_mono_ns(clock_system());
-}
-
-/* `more`: settings of every machine. */
-static void write_conf_of(int machines, const char *more, int streams)
-{
-    FILE *file = fopen(conf_file, "w");
-    MUST(file != NULL);
-    fprintf(file, "runtime_dir: %s\nlog: {level: error}\nlisteners: [{name: c, port: 0}]\nmachines:\n", dir);
-    for (int i = 0; i < machines; i++)
-        fprintf(file, "  - {id: machine_%d, ip: 10.0.0.1, port: %d%s}\n", i, 10000 + i, more);
-    for (int i = 0; i < streams; i++)
-        fprintf(file, "%s  - {from: states, stream: stream_%d}\n", i == 0 ? "bridges:\n" : "", i);
-    fclose(file);
-}
 
 static void write_conf(int streams)
 {
-    write_conf_of(MACHINES, "", streams);
-}
-
-static uint64_t start_broker(void)
-{
-    int ready[2];
-    char byte;
-    MUST(pipe2(ready, O_CLOEXEC) == 0);
-    uint64_t start = now_ns();
-    broker = fork();
-    MUST(broker >= 0);
-    if (broker == 0) {
-        dup2(ready[1], 9);
-        setenv("NORIA_READY_FD", "9", 1);
-        execl(broker_path, "noria-broker", "-c", conf_file, (char *)NULL);
-        _exit(127);
-    }
-    close(ready[1]);
-    MUST(read(ready[0], &byte, 1) == 1);
-    close(ready[0]);
-    return now_ns() - start;
-}
-
-static void stop_broker(int signo)
-{
-    kill(broker, signo);
-    waitpid(broker, NULL, 0);
-}
-
-/* Value of a metric, or a quantile of a histogram in ns. */
-static uint64_t metric(const char *name, double quantile)
-{
-    char path[128], found[STATS_NAME_MAX + 1];
-    struct segment_view *view;
-    struct stats_view stats;
-    enum stats_kind_e kind;
-    uint64_t value = 0;
-    snprintf(path, sizeof path, "%s/shm/broker", dir);
-    MUST(segment_view_open(path, &view) == ERR_OK && segment_view_stats(view, &stats) == ERR_OK);
-    for (size_t i = 0; stats_view_metric(&stats, i, found, &kind, &value); i++) {
-        if (strcmp(found, name) != 0)
-            continue;
-        if (quantile > 0)
-            value = stats_view_quantile_ns(&stats, i, quantile);
-        break;
-    }
-    segment_view_close(&view);
-    return value;
-}
-
-/* CPU seconds of a process, and of its first thread alone. */
-static void cpu_of(pid_t pid, double *whole, double *first)
-{
-    for (int i = 0; i < 2; i++) {
-        char path[64], text[1024];
-        unsigned long user, system_;
-        snprintf(path, sizeof path, i == 0 ? "/proc/%d/stat" : "/proc/%d/task/%d/stat", pid, pid);
-        FILE *file = fopen(path, "r");
-        MUST(file != NULL && fgets(text, sizeof text, file) != NULL);
-        fclose(file);
-        const char *rest = strrchr(text, ')');
-        MUST(sscanf(rest, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system_) == 2);
-        *(i == 0 ? whole : first) = (double)(user + system_) / (double)sysconf(_SC_CLK_TCK);
-    }
+    broker_rig_configure(MACHINES, "", streams);
 }
 
 /* --- agents ----------------------------------------------------------------------------------------------------------- */
@@ -171,7 +85,7 @@ static const struct link_events events = {on_hello, on_up, on_down, on_refused, 
 static void agent_open(size_t i)
 {
     struct agent *agent = &agents[i];
-    struct link_config config = {.endpoint = endpoint,
+    struct link_config config = {.endpoint = broker_rig.endpoint,
                                  .role = WIRE_AGENT,
                                  .incarnation = i + 1,
                                  .clock = clock_system(),
@@ -216,8 +130,9 @@ static void up_all(size_t count, uint64_t ups)
 static void throughput(unsigned seconds)
 {
     double whole[2], first[2];
-    uint64_t before = metric("states_published", 0), batches = metric("batches", 0), start = now_ns();
-    cpu_of(broker, &whole[0], &first[0]);
+    uint64_t before = broker_rig_metric("states_published", 0), batches = broker_rig_metric("batches", 0),
+             start = now_ns();
+    broker_rig_cpu(broker_rig.pid, &whole[0], &first[0]);
     while (now_ns() - start < seconds * NS_PER_S)
         for (size_t i = 0; i < SENDERS; i++) {
             for (int burst = 0; burst < 64 && say(&agents[i]); burst++)
@@ -225,9 +140,9 @@ static void throughput(unsigned seconds)
             link_service(agents[i].link, 64);
         }
     double elapsed = (double)(now_ns() - start) / 1e9;
-    uint64_t states = metric("states_published", 0) - before;
-    batches = metric("batches", 0) - batches;
-    cpu_of(broker, &whole[1], &first[1]);
+    uint64_t states = broker_rig_metric("states_published", 0) - before;
+    batches = broker_rig_metric("batches", 0) - batches;
+    broker_rig_cpu(broker_rig.pid, &whole[1], &first[1]);
     printf("throughput: %.0f states/s published, broker CPU %.2f us each (its own thread %.2f, ZeroMQ's "
            "%.2f), %.0f per "
            "batch\n",
@@ -240,30 +155,31 @@ static void throughput(unsigned seconds)
 static void latency(void)
 {
     for (int i = 0; i < 2000; i++) {
-        uint64_t before = metric("states_published", 0);
+        uint64_t before = broker_rig_metric("states_published", 0);
         say(&agents[0]);
-        while (metric("states_published", 0) == before)
+        while (broker_rig_metric("states_published", 0) == before)
             ;
         usleep(500);
     }
     printf("latency D5 to D7, one at a time: p50 %.0f us, p99 %.0f us\n",
-           (double)metric("hop_d7_ns", 0.5) / 1e3, (double)metric("hop_d7_ns", 0.99) / 1e3);
+           (double)broker_rig_metric("hop_d7_ns", 0.5) / 1e3,
+           (double)broker_rig_metric("hop_d7_ns", 0.99) / 1e3);
 }
 
 static void restart(void)
 {
-    uint64_t start = metric("states_published", 0);
-    while (metric("states_published", 0) - start < 300000) /* more than a ring's worth */
+    uint64_t start = broker_rig_metric("states_published", 0);
+    while (broker_rig_metric("states_published", 0) - start < 300000) /* more than a ring's worth */
         for (size_t i = 0; i < SENDERS; i++) {
             for (int burst = 0; burst < 64 && say(&agents[i]); burst++)
                 ;
             link_service(agents[i].link, 64);
         }
-    stop_broker(SIGKILL);
-    uint64_t took = start_broker();
+    broker_rig_stop(SIGKILL);
+    uint64_t took = broker_rig_start();
     printf("restart with a full ring: exec to READY %.1f ms, of which reading %llu records took %.1f ms\n",
-           (double)took / 1e6, (unsigned long long)metric("restore_records", 0),
-           (double)metric("restore_us", 0) / 1e3);
+           (double)took / 1e6, (unsigned long long)broker_rig_metric("restore_records", 0),
+           (double)broker_rig_metric("restore_us", 0) / 1e3);
 }
 
 static void comeback(void)
@@ -273,9 +189,9 @@ static void comeback(void)
     up_all(MACHINES, 1);
     for (size_t i = 0; i < MACHINES; i++)
         agents[i].ups = 0;
-    stop_broker(SIGKILL);
+    broker_rig_stop(SIGKILL);
     uint64_t start = now_ns();
-    start_broker();
+    broker_rig_start();
     up_all(MACHINES, 1);
     printf("comeback: broker killed, %d agents attached again %.0f ms after its exec\n", MACHINES,
            (double)(now_ns() - start) / 1e6);
@@ -305,14 +221,14 @@ static int by_size(const void *a, const void *b)
 
 static uint64_t reload(int machines, const char *more)
 {
-    uint64_t before = metric("reloads", 0);
-    write_conf_of(machines, more, 0);
-    kill(broker, SIGHUP);
-    while (metric("reloads", 0) == before)
+    uint64_t before = broker_rig_metric("reloads", 0);
+    broker_rig_configure(machines, more, 0);
+    kill(broker_rig.pid, SIGHUP);
+    while (broker_rig_metric("reloads", 0) == before)
         for (size_t i = 0; i < MACHINES; i++)
             if (link_state(agents[i].link) != LINK_REFUSED)
                 link_service(agents[i].link, 64);
-    return metric("reload_us", 0);
+    return broker_rig_metric("reload_us", 0);
 }
 
 static void reload_figures(unsigned rounds)
@@ -343,7 +259,8 @@ static void reload_figures(unsigned rounds)
         printf("reload, 1,000 machines, %s: the loop stands for %.1f ms (%.1f at most)\n", steps[i].what,
                (double)sorted[rounds / 2] / 1e3, (double)sorted[rounds - 1] / 1e3);
     }
-    printf("preparing the last of them on the loop: %.1f ms\n", (double)metric("reload_prepare_us", 0) / 1e3);
+    printf("preparing the last of them on the loop: %.1f ms\n",
+           (double)broker_rig_metric("reload_prepare_us", 0) / 1e3);
 }
 
 /* --- the store ---------------------------------------------------------------------------------------------------------- */
@@ -391,7 +308,7 @@ static const struct link_events store_events = {on_store_hello,   on_store_up, o
 
 static void store_end_open(struct store_end *end, enum wire_role_e role, uint64_t incarnation)
 {
-    struct link_config config = {.endpoint = endpoint,
+    struct link_config config = {.endpoint = broker_rig.endpoint,
                                  .role = role,
                                  .incarnation = incarnation,
                                  .clock = clock_system(),
@@ -428,7 +345,7 @@ static void flow(const char *what, unsigned seconds, struct store_end *asker, st
     double whole[2], first[2];
     uint64_t begin = said;
     asker->count = 0;
-    cpu_of(broker, &whole[0], &first[0]);
+    broker_rig_cpu(broker_rig.pid, &whole[0], &first[0]);
     uint64_t start = now_ns();
     while (now_ns() - start < seconds * NS_PER_S || asker->count < said - begin) {
         while (said - begin - asker->count < window && now_ns() - start < seconds * NS_PER_S)
@@ -437,7 +354,7 @@ static void flow(const char *what, unsigned seconds, struct store_end *asker, st
         link_service(other->link, 256);
     }
     double elapsed = (double)(now_ns() - start) / 1e9, count = (double)(said - begin);
-    cpu_of(broker, &whole[1], &first[1]);
+    broker_rig_cpu(broker_rig.pid, &whole[1], &first[1]);
     for (size_t i = 0; i < SINGLES; i++) {
         uint64_t sent = now_ns(), before = asker->count;
         say_one(asker, ++said);
@@ -484,13 +401,13 @@ int main(int argc, char **argv)
     getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
     setrlimit(RLIMIT_NOFILE, &limit);
-    broker_path = argv[1];
-    snprintf(dir, sizeof dir, "/dev/shm/broker_bench.XXXXXX");
-    MUST(mkdtemp(dir) != NULL);
-    snprintf(conf_file, sizeof conf_file, "%s/noria.yaml", dir);
-    snprintf(endpoint, sizeof endpoint, "ipc://%s/bus/broker.sock", dir);
+    broker_rig.program = argv[1];
+    snprintf(broker_rig.dir, sizeof broker_rig.dir, "/dev/shm/broker_bench.XXXXXX");
+    MUST(mkdtemp(broker_rig.dir) != NULL);
+    snprintf(broker_rig.conf_file, sizeof broker_rig.conf_file, "%s/noria.yaml", broker_rig.dir);
+    snprintf(broker_rig.endpoint, sizeof broker_rig.endpoint, "ipc://%s/bus/broker.sock", broker_rig.dir);
     write_conf(argc > 3 ? atoi(argv[3]) : 0);
-    start_broker();
+    broker_rig_start();
     unsigned seconds = argc > 2 ? (unsigned)atoi(argv[2]) : 3;
     const char *only = argc > 3 ? argv[3] : "";
     if (strcmp(only, "store") == 0)
@@ -502,8 +419,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < MACHINES; i++)
         if (agents[i].link != NULL)
             link_close(&agents[i].link);
-    stop_broker(SIGTERM);
+    broker_rig_stop(SIGTERM);
     char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", dir);
+    snprintf(command, sizeof command, "rm -rf '%s'", broker_rig.dir);
     return system(command) == 0 ? 0 : 1;
 }

@@ -1,9 +1,7 @@
 /* access: who was let in by one configuration, and what another says to it. */
+#include "access_stand.h"
 #include "jwt_maker.h"
 
-#include "access.h"
-
-#define NOW_MS  1800000000000ULL /* 2027-01-15 */
 #define SECRET  "0123456789abcdef0123456789abcdef"
 #define OTHER   "fedcba9876543210fedcba9876543210"
 #define HEAD    "{\"alg\":\"HS256\",\"typ\":\"JWT\",\"kid\":\"hs\"}"
@@ -15,18 +13,6 @@
 #define USERS "users: [{name: ana, password: " HASH "}]"
 
 static char directory[64];
-
-struct stand {
-    struct clock_manual clock;
-    struct conf *conf;
-    struct access *access;
-};
-
-static void complain(void *arg, const char *text)
-{
-    (void)arg;
-    fail_msg("%s", text);
-}
 
 static void put_secret(const char *secret)
 {
@@ -54,35 +40,19 @@ static int drop_directory(void **state)
     return rmdir(directory);
 }
 
-static void stand_up(struct stand *stand, const char *auth)
-{
-    char text[4000], name[128];
-    snprintf(name, sizeof name, "%s/c.yaml", directory);
-    snprintf(text, sizeof text, "state_dir: %s/no\nauth: {%s}\nlisteners: [{name: a}]\n", directory, auth);
-    assert_int_equal(conf_load_text(name, text, strlen(text), complain, NULL, &stand->conf), ERR_OK);
-    clock_manual_init(&stand->clock, 1, NOW_MS);
-    assert_int_equal(access_new(stand->conf, &stand->clock.clock, &stand->access), ERR_OK);
-}
-
-static void stand_down(struct stand *stand)
-{
-    access_free(&stand->access);
-    conf_free(&stand->conf);
-}
-
 /* What `next` says to whom `now` lets in by `token` (NULL: one that it makes for its first user). */
 static enum access_review_e review(const char *now, const char *next, const char *token)
 {
     struct stand before, after;
     char made[ACCESS_JWT_MAX + 1];
-    stand_up(&before, now);
+    stand_up_with(&before, directory, now);
     if (token == NULL) {
         assert_int_equal(access_issue(before.access, &before.conf->users[0], made), ERR_OK);
         token = made;
     }
     const struct identity *identity = access_identify(before.access, token);
     assert_non_null(identity);
-    stand_up(&after, next);
+    stand_up_with(&after, directory, next);
     stand_down(&before); /* an identity needs neither of them */
     enum access_review_e result = access_review(after.access, identity);
     const struct identity *again = access_identify(after.access, token);
@@ -106,7 +76,7 @@ static void nobody_stands_always(void **state)
 {
     (void)state;
     struct stand stand;
-    stand_up(&stand, KEY);
+    stand_up_with(&stand, directory, KEY);
     assert_int_equal(access_review(stand.access, identity_nobody()), ACCESS_STANDS);
     stand_down(&stand);
 }
@@ -157,10 +127,10 @@ static void a_key_takes_its_tokens_along(void **state)
     assert_int_equal(review(KEY, "keys: [{kid: other, alg: HS256, file: hs}]", token), ACCESS_GONE);
     assert_int_equal(review(KEY ", " USERS, KEY, token), ACCESS_STANDS); /* somebody else's ana */
     struct stand before, after; /* the same kid, another key in its file */
-    stand_up(&before, KEY);
+    stand_up_with(&before, directory, KEY);
     const struct identity *identity = access_identify(before.access, token);
     put_secret(OTHER);
-    stand_up(&after, KEY);
+    stand_up_with(&after, directory, KEY);
     assert_int_equal(access_review(after.access, identity), ACCESS_GONE);
     assert_null(access_identify(after.access, token));
     put_secret(SECRET);
@@ -178,10 +148,10 @@ static void a_user_takes_the_tokens_of_a_login_along(void **state)
                      ACCESS_GONE);
     struct stand stand;
     char token[ACCESS_JWT_MAX + 1];
-    stand_up(&stand, KEY ", " USERS);
+    stand_up_with(&stand, directory, KEY ", " USERS);
     assert_int_equal(access_issue(stand.access, &stand.conf->users[0], token), ERR_OK);
     stand_down(&stand);
-    stand_up(&stand, KEY);
+    stand_up_with(&stand, directory, KEY);
     assert_null(access_identify(stand.access, token));
     assert_int_equal(access_counts(stand.access)->jwt_user, 1);
     stand_down(&stand);
@@ -191,9 +161,9 @@ static void counters_go_on(void **state)
 {
     (void)state;
     struct stand before, after;
-    stand_up(&before, KEY);
+    stand_up_with(&before, directory, KEY);
     assert_null(access_identify(before.access, NULL));
-    stand_up(&after, KEY);
+    stand_up_with(&after, directory, KEY);
     access_succeed(after.access, before.access);
     stand_down(&before);
     assert_null(access_identify(after.access, NULL));

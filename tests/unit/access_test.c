@@ -1,14 +1,5 @@
 /* access: whose token it is, and what is refused. Sums were made with sha256sum, not with the code under test. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "access.h"
+#include "access_stand.h"
 
 /* printf 'wms-secret' | sha256sum, and so on */
 static const char good[] =
@@ -20,23 +11,10 @@ static const char good[] =
     "listeners:\n"
     "  - {name: a, auth: token}\n";
 
-struct stand {
-    struct clock_manual clock;
-    struct conf *conf;
-    struct access *access;
-};
-
-static void complain(void *arg, const char *text)
-{
-    (void)arg;
-    fail_msg("%s", text);
-}
-
 static int set_up(void **state)
 {
     static struct stand stand;
-    assert_int_equal(conf_load_text("access.yaml", good, strlen(good), complain, NULL, &stand.conf), ERR_OK);
-    assert_int_equal(access_new(stand.conf, &stand.clock.clock, &stand.access), ERR_OK);
+    stand_up(&stand, "access.yaml", good);
     *state = &stand;
     return 0;
 }
@@ -44,9 +22,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct stand *stand = *state;
-    access_free(&stand->access);
+    stand_down(stand);
     access_free(&stand->access); /* twice is nothing */
-    conf_free(&stand->conf);
     return 0;
 }
 
@@ -111,15 +88,11 @@ static void long_tokens_are_refused_unhashed(void **state)
 static void without_tokens_nobody_is_known(void **state)
 {
     (void)state;
-    static const char none[] = "listeners: [{name: a}]\n";
-    struct conf *conf;
-    struct access *access;
-    assert_int_equal(conf_load_text("none.yaml", none, strlen(none), complain, NULL, &conf), ERR_OK);
-    assert_int_equal(access_new(conf, clock_system(), &access), ERR_OK);
-    assert_null(access_identify(access, "wms-secret"));
-    assert_int_equal(access_counts(access)->unknown, 1);
-    access_free(&access);
-    conf_free(&conf);
+    struct stand stand;
+    stand_up(&stand, "none.yaml", "listeners: [{name: a}]\n");
+    assert_null(access_identify(stand.access, "wms-secret"));
+    assert_int_equal(access_counts(stand.access)->unknown, 1);
+    stand_down(&stand);
 }
 
 int main(void)

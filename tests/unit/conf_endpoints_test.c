@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "scratch_dir.h"
+
 #define FRONT    "listeners: [{name: a, dialects: [rest, endpoints]}]\n"
 #define HANDLER  "handlers: [{name: h, command: [x]}]\n"
 #define ENDPOINT "endpoints: [{path: /e, handler: h}]\n"
@@ -296,27 +298,10 @@ static void long_commands(void **state)
 
 /* --- files --------------------------------------------------------------------------------------------------------- */
 
-static char directory[] = "/tmp/conf_endpoints.XXXXXX";
-
-static const char *in_directory(const char *name)
-{
-    static char path[128];
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    return path;
-}
-
-static void write_text(const char *name, const char *text)
-{
-    FILE *file = fopen(in_directory(name), "w");
-    assert_non_null(file);
-    assert_true(fputs(text, file) >= 0);
-    fclose(file);
-}
-
 static int make_directory(void **state)
 {
     (void)state;
-    return mkdtemp(directory) == NULL;
+    return scratch_make("conf_endpoints");
 }
 
 static int remove_directory(void **state)
@@ -324,8 +309,8 @@ static int remove_directory(void **state)
     (void)state;
     static const char *const names[] = {"c.yaml", "s.json", "fifo"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        unlink(in_directory(names[i]));
-    return rmdir(directory);
+        unlink(scratch_file(names[i]));
+    return scratch_remove();
 }
 
 static enum err_e load_named(const char *name, struct conf **conf)
@@ -341,25 +326,26 @@ static void files_beside_the_configuration(void **state)
     struct conf *conf;
     char before[4096], expected[8192];
     assert_non_null(getcwd(before, sizeof before));
-    write_text("s.json", "{}");
-    write_text("c.yaml", FRONT "handlers: [{name: h, command: [./x]}]\n"
-                               "endpoints: [{path: /e, handler: h, schema: s.json, reply_schema: s.json}]\n");
-    assert_int_equal(load_named(in_directory("c.yaml"), &conf), ERR_OK);
+    scratch_write("s.json", "{}");
+    scratch_write("c.yaml",
+                  FRONT "handlers: [{name: h, command: [./x]}]\n"
+                        "endpoints: [{path: /e, handler: h, schema: s.json, reply_schema: s.json}]\n");
+    assert_int_equal(load_named(scratch_file("c.yaml"), &conf), ERR_OK);
     assert_int_equal(conf->unreadable_count, 0);
-    assert_string_equal(conf->endpoints[0].schema, in_directory("s.json"));
-    assert_string_equal(conf->endpoints[0].reply_schema, in_directory("s.json"));
+    assert_string_equal(conf->endpoints[0].schema, scratch_file("s.json"));
+    assert_string_equal(conf->endpoints[0].reply_schema, scratch_file("s.json"));
     conf_free(&conf);
-    assert_int_equal(chdir(directory), 0);
+    assert_int_equal(chdir(scratch_dir), 0);
     assert_int_equal(load_named("c.yaml", &conf), ERR_OK);
     assert_string_equal(conf->file, "c.yaml");
-    assert_string_equal(conf->directory, in_directory(""));
-    assert_string_equal(conf->endpoints[0].schema, in_directory("s.json"));
-    assert_string_equal(conf->handlers[0].command[0], in_directory("./x"));
+    assert_string_equal(conf->directory, scratch_file(""));
+    assert_string_equal(conf->endpoints[0].schema, scratch_file("s.json"));
+    assert_string_equal(conf->handlers[0].command[0], scratch_file("./x"));
     conf_free(&conf);
-    snprintf(expected, sizeof expected, "../%s", strrchr(directory, '/') + 1);
+    snprintf(expected, sizeof expected, "../%s", strrchr(scratch_dir, '/') + 1);
     strcat(expected, "/c.yaml");
     assert_int_equal(load_named(expected, &conf), ERR_OK);
-    snprintf(expected, sizeof expected, "%s/../%s/s.json", directory, strrchr(directory, '/') + 1);
+    snprintf(expected, sizeof expected, "%s/../%s/s.json", scratch_dir, strrchr(scratch_dir, '/') + 1);
     assert_string_equal(conf->endpoints[0].schema, expected);
     conf_free(&conf);
     assert_int_equal(chdir(before), 0);
@@ -371,13 +357,13 @@ static void files_that_cannot_be_read(void **state)
     (void)state;
     struct conf *conf;
     char expected[1000];
-    assert_int_equal(mkfifo(in_directory("fifo"), 0600), 0);
-    write_text("c.yaml", FRONT HANDLER "endpoints:\n"
-                                       "  - {path: /a, handler: h, schema: none.json}\n"
-                                       "  - {path: /b, handler: h, schema: s.json, reply_schema: fifo}\n"
-                                       "  - {path: /c, handler: h, schema: .}\n");
-    write_text("s.json", "{}");
-    assert_int_equal(load_named(in_directory("c.yaml"), &conf), ERR_OK);
+    assert_int_equal(mkfifo(scratch_file("fifo"), 0600), 0);
+    scratch_write("c.yaml", FRONT HANDLER "endpoints:\n"
+                                          "  - {path: /a, handler: h, schema: none.json}\n"
+                                          "  - {path: /b, handler: h, schema: s.json, reply_schema: fifo}\n"
+                                          "  - {path: /c, handler: h, schema: .}\n");
+    scratch_write("s.json", "{}");
+    assert_int_equal(load_named(scratch_file("c.yaml"), &conf), ERR_OK);
     assert_int_equal(conf->unreadable_count, 3);
     for (size_t i = 0; i < 3; i++)
         conf_collect(NULL, conf->unreadable[i]);
@@ -386,7 +372,7 @@ static void files_that_cannot_be_read(void **state)
              "%s/c.yaml:4: endpoints[0].schema: %s/none.json cannot be opened: No such file or directory\n"
              "%s/c.yaml:5: endpoints[1].reply_schema: %s/fifo is not a regular file\n"
              "%s/c.yaml:6: endpoints[2].schema: %s/. is not a regular file\n",
-             directory, directory, directory, directory, directory, directory);
+             scratch_dir, scratch_dir, scratch_dir, scratch_dir, scratch_dir, scratch_dir);
     assert_string_equal(conf_told, expected);
 }
 
@@ -396,12 +382,13 @@ static void names_below_the_environments_directory(void **state)
     (void)state;
     struct conf *conf;
     char name[100];
-    write_text("c.yaml", "runtime_dir: /r\nhandlers: [{name: abcdefghijklmnopqrstuvwxyz, command: [x]}]\n");
-    assert_int_equal(load_named(in_directory("c.yaml"), &conf), ERR_OK);
+    scratch_write("c.yaml",
+                  "runtime_dir: /r\nhandlers: [{name: abcdefghijklmnopqrstuvwxyz, command: [x]}]\n");
+    assert_int_equal(load_named(scratch_file("c.yaml"), &conf), ERR_OK);
     conf_free(&conf);
     snprintf(name, sizeof name, "/%078d", 0);
     setenv("NORIA_RUNTIME_DIR", name, 1);
-    assert_int_equal(load_named(in_directory("c.yaml"), &conf), ERR_CONFIG);
+    assert_int_equal(load_named(scratch_file("c.yaml"), &conf), ERR_CONFIG);
     unsetenv("NORIA_RUNTIME_DIR");
     assert_non_null(strstr(conf_told, ":2: handlers[0].name: its socket /0000"));
 }

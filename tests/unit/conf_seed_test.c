@@ -3,7 +3,8 @@
 
 #include <stdlib.h>
 #include <sys/stat.h>
-#include <unistd.h>
+
+#include "scratch_dir.h"
 
 /* The shape that its servers write. */
 static const char seed[] =
@@ -145,51 +146,31 @@ static void contradictions(void **state)
 
 /* --- beside a YAML file ------------------------------------------------------------------------------------------- */
 
-static char directory[64];
-
-static const char *file(const char *name)
-{
-    static char paths[4][128];
-    static unsigned next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", directory, name);
-    return path;
-}
-
-static void write_file(const char *name, const char *text)
-{
-    FILE *out = fopen(file(name), "w");
-    assert_non_null(out);
-    fputs(text, out);
-    fclose(out);
-}
-
 static int make_directory(void **state)
 {
     (void)state;
-    strcpy(directory, "/tmp/conf_seed.XXXXXX");
-    return mkdtemp(directory) != NULL ? 0 : -1;
+    return scratch_make("conf_seed");
 }
 
 static int remove_directory(void **state)
 {
     (void)state;
-    unlink(file("c.yaml"));
-    unlink(file("sub/m.json"));
-    rmdir(file("sub"));
-    return rmdir(directory);
+    unlink(scratch_file("c.yaml"));
+    unlink(scratch_file("sub/m.json"));
+    rmdir(scratch_file("sub"));
+    return scratch_remove();
 }
 
 /* What conf_load() says, with the directory cut out. */
 static const char *load_file(struct conf **conf)
 {
     static char shown[sizeof conf_told];
-    size_t prefix = strlen(directory) + 1, len = 0;
+    size_t prefix = strlen(scratch_dir) + 1, len = 0;
     conf_told[0] = '\0';
-    enum err_e err = conf_load(file("c.yaml"), conf_collect, NULL, conf);
+    enum err_e err = conf_load(scratch_file("c.yaml"), conf_collect, NULL, conf);
     assert_int_equal(err == ERR_OK, *conf != NULL);
     for (const char *at = conf_told; *at != '\0'; at++) {
-        if (strncmp(at, directory, prefix - 1) == 0)
+        if (strncmp(at, scratch_dir, prefix - 1) == 0)
             at += prefix;
         shown[len++] = *at;
     }
@@ -201,14 +182,14 @@ static void both_sources_together(void **state)
 {
     (void)state;
     struct conf *conf;
-    write_file("c.yaml", "machines_from: sub/m.json\n"
-                         "machine_defaults: {profile: delta-as, poll_interval_ms: 100}\n"
-                         "simulator: {base_port: 4000, positions: 9}\n"
-                         "listeners: [{name: a}]\n"
-                         "machines:\n"
-                         "  - {id: mine, ip: 10.0.0.9, simulator: true, profile: standard}\n");
-    assert_int_equal(mkdir(file("sub"), 0700), 0);
-    write_file("sub/m.json", seed);
+    scratch_write("c.yaml", "machines_from: sub/m.json\n"
+                            "machine_defaults: {profile: delta-as, poll_interval_ms: 100}\n"
+                            "simulator: {base_port: 4000, positions: 9}\n"
+                            "listeners: [{name: a}]\n"
+                            "machines:\n"
+                            "  - {id: mine, ip: 10.0.0.9, simulator: true, profile: standard}\n");
+    assert_int_equal(mkdir(scratch_file("sub"), 0700), 0);
+    scratch_write("sub/m.json", seed);
     assert_string_equal(load_file(&conf), "");
     assert_int_equal(conf->machine_count, 3);
     assert_int_equal(conf->machines_from_count, 2);
@@ -226,12 +207,12 @@ static void problems_name_the_right_file(void **state)
 {
     (void)state;
     struct conf *conf;
-    assert_int_equal(mkdir(file("sub"), 0700), 0);
-    write_file("sub/m.json", seed);
-    write_file("c.yaml", "machines_from: sub/m.json\n"
-                         "machines:\n"
-                         "  - {id: machine_2, ip: 10.0.0.9}\n"
-                         "  - {id: x, ip: 192.168.1.50, port: 3200, mode: mono}\n");
+    assert_int_equal(mkdir(scratch_file("sub"), 0700), 0);
+    scratch_write("sub/m.json", seed);
+    scratch_write("c.yaml", "machines_from: sub/m.json\n"
+                            "machines:\n"
+                            "  - {id: machine_2, ip: 10.0.0.9}\n"
+                            "  - {id: x, ip: 192.168.1.50, port: 3200, mode: mono}\n");
     const char *told = load_file(&conf);
     assert_null(conf);
     char expected[1024];
@@ -242,11 +223,11 @@ static void problems_name_the_right_file(void **state)
         "PLC takes one client\n"
         "sub/m.json:12: plc_machines[1].id: machine_2 is the id of machines[0] of c.yaml too\n");
     assert_string_equal(told, expected);
-    unlink(file("sub/m.json"));
+    unlink(scratch_file("sub/m.json"));
     assert_string_equal(load_file(&conf),
                         "c.yaml:1: machines_from: sub/m.json cannot be opened: No such file or directory\n"
                         "c.yaml:4: machines[1].mode: mono is not one of multi, single\n");
-    write_file("sub/m.json", "{\"plc_machines\": 1}");
+    scratch_write("sub/m.json", "{\"plc_machines\": 1}");
     assert_string_equal(load_file(&conf), "sub/m.json:1: plc_machines: an integer found, expected a list\n"
                                           "c.yaml:4: machines[1].mode: mono is not one of multi, single\n");
 }
@@ -256,10 +237,10 @@ static void the_path_may_be_absolute(void **state)
     (void)state;
     struct conf *conf;
     char text[256];
-    assert_int_equal(mkdir(file("sub"), 0700), 0);
-    write_file("sub/m.json", seed);
-    snprintf(text, sizeof text, "machines_from: %s\nmachines: []\n", file("sub/m.json"));
-    write_file("c.yaml", text);
+    assert_int_equal(mkdir(scratch_file("sub"), 0700), 0);
+    scratch_write("sub/m.json", seed);
+    snprintf(text, sizeof text, "machines_from: %s\nmachines: []\n", scratch_file("sub/m.json"));
+    scratch_write("c.yaml", text);
     assert_string_equal(load_file(&conf), "");
     assert_int_equal(conf->machine_count, 2);
     conf_free(&conf);

@@ -156,6 +156,8 @@ static inline int actor_socket(void)
     return fd;
 }
 
+#define NO_SOCKETS ((struct child_sockets){NULL, NULL, 0})
+
 static inline void troupe_add_actor(struct troupe *t, enum family_stage_e stage, const char *name,
                                     struct child_sockets sockets)
 {
@@ -186,4 +188,14 @@ static inline struct family_view troupe_view(const struct troupe *t, const char 
     struct family_view view = {0};
     assert_true(family_find(t->family, name, &view));
     return view;
+}
+
+/* A broker and two workers without doors, all ready. */
+static inline void two_workers(struct troupe *t)
+{
+    troupe_add(t, FAMILY_BROKER, "broker", SAY_READY WAIT);
+    troupe_add_actor(t, FAMILY_WORKER, "worker.0", NO_SOCKETS);
+    troupe_add_actor(t, FAMILY_WORKER, "worker.1", NO_SOCKETS);
+    family_start(t->family);
+    UNTIL(t, t->ready_told > 0);
 }

@@ -377,8 +377,6 @@ static void a_family_of_nobody_stops_at_once(void **state)
     UNTIL(t, t->stopped_told > 0);
 }
 
-#define PLAY(test) cmocka_unit_test_setup_teardown(test, troupe_setup, troupe_teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {

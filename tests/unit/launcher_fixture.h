@@ -228,3 +228,5 @@ static inline int troupe_teardown(void **state)
     free(t);
     return 0;
 }
+
+#define PLAY(test) cmocka_unit_test_setup_teardown(test, troupe_setup, troupe_teardown)

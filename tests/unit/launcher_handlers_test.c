@@ -357,8 +357,6 @@ static void what_a_process_is_given(void **state)
     unconfigure(t, &conf, &handlers);
 }
 
-#define PLAY(test) cmocka_unit_test_setup_teardown(test, troupe_setup, troupe_teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {

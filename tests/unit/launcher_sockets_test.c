@@ -164,8 +164,6 @@ static void connections_wait_for_the_next_worker(void **state)
     conf_free(&conf);
 }
 
-#define PLAY(test) cmocka_unit_test_setup_teardown(test, troupe_setup, troupe_teardown)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {

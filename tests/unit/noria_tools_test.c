@@ -12,40 +12,25 @@
 #include "interlock.h"
 #include "machine.h"
 #include "must.h"
+#include "scratch_dir.h"
 #include "show_profile.h"
 
-static char directory[64], shown[256 * 1024], said[16 * 1024];
-
-static const char *file(const char *name)
-{
-    static char path[128];
-    snprintf(path, sizeof path, "%s/%s", directory, name);
-    return path;
-}
-
-static void write_file(const char *name, const char *text)
-{
-    FILE *out = fopen(file(name), "w");
-    assert_non_null(out);
-    fputs(text, out);
-    fclose(out);
-}
+static char shown[256 * 1024], said[16 * 1024];
 
 static int set_up(void **state)
 {
     (void)state;
-    strcpy(directory, "/tmp/noria_tools.XXXXXX");
-    return mkdtemp(directory) != NULL ? 0 : -1;
+    return scratch_make("noria_tools");
 }
 
 static int tear_down(void **state)
 {
     (void)state;
-    unlink(file("c.yaml"));
-    unlink(file("m.json"));
-    unlink(file("closed"));
-    rmdir(file("open"));
-    return rmdir(directory);
+    unlink(scratch_file("c.yaml"));
+    unlink(scratch_file("m.json"));
+    unlink(scratch_file("closed"));
+    rmdir(scratch_file("open"));
+    return scratch_remove();
 }
 
 static void take(FILE *stream, char *text, size_t size)
@@ -59,7 +44,7 @@ static void take(FILE *stream, char *text, size_t size)
 static int check(const char *name)
 {
     FILE *out = tmpfile(), *err = tmpfile();
-    int code = check_config(file(name), out, err);
+    int code = check_config(scratch_file(name), out, err);
     take(out, shown, sizeof shown);
     take(err, said, sizeof said);
     return code;
@@ -105,9 +90,9 @@ static void a_summary(void **state)
         "bridges:\n"
         "  - {from: states, stream: hall 1}\n"
         "  - {from: results, stream: wms, machines: [one, three, two, five, six]}\n",
-        directory);
-    write_file("c.yaml", text);
-    write_file(
+        scratch_dir);
+    scratch_write("c.yaml", text);
+    scratch_write(
         "m.json",
         "{\"api_config\": {}, \"plc_machines\": [{\"id\": \"three\", \"ip\": \"10.0.0.3\", \"port\": 77,"
         "\"simulator\": true}]}");
@@ -143,7 +128,7 @@ static void handlers_and_endpoints(void **state)
 {
     (void)state;
     char text[2048];
-    write_file("m.json", "{\"type\":\"object\"}");
+    scratch_write("m.json", "{\"type\":\"object\"}");
     snprintf(text, sizeof text,
              "runtime_dir: %s\n"
              "handlers:\n"
@@ -154,8 +139,8 @@ static void handlers_and_endpoints(void **state)
              "  - {path: /chat, handler: chat, schema: m.json, reply_schema: m.json, binary: true, "
              "error_object: true}\n"
              "  - {path: /raw, handler: far}\n",
-             directory);
-    write_file("c.yaml", text);
+             scratch_dir);
+    scratch_write("c.yaml", text);
     assert_int_equal(check("c.yaml"), 0);
     shows("  handlers           3\n"
           "    chat  no-such-program -a b c …, 2 processes; answers within 100 ms, killed after 30000 ms "
@@ -169,15 +154,15 @@ static void handlers_and_endpoints(void **state)
              "errors "
              "as a tree, too\n"
              "    /raw  handler far; traditional\n",
-             directory, directory);
+             scratch_dir, scratch_dir);
     shows(text);
     shows("warning: handler chat: no-such-program is not found in PATH; its endpoints would answer 503\n");
     shows("endpoints: nobody can reach them: no listener has endpoints among its dialects\n");
     assert_null(strstr(shown, "handler shell:"));
-    write_file("m.json", "{\"type\":\"object\",");
+    scratch_write("m.json", "{\"type\":\"object\",");
     assert_int_equal(check("c.yaml"), 1);
     assert_string_equal(shown, "");
-    snprintf(text, sizeof text, "%s/m.json:1:", directory);
+    snprintf(text, sizeof text, "%s/m.json:1:", scratch_dir);
     assert_ptr_equal(strstr(said, text), said);
     assert_null(strchr(strchr(said, '\n') + 1, '\n')); /* one file, told once */
 }
@@ -185,7 +170,7 @@ static void handlers_and_endpoints(void **state)
 static void problems_end_with_1(void **state)
 {
     (void)state;
-    write_file("c.yaml", "listeners:\n  - {name: a, prot: 1}\n  - {name: a}\n");
+    scratch_write("c.yaml", "listeners:\n  - {name: a, prot: 1}\n  - {name: a}\n");
     assert_int_equal(check("c.yaml"), 1);
     assert_string_equal(shown, "");
     assert_non_null(strstr(said, "c.yaml:2: listeners[0].prot: is an unknown key, did you mean port?\n"));
@@ -200,31 +185,31 @@ static void with_directories(const char *runtime, const char *state, const char 
     snprintf(text, sizeof text,
              "runtime_dir: %s\nstate_dir: %s\nlisteners: [{name: a}]\nmachines: [{id: m, ip: 10.0.0.1}]\n%s",
              runtime, state, more);
-    write_file("c.yaml", text);
+    scratch_write("c.yaml", text);
     assert_int_equal(check("c.yaml"), 0);
 }
 
 static void with_runtime_dir(const char *path, const char *more)
 {
-    with_directories(path, directory, more);
+    with_directories(path, scratch_dir, more);
 }
 
 static void what_the_host_says(void **state)
 {
     (void)state;
     char path[128];
-    with_runtime_dir(directory, "");
+    with_runtime_dir(scratch_dir, "");
     assert_null(strstr(shown, "warning: runtime_dir"));
-    snprintf(path, sizeof path, "%s/a/b/c", directory); /* would be made */
+    snprintf(path, sizeof path, "%s/a/b/c", scratch_dir); /* would be made */
     with_runtime_dir(path, "");
     assert_null(strstr(shown, "warning: runtime_dir"));
-    snprintf(path, sizeof path, "%s/c.yaml/run", directory);
+    snprintf(path, sizeof path, "%s/c.yaml/run", scratch_dir);
     with_runtime_dir(path, "");
     shows("c.yaml is no directory\n");
-    assert_int_equal(mkdir(file("open"), 0700) | chmod(file("open"), 0777), 0);
-    with_runtime_dir(file("open"), "");
+    assert_int_equal(mkdir(scratch_file("open"), 0700) | chmod(scratch_file("open"), 0777), 0);
+    with_runtime_dir(scratch_file("open"), "");
     shows("is writable by all, and will be refused\n");
-    with_runtime_dir(directory, "websocket: {max_connections: 1000000}\n");
+    with_runtime_dir(scratch_dir, "websocket: {max_connections: 1000000}\n");
     shows("warning: websocket.max_connections 1000000: a process may open ");
     if (geteuid() != 0) {
         with_runtime_dir("/proc/none", "");
@@ -236,25 +221,25 @@ static void what_the_host_says_of_the_journals(void **state)
 {
     (void)state;
     char path[128];
-    snprintf(path, sizeof path, "%s/state/agents", directory); /* would be made */
-    with_directories(directory, path, "");
+    snprintf(path, sizeof path, "%s/state/agents", scratch_dir); /* would be made */
+    with_directories(scratch_dir, path, "");
     assert_null(strstr(shown, "may not write"));
     assert_null(strstr(shown, "no directory"));
-    snprintf(path, sizeof path, "%s/c.yaml/state", directory);
-    with_directories(directory, path, "");
+    snprintf(path, sizeof path, "%s/c.yaml/state", scratch_dir);
+    with_directories(scratch_dir, path, "");
     shows("warning: state_dir ");
     shows("c.yaml is no directory\n");
-    assert_int_equal(mkdir(file("open"), 0700) | chmod(file("open"), 0777), 0);
-    with_directories(directory, file("open"), "");
+    assert_int_equal(mkdir(scratch_file("open"), 0700) | chmod(scratch_file("open"), 0777), 0);
+    with_directories(scratch_dir, scratch_file("open"), "");
     shows("is writable by all, who could rewrite the audit trail\n");
-    with_directories(directory, "/dev/shm/noria-state", "");
+    with_directories(scratch_dir, "/dev/shm/noria-state", "");
     shows("warning: state_dir /dev/shm/noria-state: is on a tmpfs: the journals do not survive a restart of "
           "the "
           "host or a power cut\n");
-    with_directories(directory, directory, "journal: {keep_mib: 1048576}\n");
+    with_directories(scratch_dir, scratch_dir, "journal: {keep_mib: 1048576}\n");
     shows("and the journals may take 1048576 MiB\n");
     if (geteuid() != 0) {
-        with_directories(directory, "/proc/none", "");
+        with_directories(scratch_dir, "/proc/none", "");
         shows("an agent that cannot note a command refuses it");
     }
 }
@@ -262,12 +247,12 @@ static void what_the_host_says_of_the_journals(void **state)
 static void what_is_said_of_the_store(void **state)
 {
     (void)state;
-    write_file("c.yaml",
-               "store: {keep_days: 5}\nlisteners: [{name: a}]\nmachines: [{id: m, ip: 10.0.0.1}]\n");
+    scratch_write("c.yaml",
+                  "store: {keep_days: 5}\nlisteners: [{name: a}]\nmachines: [{id: m, ip: 10.0.0.1}]\n");
     assert_int_equal(check("c.yaml"), 0);
     shows("c.yaml:1: store: no listener has the dialect channels: there is no store\n");
     assert_null(strstr(shown, "  store  "));
-    write_file(
+    scratch_write(
         "c.yaml",
         "state_dir: /dev/shm/noria-state\nstore: {keep_mib: 1048576, keep_days: 5, events_keep_mib: 7}\n"
         "listeners: [{name: a, dialects: [channels]}]\n");

@@ -9,20 +9,6 @@
 #include "hash.h"
 #include "streams_stage.h"
 
-static int setup(void **state)
-{
-    (void)state;
-    stage_start();
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    stage_stop();
-    return 0;
-}
-
 static bool is_open(const struct endpoint_conn *conn, const char *id)
 {
     struct topic topic;
@@ -461,8 +447,6 @@ static void storm(void **state)
             stage_disconnect(models[i].conn);
     assert_int_equal(streams_registry_bytes(stage_registry(0)), 0);
 }
-
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {

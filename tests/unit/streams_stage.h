@@ -327,3 +327,20 @@ static inline void stage_survey(void)
                 left--;
     stage_done(ERR_OK, 0, STAGE_WORKERS);
 }
+
+/* Around each test of cmocka. */
+static inline int stage_set_up(void **state)
+{
+    (void)state;
+    stage_start();
+    return 0;
+}
+
+static inline int stage_tear_down(void **state)
+{
+    (void)state;
+    stage_stop();
+    return 0;
+}
+
+#define T(test) cmocka_unit_test_setup_teardown(test, stage_set_up, stage_tear_down)

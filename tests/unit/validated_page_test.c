@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "text_file.h"
-#include "validated_stage.h"
+#include "validated_stage_pool.h"
 
 static char *page;
 static struct conf *conf;

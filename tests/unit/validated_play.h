@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "validated_stage.h"
+#include "validated_stage_pool.h"
 
 #define ERROR_OF(status, type, msg)                                                                          \
     "{\"statusCode\":" status ",\"body\":{\"errorList\":[{\"loc\":[],\"type\":\"" type "\",\"msg\":\"" msg   \

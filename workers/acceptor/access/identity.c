@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "must.h"
+#include "text_order.h"
 
 struct identity {
     uint64_t expires_ms, source_id;
@@ -42,16 +43,10 @@ static size_t names_of(const struct identity_draft *draft)
     return count;
 }
 
-static int compare(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-    int order = memcmp(a, b, a_len < b_len ? a_len : b_len);
-    return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
-}
-
 static int by_name(const void *a, const void *b)
 {
     const char *x = *(const char *const *)a, *y = *(const char *const *)b;
-    return compare(x, strlen(x), y, strlen(y));
+    return text_order(x, strlen(x), y, strlen(y));
 }
 
 const struct identity *identity_new(const struct identity_draft *draft)
@@ -136,7 +131,7 @@ bool identity_may(const struct identity *identity, enum grant_e grant, const cha
     for (uint32_t low = 0, high = identity->counts[grant]; low < high;) {
         uint32_t middle = low + (high - low) / 2;
         const char *here = identity->names[grant][middle];
-        int order = compare(name, len, here, strlen(here));
+        int order = text_order(name, len, here, strlen(here));
         if (order == 0)
             return true;
         low = order > 0 ? middle + 1 : low;

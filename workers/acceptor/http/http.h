@@ -103,6 +103,8 @@ const char *http_param(const struct http_exchange *exchange, unsigned n);
 enum err_e http_query(const struct http_exchange *exchange, const char *name, char *out, size_t size);
 /* A request header by lower-case name ("if-match"); NULL if absent. Tokens are shown as "***". */
 const char *http_header(const struct http_exchange *exchange, const char *name);
+/* Is `value` (a Content-Type; NULL: none) this media type, whatever parameters it has? */
+bool http_is_type(const char *value, const char *type);
 const char *http_body(const struct http_exchange *exchange, size_t *len); /* any bytes, no NUL behind them */
 void http_peer_name(const struct http_exchange *exchange,
                     char name[GATE_PEER_MAX]); /* also later, while it waits */

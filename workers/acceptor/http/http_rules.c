@@ -109,7 +109,7 @@ static bool judge_body_size(struct http_exchange *x, const struct gate_request *
     return refuse(x, 413, "the body is larger than allowed");
 }
 
-static bool is_type(const char *value, const char *type)
+bool http_is_type(const char *value, const char *type)
 {
     size_t len = strlen(type);
     if (value == NULL || strncasecmp(value, type, len) != 0)
@@ -122,7 +122,7 @@ static bool judge_body_type(struct http_exchange *x, const struct gate_request *
 {
     const char *value = gate_request_header(request, "content-type");
     bool given = value != NULL || request->content_length > 0;
-    if (x->route->body_type == NULL || !given || is_type(value, x->route->body_type))
+    if (x->route->body_type == NULL || !given || http_is_type(value, x->route->body_type))
         return true;
     return refuse(x, 415, "the Content-Type is not that which this path takes");
 }

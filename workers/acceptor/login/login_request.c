@@ -58,15 +58,6 @@ static void answer_no_json(struct login *login, struct http_exchange *x, const c
 
 /* --- the two forms ------------------------------------------------------------------------------------------------- */
 
-static bool is_type(const char *value, const char *type)
-{
-    size_t len = strlen(type);
-    if (value == NULL || strncasecmp(value, type, len) != 0)
-        return false;
-    const char *behind = value + len + strspn(value + len, " \t");
-    return *behind == '\0' || *behind == ';';
-}
-
 /* A member that is not there stays out; one that is no text of JSON (UTF-8, no NUL) is as wrong as one that is too long. */
 static bool put_field(json_t *body, const char *form, const char *name)
 {
@@ -102,9 +93,9 @@ static json_t *read_body(struct login *login, struct http_exchange *x, const cha
     const struct schema_json_rules rules = {.max_values = 64, .unique = true};
     struct schema_json_fault fault = {.why = NULL};
     json_t *body = NULL;
-    if (is_type(type, "application/x-www-form-urlencoded"))
+    if (http_is_type(type, "application/x-www-form-urlencoded"))
         body = read_form(text, len);
-    else if (is_type(type, "application/json"))
+    else if (http_is_type(type, "application/json"))
         body = schema_json_read(text, len, &rules, &fault);
     else {
         login->counts.invalid++;

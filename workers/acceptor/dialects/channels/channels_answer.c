@@ -5,6 +5,10 @@
 #include <string.h>
 
 #include "must.h"
+#include "room.h"
+#include "text_order.h"
+
+#define ROWS_FIRST 4096u /* bytes */
 
 void channels_answer_clear(struct channels_answer *answer)
 {
@@ -15,21 +19,6 @@ void channels_answer_clear(struct channels_answer *answer)
 
 /* --- gathering ------------------------------------------------------------------------------------------------------ */
 
-static bool reserve(struct channels_answer *answer, size_t len)
-{
-    size_t cap = answer->cap > 0 ? answer->cap : 4096;
-    while (cap < answer->len + len)
-        cap *= 2;
-    if (cap == answer->cap)
-        return true;
-    char *grown = realloc(answer->rows, cap);
-    if (grown == NULL)
-        return false;
-    answer->rows = grown;
-    answer->cap = cap;
-    return true;
-}
-
 void channels_answer_add(struct channels_answer *answer, const char *rows, size_t len)
 {
     struct in in = in_init(rows, len);
@@ -39,7 +28,7 @@ void channels_answer_add(struct channels_answer *answer, const char *rows, size_
         count++;
     if (answer->err == ERR_OK && in.underflow)
         answer->err = ERR_MALFORMED;
-    if (answer->err == ERR_OK && !reserve(answer, len))
+    if (answer->err == ERR_OK && !room_make(&answer->rows, &answer->cap, answer->len + len, ROWS_FIRST))
         answer->err = ERR_MEMORY;
     if (answer->err != ERR_OK || len == 0)
         return;
@@ -58,22 +47,15 @@ static struct channels_row row_at(const struct channels_answer *answer, uint32_t
     return row;
 }
 
-static int by_text(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-    size_t both = a_len < b_len ? a_len : b_len;
-    int order = both > 0 ? memcmp(a, b, both) : 0;
-    return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
-}
-
 static int by_row(const void *a, const void *b, void *arg)
 {
     struct channels_row x = row_at(arg, *(const uint32_t *)a), y = row_at(arg, *(const uint32_t *)b);
-    int order = by_text(x.name, x.name_len, y.name, y.name_len);
+    int order = text_order(x.name, x.name_len, y.name, y.name_len);
     if (order != 0 || x.kind != y.kind)
         return order != 0 ? order : (int)x.kind - (int)y.kind;
     if (x.connected_ms != y.connected_ms)
         return x.connected_ms < y.connected_ms ? -1 : 1;
-    return x.kind == CHANNELS_ROW_USER ? by_text(x.user, x.user_len, y.user, y.user_len) : 0;
+    return x.kind == CHANNELS_ROW_USER ? text_order(x.user, x.user_len, y.user, y.user_len) : 0;
 }
 
 void channels_answer_sort(struct channels_answer *answer)
@@ -103,7 +85,7 @@ static uint32_t find(const struct channels_answer *answer, const char *name, siz
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         struct channels_row row = row_at(answer, answer->refs[middle]);
-        if (by_text(row.name, row.name_len, name, len) < 0)
+        if (text_order(row.name, row.name_len, name, len) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -118,7 +100,7 @@ static bool next_row(const struct channels_answer *answer, uint32_t i, const cha
     if (i >= answer->count)
         return false;
     *row = row_at(answer, answer->refs[i]);
-    return row->kind == kind && by_text(row->name, row->name_len, name, len) == 0;
+    return row->kind == kind && text_order(row->name, row->name_len, name, len) == 0;
 }
 
 static void put_user(struct out *out, const struct channels_row *row, bool first)
@@ -159,7 +141,7 @@ static uint32_t count_channels(const struct channels_answer *answer)
     struct channels_row last = {.name_len = 0}, row;
     for (uint32_t i = 0; i < answer->count; i++, last = row) {
         row = row_at(answer, answer->refs[i]);
-        channels += i == 0 || by_text(row.name, row.name_len, last.name, last.name_len) != 0;
+        channels += i == 0 || text_order(row.name, row.name_len, last.name, last.name_len) != 0;
     }
     return channels;
 }

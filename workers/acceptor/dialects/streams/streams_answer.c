@@ -5,6 +5,10 @@
 #include <string.h>
 
 #include "must.h"
+#include "room.h"
+#include "text_order.h"
+
+#define ROWS_FIRST 4096u /* bytes */
 
 void streams_answer_clear(struct streams_answer *answer)
 {
@@ -14,26 +18,11 @@ void streams_answer_clear(struct streams_answer *answer)
 
 /* --- gathering ------------------------------------------------------------------------------------------------------ */
 
-static bool reserve(struct streams_answer *answer, size_t len)
-{
-    size_t cap = answer->cap > 0 ? answer->cap : 4096;
-    while (cap < answer->len + len)
-        cap *= 2;
-    if (cap == answer->cap)
-        return true;
-    char *grown = realloc(answer->rows, cap);
-    if (grown == NULL)
-        return false;
-    answer->rows = grown;
-    answer->cap = cap;
-    return true;
-}
-
 static void keep(struct streams_answer *answer, const void *row, size_t len)
 {
     if (answer->err == ERR_OK && answer->len + len > STREAMS_ANSWER_MAX)
         answer->err = ERR_TOO_LARGE;
-    if (answer->err == ERR_OK && !reserve(answer, len))
+    if (answer->err == ERR_OK && !room_make(&answer->rows, &answer->cap, answer->len + len, ROWS_FIRST))
         answer->err = ERR_MEMORY;
     if (answer->err != ERR_OK)
         return;
@@ -74,17 +63,10 @@ static struct streams_row row_at(const struct streams_answer *answer, uint32_t a
     return row;
 }
 
-static int by_text(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-    size_t both = a_len < b_len ? a_len : b_len;
-    int order = both > 0 ? memcmp(a, b, both) : 0;
-    return order != 0 ? order : (a_len > b_len) - (a_len < b_len);
-}
-
 /* Behind kind and length. */
 static int by_id(const char *a, const char *b)
 {
-    return by_text(a + 2, (unsigned char)a[1], b + 2, (unsigned char)b[1]);
+    return text_order(a + 2, (unsigned char)a[1], b + 2, (unsigned char)b[1]);
 }
 
 static int by_row(const void *a, const void *b, void *arg)
@@ -95,7 +77,7 @@ static int by_row(const void *a, const void *b, void *arg)
     if (order != 0)
         return order;
     struct streams_row x = row_at(answer, p), y = row_at(answer, q);
-    order = by_text(x.host, x.host_len, y.host, y.host_len);
+    order = text_order(x.host, x.host_len, y.host, y.host_len);
     return order != 0 ? order : x.port - y.port;
 }
 

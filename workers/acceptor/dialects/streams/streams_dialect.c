@@ -15,6 +15,7 @@
 #include "streams_registry.h"
 #include "streams_survey.h"
 #include "streams_text.h"
+#include "text_order.h"
 
 #define NO_PLACE UINT32_MAX
 
@@ -146,12 +147,9 @@ static bool may_see_bridged(const struct endpoint_conn *conn, const struct conf_
     return bridge->machine_count > 0; /* none: all machines */
 }
 
-/* As strcmp(), of an id that may hold any bytes. */
 static int compare_stream(const struct conf_bridge *bridge, const char *id, size_t len)
 {
-    size_t stream_len = strlen(bridge->stream);
-    int order = memcmp(bridge->stream, id, stream_len < len ? stream_len : len);
-    return order != 0 ? order : (stream_len > len) - (stream_len < len);
+    return text_order(bridge->stream, strlen(bridge->stream), id, len);
 }
 
 /* What machines say on a stream is for those who may see all of these. */
