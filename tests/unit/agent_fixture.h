@@ -1,5 +1,6 @@
 /* agent_fixture.h — the stage of the agent's plays: a simulated PLC, a fake broker and a real agent between them, all on
- * one loop in one thread, on the machine's clock with short time limits. */
+ * one loop in one thread, with short time limits. Their clock goes on with the machine's, but by no more than PLAY_STEP_NS a turn: a test that
+ * gets no CPU for a second has let nobody's limit pass, and the peer's answer is read first. */
 #pragma once
 
 #include "plc_fixture.h"
@@ -7,6 +8,8 @@
 #include "agent.h"
 #include "carousel_driver.h"
 #include "fake_broker.h"
+
+#define PLAY_STEP_NS (5 * NS_PER_MS)
 
 struct agent_play {
     struct plc_fixture f;
@@ -18,6 +21,7 @@ struct agent_play {
     const struct journal_disk *disk; /* NULL: the real one */
     int ended;                       /* exit code; -1: not yet */
     uint64_t incarnation, serial;
+    uint64_t turned_ns; /* the machine's clock in the last turn */
     uint64_t metrics[UPLINK_METRICS];
 };
 
@@ -46,11 +50,11 @@ static inline void play_start_agent(struct agent_play *play)
     assert_int_equal(agent_new(&config, &play->agent), ERR_OK);
 }
 
-/* Everything but the agent. */
-static inline struct agent_play *play_set(const char *profile, uint32_t pace_ms)
+/* Everything but the agent. `real`: on the machine's clock, which alone can be compared with other processes'. */
+static inline struct agent_play *play_set_on(bool real, const char *profile, uint32_t pace_ms)
 {
     struct agent_play *play = calloc(1, sizeof *play);
-    plc_begin(&play->f, true);
+    plc_begin(&play->f, real);
     snprintf(play->journal, sizeof play->journal, "%s/journal", play->f.dir);
     broker_begin(&play->broker, play->f.dir);
     play->plc = plc_add(&play->f, "m1", profile, pace_ms);
@@ -72,6 +76,11 @@ static inline struct agent_play *play_set(const char *profile, uint32_t pace_ms)
         .move_timeout_ms = 20000,
     };
     return play;
+}
+
+static inline struct agent_play *play_set(const char *profile, uint32_t pace_ms)
+{
+    return play_set_on(false, profile, pace_ms);
 }
 
 /* The directory and the files in it. */
@@ -98,6 +107,9 @@ static inline void play_end(struct agent_play *play)
 
 static inline void play_turn(struct agent_play *play)
 {
+    uint64_t now_ns = clock_mono_ns(clock_system()), passed_ns = now_ns - play->turned_ns;
+    play->turned_ns = now_ns;
+    clock_manual_advance_ns(&play->f.manual, passed_ns < PLAY_STEP_NS ? passed_ns : PLAY_STEP_NS);
     loop_poll(play->f.loop);
     broker_turn(&play->broker);
 }

@@ -122,7 +122,9 @@ static void heartbeats_carry_metrics(void **state)
 static void heartbeats_carry_ages(void **state)
 {
     (void)state;
-    struct agent_play *play = play_begin(0);
+    struct agent_play *play = play_set_on(true, "standard", 0);
+    play_start_agent(play);
+    PLAY_UNTIL(play, play_shows(play, CONNECTION_CONNECTED, 218, 0));
     struct wire_message ours = play_command(play, 0, -1), theirs = play_command(play, 0, -1);
     ours.command.source_ns = theirs.command.source_ns = clock_mono_ns(clock_system());
     ours.command.boot = wire_boot();
@@ -131,12 +133,14 @@ static void heartbeats_carry_ages(void **state)
     PLAY_UNTIL(play, play_outcomes(play, 1, OUTCOME_RESULT, NULL) == 1);
     broker_send(&play->broker, &theirs);
     PLAY_UNTIL(play, play_outcomes(play, 2, OUTCOME_RESULT, NULL) == 1);
-    PLAY_UNTIL(play, play->broker.heartbeats == 1);
-    assert_in_range(play->broker.ages[AGE_PLC_ROUND_TRIP], 3, play->broker.metrics[UPLINK_METRIC_POLLS] + 2);
-    assert_true(play->broker.ages[AGE_POLL_LAG] > 0);
-    assert_in_range(play->broker.ages[AGE_HOP_D5], 1, play->broker.state_count);
-    assert_int_equal(play->broker.ages[AGE_HOP_C5], 1);
-    assert_int_equal(play->broker.ages[AGE_HOP_C6], 1);
+    unsigned rounds = play->broker.rounds; /* one of them may have begun before the commands */
+    PLAY_UNTIL(play, play->broker.rounds >= rounds + 2);
+    assert_in_range(broker_ages(&play->broker, AGE_PLC_ROUND_TRIP), 3,
+                    play->broker.metrics[UPLINK_METRIC_POLLS] + 2);
+    assert_true(broker_ages(&play->broker, AGE_POLL_LAG) > 0);
+    assert_in_range(broker_ages(&play->broker, AGE_HOP_D5), 1, play->broker.state_count);
+    assert_int_equal(broker_ages(&play->broker, AGE_HOP_C5), 1);
+    assert_int_equal(broker_ages(&play->broker, AGE_HOP_C6), 1);
     assert_true(play->broker.hello.slot == wire_address("127.0.0.1", play->machine.connect_port));
     play_end(play);
 }
@@ -381,7 +385,7 @@ static void leaves_no_descriptor(void **state)
         agent_free(&play->agent);
         PLAY_UNTIL(play, play->broker.closed == i + 2 && play->plc->conn.state == SIM_CONN_NONE);
     }
-    assert_int_equal(open_descriptors(), before);
+    PLAY_UNTIL(play, open_descriptors() <= before); /* ZeroMQ closes in a thread of its own */
     play_end(play);
 }
 

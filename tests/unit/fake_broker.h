@@ -43,7 +43,8 @@ struct fake_broker {
     int64_t reading_age_ms;
     uint64_t metrics[64];
     size_t metric_count;
-    uint64_t ages[16]; /* per histogram: values in the entries of the last heartbeat */
+    uint64_t buckets[16][WIRE_HISTOGRAM_BUCKETS]; /* of histograms, as told last */
+    unsigned last_entry, rounds; /* of all entries: each round tells all that is not empty once */
 };
 
 static inline void broker_send(struct fake_broker *b, struct wire_message *message)
@@ -77,13 +78,24 @@ static inline void broker_on_hello(struct fake_broker *b, const struct wire_mess
 static inline void broker_on_histograms(struct fake_broker *b, struct wire_text rest)
 {
     struct wire_histogram_entry entry;
-    memset(b->ages, 0, sizeof b->ages);
     while (wire_histogram_next(&rest, &entry)) {
         assert_in_range(entry.histogram, 0, 15);
+        unsigned place = entry.histogram << 16 | entry.bucket;
+        b->rounds += place <= b->last_entry;
+        b->last_entry = place;
         if (entry.bucket != WIRE_HISTOGRAM_SUM)
-            b->ages[entry.histogram] += entry.value;
+            b->buckets[entry.histogram][entry.bucket] = entry.value;
     }
     assert_int_equal(rest.len, 0);
+}
+
+/* How many values the agent has told of. */
+static inline uint64_t broker_ages(const struct fake_broker *b, unsigned histogram)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < WIRE_HISTOGRAM_BUCKETS; i++)
+        count += b->buckets[histogram][i];
+    return count;
 }
 
 static inline void broker_on_heartbeat(struct fake_broker *b, const struct wire_heartbeat *heartbeat)

@@ -23,7 +23,7 @@
 #include "sim_plc.h"
 #include "sim_server.h"
 
-#define PLC_DEADLINE_NS (20 * NS_PER_S)
+#define PLC_DEADLINE_NS (60 * NS_PER_S)
 
 struct plc_fixture {
     struct clock_manual manual;
