@@ -124,10 +124,10 @@ static void go_on(struct broker *broker)
 static void show(struct broker *broker, uint64_t start_ns)
 {
     uint64_t us = (broker_now_ns(broker) - start_ns) / NS_PER_US;
-    broker_count(broker, BROKER_RELOADS);
     stats_set(&broker->stats, BROKER_RELOAD_US, us);
     stats_set(&broker->stats, BROKER_MACHINES, broker->registry.count);
     stats_set(&broker->stats, BROKER_CONF_DIGEST, broker->conf->digest);
+    broker_count(broker, BROKER_RELOADS); /* last: who sees it sees what it brought */
     log_info("reloaded", "machines=%zu removed=%zu digest=%016llx took_us=%llu", broker->registry.count,
              broker->reload.machines.gone_count, (unsigned long long)broker->conf->digest,
              (unsigned long long)us);

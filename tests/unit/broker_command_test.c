@@ -50,7 +50,7 @@ static void a_command_gets_one_result_and_one_completion(void **state)
     assert_int_equal(counter(stage, "commands_handed"), 1);
     say_command(&worker, 1, "m1", 5000, true); /* and not after its answer either */
     wait_counter(stage, "commands_repeated", 2);
-    wait_counter(stage, "commands_live", 0);
+    wait_gauge(stage, "commands_live", 0);
     assert_int_equal(agent.commands, 1);
 }
 
@@ -85,7 +85,6 @@ static void what_cannot_be_done_is_refused_to_the_caller_alone(void **state)
 {
     struct stage *stage = *state;
     static struct end agent, other, blind, worker;
-    wait_counter(stage, "messages_hello", 0);
     worker_open(stage, &worker, 900, UINT32_MAX);
     say_command(&worker, 1, "ghost", -1, false);
     wait_refusal(stage, 0, 1, "Machine not found", "MACHINE_NOT_FOUND");

@@ -81,7 +81,7 @@ static void whose_machine_goes_is_told_so(void **state)
     say_command(&worker, 1, "m1", 5000, true); /* it has its answer */
     say_command(&worker, 3, "m1", 5000, true);
     wait_refusal(stage, 2, 3, UNKNOWN, "OUTCOME_UNKNOWN");
-    assert_int_equal(counter(stage, "commands_live"), 0);
+    wait_gauge(stage, "commands_live", 0);
     assert_int_equal(counter(stage, "disconnected"), 0); /* it is gone, and not lost */
 }
 

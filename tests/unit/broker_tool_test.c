@@ -206,7 +206,7 @@ static void a_tool_that_leaves_leaves_nothing_behind(void **state)
     wait_counter(stage, "goodbyes", 1);
     say_fate(&agent, 1, CODE_NONE, "");
     wait_for(stage, &agent.acks, 1);
-    wait_counter(stage, "commands_live", 0);
+    wait_gauge(stage, "commands_live", 0);
     tool_open(stage, &tool, 701);
     wait_counter(stage, "tools", 1);
     say_rearm(&tool, 1, "m1");
@@ -327,7 +327,7 @@ static void the_program_rearms_and_says_what_came_of_it(void **state)
     assert_int_equal(noria_ends(stage, pid, said), 1);
     assert_string_equal(said,
                         "ghost: refused: Machine not found\nm2: rearmed\nm1: refused: emergency stop\n");
-    wait_counter(stage, "tools", 0);
+    wait_gauge(stage, "tools", 0);
     assert_int_equal(count_of(stage, RECORD_RESULT) + count_of(stage, RECORD_REFUSAL), 0);
 }
 
