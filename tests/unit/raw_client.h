@@ -288,7 +288,7 @@ static inline bool raw_get_frame(struct raw_client *client, struct raw_got *got)
 static inline void raw_expect_frame(struct raw_client *client, unsigned first, const void *payload,
                                     size_t len)
 {
-    struct raw_got got;
+    struct raw_got got = {0};
     assert_true(raw_get_frame(client, &got));
     assert_int_equal(got.first, first);
     assert_int_equal(got.len, len);
@@ -300,7 +300,7 @@ static inline void raw_expect_frame(struct raw_client *client, unsigned first, c
 /* A Close frame with this code (0: none), then the end. */
 static inline void raw_expect_close(struct raw_client *client, unsigned code)
 {
-    struct raw_got got;
+    struct raw_got got = {0};
     assert_true(raw_get_frame(client, &got));
     assert_int_equal(got.first, 0x88);
     if (code == 0)

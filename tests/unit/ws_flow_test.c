@@ -98,7 +98,7 @@ static void slow_reader(bool in_pieces)
     server->go_on = flow_on;
     raw_send_frame(&c, 0x89, "between", 7); /* a pong has to find its place between whole frames */
     while (got < flow.batch.count || !pong) {
-        struct raw_got frame;
+        struct raw_got frame = {0};
         assert_true(raw_get_frame(&c, &frame));
         if (frame.first == 0x8a) {
             pong = true;
@@ -140,7 +140,7 @@ static void a_close_behind_a_remainder(void **state)
     (void)state;
     struct batch batch = make_batch(400);
     struct raw_client c = client_open("/slow");
-    struct raw_got got;
+    struct raw_got got = {0};
     fill(server->last, &batch);
     ws_close(server->last, WS_CLOSE_TRY_LATER, "slow");
     for (bool closed = false; !closed;) {
@@ -193,7 +193,7 @@ static void pings_of_a_reader_that_never_reads(void **state)
     static unsigned char pings[9 * 1500];
     size_t len = 0;
     struct raw_client c = client_open("/slow");
-    struct raw_got got;
+    struct raw_got got = {0};
     while (len < sizeof pings)
         len += raw_frame(pings + len, 0x89, "old", 3, true);
     for (unsigned round = 0; server->last->control == NULL; round++) {

@@ -94,7 +94,7 @@ static void joins_fragments_with_control_frames_between(void **state)
     raw_send_frame(&c, 0x89, "p", 1);
     raw_send_frame(&c, 0x00, "", 0);
     raw_send_frame(&c, 0x80, "\xa9!", 2);
-    struct raw_got got;
+    struct raw_got got = {0};
     assert_true(raw_get_frame(&c, &got));
     bool pong_first = got.first == 0x8a; /* either order is right */
     if (pong_first)
