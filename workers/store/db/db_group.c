@@ -54,6 +54,7 @@ static void undo_all(struct db *db)
     if (!sqlite3_get_autocommit(db->sqlite))
         sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
     take_back(db, &(struct before){db->last_event, db->event_bytes, db->group_mark});
+    db->deletions = -1;
 }
 
 /* --- groups ------------------------------------------------------------------------------------------------------------------ */

@@ -200,7 +200,11 @@ enum err_e db_open(const struct db_config *config, struct db **out, char why[DB_
     if (db == NULL)
         return explain(why, ERR_MEMORY, "out of memory", NULL);
     MUST(config->new_source != 0);
-    *db = (struct db){.magic = DB_MAGIC, .clock = config->clock, .lock_fd = -1};
+    *db = (struct db){.magic = DB_MAGIC,
+                      .clock = config->clock,
+                      .lock_fd = -1,
+                      .delete_rows = DB_DELETE_ROWS,
+                      .deletions = -1};
     map_init(&db->statements);
     enum err_e err = take_lock(db, config->path, why);
     if (err == ERR_OK)

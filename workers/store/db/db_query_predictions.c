@@ -44,6 +44,8 @@ static void generate(struct db *db, const struct store_row *row, const struct db
     struct db_query_averages stored = {0};
     struct db_row made = {.entity = ENTITY_PREDICTION};
     double temperatura, humedad;
+    if (db_row_is_going(db, ENTITY_LOCATION, place->id, ARG_UBICACION_ID))
+        return;
     if (!has_both(row))
         stored = db_query_averages(db, (uint64_t)place->fields.values[ARG_SENSOR_ID].whole);
     if (!average(db, row, ARG_TEMPERATURA_PROMEDIO, stored.temperatura, stored.readings, &temperatura) ||
