@@ -167,11 +167,9 @@ static const struct {
              {.alone = open_again},
              {.in_group = deletions},
              {.in_group = turn},
-             {.alone = open_again},
              {.in_group = turn},
              {.in_group = turn},
              {.in_group = turn},
-             {.alone = look},
              {.in_group = expiry},
              {.in_group = expiry},
              {.alone = look}};

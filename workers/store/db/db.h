@@ -65,6 +65,10 @@ enum err_e db_begin(struct db *db);
 void db_execute(struct db *db, const struct db_request *request, struct db_answer *answer);
 enum err_e db_commit(struct db *db); /* an error: it was rolled back, and logged */
 void db_rollback(struct db *db);
+/* A question that takes more steps of SQLite's machine is answered 413, so that nobody waits for it longer than a fraction of a second, whatever it asks:
+ * a row that is looked at and passed over takes about ten. Holds for what only reads, and for averages of stored readings. */
+#define DB_READ_STEPS 25000000u
+void db_set_read_steps(struct db *db, uint64_t steps); /* rounded up to 1,000 */
 /* After a db_commit() that failed: true if the disk refused to say whether it has the group, so that it could come back after a crash,
  * whole. False: nothing of it is on the disk. */
 bool db_in_doubt(const struct db *db);
@@ -78,7 +82,7 @@ bool db_in_doubt(const struct db *db);
  * Whoever has the database makes the turns, also after a restart: a deletion that has begun is made to its end. Meanwhile the row and all that belongs to
  * it can be read, and deleted, and takes no change and nothing new (409): so what is owed only gets less. DELETE of the same row is 202, too. */
 #define DB_DELETE_ROWS  1000u /* of one turn, unless told otherwise */
-#define DB_GOES_ON_TEXT "El borrado ha comenzado y sigue en curso: terminar\xc3\xa1 sin repetirlo"
+#define DB_GOES_ON_TEXT "El borrado ha comenzado y sigue en curso: terminará sin repetirlo"
 void db_set_delete_rows(struct db *db, unsigned rows); /* at least 1; from now on */
 /* In a transaction: one turn of the deletion whose turn it is. Nothing under way: nothing. */
 enum err_e db_delete_turn(struct db *db);

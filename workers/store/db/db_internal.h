@@ -59,6 +59,9 @@ struct db {
     uint64_t last_event, last_event_new;   /* committed; with those of the group */
     uint64_t event_bytes, event_bytes_new; /* running total of payloads: upto_bytes of the last event */
     struct detect_cache *windows;
+    uint64_t read_steps;      /* of a question */
+    int64_t looks_left;       /* of on_progress() until it is interrupted; below 0: no bound now */
+    bool too_wide;            /* the operation under way was interrupted */
     unsigned delete_rows;     /* of one turn */
     int64_t deletions;        /* lines of the table, those of the group too; -1: to be counted */
     uint64_t deletions_ended; /* since db_open(); may count some that were taken back */
@@ -89,6 +92,9 @@ bool db_step(struct db *db, sqlite3_stmt *statement);
 enum err_e db_write_step(struct db *db, sqlite3_stmt *statement);
 /* First column of the first row; `none` without a row. */
 int64_t db_number(struct db *db, sqlite3_stmt *statement, int64_t none);
+/* From now on the operation may take db->read_steps in all; false: what follows is not bounded. Only around what reads. */
+void db_bound_steps(struct db *db, bool bounded);
+void db_watch_steps(struct db *db); /* once, when it is opened */
 /* A failure of SQLite is noted in db->failure and logged; it ends the group. */
 void db_fail(struct db *db, int code, const char *what);
 enum err_e db_code(int code);           /* SQLite's code as one of Noria's */

@@ -46,9 +46,13 @@ static void generate(struct db *db, const struct store_row *row, const struct db
     double temperatura, humedad;
     if (db_row_is_going(db, ENTITY_LOCATION, place->id, ARG_UBICACION_ID))
         return;
-    if (!has_both(row))
+    if (!has_both(row)) {
+        db_bound_steps(db, true);
         stored = db_query_averages(db, (uint64_t)place->fields.values[ARG_SENSOR_ID].whole);
-    if (!average(db, row, ARG_TEMPERATURA_PROMEDIO, stored.temperatura, stored.readings, &temperatura) ||
+        db_bound_steps(db, false);
+    }
+    if (db->too_wide ||
+        !average(db, row, ARG_TEMPERATURA_PROMEDIO, stored.temperatura, stored.readings, &temperatura) ||
         !average(db, row, ARG_HUMEDAD_PROMEDIO, stored.humedad, stored.readings, &humedad))
         return;
     store_row_set(&made.fields, ARG_UBICACION_ID,
