@@ -65,9 +65,9 @@ enum err_e db_begin(struct db *db);
 void db_execute(struct db *db, const struct db_request *request, struct db_answer *answer);
 enum err_e db_commit(struct db *db); /* an error: it was rolled back, and logged */
 void db_rollback(struct db *db);
-/* A question that takes more steps of SQLite's machine is answered 413, so that nobody waits for it longer than a fraction of a second, whatever it asks:
- * a row that is looked at and passed over takes about ten. Holds for what only reads, and for averages of stored readings. */
-#define DB_READ_STEPS 25000000u
+/* A question that takes more steps of SQLite's machine is answered 413, so that nobody waits for it longer than about a second, whatever it asks: a
+ * row that is passed over takes 2 to 4, one in an average 9. Holds for what only reads, and for averages of stored readings. */
+#define DB_READ_STEPS 40000000u
 void db_set_read_steps(struct db *db, uint64_t steps); /* rounded up to 1,000 */
 /* After a db_commit() that failed: true if the disk refused to say whether it has the group, so that it could come back after a crash,
  * whole. False: nothing of it is on the disk. */
