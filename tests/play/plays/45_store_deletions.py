@@ -1,5 +1,5 @@
 """A DELETE that takes thousands of rows along is made in turns: others are served in between, it is answered behind the last one, and a store that is
-killed in the middle makes it to its end by itself. What each request is told meanwhile: tests/unit/db_delete_test.c, store_group_test.c.
+killed in the middle makes it to its end by itself. What each request is told meanwhile: tests/unit/db_delete_test.c, store_turns_test.c.
 """
 import asyncio
 
