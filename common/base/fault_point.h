@@ -88,6 +88,7 @@
     X(STORE_RECEIVED, "store.received", "a request is received; its transaction has not begun")              \
     X(STORE_EXECUTED, "store.executed", "a write and its events are made; nothing is committed")             \
     X(STORE_COMMITTED, "store.committed", "a write is on the disk; nobody has been told")                    \
+    X(STORE_DELETE_TURN, "store.delete.turn", "a turn of a deletion is on the disk; others follow")          \
     X(STORE_REPLIED, "store.replied", "a reply has gone to the broker; its events have not")                 \
     X(STORE_EVENT_SENT, "store.event.sent", "an event has gone to the broker")                               \
     X(STORE_EVENT_ACKED, "store.event.acked", "an event is acknowledged; the database does not know")        \

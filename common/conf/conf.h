@@ -152,6 +152,7 @@ struct conf_store {
     uint32_t keep_mib;         /* 4096 */
     uint32_t events_keep_days; /* 30 */
     uint32_t events_keep_mib;  /* 1024 */
+    uint32_t delete_rows;      /* 1000 */
     enum conf_integrity_e integrity;
 };
 

@@ -89,6 +89,9 @@
       "How far back events can be asked for and resumed from, beyond what the ring holds")                   \
     K(events_keep_mib, UINT, 1, 1048576, "1024", "MiB", true, conf.store.events_keep_mib,                    \
       "Size of all events, beyond which the oldest are removed")                                             \
+    K(delete_rows, UINT, 1, 100000, "1000", "rows", true, conf.store.delete_rows,                            \
+      "What one transaction of a DELETE removes at most; with more, it is made in several, and what "        \
+      "others ask is done in between. The store does nothing else meanwhile: fewer on a slow disk")          \
     K(integrity_check, CHOICE, 0, 0, "quick", "quick|full|off", true, conf.store.integrity,                  \
       "How the database is checked when the store starts, next time if it runs: `quick` reads every page, "  \
       "`full` compares the "                                                                                 \

@@ -20,7 +20,8 @@
     O(LIST, false, "entity; a row of filters: 200, an array, newest last (by id)")                           \
     O(UPDATE, true,                                                                                          \
       "entity, id, version; a row: 200 as it is now; 404, 412; nothing changed: 200, no event")              \
-    O(DELETE, true, "entity, id, version: 204, 404, 412")                                                    \
+    O(DELETE, true,                                                                                          \
+      "entity, id, version: 204; 202 if its time is over before everything is gone: it goes on; 404, 412")   \
     O(READINGS_OF_SENSOR, false, "id of the sensor, skip, limit: 200, newest first; 404")                    \
     O(READINGS_RECENT, false, "id of the sensor, hours (24): 200, newest first; 404")                        \
     O(READINGS_STATS, false, "id of the sensor: 200, averages (null without readings) and count; 404")       \

@@ -87,6 +87,10 @@
     M(store, conf_digest, GAUGE, "",                                                                         \
       "Digest of the configuration in force; the same in all processes (of 64 bits, which Prometheus "       \
       "rounds).")                                                                                            \
+    M(store, delete_turns, COUNTER, "", "Transactions of deletions of many rows, behind the first of each.") \
+    M(store, delete_turns_failed, COUNTER, "rises",                                                          \
+      "Those of them that failed; tried again a second later.")                                              \
+    M(store, deletions, GAUGE, "", "Deletions of many rows under way.")                                      \
     M(store, event_bytes, GAUGE, "", "Bytes of the events' payloads in the database.")                       \
     M(store, event_last, GAUGE, "", "Number of the last committed event.")                                   \
     M(store, event_unpublished, GAUGE, "",                                                                   \

@@ -1,6 +1,6 @@
 /* db_bench.c — writes per second of workers/store/db beside SQLite's own for the same statements. Figures for workers/store/db/README.md.
  *
- *     db_bench DIRECTORY [SECONDS]     the disk that is measured; seconds per phase (1)
+ *     db_bench DIRECTORY [SECONDS]     the disk that is measured; seconds per phase (1); 0: only deletions
  *
  * A: requests through db_begin, db_execute, db_commit: decoded, judged, savepoint, reading, event, detection, answer. B: only SQLite with the same
  * file, settings and INSERTs of a reading and of its event, ready-made values, no savepoints. A B A B …, medians of PAIRS; per group of N.
@@ -195,8 +195,10 @@ static void measure(const char *name, unsigned group, bool many)
     fflush(stdout);
 }
 
-/* What a row of the cascade and of retention costs. */
-static void measure_deletion(void)
+/* --- deletions ---------------------------------------------------------------------------------------------------------------- */
+
+/* So many readings of sensor 1, their events known as published. */
+static struct db *with_readings(unsigned rows)
 {
     static char memory[256 * 1024];
     struct out args = out_init(memory, sizeof memory);
@@ -207,20 +209,79 @@ static void measure_deletion(void)
         struct store_row row = reading(i * 16);
         store_args_put(&args, &row);
     }
-    for (int i = 0; i < 100; i++) {
+    for (unsigned i = 0; i < rows / STORE_ROWS_MAX; i++) {
         MUST(db_begin(db) == ERR_OK);
         execute(db, STORE_OP_CREATE_MANY, ENTITY_READING, &args);
         MUST(db_commit(db) == ERR_OK);
     }
+    MUST(db_change_source(db, 9) == ERR_OK); /* all are */
+    return db;
+}
+
+/* As store_group.c has it: the transaction of a turn takes along that the events of the turn before are published. */
+static void note(struct db *db, uint64_t *noted, uint64_t upto)
+{
+    for (; *noted < upto; ++*noted)
+        MUST(db_note_published(db, *noted + 1, 7, (*noted + 1) * 512) == ERR_OK);
+}
+
+struct turns {
+    unsigned count;
+    double total_ms, longest_ms;
+};
+
+static void take_time(struct turns *turns, uint64_t since)
+{
+    double ms = (double)(clock_mono_ns(clock_system()) - since) / 1e6;
+    turns->count++;
+    turns->total_ms += ms;
+    turns->longest_ms = ms > turns->longest_ms ? ms : turns->longest_ms;
+}
+
+/* How long others wait for a DELETE of a sensor with so many readings. */
+static void measure_deletion(unsigned rows, unsigned of_turn)
+{
+    struct db *db = with_readings(rows);
     struct db_request request = {.op = STORE_OP_DELETE, .entity = ENTITY_SENSOR, .id = 1, .who = ""};
     struct db_answer answer;
-    uint64_t start = clock_mono_ns(clock_system());
+    struct turns turns = {0};
+    uint64_t noted = db_last_event(db), start = clock_mono_ns(clock_system());
+    db_set_delete_rows(db, of_turn);
     MUST(db_begin(db) == ERR_OK);
     db_execute(db, &request, &answer);
-    MUST(answer.status == 204 && db_commit(db) == ERR_OK);
-    printf("DELETE of a sensor with 100000 readings: %.0f ms\n",
-           (double)(clock_mono_ns(clock_system()) - start) / 1e6);
+    MUST(answer.status < 400 && db_commit(db) == ERR_OK);
+    take_time(&turns, start);
+    while (db_deletions(db) > 0) {
+        uint64_t upto = db_last_event(db);
+        start = clock_mono_ns(clock_system());
+        MUST(db_begin(db) == ERR_OK && db_delete_turn(db) == ERR_OK);
+        note(db, &noted, upto);
+        MUST(db_commit(db) == ERR_OK);
+        take_time(&turns, start);
+    }
+    printf("DELETE of a sensor with %u readings, %u at a time: %u turns, %.0f ms, %.1f ms each, the longest "
+           "%.1f ms\n",
+           rows, of_turn, turns.count, turns.total_ms, turns.total_ms / turns.count, turns.longest_ms);
+    fflush(stdout);
     db_close(&db);
+}
+
+static void measure_deletions(void)
+{
+    static const unsigned of_turn[] = {UINT32_MAX, 250, 500, 1000, 2000};
+    for (size_t i = 0; i < ARRAY_LEN(of_turn); i++)
+        measure_deletion(100000, of_turn[i]);
+    measure_deletion(1000000, UINT32_MAX);
+    measure_deletion(1000000, DB_DELETE_ROWS);
+}
+
+static void measure_writes(void)
+{
+    measure("single, a commit each", 1, false);
+    measure("single, groups of 32", 32, false);
+    measure("single, groups of 256", 256, false);
+    measure("arrays of 100", 100, true);
+    measure("arrays of 1000", 1000, true);
 }
 
 int main(int argc, char **argv)
@@ -231,12 +292,9 @@ int main(int argc, char **argv)
     }
     snprintf(path, sizeof path, "%s/db_bench.db", argv[1]);
     seconds = argc > 2 ? atof(argv[2]) : 1;
-    measure("single, a commit each", 1, false);
-    measure("single, groups of 32", 32, false);
-    measure("single, groups of 256", 256, false);
-    measure("arrays of 100", 100, true);
-    measure("arrays of 1000", 1000, true);
-    measure_deletion();
+    if (seconds > 0)
+        measure_writes();
+    measure_deletions();
     remove_files();
     return 0;
 }

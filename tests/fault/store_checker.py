@@ -9,11 +9,12 @@ None of them is believed; they must agree. The rules, each a function below; a f
     replayed        every event is possible where it stands, and all of them rebuild exactly the rows: those of the answers and those of the tables
     same-events     GET /api/v1/events tells what stands in the table of events, all of it, in the order of the ring and of the commits
     heard-once      each listener heard each event of its channel exactly once, in order, byte by byte; never a gap
-    asked-for       every event comes from a request, from a reading, from a machine, or from a process that came or went
+    asked-for       every event comes from a request, from a reading, from a machine, or from a process that came or went; what goes with a row goes before it,
+                    right before it if it is one turn's, and in between nothing of it is changed or added
     answered-true   what a 2xx says has happened, exactly so, and its answer is the row (and the version) that it made
     whole-or-not    what was not answered, or with 503, is there whole or not at all; what was refused is not there
     in-order        what was answered before something else was asked is committed before it; a read is never older than what was answered
-    refused-right   404 only of what is gone, 412 only of what has changed, 409 only of what is there; 503 and silence only if somebody was down
+    refused-right   404 only of what is gone, 412 only of what has changed, 409 only of what is there or being deleted; 503 and silence only if somebody was down
     detected        each reading has the anomalies of its limits, once; each condition of a machine that began is one anomaly, solved when it ended: alarms as an
                     observer heard of them, lost connections as the broker told them
     sound           the file is whole, and no row's parent is gone
@@ -30,15 +31,15 @@ sys.dont_write_bytecode = True
 
 from stagecraft.channel_frames import CHANNEL_OF, ENTITIES  # noqa: E402
 from stagecraft.database import Database  # noqa: E402
-from stagecraft.entity_model import EntityModel  # noqa: E402
-from store_story import BEGIN, END, TAGGED, WRITES, StoreStory  # noqa: E402
+from stagecraft.entity_model import PARENTS, EntityModel  # noqa: E402
+from store_story import BEGIN, DELETE_ROWS, END, TAGGED, WRITES, StoreStory  # noqa: E402
 
 LIMITS = [("temperatura", lambda x: x > 35, "temperatura_alta"), ("temperatura", lambda x: x < 5, "temperatura_baja"),
           ("humedad", lambda x: x > 90, "humedad_alta"), ("humedad", lambda x: x < 10, "humedad_baja")]
 FIXED = {kind for _, _, kind in LIMITS}
 CONNECTION = {"Máquina sin conexión": True, "Máquina conectada": False}  # the broker's words: is it lost?
 ATYPICAL = {"temperatura_atipica", "humedad_atipica"}
-EXPECTED = {None, 0, 200, 201, 204, 404, 409, 412, 503}
+EXPECTED = {None, 0, 200, 201, 202, 204, 404, 409, 412, 503}
 SLACK_NS = 500_000_000
 
 
@@ -54,7 +55,7 @@ def check(story, table=None, table_rows=None):
     if table is not None:
         same_events(story, table, find)
     heard_once(story, find)
-    ledger = Ledger(story, find)
+    ledger = Ledger(story, model, find)
     for rule in (answered_true, whole_or_not, in_order, refused_right):
         rule(story, model, ledger, find)
     detected(story, find)
@@ -147,27 +148,70 @@ def compare(listener, owed, heard, find):
 class Ledger:
     """Each event to the request that it comes from; request.events is filled in."""
 
-    def __init__(self, story, find):
-        self.story, self.find = story, find
+    def __init__(self, story, model, find):
+        self.story, self.model, self.find = story, model, find
         self.deletes, self.solves = self._by_id("delete"), self._by_id("solve")
         self.readings = {f["entity_id"] for f in story.events if f["type"] == "entity_event" and f["entity_type"] == "lectura" and f["event_type"] == "created"}
         self.machine_anomalies = {f["entity_id"] for f in story.events if f["type"] == "entity_event" and f["event_type"] == "anomaly_detected"
                                   and f["data"]["machine_id"] is not None}
-        cascade = []  # deletions that wait for the one that they come from
+        self.places = {}  # of an event of the store's own: the how many-th
+        self.going = {}  # (entity, id): numbers of the deletions that come from it, while it is there itself
+        self.in_turns = set()  # (entity, id) of those that took more than one turn
         for number, frame in enumerate(story.events):
-            if frame["type"] == "entity_event" and frame["event_type"] == "deleted" and "cascade_from" in frame["metadata"]:
-                cascade.append((number, frame))
-                continue
             if frame["type"] == "system_event" and frame["data"] != {"test": True}:
                 continue  # the broker's own, which may come in between
+            self.places[number] = len(self.places)
+            if frame["type"] == "entity_event" and frame["event_type"] == "deleted":
+                self._deleted(number, frame)
+                continue
+            self._spared(number, frame)
             asked = self._whose(number, frame)
-            if cascade:
-                self._end_cascade(cascade, frame, asked)
-                cascade = []
             if asked is not None:
                 asked.events.append(number)
-        for _, frame in cascade:
-            find("asked-for", f"deleted with nothing behind it: {frame.text}")
+        for numbers in self.going.values():
+            find("asked-for", f"deleted with nothing behind it: {story.events[numbers[0]].text}")
+
+    def _deleted(self, number, frame):
+        """The end of those that come from it; and itself, one of another's, or somebody's wish."""
+        key = frame["entity_type"], frame["entity_id"]
+        numbers = self.going.pop(key, [])
+        if len(numbers) >= DELETE_ROWS:
+            self.in_turns.add(key)
+        elif numbers and self.places[number] - self.places[numbers[0]] != len(numbers):
+            self.find("asked-for", f"deleted with {len(numbers)} others, not at once: {frame.text}")
+        asked = None
+        if "cascade_from" in frame["metadata"]:
+            self._of_another(number, frame)
+        else:
+            asked = self._whose(number, frame)
+        if asked is not None:
+            asked.events += [*numbers, number]
+
+    def _of_another(self, number, frame):
+        above = [key for key in self.line(frame["entity_type"], frame["entity_id"], number)[1:] if key[0] == frame["metadata"]["cascade_from"]]
+        if above:
+            self.going.setdefault(above[0], []).append(number)
+        else:
+            self.find("asked-for", f"deleted from nothing: {frame.text}")
+
+    def _spared(self, number, frame):
+        """What is being deleted is not changed, and nothing is added to it."""
+        if frame["type"] == "entity_event":
+            for key in self.line(frame["entity_type"], frame["entity_id"], number + 1):
+                if key in self.going:
+                    self.find("asked-for", f"{key} was being deleted, and then came {frame.text}")
+
+    def line(self, entity, id, number):
+        """It, what it belonged to before that event, and so on."""
+        keys = [(entity, id)]
+        while entity in PARENTS:
+            rows = [row for n, row in self.model.versions[entity, id] if n < number and row is not None]
+            (member, entity), = PARENTS[entity]
+            if not rows or rows[-1][member] is None:
+                break
+            id = rows[-1][member]
+            keys.append((entity, id))
+        return keys
 
     def _by_id(self, op):
         found = defaultdict(list)
@@ -175,14 +219,6 @@ class Ledger:
             if asked.op == op:
                 found[asked.entity, asked.id].append(asked)
         return found
-
-    def _end_cascade(self, cascade, frame, asked):
-        deleted = frame["type"] == "entity_event" and frame["event_type"] == "deleted"
-        for number, child in cascade:
-            if not deleted:
-                self.find("asked-for", f"deleted from a {child['metadata']['cascade_from']}, and then came {frame.text}: {child.text}")
-            elif asked is not None:
-                asked.events.append(number)
 
     def _whose(self, number, frame):
         if frame["type"] == "system_event":
@@ -360,8 +396,13 @@ def refused_right(story, model, ledger, find):
             find("refused-right", f"{asked} was told 404, and its parent is there")
         elif asked.status == 412 and not (asked.etag is not None and any(row is not None for _, row in versions[asked.etag:])):
             find("refused-right", f"{asked} was told 412, and version {asked.etag} of {len(versions)} had not changed")
+        elif asked.status == 409 and asked.answer["detail"].endswith("se está borrando"):
+            if not was_going(asked, ledger):
+                find("refused-right", f"{asked} was told {asked.answer}, and nothing was being deleted in turns")
         elif asked.status == 409 and not coordinates_taken(asked, model):
             find("refused-right", f"{asked} was told 409, and its place was free")
+        elif asked.status == 202 and asked.op != "delete":
+            find("refused-right", f"{asked} was told 202")
         elif asked.status in (0, 503) and not story.was_down(asked.at - SLACK_NS, asked.told_at + SLACK_NS):
             find("refused-right", f"{asked} was told {asked.status or 'nothing'} ({asked.answer}), and nobody was down")
         elif asked.op == "invalid" and asked.status not in (None, 0, 422, 503) or asked.status not in EXPECTED and asked.op != "invalid":
@@ -375,6 +416,15 @@ def gone_parent(asked, model):
                       "prediccion": ("ubicacion_id", "ubicacion")}[asked.entity]
     rows = asked.body if isinstance(asked.body, list) else [asked.body]
     return any(row is None for one in rows for _, row in model.versions[parent, one[member]])
+
+
+def was_going(asked, ledger):
+    """What it was about, what that belonged to, or would have."""
+    keys = ledger.line(asked.entity if asked.op != "detect" else "lectura", asked.id, float("inf")) if asked.id is not None else []
+    for body in asked.body if isinstance(asked.body, list) else [asked.body or {}]:
+        for member, parent in ((m, p) for pairs in PARENTS.values() for m, p in pairs if body.get(m) is not None):
+            keys += ledger.line(parent, body[member], float("inf"))
+    return any(key in ledger.in_turns for key in keys)
 
 
 def coordinates_taken(asked, model):

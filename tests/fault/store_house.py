@@ -23,7 +23,7 @@ from stagecraft.wait import limit, now, until
 
 from deaths import Deaths, Stalls
 from store_load import ANSWER_S, Alarms, Known, Listener, Noise, Writer
-from store_story import BEGIN, END
+from store_story import BEGIN, DELETE_ROWS, END
 
 WORKERS = ["w1", "w2", "w3"]
 VICTIMS = ["b1", "s1", "w1", "w2", "a.m2"]
@@ -51,6 +51,7 @@ class StoreHouse(Deaths):
         s = self.stage
         s.set("ring", size_mib=1 if self.small else 16)
         s.set("rest", auth=False)
+        s.set("store", delete_rows=DELETE_ROWS)
         s.set("machine_defaults", poll_interval_ms=5, poll_moving_ms=5, reply_timeout_ms=3000, connect_timeout_ms=2000, stale_after_ms=60000)
         s.machine("m1")
         s.machine("m2", profile="delta-as")
@@ -133,6 +134,7 @@ class StoreHouse(Deaths):
     async def finish(self):
         self.stop.set()
         await asyncio.gather(*self._tasks)
+        await until("every deletion to be made to its end", lambda: not self.stage.database.query("SELECT 1 FROM deletions"), limit(ANSWER_S))
         await self.marker(END)
         await self.latecomers()
         for machine, conditions in MACHINES.items():

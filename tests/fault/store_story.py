@@ -24,6 +24,7 @@ from record import since
 WRITES = {"create", "bulk", "update", "delete", "solve", "generate", "test", "detect", "same"}
 NOTHING_DONE = re.compile(r"nada se ha|no se ha hecho nada|^Almacén (no disponible|ocupado)$")
 BEGIN, END = "begin", "end"  # what the marker events say, one of each per channel
+DELETE_ROWS = 5  # store.delete_rows: a DELETE of more rows is made in turns
 TAGGED = {"sensor": "modelo", "lectura": "timestamp", "ubicacion": "descripcion", "prediccion": "comentario"}
 
 
@@ -48,12 +49,12 @@ class Asked:
 
     @property
     def done(self):
-        return self.status is not None and 200 <= self.status < 300
+        return self.status is not None and 200 <= self.status < 300 and self.status != 202
 
     @property
     def unsure(self):
-        """It may have been made, or not: nothing was told, or a 503 that does not say that nothing was done."""
-        return self.status in (None, 0) or self.status == 503 and not NOTHING_DONE.search(self.answer["detail"])
+        """It may have been made, or not yet: nothing was told, a 202, or a 503 that does not say that nothing was done."""
+        return self.status in (None, 0, 202) or self.status == 503 and not NOTHING_DONE.search(self.answer["detail"])
 
 
 class Heard:

@@ -39,12 +39,13 @@ static void wrong_values_are_told_with_line_and_key(void **state)
             "2: journal.keep_mib: 15 is not a number (16 to 1048576 MiB)\n"
             "2: journal.keep_days: 0 is not a number (1 to 36500 days)\n"
             "3: machine_defaults.rearm: never is not one of automatic, manual\n");
-    refuses("store: {keep_days: 0, keep_mib: 15, events_keep_days: -1, events_keep_mib: 0, integrity_check: "
-            "on}\n",
+    refuses("store: {keep_days: 0, keep_mib: 15, events_keep_days: -1, events_keep_mib: 0, delete_rows: 0, "
+            "integrity_check: on}\n",
             "1: store.keep_days: 0 is not a number (1 to 36500 days)\n"
             "1: store.keep_mib: 15 is not a number (16 to 1048576 MiB)\n"
             "1: store.events_keep_days: -1 is not a number (1 to 36500 days)\n"
             "1: store.events_keep_mib: 0 is not a number (1 to 1048576 MiB)\n"
+            "1: store.delete_rows: 0 is not a number (1 to 100000 rows)\n"
             "1: store.integrity_check: on is not one of quick, full, off\n");
     refuses("machines: [{id: '..', ip: 1.1.1.1}, {id: '.', ip: 1.1.1.2}]\n",
             "1: machines[0].id: .. is not an id (1 to 64 of A-Z a-z 0-9 _ . : -)\n"

@@ -16,6 +16,7 @@ static void defaults_are_those_of_the_table(void **state)
     assert_int_equal(conf->store.keep_mib, 4096);
     assert_int_equal(conf->store.events_keep_days, 30);
     assert_int_equal(conf->store.events_keep_mib, 1024);
+    assert_int_equal(conf->store.delete_rows, 1000);
     assert_int_equal(conf->store.integrity, CONF_INTEGRITY_QUICK);
     assert_false(conf_serves(conf, "carousel"));
     assert_int_equal(conf->log_level, LOG_INFO);
@@ -69,7 +70,9 @@ static const char every_key[] =
     "runtime_dir: /tmp/x\n"
     "state_dir: /srv/noria state\n"
     "journal: {keep_mib: 16, keep_days: 3}\n"
-    "store: {keep_days: 4, keep_mib: 17, events_keep_days: 5, events_keep_mib: 6, integrity_check: full}\n"
+    "store: {keep_days: 4, keep_mib: 17, events_keep_days: 5, events_keep_mib: 6, delete_rows: 8, "
+    "integrity_check: "
+    "full}\n"
     "max_machines: 10\n"
     "allow_unauthenticated: true\n"
     "log: {level: debug}\n"
@@ -110,6 +113,7 @@ static void every_key_is_read(void **state)
     assert_int_equal(conf->store.keep_mib, 17);
     assert_int_equal(conf->store.events_keep_days, 5);
     assert_int_equal(conf->store.events_keep_mib, 6);
+    assert_int_equal(conf->store.delete_rows, 8);
     assert_int_equal(conf->store.integrity, CONF_INTEGRITY_FULL);
     assert_true(conf_serves(conf, "rest"));
     assert_false(conf_serves(conf, "streams"));

@@ -2,7 +2,8 @@
  *
  * The model is a list of rows per entity, as plain as can be. After each run the rows are the model's, the events from the beginning make the
  * rows (db_stage_check()), the numbers of events have no repetition, and nothing is different after the file was opened again. Groups are of random
- * size, some are rolled back, and then nothing of them was.
+ * size, some are rolled back, and then nothing of them was. In every other round deletions are made in turns of two rows; the turns come at random between
+ * the groups, and the model takes the rows away one by one in the order of the store (innermost, lowest number first).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -21,19 +22,30 @@
 #define ROUNDS   6
 #define GROUPS   60
 
+#define GOING_MAX   400
+#define ALL_AT_ONCE 100000u
+
 struct kept { /* of an entity; number 0: none */
     uint64_t id, version, owner;
     double a, b;
     bool solved;
 };
 
+struct going { /* a deletion under way */
+    uint64_t number, id;
+    enum entity_e entity;
+};
+
 struct model {
+    struct going going[GOING_MAX];
+    unsigned going_count;
     struct kept rows[ENTITY_COUNT][ROWS_MAX];
     unsigned count[ENTITY_COUNT];
     uint64_t next[ENTITY_COUNT];
 };
 
 static struct db_stage stage;
+static uint64_t last_turn; /* number of the deletion that had it */
 static struct model model, before_group;
 static uint64_t chance;
 
@@ -90,14 +102,87 @@ static void drop(enum entity_e entity, uint64_t id)
     }
     struct kept *kept = find(entity, id);
     *kept = model.rows[entity][--model.count[entity]];
+    for (unsigned i = model.going_count; i-- > 0;)
+        if (model.going[i].entity == entity && model.going[i].id == id) {
+            model.going_count--;
+            memmove(model.going + i, model.going + i + 1, (model.going_count - i) * sizeof *model.going);
+        }
 }
 
-/* --- requests -------------------------------------------------------------------------------------------------------------------- */
+/* --- deletions in turns ------------------------------------------------------------------------------------------------------------ */
 
 static const enum entity_e owners[ENTITY_COUNT] = {[ENTITY_READING] = ENTITY_SENSOR,
                                                    [ENTITY_LOCATION] = ENTITY_SENSOR,
                                                    [ENTITY_ANOMALY] = ENTITY_READING,
                                                    [ENTITY_PREDICTION] = ENTITY_LOCATION};
+
+static uint64_t lowest_of(enum entity_e entity, uint64_t owner)
+{
+    uint64_t lowest = 0;
+    for (unsigned i = 0; i < model.count[entity]; i++) {
+        const struct kept *kept = &model.rows[entity][i];
+        if (kept->owner == owner && (lowest == 0 || kept->id < lowest))
+            lowest = kept->id;
+    }
+    return lowest;
+}
+
+/* The innermost and lowest first. True: it is gone. */
+static bool drop_some(enum entity_e entity, uint64_t id, unsigned *left)
+{
+    for (int e = ENTITY_NONE + 1; e < ENTITY_COUNT; e++)
+        for (uint64_t owned; owners[e] == entity && (owned = lowest_of((enum entity_e)e, id)) != 0;)
+            if (!drop_some((enum entity_e)e, owned, left))
+                return false;
+    if (*left == 0)
+        return false;
+    --*left;
+    drop(entity, id);
+    return true;
+}
+
+static bool is_deleting(enum entity_e entity, uint64_t id)
+{
+    for (unsigned i = 0; i < model.going_count; i++)
+        if (model.going[i].entity == entity && model.going[i].id == id)
+            return true;
+    return false;
+}
+
+/* It, or one that it belongs to. */
+static bool is_going(enum entity_e entity, uint64_t id)
+{
+    while (entity != ENTITY_NONE && !is_deleting(entity, id)) {
+        const struct kept *kept = find(entity, id);
+        if (kept == NULL)
+            return false;
+        entity = owners[entity];
+        id = kept->owner;
+    }
+    return entity != ENTITY_NONE;
+}
+
+static void take_turn(void)
+{
+    if (model.going_count > 0) {
+        unsigned next = 0, left = stage.delete_rows;
+        while (next < model.going_count && model.going[next].number <= last_turn)
+            next++;
+        struct going going = model.going[next % model.going_count];
+        last_turn = going.number;
+        drop_some(going.entity, going.id, &left);
+    }
+    assert_int_equal(db_stage_turn(&stage), ERR_OK);
+    assert_int_equal(db_deletions(stage.db), model.going_count);
+}
+
+static void open_again(void)
+{
+    db_stage_again(&stage);
+    last_turn = 0;
+}
+
+/* --- requests -------------------------------------------------------------------------------------------------------------------- */
 
 static struct store_row members(enum entity_e entity, uint64_t owner, double a, double b)
 {
@@ -137,7 +222,9 @@ static void make_one(enum entity_e entity)
     uint64_t owner = owners[entity] != ENTITY_NONE ? some_id(owners[entity]) : 0;
     double a = any(6), b = any(6) + any(4) / 4.0;
     const struct said *said = ask_within(&stage, STORE_OP_CREATE, entity, 0, 0, members(entity, owner, a, b));
-    if (owners[entity] != ENTITY_NONE && find(owners[entity], owner) == NULL) {
+    if (owners[entity] != ENTITY_NONE && is_going(owners[entity], owner)) {
+        expect(said, 409);
+    } else if (owners[entity] != ENTITY_NONE && find(owners[entity], owner) == NULL) {
         /* SQLite looks at uniqueness first */
         expect(said, entity == ENTITY_LOCATION && coordinates_taken(a, b, 0) ? 409 : 404);
     } else if (entity == ENTITY_LOCATION && coordinates_taken(a, b, 0)) {
@@ -166,7 +253,7 @@ static void change_one(enum entity_e entity)
         expect(said, 404);
     } else if (wanted != 0 && wanted != kept->version) {
         expect(said, 412);
-    } else if (entity == ENTITY_LOCATION && coordinates_taken(a, kept->b, id)) {
+    } else if (is_going(entity, id) || (entity == ENTITY_LOCATION && coordinates_taken(a, kept->b, id))) {
         expect(said, 409);
     } else {
         expect(said, 200);
@@ -182,8 +269,10 @@ static void solve_one(void)
     bool solved = any(3) > 0;
     struct kept *kept = find(ENTITY_ANOMALY, id);
     expect(ask_within(&stage, STORE_OP_UPDATE, ENTITY_ANOMALY, id, 0, row(truth(ARG_RESUELTA, solved))),
-           kept != NULL ? 200 : 404);
-    if (kept == NULL)
+           kept == NULL                   ? 404
+           : is_going(ENTITY_ANOMALY, id) ? 409
+                                          : 200);
+    if (kept == NULL || is_going(ENTITY_ANOMALY, id))
         return;
     kept->version += kept->solved != solved;
     kept->solved = solved;
@@ -192,10 +281,20 @@ static void solve_one(void)
 static void delete_one(enum entity_e entity)
 {
     uint64_t id = some_id(entity);
-    bool there = find(entity, id) != NULL;
-    expect(ask_within(&stage, STORE_OP_DELETE, entity, id, 0, nothing), there ? 204 : 404);
-    if (there)
-        drop(entity, id);
+    unsigned left = stage.delete_rows;
+    const struct said *said = ask_within(&stage, STORE_OP_DELETE, entity, id, 0, nothing);
+    if (find(entity, id) == NULL) {
+        expect(said, 404);
+    } else if (is_deleting(entity, id)) {
+        expect(said, 202);
+    } else if (drop_some(entity, id, &left)) {
+        expect(said, 204);
+    } else {
+        uint64_t highest = model.going_count > 0 ? model.going[model.going_count - 1].number : 0;
+        expect(said, 202);
+        MUST(model.going_count < GOING_MAX);
+        model.going[model.going_count++] = (struct going){highest + 1, id, entity};
+    }
 }
 
 static void anything(void)
@@ -259,16 +358,22 @@ static void random_requests_agree_with_the_model(void **state)
         chance = round + (seed != NULL ? strtoull(seed, NULL, 10) : 0);
         memset(&model, 0, sizeof model);
         db_stage_open(&stage);
+        stage.delete_rows = round % 2 == 1 ? 2 : ALL_AT_ONCE;
+        open_again();
         for (unsigned n = 0; n < GROUPS; n++) {
             a_group();
             if (any(20) == 0)
-                db_stage_again(&stage);
+                open_again();
+            for (unsigned turns = any(3); turns > 0; turns--)
+                take_turn();
         }
+        while (model.going_count > 0)
+            take_turn();
         for (int pass = 0; pass < 2; pass++) {
             for (int entity = ENTITY_NONE + 1; entity < ENTITY_COUNT; entity++)
                 compare((enum entity_e)entity);
             db_stage_check(&stage);
-            db_stage_again(&stage);
+            open_again();
         }
         db_stage_close(&stage);
     }

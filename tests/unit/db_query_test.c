@@ -260,6 +260,44 @@ static void queries_go_by_indexes(void **state)
     assert_int_equal(slow_statements(SQLITE_STMTSTATUS_FULLSCAN_STEP, "noria_holds"), 0);
 }
 
+/* --- bounds ----------------------------------------------------------------------------------------------------------- */
+
+static void expect_too_wide(const struct said *said)
+{
+    assert_int_equal(said->status, 413);
+    assert_string_equal(said->text, "{\"detail\":\"Consulta demasiado amplia: acótela con filtros\"}");
+}
+
+static void a_question_that_looks_through_too_much_is_413(void **state)
+{
+    static struct store_row rows[STORE_ROWS_MAX];
+    (void)state;
+    a_sensor(&stage);
+    a_place(&stage, 1, 1, 1, "Nave");
+    for (unsigned i = 0; i < STORE_ROWS_MAX; i++)
+        rows[i] = reading_row(1, i % 2 == 0 ? 40 : 41, 50); /* and an anomaly each */
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(ask_many(&stage, rows, STORE_ROWS_MAX)->status, 201);
+    const struct store_row nowhere = row(real(ARG_TEMPERATURA, 7));
+    assert_string_equal(ask(&stage, STORE_OP_LIST, ENTITY_READING, 0, 0, nowhere)->text, "[]");
+    db_set_read_steps(stage.db, 1000);
+    expect_too_wide(ask(&stage, STORE_OP_LIST, ENTITY_READING, 0, 0, nowhere));
+    expect_too_wide(ask(&stage, STORE_OP_LIST, ENTITY_READING, 0, 0, row(whole(ARG_SKIP, 1000000))));
+    expect_too_wide(query(STORE_OP_READINGS_STATS, 1, nothing));
+    expect_too_wide(query(STORE_OP_ANOMALIES_STATISTICS, 0, nothing));
+    uint64_t last = db_last_event(stage.db);
+    expect_too_wide(query(STORE_OP_PREDICTIONS_GENERATE, 0, row(whole(ARG_UBICACION_ID, 1))));
+    assert_int_equal(stage.committed, ERR_OK);
+    assert_int_equal(db_last_event(stage.db), last);
+    assert_int_equal(ask_many(&stage, rows, STORE_ROWS_MAX)->status, 201); /* what writes is not bounded so */
+    assert_int_equal(ask(&stage, STORE_OP_LIST, ENTITY_READING, 0, 0, row(whole(ARG_LIMIT, 10)))->status,
+                     200);
+    assert_int_equal(ask(&stage, STORE_OP_READ, ENTITY_READING, 4000, 0, nothing)->status, 200);
+    db_set_read_steps(stage.db, DB_READ_STEPS);
+    assert_int_equal(query(STORE_OP_READINGS_STATS, 1, nothing)->status, 200);
+    assert_int_equal(query(STORE_OP_PREDICTIONS_GENERATE, 0, row(whole(ARG_UBICACION_ID, 1)))->status, 201);
+}
+
 #define IN_DATABASE(test) cmocka_unit_test_setup_teardown(test, open_stage, close_stage)
 
 int main(void)
@@ -275,6 +313,7 @@ int main(void)
         IN_DATABASE(places_around_the_poles),
         IN_DATABASE(places_need_a_place),
         IN_DATABASE(queries_go_by_indexes),
+        IN_DATABASE(a_question_that_looks_through_too_much_is_413),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -82,9 +82,24 @@ static bool notes(struct db_stage *stage)
     return true;
 }
 
+/* What is being deleted takes nothing new. */
+static bool make_refused(struct db_stage *stage)
+{
+    return ask_within(stage, STORE_OP_CREATE, ENTITY_READING, 0, 0,
+                      row(whole(ARG_SENSOR_ID, 2), real(ARG_TEMPERATURA, 1), real(ARG_HUMEDAD, 1)))
+               ->status == 409;
+}
+
+static bool turn(struct db_stage *stage)
+{
+    return db_delete_turn(stage->db) == ERR_OK;
+}
+
 static bool deletions(struct db_stage *stage)
 {
-    return ask_within(stage, STORE_OP_DELETE, ENTITY_SENSOR, 2, 1, nothing)->status == 204 &&
+    return ask_within(stage, STORE_OP_DELETE, ENTITY_LOCATION, 1, 1, nothing)->status == 204 &&
+           ask_within(stage, STORE_OP_DELETE, ENTITY_SENSOR, 2, 1, nothing)->status == 202 &&
+           make_refused(stage) &&
            ask_within(stage, STORE_OP_DELETE, ENTITY_READING, 1, 9, nothing)->status == 412;
 }
 
@@ -151,6 +166,10 @@ static const struct {
              {.alone = new_source},
              {.alone = open_again},
              {.in_group = deletions},
+             {.in_group = turn},
+             {.in_group = turn},
+             {.in_group = turn},
+             {.in_group = turn},
              {.in_group = expiry},
              {.in_group = expiry},
              {.alone = look}};
@@ -162,6 +181,7 @@ unsigned saga_steps(void)
 
 bool saga_step(struct db_stage *stage, unsigned step)
 {
+    stage->delete_rows = 3;
     stage->clock.wall_now_ms = STAGE_START_MS + (step >= saga_steps() - 3 ? 3 * 86400000ULL : step * 1000);
     if (stage->db == NULL && db_stage_try(stage) != ERR_OK)
         return false;
@@ -192,8 +212,9 @@ static uint64_t digest_of(sqlite3 *sqlite, const char *sql, uint64_t digest)
 
 uint64_t saga_digest(const char *path)
 {
-    static const char *const tables[] = {"sensors", "readings", "locations", "anomalies", "predictions",
-                                         "source",  "rings",    "events",    "machines",  "cursor"};
+    static const char *const tables[] = {"sensors",     "readings", "locations", "anomalies",
+                                         "predictions", "source",   "rings",     "events",
+                                         "machines",    "cursor",   "deletions"};
     sqlite3 *sqlite;
     uint64_t digest = 0;
     char sql[64];

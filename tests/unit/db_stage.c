@@ -17,7 +17,10 @@
 
 enum err_e db_stage_try(struct db_stage *stage)
 {
-    return db_open(&stage->config, &stage->db, stage->why);
+    enum err_e err = db_open(&stage->config, &stage->db, stage->why);
+    if (err == ERR_OK && stage->delete_rows > 0)
+        db_set_delete_rows(stage->db, stage->delete_rows);
+    return err;
 }
 
 void db_stage_open(struct db_stage *stage)
@@ -145,6 +148,16 @@ struct said *ask(struct db_stage *stage, enum store_op_e op, enum entity_e entit
 {
     return ask_rows(stage, (struct db_request){.op = op, .entity = entity, .id = id, .version = version},
                     &args, 1);
+}
+
+enum err_e db_stage_turn(struct db_stage *stage)
+{
+    enum err_e err = db_begin(stage->db);
+    if (err != ERR_OK)
+        return err;
+    err = db_delete_turn(stage->db);
+    enum err_e end = db_commit(stage->db);
+    return err != ERR_OK ? err : end;
 }
 
 struct said *ask_many(struct db_stage *stage, const struct store_row *rows, unsigned count)

@@ -34,6 +34,7 @@ struct db_stage {
     struct db *db;
     struct said said; /* of the last ask() */
     enum err_e committed;
+    unsigned delete_rows; /* of a turn, from the next time that it is opened; 0: as usual */
     char args_memory[256 * 1024];
     char why[DB_WHY_MAX];
 };
@@ -63,6 +64,9 @@ struct said *ask_many(struct db_stage *stage, const struct store_row *rows, unsi
 /* In the group that is open. */
 struct said *ask_within(struct db_stage *stage, enum store_op_e op, enum entity_e entity, uint64_t id,
                         uint64_t version, struct store_row args);
+
+/* A turn of a deletion in a group of its own. */
+enum err_e db_stage_turn(struct db_stage *stage);
 
 uint64_t made_id(const struct said *said);   /* "id" of a 201 */
 const char *detail(const struct said *said); /* "detail", a text */

@@ -34,8 +34,10 @@ static void a_call_is_answered(void **state)
 static void answers_find_their_calls(void **state)
 {
     struct stage *stage = *state;
-    for (unsigned n = 0; n < 3; n++)
-        assert_int_equal(ask(stage, n, STORE_OP_READ), ERR_OK);
+    for (unsigned n = 0; n < 4; n++)
+        assert_int_equal(ask(stage, n, n < 3 ? STORE_OP_READ : STORE_OP_DELETE), ERR_OK);
+    reply(stage, 3, 202, 0, "it goes on", true);
+    expect(stage, 3, 202, "it goes on");
     reply(stage, 2, 200, 0, "two", true);
     reply(stage, 0, 404, 0, "none", true);
     reply(stage, 1, 204, 0, "", true);

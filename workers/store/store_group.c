@@ -25,6 +25,7 @@ static const char text_late[] = "{\"detail\":\"Tiempo agotado antes de empezar; 
 static const char text_doubt[] = "El disco no ha confirmado la escritura: puede haberse guardado o no";
 static const char text_incomplete[] =
     "{\"detail\":\"Los últimos eventos se están publicando. Reintente en unos segundos\"}";
+static const char text_goes_on[] = "{\"detail\":\"" DB_GOES_ON_TEXT "\"}";
 static const char text_unknown[] = "{\"detail\":\"Operación desconocida\"}";
 
 #define FIXED(code, text)                                                                                    \
@@ -37,11 +38,20 @@ enum err_e store_group_init(struct store_group *group)
 {
     list_init(&group->reads);
     list_init(&group->writes);
+    list_init(&group->deleting);
+    group->turn_retry_ns = 0;
+    group->ended = db_deletions_ended(group->db);
     group->waiting = 0;
     group->waiting_bytes = 0;
     group->answers_len = 0;
     group->answers = malloc(GROUP_ANSWERS_BYTES);
     return group->answers != NULL ? ERR_OK : ERR_MEMORY;
+}
+
+static void move(struct group_request *request, struct list_node *list)
+{
+    list_remove(&request->link);
+    list_append(list, &request->link);
 }
 
 static void drop(struct store_group *group, struct group_request *request)
@@ -62,6 +72,7 @@ void store_group_forget(struct store_group *group)
 {
     drop_all(group, &group->reads);
     drop_all(group, &group->writes);
+    drop_all(group, &group->deleting);
     stats_set(group->stats, STORE_REQUESTS_WAITING, 0);
 }
 
@@ -241,8 +252,7 @@ static unsigned execute_writes(struct store_group *group, struct list_node *grou
         if (request == NULL)
             break;
         execute_write(group, request);
-        list_remove(&request->link);
-        list_append(group_of, &request->link);
+        move(request, group_of);
         count++;
         now = clock_mono_ns(group->clock);
     }
@@ -274,6 +284,17 @@ static void count_group(struct store_group *group, unsigned writes, bool failed)
         stats_set(group->stats, STORE_GROUP_LARGEST, writes);
 }
 
+static void answer_write(struct store_group *group, struct group_request *request,
+                         const struct db_answer *with)
+{
+    stats_add(group->stats,
+              with->status < 400   ? STORE_WRITES
+              : with->status < 500 ? STORE_WRITES_REFUSED
+                                   : STORE_WRITES_FAILED,
+              1);
+    answer(group, request, with);
+}
+
 static struct db_answer failure(enum err_e err, bool doubt, struct out *body)
 {
     const char *text = doubt ? text_doubt : db_failure_text(err);
@@ -294,13 +315,10 @@ static void answer_writes(struct store_group *group, struct list_node *group_of,
         struct group_request *request = LIST_ENTRY(node, struct group_request, link);
         if (err != ERR_OK)
             request->answer = instead;
-        unsigned status = request->answer.status;
-        stats_add(group->stats,
-                  status < 400   ? STORE_WRITES
-                  : status < 500 ? STORE_WRITES_REFUSED
-                                 : STORE_WRITES_FAILED,
-                  1);
-        answer(group, request, &request->answer);
+        if (request->answer.status == 202)
+            move(request, &group->deleting);
+        else
+            answer_write(group, request, &request->answer);
     }
 }
 
@@ -313,8 +331,7 @@ static unsigned fail_writes(struct store_group *group, struct list_node *group_o
         struct group_request *request = next_of(group, &group->writes, now);
         if (request == NULL)
             break;
-        list_remove(&request->link);
-        list_append(group_of, &request->link);
+        move(request, group_of);
     }
     return count;
 }
@@ -334,12 +351,101 @@ static void run_writes(struct store_group *group)
     answer_writes(group, &group_of, err, begun && db_in_doubt(group->db));
 }
 
+/* --- deletions ------------------------------------------------------------------------------------------------------------- */
+
+static bool turn_is_due(const struct store_group *group)
+{
+    return db_deletions(group->db) > 0 && clock_mono_ns(group->clock) >= group->turn_retry_ns &&
+           (group->may_turn == NULL || group->may_turn(group->arg));
+}
+
+static enum err_e turn(struct store_group *group)
+{
+    enum err_e err = db_begin(group->db);
+    if (err != ERR_OK)
+        return err;
+    err = db_delete_turn(group->db);
+    if (err == ERR_OK)
+        return commit(group);
+    db_rollback(group->db);
+    return err;
+}
+
+static void run_turn(struct store_group *group)
+{
+    if (!turn_is_due(group))
+        return;
+    enum err_e err = turn(group);
+    stats_add(group->stats, err == ERR_OK ? STORE_DELETE_TURNS : STORE_DELETE_TURNS_FAILED, 1);
+    if (err != ERR_OK)
+        group->turn_retry_ns = clock_mono_ns(group->clock) + GROUP_TURN_RETRY_NS;
+    else if (db_deletions(group->db) > 0)
+        FAULT_POINT(STORE_DELETE_TURN);
+}
+
+/* The first of those who wait for this row has his answer; the others ask again. */
+static void ask_again(struct store_group *group, struct list_node *waiting, const struct db_request *what)
+{
+    LIST_FOREACH (node, waiting) {
+        struct group_request *request = LIST_ENTRY(node, struct group_request, link);
+        if (request->what.entity == what->entity && request->what.id == what->id)
+            move(request, &group->writes);
+    }
+}
+
+/* A deletion ended; whose it was, and who removed the row, this one or another, is looked up. */
+static void answer_ended(struct store_group *group)
+{
+    struct list_node waiting;
+    if (group->ended == db_deletions_ended(group->db))
+        return;
+    group->ended = db_deletions_ended(group->db);
+    list_init(&waiting);
+    LIST_FOREACH (node, &group->deleting)
+        move(LIST_ENTRY(node, struct group_request, link), &waiting);
+    while (!list_empty(&waiting)) {
+        struct group_request *request = LIST_ENTRY(waiting.next, struct group_request, link);
+        struct db_request what = request->what;
+        if (db_is_deleting(group->db, what.entity, what.id)) {
+            move(request, &group->deleting);
+            continue;
+        }
+        answer_write(group, request, &(struct db_answer){.status = 204, .body = ""});
+        ask_again(group, &waiting, &what);
+    }
+}
+
+static void answer_late(struct store_group *group, uint64_t now)
+{
+    LIST_FOREACH (node, &group->deleting) {
+        struct group_request *request = LIST_ENTRY(node, struct group_request, link);
+        if (now >= request->due_ns)
+            answer_write(group, request, &FIXED(202, text_goes_on));
+    }
+}
+
+void store_group_leave(struct store_group *group)
+{
+    answer_late(group, UINT64_MAX);
+}
+
+/* --- all of it ---------------------------------------------------------------------------------------------------------------- */
+
+bool store_group_is_idle(const struct store_group *group)
+{
+    return group->waiting == 0 && db_deletions(group->db) == 0;
+}
+
 bool store_group_run(struct store_group *group)
 {
-    if (group->waiting == 0)
+    if (store_group_is_idle(group))
         return false;
     run_reads(group);
     run_writes(group);
+    run_turn(group);
+    answer_ended(group);
+    answer_late(group, clock_mono_ns(group->clock));
     stats_set(group->stats, STORE_REQUESTS_WAITING, group->waiting);
-    return group->waiting > 0;
+    stats_set(group->stats, STORE_DELETIONS, db_deletions(group->db));
+    return !list_empty(&group->reads) || !list_empty(&group->writes) || turn_is_due(group);
 }

@@ -44,6 +44,10 @@
     X(MACHINE_CHANGES, machine_changes, COUNTER) /* of conditions, handed to the database */                 \
     X(FOREIGN_EVENTS, foreign_events, COUNTER)   /* events of the broker's own, in the database */           \
     X(WATCH_FAILED, watch_failed, COUNTER)       /* transactions of what was read: made again later */       \
+    /* deletions of many rows */                                                                             \
+    X(DELETIONS, deletions, GAUGE)                       /* under way */                                     \
+    X(DELETE_TURNS, delete_turns, COUNTER)               /* transactions of them behind the first */         \
+    X(DELETE_TURNS_FAILED, delete_turns_failed, COUNTER) /* … tried again a second later */                \
     /* upkeep and the process */                                                                             \
     X(EXPIRE_STEPS, expire_steps, COUNTER)                                                                   \
     X(EXPIRE_FAILED, expire_failed, COUNTER)                                                                 \

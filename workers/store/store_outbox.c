@@ -133,6 +133,11 @@ bool store_outbox_pump(struct store_outbox *outbox)
     return more;
 }
 
+bool store_outbox_is_behind(const struct store_outbox *outbox)
+{
+    return db_last_event(outbox->db) > outbox->window.cursor + OUTBOX_BEHIND;
+}
+
 /* --- acknowledgements ------------------------------------------------------------------------------------------------- */
 
 void store_outbox_acked(struct store_outbox *outbox, const struct wire_event_ack *ack)

@@ -58,6 +58,11 @@ void store_outbox_acked(struct store_outbox *outbox, const struct wire_event_ack
 /* Sends what may be sent; after commits and acknowledgements. True: there is more, and room for it. */
 bool store_outbox_pump(struct store_outbox *outbox);
 
+/* True: more events wait to be sent than OUTBOX_BEHIND. Who makes many waits then, so that an event of somebody else has so many before it, and
+ * what he makes in one go, at most. */
+#define OUTBOX_BEHIND 256u
+bool store_outbox_is_behind(const struct store_outbox *outbox);
+
 /* In a transaction: puts the notes into it, and says how many they were; after its commit they are forgotten. */
 enum err_e store_outbox_note(struct store_outbox *outbox, unsigned *count);
 void store_outbox_noted(struct store_outbox *outbox, unsigned count);

@@ -20,6 +20,7 @@ static void put_in_force(void *arg, struct conf *next)
     struct store *store = reload->store;
     store->conf = next;
     store_upkeep_keep(&store->upkeep, &next->store);
+    db_set_delete_rows(store->db, next->store.delete_rows);
     store_watch_conf(&store->watch, next);
     stats_add(&store->stats, STORE_RELOADS, 1);
     conf_free(reload->conf);

@@ -123,6 +123,12 @@ static bool events_complete(void *arg)
     return store_outbox_is_complete(&store->outbox);
 }
 
+static bool may_turn(void *arg)
+{
+    struct store *store = arg;
+    return !store_outbox_is_behind(&store->outbox);
+}
+
 /* --- rounds -------------------------------------------------------------------------------------------------------------- */
 
 static bool is_heard(struct store *store)
@@ -233,6 +239,7 @@ static enum err_e make_parts(struct store *store)
                                         .join = join,
                                         .committed = committed,
                                         .events_complete = events_complete,
+                                        .may_turn = may_turn,
                                         .arg = store};
     store->outbox = (struct store_outbox){.db = store->db,
                                           .stats = &store->stats,
@@ -248,6 +255,7 @@ static enum err_e make_parts(struct store *store)
     store->watch.lvt_path = store->lvt_path;
     store->upkeep = (struct store_upkeep){.db = store->db, .stats = &store->stats, .clock = store->clock};
     store_upkeep_keep(&store->upkeep, &store->conf->store);
+    db_set_delete_rows(store->db, store->conf->store.delete_rows);
     store_outbox_init(&store->outbox);
     store_watch_init(&store->watch);
     store_upkeep_init(&store->upkeep);
@@ -283,6 +291,7 @@ static void finish(struct store *store)
     uint64_t end = clock_mono_ns(store->clock) + LAST_NS;
     for (bool more = true; more && clock_mono_ns(store->clock) < end;)
         more = execute(store);
+    store_group_leave(&store->group);
     publish(store);
     link_flush(store->link);
     if (store->outbox.note_due_ns != 0) {

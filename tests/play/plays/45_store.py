@@ -244,6 +244,7 @@ async def read_only(s):
         subprocess.run(["mount", "-o", "remount,rw", s.state], check=True)
         s1.says_ready = True
         await s1.start()
+        await until("the store to answer", lambda: _answers(api))
         assert (await api.read("sensor", one.id)).id == one.id
     finally:
         if s.actor("s1").alive:

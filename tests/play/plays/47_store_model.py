@@ -27,6 +27,7 @@ DEEDS = {"create": 30, "many": 6, "update": 16, "delete": 6, "solve": 4, "genera
 class Run:
     def __init__(self, s, dice):
         self.s, self.dice, self.model, self.steps, self.unsure, self.deaths = s, dice, StoreModel(), 0, 0, 0
+        self.large = 0
         self.dying = None
 
     async def go(self):
@@ -72,6 +73,9 @@ class Run:
         """A write was not answered: what is there now is what was, or made(found) says that it is what was asked for. True: it was made."""
         self.unsure += 1
         found = await self.everything()
+        if self.s.database.query("SELECT 1 FROM deletions"):  # begun, so it is made to its end
+            await until("the deletion to be made to its end", lambda: not self.s.database.query("SELECT 1 FROM deletions"), 20)
+            found = await self.everything()
         if not self.model.differs(found):
             return False
         made({entity: {row["id"]: row for row in rows} for entity, rows in found.items()}, self.model.differs(found))
@@ -189,7 +193,7 @@ class Run:
             reply.refused(404)
         else:
             assert reply.status == 204, reply
-            self.model.remove(entity, id)
+            self.large += self.model.remove(entity, id) > 3
 
     async def _generate(self):
         place, given = self.any("ubicacion"), {}
@@ -331,6 +335,7 @@ class Run:
 @play("random operations, three workers, deaths: every answer as the model says, and the events rebuild the rows", "asan", within=SECONDS + 120)
 async def store_model(s):
     print(f"seed {SEED}, {SECONDS:g} s")
+    s.set("store", delete_rows=3)  # most deletions of sensors take several turns
     await s.channels_house(*WORKERS)
     run, end = Run(s, random.Random(SEED)), now() + SECONDS
     listener = await s.channel("listener", on="w3")
@@ -353,4 +358,4 @@ async def store_model(s):
     assert not replay.complaints, replay.complaints[:3]
     for entity, rows in run.model.rows.items():
         assert not replay.differences(entity, list(rows.values())), replay.differences(entity, list(rows.values()))[:3]
-    print(f"{run.steps} steps, {run.deaths} deaths, {run.unsure} writes not answered, {len(listener.frames)} events")
+    print(f"{run.steps} steps, {run.deaths} deaths, {run.unsure} writes not answered, {run.large} deletions in turns, {len(listener.frames)} events")

@@ -137,7 +137,8 @@ void store_calls_fini(struct store_calls *calls)
 
 static bool is_status(uint64_t status)
 {
-    static const unsigned known[] = {200, 201, 204, 400, 403, 404, 409, 410, 412, 413, 422, 500, 503, 504};
+    static const unsigned known[] = {200, 201, 202, 204, 400, 403, 404, 409,
+                                     410, 412, 413, 422, 500, 503, 504};
     for (size_t i = 0; i < ARRAY_LEN(known); i++)
         if (known[i] == status)
             return true;

@@ -65,9 +65,32 @@ enum err_e db_begin(struct db *db);
 void db_execute(struct db *db, const struct db_request *request, struct db_answer *answer);
 enum err_e db_commit(struct db *db); /* an error: it was rolled back, and logged */
 void db_rollback(struct db *db);
+/* A question that takes more steps of SQLite's machine is answered 413, so that nobody waits for it longer than about a second, whatever it asks: a
+ * row that is passed over takes 2 to 4, one in an average 9. Holds for what only reads, and for averages of stored readings. */
+#define DB_READ_STEPS 40000000u
+void db_set_read_steps(struct db *db, uint64_t steps); /* rounded up to 1,000 */
 /* After a db_commit() that failed: true if the disk refused to say whether it has the group, so that it could come back after a crash,
  * whole. False: nothing of it is on the disk. */
 bool db_in_doubt(const struct db *db);
+
+/* --- deletions ----------------------------------------------------------------------------------------------------------
+ *
+ *     db_execute(DELETE) ── at most `rows` go: all of them at once ─────────────────────────────▶ 204
+ *            └── more: the innermost `rows`, and a line in the table of deletions ─▶ 202, then
+ *                     db_begin ─▶ db_delete_turn ─▶ db_commit ─▶ … ─▶ the last one: the row itself, and the line
+ *
+ * Whoever has the database makes the turns, also after a restart: a deletion that has begun is made to its end. Meanwhile the row and all that belongs to
+ * it can be read, and deleted, and takes no change and nothing new (409): so what is owed only gets less. DELETE of the same row is 202, too. */
+#define DB_DELETE_ROWS  1000u /* of one turn, unless told otherwise */
+#define DB_GOES_ON_TEXT "El borrado ha comenzado y sigue en curso: terminará sin repetirlo"
+void db_set_delete_rows(struct db *db, unsigned rows); /* at least 1; from now on */
+/* In a transaction: one turn of the deletion whose turn it is. Nothing under way: nothing. */
+enum err_e db_delete_turn(struct db *db);
+uint64_t db_deletions(struct db *db); /* under way; 0 if it cannot be read */
+uint64_t db_deletions_ended(
+    const struct db *db); /* rises when one ends, whoever removed its row; at times for nothing */
+bool db_is_deleting(struct db *db, enum entity_e entity,
+                    uint64_t id); /* this row itself; true if it cannot be read */
 
 /* For a person: why nothing was written. */
 const char *db_failure_text(enum err_e err);
@@ -134,7 +157,8 @@ enum err_e db_set_ring(struct db *db, uint32_t ring_id, uint64_t position);
 struct db_keep {
     uint32_t days, mib, events_days, events_mib;
 };
-/* In a transaction: removes at most `limit` rows that are too old or too many; *more: there are others. First readings (with their
+/* In a transaction: removes at most `limit` rows that are too old or too many, and what goes with the last one (a row with more than `limit` is then
+ * deleted in turns); *more: there are others. First readings (with their
  * anomalies), predictions and anomalies of machines, oldest first, each with an event of action expire_…; `mib` bounds the pages in use less what
  * events take. Then published events, without one; what is not published stays, and so does the last one. 0 of days or MiB: no bound. The wall
  * clock decides what is old. */

@@ -13,7 +13,7 @@
 #define EVENT_OVERHEAD 64u /* header, columns and four indexes; an estimate */
 
 struct budget {
-    unsigned left;
+    unsigned limit, left;
     uint64_t older_than; /* ms; 0: nothing is too old */
     uint64_t most_bytes; /* UINT64_MAX: nothing is too much */
 };
@@ -21,7 +21,7 @@ struct budget {
 static struct budget budget_of(const struct db *db, uint32_t days, uint32_t mib, unsigned left)
 {
     uint64_t age = days * DAY_MS;
-    return (struct budget){left, days > 0 && db->now_ms > age ? db->now_ms - age : 0,
+    return (struct budget){left, left, days > 0 && db->now_ms > age ? db->now_ms - age : 0,
                            mib > 0 ? mib * MIB : UINT64_MAX};
 }
 
@@ -108,7 +108,8 @@ static void expire_events(struct db *db, struct budget *budget)
 
 /* --- rows ------------------------------------------------------------------------------------------------------------------- */
 
-/* Removes one row if its statement finds one to be removed: id, created_at, sensor of a reading. */
+/* Removes one row if its statement finds one to be removed: id, created_at, sensor of a reading. What goes with it may take once more the limit of the
+ * step; a row with more is deleted in turns (db_delete.c). */
 static bool expire_row(struct db *db, struct budget *budget, enum entity_e entity, sqlite3_stmt *oldest,
                        bool too_much)
 {
@@ -120,14 +121,16 @@ static bool expire_row(struct db *db, struct budget *budget, enum entity_e entit
     sqlite3_reset(oldest);
     if (!too_much && created >= budget->older_than)
         return false;
-    uint64_t events = db->counts.events;
-    db_row_delete(db, entity, id, "expire", NULL);
+    unsigned left = budget->limit;
+    bool gone = db_row_delete(db, entity, id, "expire", NULL, &left);
     if (sensor != 0)
         detect_cache_forget(db->windows, sensor);
-    unsigned rows = (unsigned)(db->counts.events - events);
+    if (!gone && db->failure == ERR_OK)
+        db_deletion_begin(db, entity, id, "expire");
+    unsigned rows = budget->limit - left;
     budget->left -= rows < budget->left ? rows : budget->left;
     db->counts.expired += rows;
-    return db->failure == ERR_OK;
+    return gone;
 }
 
 /* Pages become free with many rows; so the size is looked at once a step. */

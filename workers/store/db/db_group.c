@@ -54,6 +54,7 @@ static void undo_all(struct db *db)
     if (!sqlite3_get_autocommit(db->sqlite))
         sqlite3_exec(db->sqlite, "ROLLBACK", NULL, NULL, NULL);
     take_back(db, &(struct before){db->last_event, db->event_bytes, db->group_mark});
+    db->deletions = -1;
 }
 
 /* --- groups ------------------------------------------------------------------------------------------------------------------ */
@@ -133,6 +134,7 @@ bool db_call_begin(struct db *db, bool in_group)
     db->failure = db->in_group ? db->group_failure : ERR_OK;
     db->now_ms = clock_wall_ms(db->clock);
     db->status = 0;
+    db->too_wide = false;
     db->row_at = -1;
     return db->failure == ERR_OK;
 }
@@ -177,6 +179,8 @@ static void operate(struct db *db, const struct db_request *request)
         db_refuse(db, 400, "Petición mal formada");
     else
         operations[request->op](db, request, &row);
+    if (db->too_wide && db->failure == ERR_OK)
+        db_refuse(db, 413, "Consulta demasiado amplia: acótela con filtros");
     MUST(db->status != 0 || db->failure != ERR_OK);
 }
 
@@ -234,7 +238,9 @@ void db_execute(struct db *db, const struct db_request *request, struct db_answe
     bool alive = db_call_begin(db, false);
     if (!writes) {
         db->failure = ERR_OK; /* of the group: what only reads goes on */
+        db_bound_steps(db, true);
         operate(db, request);
+        db_bound_steps(db, false);
     } else if (alive && request->op == STORE_OP_DELETE) {
         operate(db, request); /* it refuses before it writes, or not at all */
     } else if (alive) {

@@ -26,7 +26,7 @@
 #include "map.h"
 #include "topic.h"
 
-#define DB_STATEMENTS_MAX 16u /* of one operation at a time */
+#define DB_STATEMENTS_MAX 24u /* of one operation at a time */
 
 #define DB_MAGIC 0x64625f31u
 
@@ -59,6 +59,13 @@ struct db {
     uint64_t last_event, last_event_new;   /* committed; with those of the group */
     uint64_t event_bytes, event_bytes_new; /* running total of payloads: upto_bytes of the last event */
     struct detect_cache *windows;
+    uint64_t read_steps;      /* of a question */
+    int64_t looks_left;       /* of on_progress() until it is interrupted; below 0: no bound now */
+    bool too_wide;            /* the operation under way was interrupted */
+    unsigned delete_rows;     /* of one turn */
+    int64_t deletions;        /* lines of the table, those of the group too; -1: to be counted */
+    uint64_t deletions_ended; /* since db_open(); may count some that were taken back */
+    uint64_t turn;            /* number of the deletion that had the last one */
     uint64_t group_mark;
     struct db_counts counts;
 };
@@ -85,6 +92,9 @@ bool db_step(struct db *db, sqlite3_stmt *statement);
 enum err_e db_write_step(struct db *db, sqlite3_stmt *statement);
 /* First column of the first row; `none` without a row. */
 int64_t db_number(struct db *db, sqlite3_stmt *statement, int64_t none);
+/* From now on the operation may take db->read_steps in all; false: what follows is not bounded. Only around what reads. */
+void db_bound_steps(struct db *db, bool bounded);
+void db_watch_steps(struct db *db); /* once, when it is opened */
 /* A failure of SQLite is noted in db->failure and logged; it ends the group. */
 void db_fail(struct db *db, int code, const char *what);
 enum err_e db_code(int code);           /* SQLite's code as one of Noria's */
@@ -125,9 +135,14 @@ enum db_made_e { DB_MADE_CREATED, DB_MADE_DETECTED, DB_MADE_COMPUTED };
 enum err_e db_row_make(struct db *db, struct db_row *row, enum db_made_e made);
 /* … changes it to what `row` says now; version and updated_at are set here. `changed`: bits ARG_…, at least one. */
 enum err_e db_row_change(struct db *db, struct db_row *row, uint64_t changed);
-/* … deletes it and what it owns, with their events; see db_event_deleted(). Windows of the detection are the caller's. */
-void db_row_delete(struct db *db, enum entity_e entity, uint64_t id, const char *action,
-                   const char *cascade_from);
+/* … deletes what it owns, the innermost first, and then itself, each with its event (see db_event_deleted()), as far as *left rows go. True: it is
+ * gone. False: *left is 0, or db->failure. Windows of the detection are the caller's. */
+bool db_row_delete(struct db *db, enum entity_e entity, uint64_t id, const char *action,
+                   const char *cascade_from, unsigned *left);
+/* What is left of a row is deleted in turns from now on (db_delete_turn()). One that is already: nothing. */
+void db_deletion_begin(struct db *db, enum entity_e entity, uint64_t id, const char *action);
+/* True: the row, or one that it belongs to, is being deleted, so that it takes no change: 409 is answered, about `member`. Or db->failure. */
+bool db_row_is_going(struct db *db, enum entity_e entity, uint64_t id, enum store_arg_e member);
 /* The request's row as it is now. False: 404 or 412 is answered, or db->failure. */
 bool db_row_wanted(struct db *db, const struct db_request *request, struct db_row *row);
 

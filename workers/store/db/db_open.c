@@ -164,6 +164,7 @@ static enum err_e open_sqlite(struct db *db, const struct db_config *config, cha
     code = db_schema_migrate(db->sqlite, DB_SCHEMA_VERSION, config->new_source);
     if (code == SQLITE_OK)
         code = db_query_functions(db->sqlite);
+    db_watch_steps(db);
     return code == SQLITE_OK ? ERR_OK : explain_sqlite(db, code, "it cannot be brought up to date", why);
 }
 
@@ -200,7 +201,13 @@ enum err_e db_open(const struct db_config *config, struct db **out, char why[DB_
     if (db == NULL)
         return explain(why, ERR_MEMORY, "out of memory", NULL);
     MUST(config->new_source != 0);
-    *db = (struct db){.magic = DB_MAGIC, .clock = config->clock, .lock_fd = -1};
+    *db = (struct db){.magic = DB_MAGIC,
+                      .clock = config->clock,
+                      .lock_fd = -1,
+                      .read_steps = DB_READ_STEPS,
+                      .looks_left = -1,
+                      .delete_rows = DB_DELETE_ROWS,
+                      .deletions = -1};
     map_init(&db->statements);
     enum err_e err = take_lock(db, config->path, why);
     if (err == ERR_OK)

@@ -93,6 +93,8 @@ void db_query_anomalies_detect(struct db *db, const struct db_request *request, 
             db_refuse_missing(db, ENTITY_READING);
         return;
     }
+    if (db_row_is_going(db, ENTITY_READING, reading.id, STORE_ARG_END))
+        return;
     struct detect_reading values = values_of(&reading);
     detect_window_clear(&window);
     fill(db, &window, sensor_of(&reading), reading.id);

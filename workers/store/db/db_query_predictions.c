@@ -44,9 +44,15 @@ static void generate(struct db *db, const struct store_row *row, const struct db
     struct db_query_averages stored = {0};
     struct db_row made = {.entity = ENTITY_PREDICTION};
     double temperatura, humedad;
-    if (!has_both(row))
+    if (db_row_is_going(db, ENTITY_LOCATION, place->id, ARG_UBICACION_ID))
+        return;
+    if (!has_both(row)) {
+        db_bound_steps(db, true);
         stored = db_query_averages(db, (uint64_t)place->fields.values[ARG_SENSOR_ID].whole);
-    if (!average(db, row, ARG_TEMPERATURA_PROMEDIO, stored.temperatura, stored.readings, &temperatura) ||
+        db_bound_steps(db, false);
+    }
+    if (db->too_wide ||
+        !average(db, row, ARG_TEMPERATURA_PROMEDIO, stored.temperatura, stored.readings, &temperatura) ||
         !average(db, row, ARG_HUMEDAD_PROMEDIO, stored.humedad, stored.readings, &humedad))
         return;
     store_row_set(&made.fields, ARG_UBICACION_ID,

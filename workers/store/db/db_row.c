@@ -5,6 +5,7 @@
 
 #define READ(columns, table) "SELECT " columns " FROM " table " WHERE id = ?1"
 #define EXISTS(table)        "SELECT 1 FROM " table " WHERE id = ?1"
+#define OWNER(table, member) "SELECT " member " FROM " table " WHERE id = ?1"
 #define REMOVE(table)        "DELETE FROM " table " WHERE id = ?1"
 #define INSERT(table, members)                                                                               \
     "INSERT INTO " table " (version, created_at, updated_at, " members ") VALUES (1, ?1, ?1, "
@@ -22,6 +23,7 @@ static const struct db_shape shapes[ENTITY_COUNT] = {
                        .remove = REMOVE("sensors"),
                        .columns = DB_SENSOR_COLUMNS,
                        .missing = "Sensor no encontrado",
+                       .going = "El sensor se está borrando",
                        .members = {ARG_TIPO, ARG_MODELO},
                        .member_count = 2,
                        .owned = {{ENTITY_READING, OWNED("readings", "sensor_id", "readings_sensor")},
@@ -36,10 +38,12 @@ static const struct db_shape shapes[ENTITY_COUNT] = {
          .remove = REMOVE("readings"),
          .columns = DB_READING_COLUMNS,
          .missing = "Lectura no encontrada",
+         .going = "La lectura se está borrando",
          .members = {ARG_SENSOR_ID, ARG_TEMPERATURA, ARG_HUMEDAD, ARG_TIMESTAMP},
          .member_count = 4,
          .refers = ARG_SENSOR_ID,
          .referred = ENTITY_SENSOR,
+         .owner = OWNER("readings", "sensor_id"),
          .owned = {{ENTITY_ANOMALY, OWNED("anomalies", "lectura_id", "anomalies_reading")}},
          .time = ARG_TIMESTAMP},
     [ENTITY_LOCATION] =
@@ -52,10 +56,12 @@ static const struct db_shape shapes[ENTITY_COUNT] = {
          .remove = REMOVE("locations"),
          .columns = DB_LOCATION_COLUMNS,
          .missing = "Ubicación no encontrada",
+         .going = "La ubicación se está borrando",
          .members = {ARG_SENSOR_ID, ARG_LATITUD, ARG_LONGITUD, ARG_DESCRIPCION},
          .member_count = 4,
          .refers = ARG_SENSOR_ID,
          .referred = ENTITY_SENSOR,
+         .owner = OWNER("locations", "sensor_id"),
          .owned = {{ENTITY_PREDICTION, OWNED("predictions", "ubicacion_id", "predictions_location")}}},
     [ENTITY_ANOMALY] =
         {.table = "anomalies",
@@ -73,7 +79,8 @@ static const struct db_shape shapes[ENTITY_COUNT] = {
          .members = {ARG_LECTURA_ID, ARG_MACHINE_ID, ARG_TIPO, ARG_VALOR, ARG_RESUELTA},
          .member_count = 5,
          .refers = ARG_LECTURA_ID,
-         .referred = ENTITY_READING},
+         .referred = ENTITY_READING,
+         .owner = OWNER("anomalies", "lectura_id")},
     [ENTITY_PREDICTION] =
         {.table = "predictions",
          .find = READ(DB_PREDICTION_COLUMNS, "predictions"),
@@ -87,7 +94,8 @@ static const struct db_shape shapes[ENTITY_COUNT] = {
          .members = {ARG_UBICACION_ID, ARG_PROBABILIDAD, ARG_COMENTARIO},
          .member_count = 3,
          .refers = ARG_UBICACION_ID,
-         .referred = ENTITY_LOCATION},
+         .referred = ENTITY_LOCATION,
+         .owner = OWNER("predictions", "ubicacion_id")},
 };
 
 const struct db_shape *db_shape(enum entity_e entity)

@@ -23,10 +23,12 @@ struct db_shape {
     const char *remove; /* by id ?1 */
     const char *columns;
     const char *missing; /* "Sensor no encontrado" */
+    const char *going;   /* "El sensor se está borrando"; NULL: nothing belongs to it */
     enum store_arg_e members[DB_MEMBERS_MAX];
     unsigned member_count;
     enum store_arg_e refers; /* the member that names a row of `referred`; STORE_ARG_END: none */
     enum entity_e referred;
+    const char *owner; /* SELECT of that member by id ?1; NULL: no such member */
     struct db_owned owned[DB_OWNED_MAX];
     enum store_arg_e time; /* what `desde` and `hasta` mean; STORE_ARG_END: created_at */
 };

@@ -6,6 +6,8 @@
  * events is the outbox and the history. `ring` numbers rings by first sight (rings.number), NULL: no address, because it is not published
  * yet, or nobody knows any more. (ring, n, id) is the order that clients saw. `upto_bytes` is the running total of payloads, so that the
  * size of the table is a subtraction. `own` 0: somebody else's, published without us.
+ *
+ * deletions: rows that are being deleted in turns (db_delete.c). A line goes in the transaction in which its row goes; turns go round by `number`.
  */
 #include "db_schema.h"
 
@@ -78,9 +80,15 @@ static const char machines[] =
     "INTEGER NOT NULL) STRICT;"
     "INSERT INTO cursor VALUES (1, 0, 0);";
 
-static const char *const steps[DB_SCHEMA_VERSION] = {entities, events, machines};
+static const char deletions[] =
+    "CREATE TABLE deletions (number INTEGER PRIMARY KEY, entity TEXT NOT NULL"
+    " CHECK (entity IN ('sensor', 'lectura', 'ubicacion')), row_id INTEGER NOT NULL,"
+    " action TEXT NOT NULL CHECK (action IN ('delete', 'expire')), began_at INTEGER NOT NULL,"
+    " UNIQUE (entity, row_id)) STRICT;";
+
+static const char *const steps[DB_SCHEMA_VERSION] = {entities, events, machines, deletions};
 static const char *const numbers[DB_SCHEMA_VERSION] = {"PRAGMA user_version = 1", "PRAGMA user_version = 2",
-                                                       "PRAGMA user_version = 3"};
+                                                       "PRAGMA user_version = 3", "PRAGMA user_version = 4"};
 
 static int run(sqlite3 *sqlite, const char *sql)
 {

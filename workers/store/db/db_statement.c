@@ -187,6 +187,43 @@ void db_bind_value(sqlite3_stmt *statement, int at, const struct store_value *va
     MUST_NOT_REACH();
 }
 
+/* --- bounds ---------------------------------------------------------------------------------------------------------------- */
+
+#define STEPS_PER_LOOK 1000
+
+static int on_progress(void *arg)
+{
+    struct db *db = arg;
+    if (db->looks_left < 0)
+        return 0;
+    if (db->looks_left > 0)
+        db->looks_left--;
+    return db->looks_left == 0;
+}
+
+void db_watch_steps(struct db *db)
+{
+    db->looks_left = -1;
+    sqlite3_progress_handler(db->sqlite, STEPS_PER_LOOK, on_progress, db);
+}
+
+void db_bound_steps(struct db *db, bool bounded)
+{
+    db->looks_left = bounded ? (int64_t)(db->read_steps / STEPS_PER_LOOK) + 1 : -1;
+}
+
+void db_set_read_steps(struct db *db, uint64_t steps)
+{
+    db->read_steps = steps;
+}
+
+/* Sticky like a failure, because db_room() refuses from now on; what is in the body by then is replaced when the operation ends. */
+static void interrupt(struct db *db)
+{
+    db->too_wide = true;
+    db->status = 413;
+}
+
 /* --- steps ------------------------------------------------------------------------------------------------------------------ */
 
 bool db_step(struct db *db, sqlite3_stmt *statement)
@@ -196,7 +233,9 @@ bool db_step(struct db *db, sqlite3_stmt *statement)
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW)
         return true;
-    if (code != SQLITE_DONE)
+    if (code == SQLITE_INTERRUPT && db->looks_left == 0)
+        interrupt(db);
+    else if (code != SQLITE_DONE)
         db_fail(db, code, sqlite3_sql(statement));
     return false;
 }

@@ -79,7 +79,12 @@ enum err_e db_row_make(struct db *db, struct db_row *row, enum db_made_e made)
 /* The row, its event and, of a reading, its anomalies. False: refused, or db->failure. */
 static bool create(struct db *db, enum entity_e entity, const struct store_row *args, struct db_row *row)
 {
+    const struct db_shape *shape = db_shape(entity);
     if (!fill_row(db, entity, args, row))
+        return false;
+    if (shape->refers != STORE_ARG_END &&
+        db_row_is_going(db, shape->referred, (uint64_t)row->fields.values[shape->refers].whole,
+                        shape->refers))
         return false;
     if (db_row_make(db, row, DB_MADE_CREATED) == ERR_MISMATCH)
         db_refuse_constraint(db, entity);
@@ -211,6 +216,17 @@ bool db_row_wanted(struct db *db, const struct db_request *request, struct db_ro
     return false;
 }
 
+/* It, or whose it would be. */
+static bool is_going(struct db *db, const struct db_row *row, uint64_t changed)
+{
+    enum store_arg_e refers = db_shape(row->entity)->refers;
+    if (db_row_is_going(db, row->entity, row->id, STORE_ARG_END))
+        return true;
+    return refers != STORE_ARG_END && (changed >> refers & 1) != 0 &&
+           db_row_is_going(db, db_shape(row->entity)->referred, (uint64_t)row->fields.values[refers].whole,
+                           refers);
+}
+
 void db_update(struct db *db, const struct db_request *request, const struct store_row *args)
 {
     struct db_row row;
@@ -219,7 +235,7 @@ void db_update(struct db *db, const struct db_request *request, const struct sto
         return;
     uint64_t sensor_before =
         row.entity == ENTITY_READING ? (uint64_t)row.fields.values[ARG_SENSOR_ID].whole : 0;
-    if (!change_row(db, args, &row, &changed))
+    if (!change_row(db, args, &row, &changed) || is_going(db, &row, changed))
         return;
     if (changed != 0 && db_row_change(db, &row, changed) == ERR_MISMATCH)
         db_refuse_constraint(db, row.entity);
