@@ -84,6 +84,13 @@ static void take_fds(struct msghdr *msg, struct control_message *message)
     }
 }
 
+void control_drop_fds(struct control_message *message)
+{
+    for (unsigned i = 0; i < message->fd_count; i++)
+        close(message->fds[i]);
+    message->fd_count = 0;
+}
+
 static bool well_formed(const struct head *head, size_t len, int flags)
 {
     return len >= sizeof *head && head->magic == MAGIC && head->type < CONTROL_TYPE_COUNT &&
@@ -109,9 +116,7 @@ enum err_e control_receive(int fd, struct control_message *message)
         return ERR_SYSTEM;
     take_fds(&msg, message);
     if (!well_formed(&head, (size_t)len, msg.msg_flags)) {
-        for (unsigned i = 0; i < message->fd_count; i++)
-            close(message->fds[i]);
-        message->fd_count = 0;
+        control_drop_fds(message);
         return ERR_MALFORMED;
     }
     message->type = (enum control_type_e)head.type;
