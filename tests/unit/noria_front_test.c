@@ -1,14 +1,6 @@
-/* noria front: sockets for who asks well, and an end for who does not; on a loop that the test turns, at a clock that the test moves. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+/* noria front: sockets for who asks well, an end for who does not, and one front at a time. */
+#include "front_guest.h"
 
-#include <cmocka.h>
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <netinet/in.h>
@@ -16,141 +8,8 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
-#include <unistd.h>
-
-#include "control.h"
-#include "front.h"
-#include "front_hold.h"
-#include "health.h"
-#include "log.h"
-#include "proc.h"
-
-static char directory[] = "/tmp/noria_front.XXXXXX", path[64];
-static struct clock_manual manual;
-static struct loop *loop;
-static struct front *front;
-
-static int make_directory(void **state)
-{
-    (void)state;
-    log_init("test", LOG_ERROR);
-    proc_boot_root(); /* descriptors: as many as there may be */
-    if (mkdtemp(directory) == NULL)
-        return -1;
-    snprintf(path, sizeof path, "%s/front.sock", directory);
-    return 0;
-}
-
-static int remove_directory(void **state)
-{
-    (void)state;
-    unlink(path);
-    return rmdir(directory);
-}
-
-static int open_front(void **state)
-{
-    (void)state;
-    clock_manual_init(&manual, 1000 * NS_PER_S, 0);
-    loop = loop_new(&manual.clock);
-    return loop != NULL && front_open(loop, path, &front) == ERR_OK ? 0 : -1;
-}
-
-static int close_front(void **state)
-{
-    (void)state;
-    front_close(&front);
-    loop_free(&loop);
-    return 0;
-}
-
-/* --- a worker's end ------------------------------------------------------------------------------------------------- */
-
-/* All that stands to be done is done: what comes of one iteration is seen by the next. */
-static void turn(void)
-{
-    for (int i = 0; i < 4; i++)
-        loop_poll(loop);
-}
-
-static int knock(void)
-{
-    struct sockaddr_un address;
-    assert_true(health_address(path, &address));
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    assert_true(fd >= 0);
-    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
-    return fd;
-}
-
-static int come_in(void)
-{
-    int fd = knock();
-    turn();
-    return fd;
-}
-
-static void say(int fd, enum control_type_e type, const char *text)
-{
-    struct control_message message = {.type = type};
-    snprintf(message.text, sizeof message.text, "%s", text);
-    assert_int_equal(control_send(fd, &message), ERR_OK);
-    turn();
-}
-
-/* Who is served stays connected. */
-static int served(const char *families, struct control_message *got)
-{
-    int fd = come_in();
-    say(fd, CONTROL_SOCKETS, families);
-    assert_int_equal(control_receive(fd, got), ERR_OK);
-    assert_int_equal(got->type, CONTROL_SOCKETS);
-    assert_string_equal(got->text, families);
-    assert_int_equal(got->fd_count, strlen(families));
-    assert_int_equal(control_receive(fd, &(struct control_message){0}), ERR_BUSY);
-    return fd;
-}
-
-static void drop(int fd, struct control_message *got)
-{
-    control_drop_fds(got);
-    close(fd);
-    turn();
-}
-
-static bool has_ended(int fd)
-{
-    struct control_message got;
-    return control_receive(fd, &got) == ERR_CLOSED;
-}
-
-/* Refused with these words, and hung up on. */
-static void refused(int fd, const char *why)
-{
-    struct control_message got;
-    assert_int_equal(control_receive(fd, &got), ERR_OK);
-    assert_int_equal(got.type, CONTROL_REFUSED);
-    assert_int_equal(got.fd_count, 0);
-    assert_string_equal(got.text, why);
-    assert_true(has_ended(fd));
-    close(fd);
-}
-
-static size_t descriptors(void)
-{
-    size_t count = 0;
-    DIR *all = opendir("/proc/self/fd");
-    assert_non_null(all);
-    while (readdir(all) != NULL)
-        count++;
-    closedir(all);
-    return count;
-}
 
 /* --- who asks well -------------------------------------------------------------------------------------------------- */
 
@@ -289,7 +148,7 @@ static void garbage_ends_its_own_connection_alone(void **state)
     refused(stuffed, "no request for sockets");
     assert_int_equal(descriptors(), before);
     assert_int_equal(front_count(front), 1);
-    assert_false(has_ended(other));
+    assert_true(is_held(other));
     drop(other, &good);
 }
 
@@ -316,7 +175,7 @@ static void who_says_nothing_is_hung_up_on_and_who_was_served_is_not(void **stat
     refused(silent, "asks for nothing");
     clock_manual_advance_ns(&manual, 100 * FRONT_PATIENCE_NS);
     turn();
-    assert_false(has_ended(worker));
+    assert_true(is_held(worker));
     drop(worker, &got);
 }
 
@@ -348,100 +207,6 @@ static void another_user_is_nobody(void **state)
     assert_int_equal(front_count(front), 0);
 }
 
-/* --- what runs out -------------------------------------------------------------------------------------------------- */
-
-/* No descriptor can be had any more but `spare` ones. */
-static void leave_descriptors(struct rlimit *before, rlim_t spare)
-{
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, before), 0);
-    int next = dup(0); /* the lowest that is free */
-    close(next);
-    struct rlimit few = {(rlim_t)next + spare, before->rlim_max};
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
-}
-
-static void without_descriptors_sockets_are_refused(void **state)
-{
-    (void)state;
-    struct rlimit before;
-    struct control_message got;
-    int worker = come_in();
-    leave_descriptors(&before, 2);
-    say(worker, CONTROL_SOCKETS, "444");
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-    refused(worker, "Too many open files");
-    drop(served("444", &got), &got);
-}
-
-static void without_descriptors_nobody_comes_in_until_there_are_some(void **state)
-{
-    (void)state;
-    struct rlimit before;
-    struct control_message got;
-    int workers[2] = {knock(), knock()};
-    leave_descriptors(&before, 0);
-    turn();
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
-    turn();
-    assert_int_equal(front_count(front), 0); /* it is not asked again and again */
-    clock_manual_advance_ns(&manual, FRONT_PAUSE_NS);
-    turn();
-    assert_int_equal(front_count(front), 2);
-    for (size_t i = 0; i < 2; i++) {
-        say(workers[i], CONTROL_SOCKETS, "4");
-        assert_int_equal(control_receive(workers[i], &got), ERR_OK);
-        drop(workers[i], &got);
-    }
-}
-
-static void one_worker_too_many_is_hung_up_on(void **state)
-{
-    (void)state;
-    static int workers[FRONT_WORKERS_MAX];
-    struct control_message got;
-    struct rlimit limit;
-    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
-    if (limit.rlim_cur < 2 * FRONT_WORKERS_MAX + 64)
-        skip();
-    for (size_t i = 0; i < FRONT_WORKERS_MAX; i++)
-        workers[i] = come_in();
-    assert_int_equal(front_count(front), FRONT_WORKERS_MAX);
-    int late = come_in();
-    assert_true(has_ended(late));
-    close(late);
-    close(workers[17]);
-    turn();
-    workers[17] = served("4", &got);
-    control_drop_fds(&got);
-    for (size_t i = 0; i < FRONT_WORKERS_MAX; i++)
-        close(workers[i]);
-    for (size_t i = 0; i < FRONT_WORKERS_MAX / 8 && front_count(front) > 0; i++)
-        turn();
-    assert_int_equal(front_count(front), 0);
-}
-
-/* Every way to die: before asking, with the answer unread, with the sockets. */
-static void a_thousand_workers_die_and_leave_nothing(void **state)
-{
-    (void)state;
-    struct control_message got;
-    size_t before = descriptors();
-    for (unsigned i = 0; i < 1000; i++) {
-        if (i % 3 == 0) {
-            close(i % 2 == 0 ? knock() : come_in());
-        } else if (i % 3 == 1) {
-            int fd = come_in();
-            say(fd, CONTROL_SOCKETS, "4646");
-            close(fd);
-        } else {
-            drop(served("46", &got), &got);
-        }
-        turn();
-    }
-    assert_int_equal(front_count(front), 0);
-    assert_int_equal(descriptors(), before);
-}
-
 /* --- more than one front -------------------------------------------------------------------------------------------- */
 
 static void one_front_is_enough(void **state)
@@ -458,7 +223,7 @@ static void one_front_is_enough(void **state)
     assert_int_equal(front_open(loop, longer, &second), ERR_TOO_LARGE);
     assert_int_equal(front_open(loop, "/nowhere/front.sock", &second), ERR_SYSTEM);
     turn();
-    assert_false(has_ended(worker));
+    assert_true(is_held(worker));
     front_close(&front);
     assert_true(has_ended(worker)); /* which is how a worker knows */
     assert_int_equal(access(path, F_OK), -1);
@@ -517,8 +282,6 @@ static void the_program_ends_when_it_is_told_to(void **state)
     close(worker);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_front, close_front)
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -530,10 +293,6 @@ int main(void)
         TEST(a_second_request_is_refused),
         TEST(who_says_nothing_is_hung_up_on_and_who_was_served_is_not),
         TEST(another_user_is_nobody),
-        TEST(without_descriptors_sockets_are_refused),
-        TEST(without_descriptors_nobody_comes_in_until_there_are_some),
-        TEST(one_worker_too_many_is_hung_up_on),
-        TEST(a_thousand_workers_die_and_leave_nothing),
         TEST(one_front_is_enough),
         TEST(what_a_killed_front_left_is_replaced),
         TEST(the_program_ends_when_it_is_told_to),
