@@ -17,6 +17,8 @@ struct head {
     uint64_t digest;
 };
 
+_Static_assert(CONTROL_REFUSED == 2 && CONTROL_SOCKETS == 10, "an older front knows them by these numbers");
+
 union ancillary {
     char bytes[CMSG_SPACE(CONTROL_FDS_MAX * sizeof(int))];
     struct cmsghdr align;
