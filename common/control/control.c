@@ -17,6 +17,8 @@ struct head {
     uint64_t digest;
 };
 
+_Static_assert(CONTROL_REFUSED == 2 && CONTROL_SOCKETS == 10, "an older front knows them by these numbers");
+
 union ancillary {
     char bytes[CMSG_SPACE(CONTROL_FDS_MAX * sizeof(int))];
     struct cmsghdr align;
@@ -84,6 +86,13 @@ static void take_fds(struct msghdr *msg, struct control_message *message)
     }
 }
 
+void control_drop_fds(struct control_message *message)
+{
+    for (unsigned i = 0; i < message->fd_count; i++)
+        close(message->fds[i]);
+    message->fd_count = 0;
+}
+
 static bool well_formed(const struct head *head, size_t len, int flags)
 {
     return len >= sizeof *head && head->magic == MAGIC && head->type < CONTROL_TYPE_COUNT &&
@@ -109,9 +118,7 @@ enum err_e control_receive(int fd, struct control_message *message)
         return ERR_SYSTEM;
     take_fds(&msg, message);
     if (!well_formed(&head, (size_t)len, msg.msg_flags)) {
-        for (unsigned i = 0; i < message->fd_count; i++)
-            close(message->fds[i]);
-        message->fd_count = 0;
+        control_drop_fds(message);
         return ERR_MALFORMED;
     }
     message->type = (enum control_type_e)head.type;

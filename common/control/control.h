@@ -16,6 +16,9 @@
  *     ADOPT    number=k, names, fds ──▶       a worker accepts from the sockets of worker k, too, which is away
  *     DISOWN   number=k            ──▶        … no more: it is back
  *
+ * SOCKETS is no launcher's: a worker under Compose says it to `noria front`, on a Unix socket with a name (front.h), and is answered with it, or REFUSED. The front there
+ * may be older or newer than its workers: types are only ever added at the end.
+ *
  * Nothing is resent: the socket is reliable, and its end is the end of its process. A RELOAD that comes while one is kept replaces it.
  * Sending never blocks; ERR_FULL is a child that does not read (the launcher then treats a reload as refused). No call allocates.
  * All may be called from callbacks.
@@ -42,7 +45,8 @@
     X(DRAIN, "drain")                                                                                        \
     X(DRAINING, "draining")                                                                                  \
     X(ADOPT, "adopt")                                                                                        \
-    X(DISOWN, "disown")
+    X(DISOWN, "disown")                                                                                      \
+    X(SOCKETS, "sockets")
 
 enum control_type_e {
 #define X(NAME, name) CONTROL_##NAME,
@@ -53,10 +57,11 @@ enum control_type_e {
 
 struct control_message {
     enum control_type_e type;
-    uint32_t number;                 /* of a reload; a window; a worker */
-    uint64_t digest;                 /* RELOAD: of the configuration that is meant (struct conf) */
-    char text[CONTROL_TEXT_MAX + 1]; /* REFUSED: why, one line; ADOPT: the listeners' names, "a:b:c" */
-    int fds[CONTROL_FDS_MAX];        /* ADOPT; the receiver's to close */
+    uint32_t number; /* of a reload; a window; a worker; SOCKETS: front.h */
+    uint64_t digest; /* RELOAD: of the configuration that is meant (struct conf) */
+    char text[CONTROL_TEXT_MAX +
+              1]; /* REFUSED: why, one line; ADOPT: the listeners' names, "a:b:c"; SOCKETS: front.h */
+    int fds[CONTROL_FDS_MAX]; /* ADOPT, SOCKETS; the receiver's to close */
     unsigned fd_count;
 };
 
@@ -69,6 +74,9 @@ enum err_e control_send(int fd, const struct control_message *message);
 /* The next message. ERR_BUSY: none now; ERR_CLOSED: the other side is gone; ERR_MALFORMED: no message of ours, dropped, with its
  * descriptors; ERR_SYSTEM. Received descriptors are close-on-exec. */
 enum err_e control_receive(int fd, struct control_message *message);
+
+/* Closes the message's descriptors, which are then none. */
+void control_drop_fds(struct control_message *message);
 
 /* The child's end as inherited, made non-blocking and close-on-exec; -1: there is none. Call once, early: the variable is removed. */
 int control_inherited(void);

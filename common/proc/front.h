@@ -1,34 +1,30 @@
-/* front.h — how workers under Compose notice that the container whose network they live in is gone.
+/* front.h — where workers under Compose have their sockets from: `noria front`.
  *
- * The workers share the network namespace of one container, `front` (`noria front`), which also holds the published ports. When it dies, the
- * engine makes it a new namespace and leaves the workers in the old one, where nobody reaches them. So `noria front` listens on an abstract
- * Unix socket, which lives in the network namespace and is there for whoever is in the same: a worker with NORIA_FRONT=1 keeps a connection to
- * it, on which nothing is said. Its end, or a refusal, means that front is gone; the worker then ends with PROC_EXIT_FAILURE, and the engine starts
- * it in the new namespace.
+ * An engine gives published ports to one container, and takes their network away with it. That container is `front` (`noria front`), which does nothing
+ * else; the workers have no network at all. A socket belongs to the network in which socket() was called, whoever binds it, listens or accepts on it later.
+ * So front makes the sockets, and the workers do everything else with them:
  *
- * Not at once: an engine that finds front not running gives the worker up for good. So front also listens on FRONT_BEACON below the runtime
- * directory, which every namespace sees, and a worker that lost its front ends when somebody accepts there again, FRONT_PATIENCE_NS at the latest;
- * after FRONT_GONE_NS where there is no such file.
+ *     worker                                                front, on FRONT_SOCKET below the runtime directory, a volume of front and workers alone
+ *     SOCKETS text="446"                    ──▶             a character per socket: 4 (AF_INET) or 6 (AF_INET6); 1 to CONTROL_FDS_MAX
+ *                     ◀── SOCKETS text="446" number fds     in that order: TCP, non-blocking, not bound. Front keeps none of them
+ *                     ◀── REFUSED text=why                  … or it cannot now (out of descriptors, no such family); it hangs up
+ *     …                                                     nothing more is said: the end of the connection is the end of front, and of its network
+ *
+ * Packets and their checks are those of control.h, SOCK_SEQPACKET. `number` is 1 where the kernel gives what a closed socket was about to accept to
+ * another one of its port (net.ipv4.tcp_migrate_req of front's network, which a worker cannot read any more), else 0.
+ *
+ * Front hangs up on everybody else, and says so in its log: another uid than its own (SO_PEERCRED), a request that is none, a second one, none within
+ * FRONT_PATIENCE_NS. A worker waits for front as long as it takes, and asks again every FRONT_RETRY_MS; what is no good answer, or none within
+ * FRONT_PATIENCE_NS, is asked for again on another connection. So it does not matter who is started first. With the end of the connection on which
+ * its sockets came a worker ends, too: nobody reaches them any more, and the engine starts it again.
+ *
+ * Rejected: workers in front's network (network_mode: service:front): an engine that starts all containers at once, at boot, gives up for good a worker
+ * that it reaches before front; sockets that front binds (it would have to know the configuration, and be restarted with it); the socket
+ * in bus/ (agents see that, and one that a PLC broke into could listen on the workers' ports).
  */
 #pragma once
 
-#include <stddef.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-
-#define FRONT_VARIABLE "NORIA_FRONT"
-#define FRONT_SOCKET   "noria-front" /* abstract: a NUL stands before it */
-#define FRONT_BEACON   "bus/front.sock"
-
-#define FRONT_GONE_NS     2000000000ull
-#define FRONT_PATIENCE_NS 30000000000ull
-
-/* The address, and its length for bind() and connect(). */
-static inline socklen_t front_address(struct sockaddr_un *address)
-{
-    memset(address, 0, sizeof *address);
-    address->sun_family = AF_UNIX;
-    memcpy(address->sun_path + 1, FRONT_SOCKET, sizeof FRONT_SOCKET - 1);
-    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + sizeof FRONT_SOCKET);
-}
+#define FRONT_VARIABLE    "NORIA_FRONT" /* =1: a worker has its sockets from front */
+#define FRONT_SOCKET      "front/front.sock"
+#define FRONT_PATIENCE_NS 5000000000ull
+#define FRONT_RETRY_MS    20u

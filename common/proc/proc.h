@@ -51,6 +51,10 @@ struct proc_listen_fd {
 };
 size_t proc_listen_fds(struct proc_listen_fd fds[PROC_LISTEN_MAX]);
 
+/* The kernel gives what a closed listening socket was about to accept to another one of its port, if this process made the socket:
+ * net.ipv4.tcp_migrate_req of the network that it is in. */
+bool proc_tcp_migrates(void);
+
 /* Makes `path` and its parents, mode 0750; an existing directory is fine. ERR_SYSTEM (logged). */
 enum err_e proc_make_dirs(const char *path);
 /* The same, told by errno (0: it is there) and not logged: for threads, which do not log. */

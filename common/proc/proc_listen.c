@@ -69,3 +69,13 @@ size_t proc_listen_fds(struct proc_listen_fd fds[PROC_LISTEN_MAX])
     unsetenv("LISTEN_FDNAMES");
     return used;
 }
+
+bool proc_tcp_migrates(void)
+{
+    char digit = '0';
+    int fd = open("/proc/sys/net/ipv4/tcp_migrate_req", O_RDONLY | O_CLOEXEC);
+    bool yes = fd >= 0 && read(fd, &digit, 1) == 1 && digit == '1';
+    if (fd >= 0)
+        close(fd);
+    return yes;
+}

@@ -125,7 +125,8 @@ static bool published_before(const struct conf *conf, size_t listener)
 
 static void write_front(const struct conf *conf, FILE *out)
 {
-    fputs("  front: # holds the network of the workers, and their ports; a worker that ends hands its "
+    fputs("  front: # makes the workers' sockets, in the network that has the ports; a worker that ends "
+          "hands its "
           "waiting connections to another\n"
           "    <<: *noria\n"
           "    command: [noria, front]\n"
@@ -136,7 +137,7 @@ static void write_front(const struct conf *conf, FILE *out)
         if (!published_before(conf, i))
             fprintf(out, "      - \"${NORIA_PUBLISH:-127.0.0.1}:%u:%u\" # %s\n", conf->listeners[i].port,
                     conf->listeners[i].port, conf->listeners[i].name);
-    fputs("    volumes: [\"bus:" COMPOSE_RUNTIME "/bus\"] # where workers see that it was started again\n"
+    fputs("    volumes: [\"front:" COMPOSE_RUNTIME "/front\"] # where workers ask for their sockets\n"
           "    sysctls: {net.ipv4.tcp_migrate_req: \"1\"} # Linux 5.14 or later\n"
           "    mem_limit: 32m\n",
           out);
@@ -187,13 +188,13 @@ static void write_worker(const struct conf *conf, const struct compose_options *
     fprintf(
         out,
         "    environment: {NORIA_FRONT: \"1\"}\n"
-        "    network_mode: service:front\n"
-        "    depends_on: [front]\n"
+        "    network_mode: none\n"
         "    scale: ${NORIA_WORKERS:-%u}\n"
         "    stop_signal: SIGUSR1 # its clients are told to come back, 1012, spread over workers.drain_ms\n"
         "    stop_grace_period: %us\n"
         "    volumes:\n"
         "      - *configuration\n"
+        "      - front:" COMPOSE_RUNTIME "/front\n"
         "      - bus:" COMPOSE_RUNTIME "/bus\n"
         "      - shm:" COMPOSE_RUNTIME "/shm\n"
         "      - auth:" COMPOSE_STATE "\n",
@@ -223,6 +224,7 @@ static void write_volumes(const struct conf *conf, FILE *out)
 {
     char name[MACHINE_ID_MAX + 1];
     fputs("\nvolumes:\n", out);
+    write_tmpfs(out, "front", 1);
     write_tmpfs(out, "bus", 8);
     write_tmpfs(out, "shm", shm_mib(conf));
     fputs("  auth: {} # the key with which logins are signed\n", out);

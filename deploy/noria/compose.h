@@ -1,6 +1,6 @@
 /* compose.h — `noria compose`: the Compose file of an installation, made from its configuration.
  *
- *     front ── holds network and published ports │ broker, store ── no network │ worker × N ── in front's network
+ *     front ── holds network and published ports │ broker, store ── no network │ worker × N ── no network, sockets from front
  *     agent-ID × machines ── network plc, bus/, a volume of its own            │ plc-sim ── profile demo, an address of its own in plc
  *
  * One file that docker-compose 1.29 (Debian 12) and Compose v2 understand alike. Everything that is not a machine's or a listener's is fixed: one

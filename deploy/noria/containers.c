@@ -23,7 +23,7 @@ static const char help[] =
     "       noria health [ROLE|MACHINE]\n"
     "\n"
     "compose       writes the Compose file of the installation that FILE describes to standard output.\n"
-    "front         in a container: holds the network that the workers share, until SIGTERM.\n"
+    "front         in a container: makes the workers' sockets in its network, until SIGTERM.\n"
     "health        in a container: is its process 1 well? ROLE: broker, store, worker, front, plc-sim, "
     "launcher.\n"
     "\n"
@@ -84,10 +84,10 @@ static int run_front(const struct cli *cli)
 {
     if (cli->file != NULL || cli->operand != NULL)
         return usage(cli, "it takes nothing");
-    char beacon[4200];
-    snprintf(beacon, sizeof beacon, "%s/" FRONT_BEACON, runtime_dir());
+    char path[4200];
+    snprintf(path, sizeof path, "%s/" FRONT_SOCKET, runtime_dir());
     log_init("noria-front", LOG_INFO);
-    return front_hold(beacon) == ERR_OK ? 0 : PROC_EXIT_FAILURE;
+    return front_hold(path) == ERR_OK ? 0 : PROC_EXIT_FAILURE;
 }
 
 static int run_health(const struct cli *cli)

@@ -23,14 +23,18 @@ static const struct role {
     const char *name, *program;
     const char *argument; /* of the program; NULL: any */
     const char *segment;  /* below shm/: its name, or with '.' at the end how it begins; NULL: none */
-    const char *socket;   /* below runtime_dir; "": front's; NULL: none */
+    const char *socket;   /* below runtime_dir; NULL: none */
+    int type;             /* of the socket */
 } roles[] = {
-    {"broker", "noria-broker", NULL, "broker", NULL},  {"store", "noria-store", NULL, "store", NULL},
-    {"worker", "noria-worker", NULL, "worker.", NULL}, {"front", "noria", "front", NULL, ""},
-    {"plc-sim", "plc-sim", NULL, NULL, "sim.sock"},    {"launcher", "noria", "up", NULL, "control.sock"},
+    {"broker", "noria-broker", NULL, "broker", NULL, 0},
+    {"store", "noria-store", NULL, "store", NULL, 0},
+    {"worker", "noria-worker", NULL, "worker.", NULL, 0},
+    {"front", "noria", "front", NULL, FRONT_SOCKET, SOCK_SEQPACKET},
+    {"plc-sim", "plc-sim", NULL, NULL, "sim.sock", SOCK_STREAM},
+    {"launcher", "noria", "up", NULL, "control.sock", SOCK_STREAM},
 };
 
-static const struct role agent = {"agent", "plc-agent", NULL, NULL, NULL};
+static const struct role agent = {"agent", "plc-agent", NULL, NULL, NULL, 0};
 
 static int ill(const struct health_request *request, const char *what, const char *why)
 {
@@ -150,21 +154,32 @@ static bool maps(const struct health_request *request, const char *segment)
     return found;
 }
 
-static bool accepts(const struct health_request *request, const char *socket_name)
+bool health_address(const char *path, struct sockaddr_un *address)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    socklen_t len = sizeof address;
-    int n = 0;
-    if (*socket_name == '\0')
-        len = front_address(&address);
-    else
-        n = snprintf(address.sun_path, sizeof address.sun_path, "%s/%s", request->runtime_dir, socket_name);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    bool accepted =
-        fd >= 0 && (size_t)n < sizeof address.sun_path && connect(fd, (struct sockaddr *)&address, len) == 0;
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    size_t len = strlen(path);
+    if (len >= sizeof address->sun_path)
+        return false;
+    memcpy(address->sun_path, path, len + 1);
+    return true;
+}
+
+bool health_accepts(const char *path, int type)
+{
+    struct sockaddr_un address;
+    int fd = socket(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    bool accepted = fd >= 0 && health_address(path, &address) &&
+                    connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
     if (fd >= 0)
         close(fd);
     return accepted;
+}
+
+static bool accepts(const struct health_request *request, const struct role *role)
+{
+    char path[4200];
+    snprintf(path, sizeof path, "%s/%s", request->runtime_dir, role->socket);
+    return health_accepts(path, role->type);
 }
 
 /* Who has a socket is woken by a connection to it, having no heartbeat. */
@@ -173,9 +188,9 @@ static int examine(const struct health_request *request, const struct role *role
     unsigned long long before = 0;
     if (role->segment != NULL && !maps(request, role->segment))
         return ill(request, role->name,
-                   "it has no segment in shm, so that the broker has not welcomed it yet");
+                   "it has no segment in shm: it waits for the broker, or a worker for front");
     bool there = sleeps(request, &before);
-    if (role->socket != NULL && !accepts(request, role->socket))
+    if (role->socket != NULL && !accepts(request, role))
         return ill(request, role->name, "its socket does not accept");
     if (!there || !turned(request, before))
         return ill(request, role->name, "its loop does not turn");

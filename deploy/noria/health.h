@@ -12,8 +12,10 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/un.h>
 
 #include "clock.h"
 
@@ -31,3 +33,8 @@ struct health_request {
 
 /* Says "healthy" on `out`, or on `err` what is wrong, in one line. Returns the exit code: 0, or 1, as an engine wants it. */
 int health(const struct health_request *request);
+
+/* Somebody listens at the Unix socket `path`, of that type (SOCK_…). False: errno says why not. Does not block; whoever it is sees a connection that
+ * ends at once. */
+bool health_accepts(const char *path, int type);
+bool health_address(const char *path, struct sockaddr_un *address); /* false: too long for one */

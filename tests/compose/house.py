@@ -107,6 +107,13 @@ class House:
         look = Container(json.loads(await output("inspect", container.id))[0])
         return look if look.well and look.started != container.started else None
 
+    async def says(self, service, words, within=30):
+        """Until all containers of the service have these words in their logs, since they were started."""
+        async def look():
+            told = [await docker("logs", "--since", c.started, c.id) for c in await self.containers(service)]
+            return all(words in done.stdout + done.stderr for done in told)
+        await until(f"{service} to say {words}", look, within)
+
     async def statistics(self, prefix):
         """Counters below shm/, as {"worker.0 connections": 3}."""
         text = (await self.inside(await self.container("broker"), "noria", "stats", "-c", f"/etc/noria/{CONFIGURATION}", prefix)).stdout

@@ -81,7 +81,7 @@ async def up(h):
     await h.leave()
 
 
-@scene("inside: uid 10001, read-only root, no capability, no new privileges, limits; agents see bus/ alone; broker and store have no network")
+@scene("inside: uid 10001, read-only root, no capability, no new privileges, limits; agents see bus/ alone; broker, store and workers have no network")
 async def confined(h):
     for container in await h.containers():
         status = dict(line.split(":\t", 1) for line in Path(f"/proc/{container.pid}/status").read_text().splitlines() if ":\t" in line)
@@ -93,13 +93,14 @@ async def confined(h):
         host = container.told["HostConfig"]
         assert host["ReadonlyRootfs"] and host["Memory"] > 0 and host["PidsLimit"] > 0 and not host["Privileged"], name
         tried = await h.inside(container, "sh", "-c", "for f in / /usr /etc/noria; do touch $f/x 2>/dev/null && echo wrote $f; done;"
-                               "ls -A /run/noria/shm | wc -l; cat /proc/net/dev")
+                               "ls -A /run/noria/shm | wc -l; ls -A /run/noria/front | wc -l; cat /proc/net/dev")
         assert "wrote" not in tried.stdout, f"{name}: {tried.stdout}"
-        count, *rest = tried.stdout.splitlines()
+        count, front_count, *rest = tried.stdout.splitlines()
         sees_shm = container.service in ("broker", "store", "worker")
         assert (int(count) > 0) == sees_shm, f"{name} sees {count} files in shm/"
+        assert (int(front_count) > 0) == (container.service in ("front", "worker")), f"{name} sees {front_count} files in front/"
         interfaces = {line.split(":")[0].strip() for line in rest if ":" in line}
-        assert (interfaces == {"lo"}) == (container.service in ("broker", "store")), f"{name}: {interfaces}"
+        assert (interfaces == {"lo"}) == (container.service in ("broker", "store", "worker")), f"{name}: {interfaces}"
 
 
 # --- scaling ---------------------------------------------------------------------------------------------------------------
@@ -181,10 +182,12 @@ async def broker_dies(h):
     await h.leave()
 
 
-@scene("front is killed while machine_2 moves: the workers follow it into its new network, and let clients in")
+@scene("front is killed while machine_2 moves: the workers end, have sockets from the next one, and let clients in")
 async def front_dies(h):
     begin = now()
+    before = {c.life for c in await h.containers("worker")}
     await dies(h, "front", "machine_2")
+    assert not before & {c.life for c in await h.containers("worker")}, "a worker outlived front"
     await h.leave()
     client = await h.comes_in("c1")
     h.measured("front killed, until a client is let in again and all are healthy", now() - begin)
@@ -328,19 +331,45 @@ async def drained(h):
     await h.leave()
 
 
-@scene("the engine is restarted, as with its host: what it does not start by itself, `up -d` does")
+@scene("all containers are started in the wrong order, the workers first and front last: they wait, become healthy, and a client sees a carousel move")
+async def wrong_order(h):
+    containers = await h.containers()
+    await docker("stop", *(c.id for c in containers))
+    last = ["broker", "front"]
+    containers.sort(key=lambda c: (c.service != "worker", last.index(c.service) + 1 if c.service in last else 0))
+    assert containers[0].service == "worker" and containers[-1].service == "front"
+    await docker("start", *(c.id for c in containers[:-1]))
+    await h.says("worker", "front-wait")
+    await h.says("broker", " ready ")
+    for container in await h.containers("worker"):
+        tried = await h.inside(container, "noria", "health", "worker", check=False)
+        assert tried.returncode == 1 and "waits" in tried.stderr, tried
+    begin = now()
+    await docker("start", containers[-1].id)
+    await h.healthy()
+    h.measured("front started as the last one, until all are healthy", now() - begin)
+    await sees_a_move(h)
+
+
+@scene("the engine is restarted, as with its host: it starts everything again, and nobody else needs to")
 async def engine_restarted(h):
-    """It starts all containers at once, and gives up a worker that it reaches before front runs."""
-    workers = len(await h.containers("worker"))
+    """It starts all containers at once, in no order."""
+    count = len(await h.containers())
     await h.engine.stop()
     begin = now()
     await h.engine.start()
-    await h.compose("up", "-d", "--no-recreate", "--scale", f"worker={workers}")
-    await h.healthy(within=90)
+    await h.healthy(count, within=90)
     h.measured("the engine started again, until all are healthy", now() - begin)
+    await sees_a_move(h)
+
+
+async def sees_a_move(h):
     c1 = await h.comes_in("c1")
-    await c1.subscribe()
+    await c1.subscribe(kind="all_events")
     await c1.sees("machine_1", connection_status="connected", within=20)
+    await c1.move("machine_1", 3)
+    await c1.sees("machine_1", position=3, within=10)
+    await c1.hear("command_completed", success=True, machine_id="machine_1", within=10)
     await h.leave()
 
 

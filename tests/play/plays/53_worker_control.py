@@ -1,17 +1,20 @@
-"""What a launcher says to a worker (control.h), said by the play: drain, sockets of another worker, reloads; and the holder of the network."""
+"""What a launcher says to a worker (control.h), said by the play: drain, sockets of another worker, reloads; and front, which makes the sockets of
+workers under Compose."""
 import asyncio
 import os
 import signal
 import socket
 import struct
+import subprocess
+from pathlib import Path
 
 import websockets
 
 from stagecraft.namespace import enter_own_network
 from stagecraft.registry import play
-from stagecraft.wait import settle, until
+from stagecraft.wait import until
 
-TYPES = ["reload", "prepared", "refused", "commit", "done", "abort", "drain", "draining", "adopt", "disown"]
+TYPES = ["reload", "prepared", "refused", "commit", "done", "abort", "drain", "draining", "adopt", "disown", "sockets"]
 MAGIC, HEAD = 0x4E435452, struct.Struct("<4IQ")
 
 
@@ -200,30 +203,151 @@ async def reload(s):
         (directory / "config").unlink()
 
 
-@play("NORIA_FRONT=1: a worker holds on to front's socket, and ends with 1 when it is gone", "asan", "namespace")
+# --- front (common/proc/front.h) -----------------------------------------------------------------------------------------
+
+
+def front_process(s):
+    """In a directory of its own, which front and workers see alone."""
+    (s.runtime / "front").mkdir()
+    return s.cast_argv("f1", [os.environ["NORIA_BIN"] + "/noria", "front"], env={"NORIA_RUNTIME_DIR": str(s.runtime)})
+
+
+def cut_off(s, name):
+    """A worker with a network of its own, in which there is nothing; where that is not allowed, with the play's."""
+    alone = ["/usr/bin/unshare", "--net"]
+    if subprocess.run([*alone, "true"], stderr=subprocess.DEVNULL).returncode != 0:
+        alone = []
+    return s.cast_argv(name, [*alone, os.environ["NORIA_BIN"] + "/noria-worker", "-c", s._conf_once()], env={"NORIA_FRONT": "1"})
+
+
+def network_of(actor):
+    """Which one it is, and which sockets listen there."""
+    table = Path(f"/proc/{actor.pid}/net/tcp").read_text().splitlines()[1:]
+    return os.readlink(f"/proc/{actor.pid}/ns/net"), [line for line in table if line.split()[3] == "0A"]
+
+
+async def start_waiting(worker, why):
+    """It runs, finds no front, and says so; the broker does not know it yet, which is what a health check looks at."""
+    since = len(worker.text())
+    await worker.start(ready=False)
+    await worker.logs("front-wait", why, since=since)
+    assert not list((worker.stage.runtime / "shm").glob("worker.*"))
+
+
+@play("front: workers that have no network serve at its address, whoever was started first; they end with it, and come again", "asan", "namespace")
 async def front(s):
     enter_own_network()
-    front = socket.socket(socket.AF_UNIX)
-    front.bind("\0noria-front")
-    front.listen(8)
-    front.setblocking(False)
-    await s.house("m1", workers=["w2"])
-    w1 = await s.cast("w1", "noria-worker", env={"NORIA_FRONT": "1"}).start()
-    connections = []
-    await until("the worker to come", lambda: connections.append(front.accept()[0]) or True)
-    client = await s.client("c1", on="w1")
-    assert "front-lost" not in w1.text()
-    w1.told_to_end = True
-    connections[0].close()
-    await w1.logs("front-lost")
-    await client.ping()
-    assert await w1.ended(within=8) == 1
-    await (await s.client("c2")).ping()
+    await s.house("m1", workers=[])
+    f1, workers = front_process(s), [cut_off(s, "w1"), cut_off(s, "w2")]
+    for why, end in (("No such file", f1.kill), ("refused", f1.stop)):
+        since = {worker: len(worker.text()) for worker in workers}
+        await start_waiting(workers[0], why)
+        await f1.start()
+        await workers[1].start()
+        for worker in workers:
+            await worker.logs("serving", since=since[worker])
+            client = await s.client(worker.name + ".client", on=worker)
+            await client.subscribe()
+            await client.sees("m1", connection_status="connected", within=10)
+            network, listeners = network_of(worker)
+            assert not listeners or network == network_of(f1)[0], f"{worker.name} listens in its own network: {listeners}"
+            worker.told_to_end = True
+        assert not [line for line in Path("/proc/net/tcp").read_text().splitlines()[1:] if owns(f1, line.split()[9])]
+        await end()
+        for worker in workers:
+            assert await worker.ended() == 1
+            await worker.logs("front-lost", since=since[worker])
+            await s.clients.pop(worker.name + ".client").closed()
 
-    front.close()
-    lonely = s.cast("w3", "noria-worker", env={"NORIA_FRONT": "1"})
-    lonely.told_to_end = True
-    await lonely.start()
-    lonely.told_to_end = True
-    assert await lonely.ended(within=15) == 1
-    assert "front-lost" in lonely.text()
+
+def owns(actor, inode):
+    return f"socket:[{inode}]" in {os.readlink(path) for path in Path(f"/proc/{actor.pid}/fd").iterdir()}
+
+
+@play("a worker that waits for front reloads, drains and ends as it is told to, and says once why it waits", "asan", "namespace")
+async def front_waiting(s):
+    await s.house("m1", workers=[])
+    w1 = cut_off(s, "w1")
+    for signo in (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT):
+        await start_waiting(w1, "No such file")
+        since = len(w1.text())
+        w1.send_signal(signal.SIGHUP)
+        await w1.logs("reload", since=since)
+        await w1.stop(signo)
+    assert w1.text().count("front-wait") == 3
+
+
+class Front:
+    """One that may answer what it likes."""
+
+    def __init__(self, s):
+        self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        (s.runtime / "front").mkdir()
+        self.listener.bind(str(s.runtime / "front/front.sock"))
+        self.listener.listen(4)
+        self.listener.setblocking(False)
+
+    async def asked(self):
+        """The next connection, and what it asks for."""
+        end = await until("the worker to come", self.accepts)
+        packet = await until("it to ask", lambda: self.received(end))
+        magic, kind, _, length, _ = HEAD.unpack_from(packet)
+        assert (magic, kind, length) == (MAGIC, TYPES.index("sockets"), len(packet) - HEAD.size), packet
+        return end, packet[HEAD.size:].decode()
+
+    def accepts(self):
+        try:
+            return self.listener.accept()[0]
+        except BlockingIOError:
+            return None
+
+    @staticmethod
+    def received(end):
+        end.setblocking(False)
+        try:
+            return end.recv(4096)
+        except BlockingIOError:
+            return None
+
+    async def answers(self, kind, text, fds, garbage=b""):
+        end, asked = await self.asked()
+        assert asked == "4"
+        packet = HEAD.pack(MAGIC, TYPES.index(kind), 0, len(text), 0) + text.encode()
+        socket.send_fds(end, [garbage or packet], fds)
+        return end
+
+
+@play("a front that answers nonsense is asked again until it does not; sockets that are none end the worker with 1", "asan")
+async def front_mad(s):
+    await s.house("m1", workers=[])
+    front, w1 = Front(s), s.cast("w1", "noria-worker", env={"NORIA_FRONT": "1"})
+    await w1.start(ready=False)
+    pipe, fresh = os.pipe(), [socket.socket() for _ in range(3)]
+    some = [sock.fileno() for sock in fresh]
+    for kind, text, fds, garbage in (("sockets", "4", [], b""), ("sockets", "4", some, b""), ("sockets", "6", some[:1], b""),
+                                     ("adopt", "4", some[:1], b""), ("sockets", "4", some[:1] * 200, b""), ("sockets", "4", some, b"4" * 4000)):
+        (await front.answers(kind, text, fds, garbage)).close()
+    await w1.logs("front-wait", "its answer is none")
+    (await front.answers("refused", "a reason of its own", [])).close()
+    await w1.logs("front-wait", "a reason of its own")
+    w1.told_to_end = True
+    (await front.answers("sockets", "4", [pipe[1]])).close()
+    assert await w1.ended() == 1
+    await w1.logs("listen", "error")
+    for end in pipe:
+        os.close(end)
+
+    await w1.start(ready=False)
+    fresh[0].setblocking(False)
+    end = await front.answers("sockets", "4", some[:1])
+    for sock in fresh:
+        sock.close()
+    await w1.logs("serving")
+    client = await s.client("c1")
+    await client.ping()
+    w1.told_to_end = True
+    end.close()
+    assert await w1.ended() == 1
+    await s.clients.pop("c1").closed()
+    front.listener.close()
+    (s.runtime / "front/front.sock").unlink()

@@ -168,7 +168,12 @@ static enum err_e start(struct gate *gate)
     }
     for (unsigned i = 0; i < gate->config.listener_count; i++) {
         const struct gate_listener *listener = &gate->config.listeners[i];
-        const struct gate_door door = {GATE_TARGET_LISTENER, i, listener->fd, listener->own, GATE_NOBODY};
+        const struct gate_door door = {.target = GATE_TARGET_LISTENER,
+                                       .listener = i,
+                                       .fd = listener->fd,
+                                       .own = listener->own,
+                                       .migrates = listener->migrates,
+                                       .owner = GATE_NOBODY};
         gate->plain_http[i] = listener->plain_http;
         if ((err = door_open(gate, &door)) != ERR_OK)
             return err;

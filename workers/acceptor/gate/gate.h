@@ -39,6 +39,7 @@ struct gate_listener {
                       * inherited by what it accepts */
     bool plain_http; /* also takes requests without an upgrade */
     bool own;        /* nobody else holds it: who waits in its queue is lost with it (gate_leave()) */
+    bool migrates; /* … unless its network hands them to another socket of the port (proc_tcp_migrates()) */
 };
 
 #define GATE_LISTENERS_MAX 64u

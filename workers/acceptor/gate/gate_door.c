@@ -166,7 +166,8 @@ void doors_fini(struct gate *gate)
 enum err_e gate_add(struct gate *gate, unsigned listener, int fd, uint32_t owner)
 {
     MUST(listener < gate->config.listener_count && owner != GATE_NOBODY);
-    const struct gate_door door = {GATE_TARGET_LISTENER, listener, fd, false, owner};
+    const struct gate_door door = {
+        .target = GATE_TARGET_LISTENER, .listener = listener, .fd = fd, .owner = owner};
     enum err_e err = gate->leaving ? ERR_CLOSED : door_open(gate, &door);
     if (err == ERR_OK)
         gate->counts.doors_added++;
@@ -201,23 +202,12 @@ static bool begin_no_more(int fd)
     return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program) == 0;
 }
 
-/* The kernel gives what a closed socket was about to accept to another one of its port. */
-static bool kernel_migrates(void)
-{
-    char digit = '0';
-    int fd = open("/proc/sys/net/ipv4/tcp_migrate_req", O_RDONLY | O_CLOEXEC);
-    bool yes = fd >= 0 && read(fd, &digit, 1) == 1 && digit == '1';
-    if (fd >= 0)
-        close(fd);
-    return yes;
-}
-
 static void prepare_to_leave(const struct gate_door *door)
 {
     if (begin_no_more(door->fd))
         return;
     int why = errno;
-    if (!kernel_migrates())
+    if (!door->migrates)
         log_warn("gate-leave",
                  "listener=%u error=\"%s\" a connection begun now may be refused, unless "
                  "net.ipv4.tcp_migrate_req=1",

@@ -25,9 +25,9 @@ enum gate_target_e { GATE_TARGET_LISTENER, GATE_TARGET_HALF };
 
 struct gate_door {
     enum gate_target_e target;
-    unsigned listener; /* its number, as the callbacks get it */
-    int fd;            /* -1: closed, the place is free */
-    bool own;          /* struct gate_listener */
+    unsigned listener;  /* its number, as the callbacks get it */
+    int fd;             /* -1: closed, the place is free */
+    bool own, migrates; /* struct gate_listener */
     uint32_t owner;
 };
 

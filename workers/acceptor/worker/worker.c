@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "entropy.h"
+#include "front.h"
 #include "log.h"
 #include "must.h"
 #include "proc.h"
@@ -19,9 +20,8 @@ static bool stop_is_done(const struct worker *w)
     return worker_doors_empty(w) || clock_mono_ns(w->clock) >= w->stop_deadline_ns;
 }
 
-static void on_tick(uv_timer_t *timer)
+static void serve_tick(struct worker *w)
 {
-    struct worker *w = timer->data;
     worker_uplink_tick(w);
     worker_pump_tick(w);
     worker_doors_tick(w);
@@ -29,9 +29,15 @@ static void on_tick(uv_timer_t *timer)
         ops_tick(w->ops);
     host_tick(&w->host);
     worker_metrics_copy(w);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct worker *w = timer->data;
+    if (w->link != NULL)
+        serve_tick(w);
     worker_control_tick(w);
     worker_reload_tick(w);
-    worker_front_tick(w);
     if (w->stopping && stop_is_done(w))
         uv_stop(&w->loop);
 }
@@ -105,10 +111,8 @@ static void start_handles(struct worker *w)
     w->sigusr1.data = w->sighup.data = w->drain_timer.data = w;
     w->tick.data = w->before_poll.data = w->after_poll.data = w->pump.data = w->sigterm.data =
         w->sigint.data = w;
-    uv_timer_start(&w->tick, on_tick, TICK_MS, TICK_MS);
-    uv_prepare_start(&w->before_poll, on_before_poll);
     uv_check_init(&w->loop, &w->after_poll);
-    uv_check_start(&w->after_poll, on_after_poll);
+    uv_timer_start(&w->tick, on_tick, TICK_MS, TICK_MS);
     uv_signal_start(&w->sigterm, on_signal, SIGTERM);
     uv_signal_start(&w->sigint, on_signal, SIGINT);
     uv_signal_start(&w->sigusr1, on_sigusr1, SIGUSR1);
@@ -119,11 +123,17 @@ static void start_handles(struct worker *w)
 static enum err_e start_listening_to_others(struct worker *w, const struct worker_options *options)
 {
     enum err_e err = worker_control_start(w);
-    if (err == ERR_OK)
-        err = worker_reload_start(w, options->file);
-    if (err == ERR_OK)
-        worker_front_start(w, options->front);
-    return err;
+    return err == ERR_OK ? worker_reload_start(w, options->file) : err;
+}
+
+enum err_e worker_introduce(struct worker *w)
+{
+    enum err_e err = worker_uplink_open(w);
+    if (err != ERR_OK)
+        return err;
+    uv_prepare_start(&w->before_poll, on_before_poll);
+    uv_check_start(&w->after_poll, on_after_poll);
+    return ERR_OK;
 }
 
 enum err_e worker_start(struct worker *w, const struct worker_options *options)
@@ -133,11 +143,12 @@ enum err_e worker_start(struct worker *w, const struct worker_options *options)
                          .clock = clock_system(),
                          .incarnation = entropy_u64(),
                          .slot = UINT32_MAX,
-                         .control = options->control,
-                         .front = {.fd = -1}};
+                         .control = options->control};
+    front_link_init(&w->front.link, w->clock, w->front.path);
     conf_path(conf, "shm/ring", w->ring_path);
     conf_path(conf, "shm/lvt", w->lvt_path);
     conf_path(conf, "bus/bell.sock", w->bell_path);
+    conf_path(conf, FRONT_SOCKET, w->front.path);
     struct host_config host = {.conf = conf,
                                .clock = w->clock,
                                .incarnation = w->incarnation,
@@ -153,6 +164,8 @@ enum err_e worker_start(struct worker *w, const struct worker_options *options)
                                .settles = true,
                                .arg = w};
     enum err_e err = worker_listen(w); /* first: inherited descriptors are taken before others are opened */
+    if (err == ERR_OK && !options->front)
+        err = worker_listen_own(w, NULL, proc_tcp_migrates());
     if (err == ERR_OK)
         err = host_init(&w->host, &host);
     if (err == ERR_OK && uv_loop_init(&w->loop) != 0)
@@ -163,7 +176,9 @@ enum err_e worker_start(struct worker *w, const struct worker_options *options)
         return err;
     start_handles(w);
     err = start_listening_to_others(w, options);
-    return err == ERR_OK ? worker_uplink_open(w) : err;
+    if (err != ERR_OK)
+        return err;
+    return options->front ? worker_front_start(w) : worker_introduce(w);
 }
 
 static void close_handle(uv_handle_t *handle, void *arg)

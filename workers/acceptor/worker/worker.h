@@ -18,6 +18,7 @@
 #include "conf.h"
 #include "drain.h"
 #include "expiry.h"
+#include "front_link.h"
 #include "gate.h"
 #include "host.h"
 #include "http.h"
@@ -49,12 +50,10 @@ struct worker_listener {
     struct http_site site;
 };
 
-enum worker_front_e { WORKER_FRONT_NONE, WORKER_FRONT_SEEKING, WORKER_FRONT_HELD, WORKER_FRONT_LOST };
-
 struct worker_front { /* worker_front.c */
-    enum worker_front_e state;
-    uint64_t since_ns;
-    int fd;
+    char path[CONF_PATH_MAX];
+    struct front_link link;
+    uv_timer_t retry;
     uv_poll_t poll;
 };
 
@@ -133,7 +132,8 @@ struct worker_options {
     bool front; /* NORIA_FRONT=1: worker_front.c */
 };
 enum err_e worker_start(struct worker *w, const struct worker_options *options);
-int worker_run(struct worker *w); /* until stopped; returns the exit code */
+int worker_run(struct worker *w);              /* until stopped; returns the exit code */
+enum err_e worker_introduce(struct worker *w); /* it listens: now the broker */
 void worker_stop(struct worker *w, int exit_code);
 void worker_end(struct worker *w, int exit_code); /* the same, and waits for nobody */
 
@@ -151,9 +151,8 @@ enum err_e worker_reload_start(struct worker *w, const char *file);
 void worker_reload_tick(struct worker *w);
 void worker_reload_stop(struct worker *w);
 
-/* worker_front.c. */
-void worker_front_start(struct worker *w, bool wanted);
-void worker_front_tick(struct worker *w);
+/* worker_front.c: has the sockets that are missing made by front, then calls worker_introduce(). ERR_SYSTEM. */
+enum err_e worker_front_start(struct worker *w);
 void worker_front_stop(struct worker *w);
 
 /* worker_ready.c: true if clients are well served here now. Else *count static texts that say why not, none twice: "no broker",
@@ -161,8 +160,12 @@ void worker_front_stop(struct worker *w);
 #define WORKER_REASONS_MAX 5u
 bool worker_ready(const struct worker *w, const char *reasons[WORKER_REASONS_MAX], unsigned *count);
 
-/* worker_listen.c: the listening sockets, inherited or made here. */
+/* worker_listen.c: the listening sockets; first those that are inherited, then the others. */
 enum err_e worker_listen(struct worker *w);
+/* Which are missing yet, one character per socket as front wants it ('4', '6'); returns how many. */
+unsigned worker_listen_missing(const struct worker *w, char families[WORKER_LISTENERS_MAX + 1]);
+/* Opens those. `fds`: front's sockets for them, taken; NULL: they are made here. `migrates`: struct gate_listener. */
+enum err_e worker_listen_own(struct worker *w, const int *fds, bool migrates);
 enum err_e worker_start_dialects(struct worker *w); /* once each, whatever the number of listeners */
 
 /* worker_doors.c: gate, ws and http onto endpoints and REST. */

@@ -70,19 +70,13 @@ static void disown(struct worker *w, uint32_t owner)
 
 /* --- messages --------------------------------------------------------------------------------------------------------- */
 
-static void close_all(const struct control_message *message)
-{
-    for (unsigned i = 0; i < message->fd_count; i++)
-        close(message->fds[i]);
-}
-
-static void handle(struct worker *w, const struct control_message *message)
+static void handle(struct worker *w, struct control_message *message)
 {
     if (message->type == CONTROL_ADOPT && message->number != UINT32_MAX) {
         adopt(w, message);
         return;
     }
-    close_all(message);
+    control_drop_fds(message);
     if (message->type == CONTROL_DRAIN)
         worker_drain(w, message->number);
     else if (message->type == CONTROL_DISOWN)

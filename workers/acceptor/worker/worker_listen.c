@@ -1,5 +1,5 @@
-/* Listening sockets: inherited from the launcher or systemd by name, or, under Compose, made here with SO_REUSEPORT so
- * that the workers of one network namespace share the port. */
+/* Listening sockets: inherited from the launcher or systemd by name; or, under Compose, made by front (worker_front.c); or made here. What is not
+ * inherited gets SO_REUSEPORT, so that the workers of one network share the port. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
@@ -67,10 +67,12 @@ static int inherited(const struct proc_listen_fd *fds, size_t count, const char 
     return -1;
 }
 
-static int open_socket(const struct addrinfo *address)
+/* Takes `fd`, a socket that front made; -1: it is made here. */
+static int open_socket(const struct addrinfo *address, int fd)
 {
     int on = 1;
-    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -1;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
@@ -83,7 +85,7 @@ static int open_socket(const struct addrinfo *address)
     return -1;
 }
 
-static int own_socket(const struct conf_listener *listener)
+static int own_socket(const struct conf_listener *listener, int fd)
 {
     char port[8];
     snprintf(port, sizeof port, "%u", listener->port);
@@ -95,7 +97,7 @@ static int own_socket(const struct conf_listener *listener)
                   gai_strerror(failed));
         return -1;
     }
-    int fd = open_socket(address);
+    fd = open_socket(address, fd);
     if (fd < 0)
         log_error("listen", "listener=%s address=%s port=%u error=\"%s\"", listener->name, listener->address,
                   listener->port, strerror(errno));
@@ -116,14 +118,33 @@ enum err_e worker_listen(struct worker *w)
         if (describe(w, &w->listeners[i], listener) != ERR_OK)
             return ERR_CONFIG;
         int fd = inherited(fds, count, listener->name);
-        bool own = fd < 0;
-        if (own)
-            fd = own_socket(listener);
-        if (fd < 0)
-            return ERR_SYSTEM;
         w->sockets[i] = (struct gate_listener){
-            .fd = fd, .plain_http = w->listeners[i].ops || w->listeners[i].login, .own = own};
+            .fd = fd, .plain_http = w->listeners[i].ops || w->listeners[i].login, .own = fd < 0};
         w->listener_count = (unsigned)i + 1;
+    }
+    return ERR_OK;
+}
+
+unsigned worker_listen_missing(const struct worker *w, char families[WORKER_LISTENERS_MAX + 1])
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < w->listener_count; i++)
+        if (w->sockets[i].fd < 0)
+            families[count++] = strchr(w->listeners[i].conf->address, ':') != NULL ? '6' : '4';
+    families[count] = '\0';
+    return count;
+}
+
+enum err_e worker_listen_own(struct worker *w, const int *fds, bool migrates)
+{
+    for (unsigned i = 0; i < w->listener_count; i++) {
+        struct gate_listener *socket = &w->sockets[i];
+        if (socket->fd >= 0)
+            continue;
+        socket->fd = own_socket(w->listeners[i].conf, fds != NULL ? *fds++ : -1);
+        socket->migrates = migrates;
+        if (socket->fd < 0)
+            return ERR_SYSTEM;
     }
     return ERR_OK;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "control.h"
+#include "front.h"
 #include "log.h"
 #include "proc.h"
 #include "worker.h"
@@ -23,7 +24,8 @@ static const char usage[] =
     "SIGUSR1: takes no more connections, closes its clients with 1012 spread over workers.drain_ms, ends\n"
     "with 0 when it is empty. SIGHUP, without a launcher: takes over what is reloadable in FILE.\n"
     "Environment: NORIA_RUNTIME_DIR, NORIA_READY_FD, NORIA_CONTROL_FD, NORIA_CONF_COPY, NORIA_ORPHAN,\n"
-    "NORIA_FRONT=1 (ends when `noria front`, which holds its network, is gone), WEBSOCKET_MAX_CONNECTIONS,\n"
+    "NORIA_FRONT=1 (`noria front` makes its sockets; it waits for that, and ends with it), "
+    "WEBSOCKET_MAX_CONNECTIONS,\n"
     "WEBSOCKET_PING_INTERVAL, WEBSOCKET_PING_TIMEOUT.\n"
     "Exit: 0 stopped as told, 2 wrong usage, 78 the same start would fail again, else start it again.\n";
 
@@ -39,7 +41,7 @@ static void hold_signals(bool hold)
 
 static bool has_front(void)
 {
-    const char *text = getenv("NORIA_FRONT");
+    const char *text = getenv(FRONT_VARIABLE);
     return text != NULL && strcmp(text, "1") == 0;
 }
 

@@ -30,6 +30,8 @@ static const struct endpoint *own_endpoint(const struct worker *w, const struct 
 
 void worker_metrics_copy(struct worker *w)
 {
+    if (w->segment == NULL)
+        return;
     static const struct ws_counts no_ws;
     static const struct gate_counts no_gate;
     static const struct http_counts no_http;
@@ -58,8 +60,6 @@ void worker_metrics_copy(struct worker *w)
     const struct ops_counts *ops = w->ops != NULL ? ops_counts(w->ops) : &no_ops;
     const struct endpoint_host *host = &w->host;
     const struct link_counts *link = link_counts(w->link);
-    if (w->segment == NULL)
-        return;
 #define X(NAME, name, KIND, value) stats_set(&w->stats, WORKER_##NAME, value);
     WORKER_METRICS(X)
 #undef X
