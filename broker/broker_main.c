@@ -335,6 +335,7 @@ int main(int argc, char **argv)
     if (!proc_boot())
         return PROC_EXIT_FAILURE;
     program.control = control_inherited();
+    reloader_hold_signal(true);
     if (conf_load(program.file, conf_log_problem, NULL, &program.broker.conf) != ERR_OK)
         return PROC_EXIT_PERMANENT;
     log_init("broker", program.broker.conf->log_level);

@@ -208,6 +208,7 @@ int main(int argc, char **argv)
     log_init("agent", LOG_INFO);
     if (!proc_boot())
         return PROC_EXIT_FAILURE;
+    reloader_hold_signal(true);
     struct arguments arguments = parse(argc, argv);
     if (arguments.file == NULL)
         return arguments.exit_code;

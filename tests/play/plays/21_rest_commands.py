@@ -219,7 +219,7 @@ async def client_goes(s):
     await sim.release("m1")
     await watcher.hear("command_completed", position=5)
     await until("no request to wait", lambda: s.counter("w1", "http_exchanges") == 0)
-    assert s.counter("w1", "rest_orphaned") == 1 and sim.truth.moves("m1") == [5]
+    assert await s.counts("w1", "rest_orphaned", 1) == 1 and sim.truth.moves("m1") == [5]
 
 
 @play("a worker told to stop lets those who wait have their answer")

@@ -158,7 +158,8 @@ async def exact(s):
     for client in (*asking, *list(clients)[:3]):
         await right_again(client, want_of(clients, *asking))
     for on in WORKERS:
-        assert s.counter(on, "surveys") > 0 and s.counter(on, "surveys_failed") == 0, on
+        await s.counts(on, "surveys", 1)
+        assert s.counter(on, "surveys_failed") == 0, on
 
 
 # --- while they come and go -----------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ async def no_store(s):
                                ("DELETE", "/sensors/1", None), ("GET", "/events", None), ("POST", "/ws/test-event", None)):
         answer = await api.request(method, path, body)
         assert NOTHING_DONE.match(answer.refused(503)) and answer.headers["retry-after"] == "1", answer
-    assert now() - started < 5
+    assert now() - started < 9, "somebody waited for a store's time limit, 10 s"
     (await api.post("/sensors", {})).refused(422)
     assert (await api.stats("sensors"))["stats"]["connections"] == 1
     await c1.ping()
@@ -57,7 +57,7 @@ async def store_dies(s):
     started = now()
     await s1.kill()
     write, read, change = await asyncio.gather(*calls)
-    assert now() - started < 5
+    assert now() - started < 9, "somebody waited for a store's time limit, 10 s"
     assert write.refused(503) == UNKNOWN and write.headers["retry-after"] == "1", write
     assert read.refused(503) == "Almacén no disponible: no ha respondido", read
     assert change.refused(503) == "Almacén no disponible: no ha respondido", change  # its version was asked for, no more

@@ -173,3 +173,16 @@ async def killed_in_it(s):
     comings = [e for e in events(watcher) if e[1] == "m2"]
     assert comings[0][0] == "machine_removed" and all(a[0] != b[0] for a, b in zip(comings, comings[1:])), comings
     assert len(comings) == 28 and watcher.connected
+
+
+@play("SIGHUP in the middle of a start: broker and agent obey when they have started", "asan")
+async def while_starting(s):
+    s.machine("m1")
+    await s.sim()
+    for name, program, options in (("b1", "noria-broker", ()), ("a.m1", "plc-agent", ("-m", "m1"))):
+        actor = await s.cast(name, program, *options, ready=False).start()
+        await until(f"{name} to be about to listen", lambda: actor.holds(signal.SIGHUP) or actor.catches(signal.SIGHUP))
+        actor.send_signal(signal.SIGHUP)
+        await actor.logs(" reload")
+    await s.worker("w1")
+    await s.all_connected()

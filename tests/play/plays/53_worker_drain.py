@@ -76,18 +76,11 @@ async def empty_and_twice(s):
     await (await s.client("again")).ping()
 
 
-def catches(actor, signo):
-    """True when the process has its own handler of the signal, and does not hold it back."""
-    status = dict(line.split(":\t") for line in Path(f"/proc/{actor.pid}/status").read_text().splitlines() if ":\t" in line)
-    bit = 1 << (signo - 1)
-    return int(status["SigCgt"], 16) & bit and not int(status["SigBlk"], 16) & bit
-
-
 @play("told to go, or to read its configuration again, while it still waits for a broker: it does", "asan")
 async def before_it_serves(s):
     s.machine("m1")
     w1 = await s.cast("w1", "noria-worker", ready=False).start()
-    await until("the worker to listen to signals", lambda: catches(w1, signal.SIGUSR1) and catches(w1, signal.SIGHUP))
+    await until("the worker to listen to signals", lambda: w1.catches(signal.SIGUSR1) and w1.catches(signal.SIGHUP))
     s.set("websocket", max_message_bytes=200)
     s.write_conf()
     w1.send_signal(signal.SIGHUP)
@@ -99,7 +92,7 @@ async def before_it_serves(s):
     await s.actor("b1").stop()
     await w1.stop()
     await w1.start()
-    await until("the worker to listen to signals", lambda: catches(w1, signal.SIGUSR1))
+    await until("the worker to listen to signals", lambda: w1.catches(signal.SIGUSR1))
     drain(s, "w1")
     await ended(s, "w1")
 

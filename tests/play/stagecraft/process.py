@@ -164,6 +164,19 @@ class Actor:
             kinds[kind] = kinds.get(kind, 0) + 1
         return kinds
 
+    def _signals(self, kind, signo):
+        """One of the sets of signals in /proc, as SigCgt, has this one."""
+        status = dict(line.split(":\t") for line in Path(f"/proc/{self.pid}/status").read_text().splitlines() if ":\t" in line)
+        return bool(int(status[kind], 16) & 1 << (signo - 1))
+
+    def holds(self, signo):
+        """The signal, sent now, waits."""
+        return self._signals("SigBlk", signo)
+
+    def catches(self, signo):
+        """It has its own handler of the signal, and does not hold it back."""
+        return self._signals("SigCgt", signo) and not self.holds(signo)
+
     async def gives_back_descriptors(self, within=5.0):
         """Holds no more of them than at mark()."""
         most = sum(self.baseline.values())

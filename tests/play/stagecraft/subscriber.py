@@ -59,7 +59,7 @@ class Subscriber:
         return int(self.since.split("-")[1]) if self.since else -1
 
     async def connect(self, small=False):
-        options = {}
+        options, deaths = {}, dict(self.tally.deaths)  # a worker that is killed meanwhile may still be seen to serve it
         if small:
             options["sock"] = sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
@@ -68,7 +68,7 @@ class Subscriber:
         self.client.history.repeats_allowed = True
         self.worker = next((a.name for a in self.s.actors.values() if a.name.startswith("w") and a.alive
                             and serves(a, self.s.port, self.client.local_port)), None)
-        self.deaths = self.tally.deaths[self.worker]
+        self.deaths = deaths.get(self.worker, 0)
         self.paused = False
 
     def subscription(self, type="subscribe", **more):
@@ -109,7 +109,7 @@ class Subscriber:
         code, reason = self.client.close_code, self.client.socket.close_reason
         if code == 1006:
             try:
-                await until(f"the end of {self.worker}", self.worker_died, within=1)
+                await until(f"the end of {self.worker}", self.worker_died)
             except Late:
                 raise AssertionError(f"{self.name}: closed with 1006, and {self.worker} lives; {self.log}") from None
         else:
