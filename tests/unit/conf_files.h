@@ -1,27 +1,10 @@
 /* conf_files.h — a configuration from a file on disk, and what was said about it (conf_fixture.h: from a text). */
 #pragma once
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
+#include "conf_fixture.h"
+
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-#include "conf.h"
-
-static char told[64 * 1024];
-static size_t told_count;
-
-static inline void collect(void *arg, const char *text)
-{
-    (void)arg;
-    size_t len = strlen(told);
-    snprintf(told + len, sizeof told - len, "%s\n", text);
-    told_count++;
-}
 
 static inline const char *scratch(void)
 {
@@ -40,13 +23,12 @@ static inline void write_file(const char *text, size_t len)
 
 static inline enum err_e load_bytes(const char *text, size_t len, struct conf **conf)
 {
-    told[0] = '\0';
-    told_count = 0;
+    conf_told[0] = '\0';
     write_file(text, len);
-    enum err_e err = conf_load(scratch(), collect, NULL, conf);
+    enum err_e err = conf_load(scratch(), conf_collect, NULL, conf);
     unlink(scratch());
     assert_int_equal(err == ERR_OK, *conf != NULL);
-    assert_int_equal(err == ERR_CONFIG, told_count > 0);
+    assert_int_equal(err == ERR_CONFIG, conf_told[0] != '\0');
     return err;
 }
 
@@ -60,9 +42,9 @@ static inline void refuses(const char *text, const char *expected)
 {
     struct conf *conf;
     assert_int_equal(load(text, &conf), ERR_CONFIG);
-    char shown[sizeof told], *out = shown;
+    char shown[sizeof conf_told], *out = shown;
     size_t prefix = strlen(scratch()) + 1;
-    for (char *line = strtok(told, "\n"); line != NULL; line = strtok(NULL, "\n"))
+    for (char *line = strtok(conf_told, "\n"); line != NULL; line = strtok(NULL, "\n"))
         out += sprintf(out, "%s\n", strncmp(line, scratch(), prefix - 1) == 0 ? line + prefix : line);
     *out = '\0';
     assert_string_equal(shown, expected);

@@ -186,7 +186,7 @@ static void open_listeners_need_leave(void **state)
     for (size_t i = 0; i < sizeof open / sizeof *open; i++) {
         snprintf(text, sizeof text, "listeners: [{name: a, address: '%s'}]\n", open[i]);
         assert_int_equal(load(text, &conf), ERR_CONFIG);
-        assert_non_null(strstr(told, "allow_unauthenticated"));
+        assert_non_null(strstr(conf_told, "allow_unauthenticated"));
         snprintf(text, sizeof text, "allow_unauthenticated: true\nlisteners: [{name: a, address: '%s'}]\n",
                  open[i]);
         assert_int_equal(load(text, &conf), ERR_OK);
@@ -198,12 +198,12 @@ static void unreadable_files_are_told(void **state)
 {
     (void)state;
     struct conf *conf;
-    told[0] = '\0';
-    assert_int_equal(conf_load("/nonexistent/x.yaml", collect, NULL, &conf), ERR_CONFIG);
-    assert_string_equal(told, "/nonexistent/x.yaml: cannot be opened: No such file or directory\n");
-    told[0] = '\0';
-    assert_int_equal(conf_load("/tmp", collect, NULL, &conf), ERR_CONFIG);
-    assert_string_equal(told, "/tmp: is not a regular file\n");
+    conf_told[0] = '\0';
+    assert_int_equal(conf_load("/nonexistent/x.yaml", conf_collect, NULL, &conf), ERR_CONFIG);
+    assert_string_equal(conf_told, "/nonexistent/x.yaml: cannot be opened: No such file or directory\n");
+    conf_told[0] = '\0';
+    assert_int_equal(conf_load("/tmp", conf_collect, NULL, &conf), ERR_CONFIG);
+    assert_string_equal(conf_told, "/tmp: is not a regular file\n");
     assert_int_equal(conf_load("/tmp", NULL, NULL, &conf), ERR_CONFIG);
     refuses("log: [\n", "2: is not YAML: did not find expected node content while parsing a flow node\n");
     refuses("a: b: c\n", "1: is not YAML: mapping values are not allowed in this context; is the line "

@@ -9,24 +9,19 @@
 #include "clock.h"
 #include "control.h"
 #include "reload_watch.h"
+#include "scratch_dir.h"
 
 #define DEADLINE_NS (20 * NS_PER_S)
 
-static char dir[64], file[128];
+#define FILE_NAME "noria.yaml"
+
+static char file[128];
 static struct conf *in_force;
 static struct loop *loop;
 static struct loop_timer *deadline;
 static struct reload_watch *watch;
 static int launcher, child;
 static unsigned committed;
-
-static void write_file(const char *text)
-{
-    FILE *out = fopen(file, "w");
-    assert_non_null(out);
-    fputs(text, out);
-    assert_int_equal(fclose(out), 0);
-}
 
 static struct conf *load(void)
 {
@@ -51,10 +46,9 @@ static void on_deadline(void *arg)
 
 static void begin(bool threaded, bool with_launcher)
 {
-    snprintf(dir, sizeof dir, "/tmp/reload_watch_test.XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    snprintf(file, sizeof file, "%s/noria.yaml", dir);
-    write_file("log: {level: error}\n");
+    assert_int_equal(scratch_make("reload_watch_test"), 0);
+    snprintf(file, sizeof file, "%s", scratch_file(FILE_NAME));
+    scratch_write(FILE_NAME, "log: {level: error}\n");
     in_force = load();
     committed = 0;
     watch = NULL;
@@ -83,7 +77,7 @@ static void end(void)
     if (child >= 0)
         close(child);
     unlink(file);
-    assert_int_equal(rmdir(dir), 0);
+    assert_int_equal(scratch_remove(), 0);
 }
 
 static void say(enum control_type_e type, uint64_t digest)
@@ -113,7 +107,7 @@ static void await_commit(void)
 
 static uint64_t write_next(void)
 {
-    write_file("workers: {drain_ms: 77}\nlog: {level: error}\n");
+    scratch_write(FILE_NAME, "workers: {drain_ms: 77}\nlog: {level: error}\n");
     struct conf *conf = load();
     uint64_t digest = conf->digest;
     conf_free(&conf);

@@ -8,22 +8,17 @@
 
 #include "control.h"
 #include "reloader.h"
+#include "scratch_dir.h"
 
-static char dir[64], file[128], current[128], next[128];
+#define FILE_NAME "noria.yaml"
+
+static char file[128], current[128], next[128];
 
 static struct conf *in_force;
 static struct reloader *reloader;
 static int launcher, child;
 static unsigned prepared, committed, aborted;
 static const char *prepare_fault;
-
-static void write_file(const char *text)
-{
-    FILE *out = fopen(file, "w");
-    assert_non_null(out);
-    fputs(text, out);
-    assert_int_equal(fclose(out), 0);
-}
 
 static struct conf *load(void)
 {
@@ -61,14 +56,13 @@ static void forget(void *arg)
 
 static void begin(bool threaded, bool with_launcher)
 {
-    snprintf(dir, sizeof dir, "/tmp/reloader_test.XXXXXX");
-    assert_non_null(mkdtemp(dir));
-    snprintf(file, sizeof file, "%s/noria.yaml", dir);
-    snprintf(current, sizeof current, "%s/current", dir);
-    snprintf(next, sizeof next, "%s/next", dir);
+    assert_int_equal(scratch_make("reloader_test"), 0);
+    snprintf(file, sizeof file, "%s", scratch_file(FILE_NAME));
+    snprintf(current, sizeof current, "%s", scratch_file("current"));
+    snprintf(next, sizeof next, "%s", scratch_file("next"));
     prepared = committed = aborted = 0;
     prepare_fault = NULL;
-    write_file("log: {level: error}\n");
+    scratch_write(FILE_NAME, "log: {level: error}\n");
     in_force = load();
     launcher = child = -1;
     if (with_launcher) {
@@ -99,13 +93,13 @@ static void end(void)
     conf_copy_remove(current);
     conf_copy_remove(next);
     unlink(file);
-    assert_int_equal(rmdir(dir), 0);
+    assert_int_equal(scratch_remove(), 0);
 }
 
 static uint64_t write_next(const char *text)
 {
     unsetenv(CONF_COPY_VARIABLE);
-    write_file(text);
+    scratch_write(FILE_NAME, text);
     struct conf *conf = load();
     uint64_t digest = conf->digest;
     assert_int_equal(conf_copy_write(conf, next), ERR_OK);
@@ -333,22 +327,22 @@ static void a_process_that_ends_meanwhile_leaves_nothing(void **state)
 static void alone(bool threaded)
 {
     begin(threaded, false);
-    write_file("log: {level: debug}\nwebsocket: {max_connections: 7}\n");
+    scratch_write(FILE_NAME, "log: {level: debug}\nwebsocket: {max_connections: 7}\n");
     reloader_ask(reloader);
     if (threaded)
         await_thread();
     assert_int_equal(prepared * 100 + committed * 10 + aborted, 110);
     assert_int_equal(in_force->max_connections, 7);
-    write_file("log: {level: loud}\n");
+    scratch_write(FILE_NAME, "log: {level: loud}\n");
     reloader_ask(reloader);
     if (threaded)
         await_thread();
-    write_file("max_machines: 7\n");
+    scratch_write(FILE_NAME, "max_machines: 7\n");
     reloader_ask(reloader);
     if (threaded)
         await_thread();
     prepare_fault = "no";
-    write_file("log: {level: warn}\n");
+    scratch_write(FILE_NAME, "log: {level: warn}\n");
     reloader_ask(reloader);
     if (threaded)
         await_thread();
@@ -368,7 +362,7 @@ static void a_signal_while_a_file_is_read_reads_it_again(void **state)
 {
     (void)state;
     begin(true, false);
-    write_file("websocket: {max_connections: 7}\n");
+    scratch_write(FILE_NAME, "websocket: {max_connections: 7}\n");
     reloader_ask(reloader);
     reloader_ask(reloader);
     await_thread();
