@@ -89,14 +89,15 @@ class Handling:
     def excused(self):
         """Connections of a worker that died close to the death of the process that had them, before that one knew."""
         events = self.handler.events()
-        owners = {event["who"]: (event["pid"], event["link"]) for event in events if event["what"] == "open"}
+        owners = [{event["who"]: (event["pid"], event["link"]) for event in events if event["what"] in words}
+                  for words in (("open",), ("connect", "resume"))]  # who was told of it last, and who had it last
         known = {(event["pid"], event["link"]) for event in events if event["what"] == "end"}
         found = set()
         for box in self.past:
-            owner = owners.get(box.name)
-            at = self.died_at.get(owner[0]) if owner and owner not in known else None
-            if at is not None and any(self.apart(at, end) < limit(TOGETHER_S) for end in self.ends[box.worker.split("#")[0]]):
-                found.add(box.name)
+            for owner in (had[box.name] for had in owners if box.name in had):
+                at = self.died_at.get(owner[0]) if owner not in known else None
+                if at is not None and any(self.apart(at, end) < limit(TOGETHER_S) for end in self.ends[box.worker.split("#")[0]]):
+                    found.add(box.name)
         return found
 
     def apart(self, one, other):

@@ -26,6 +26,15 @@ def resumed(name, heard, everything):
     return told
 
 
+def published(frames, heard):
+    """Those of `frames`, {number: frame}, that are everybody's. A request that is asked again, over another connection, when it has had its result is
+    answered to its asker alone: such a frame says what one before it said, and none of those whose numbers `heard` are has it."""
+    first = {}
+    for number in sorted(frames):
+        first.setdefault((frames[number].get("type"), frames[number].get("request_id", number)), number)
+    return {number: frame for number, frame in frames.items() if number in heard or number in first.values()}
+
+
 def on_one_connection(name, heard, said, anybody):
     """`heard`: the numbers of one sender's messages, in order. `said`: for each connection of the sender the numbers that he said there. They keep their
     order, and only the end of each may be lost, and then to everybody. What was said on two connections has no order: a broker that dies

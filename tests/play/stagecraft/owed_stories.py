@@ -37,6 +37,14 @@ COMMANDS = {  # written; ids of the command_results that were published
     "done and never written": ("told done", [5], ["a"]),
     "a result twice": ("published 2 times", [5, 20], ["a", "a", "d"]),
 }
+RESULT, OTHER = ({"type": "command_result", "request_id": id} for id in "ab")
+ALARM = {"type": "alarm"}
+PUBLISHED = {  # frames by number; numbers that those heard who had not asked; numbers that are everybody's
+    "each once": ({1: RESULT, 2: OTHER, 3: ALARM, 4: ALARM}, {1, 2, 3, 4}, [1, 2, 3, 4]),
+    "asked again, and answered alone": ({1: RESULT, 2: OTHER, 5: RESULT}, {1, 2}, [1, 2]),
+    "said to all again": ({1: RESULT, 5: RESULT}, {1, 5}, [1, 5]),
+    "heard by its asker alone": ({1: RESULT, 2: OTHER}, {2}, [1, 2]),
+}
 CLOSINGS = {  # what was done while the connection was there; its code; whether that explains it
     "1012 in a drain": (lambda w: w.drain_begins(), 1012, "restart", True),
     "1012 without a reason": (lambda w: w.drain_begins(), 1012, "", False),
@@ -71,4 +79,5 @@ def closing(deed, code, reason, explained):
 CASES = [(f"resumed: {name}", lambda c=case: told(owed.resumed("c", c[1], EVERYTHING), c[0])) for name, case in RESUMED.items()]
 CASES += [(f"one connection: {name}", lambda c=case: told(owed.on_one_connection("c", *c[1:]), c[0])) for name, case in STREAMS.items()]
 CASES += [(f"commands: {name}", lambda c=case: commands(*c)) for name, case in COMMANDS.items()]
+CASES += [(f"everybody's: {name}", lambda c=case: list(owed.published(c[0], c[1])) == c[2]) for name, case in PUBLISHED.items()]
 CASES += [(f"closed: {name}", lambda c=case: closing(*c)) for name, case in CLOSINGS.items()]

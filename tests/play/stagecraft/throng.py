@@ -282,11 +282,12 @@ class Throng:
         complaints, clients = [], [*self.followers, *self.crowd]
         frames = [f for c in clients for f in c.frames] + [f for m in self.movers for f in m.frames + (m.client.frames if m.client else [])]
         kept = {f.seq[1]: f for f in frames if f.type in KEPT}
+        everybodys = owed.published(kept, {n for client in clients for n, _ in client.heard()})
         for client in clients:
-            complaints += owed.resumed(client.name, client.heard(), {n: f.text for n, f in kept.items() if client.wants(f)})
+            complaints += owed.resumed(client.name, client.heard(), {n: f.text for n, f in everybodys.items() if client.wants(f)})
             complaints += [f"{client.name}: {f.text}" for f in client.frames if f.type == "gap"]
         for mover in self.movers:
-            complaints += owed.carried_out(mover.machine, mover.asked, self.s.simulator.truth.moves(mover.machine), kept.values())
+            complaints += owed.carried_out(mover.machine, mover.asked, self.s.simulator.truth.moves(mover.machine), everybodys.values())
         timeline = states_by_seq(self.machines, self.followers)
         for follower in self.followers:
             follower.check_states(timeline, complete=not self.weather.kills)  # both workers killed: then nobody heard what was live
