@@ -225,6 +225,16 @@ class Source:
         text = re.sub(r"//[^\n]*", "", text)
         return [(number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
 
+    @cached_property
+    def hops(self):
+        """Hops named in the file's header comment: {"D7": line}."""
+        found = {}
+        for number, line in enumerate(self.lines[:HEADER_LINES], 1):
+            for match in HOP_LINE.finditer(line):
+                for hop in re.findall(r"[A-Z]\d+", match.group(1)):
+                    found[hop] = number
+        return found
+
 
 @dataclass
 class Module:
@@ -249,7 +259,7 @@ def read_sources(tree):
         lines = path.read_text(errors="replace").splitlines()
         source = Source(path, str(relative), str(relative.parent), lines)
         for number, line in enumerate(lines, 1):
-            match = INCLUDE.match(line)
+            match = "include" in line and INCLUDE.match(line)
             if match:
                 source.includes.append((number, match.group(2), match.group(1) == "<"))
         sources.append(source)
@@ -373,9 +383,12 @@ class Audit:
                 self.breach(source.name, line, f"<{header}> is a third party that no layer names")
 
     def calls_stay_home(self, source):
-        for number, line in source.code:
-            for call, homes in CALLS.items():
-                if call.search(line) and not any(source.folder.startswith(home) for home in homes):
+        strangers = [(call, homes) for call, homes in CALLS.items()
+                     if not any(source.folder.startswith(home) for home in homes)]
+        whole = "\n".join(line for _, line in source.code)
+        for call, homes in [(call, homes) for call, homes in strangers if call.search(whole)]:
+            for number, line in source.code:
+                if call.search(line):
                     self.breach(source.name, number, f"{call.search(line).group()}…) belongs to {', '.join(homes)} alone")
 
     def no_demo_names(self, source):
@@ -385,17 +398,8 @@ class Audit:
 
     # --- hops
 
-    def hops_of(self, source):
-        """Hops named in the file's header comment: {"D7": line}."""
-        found = {}
-        for number, line in enumerate(source.lines[:HEADER_LINES], 1):
-            for match in HOP_LINE.finditer(line):
-                for hop in re.findall(r"[A-Z]\d+", match.group(1)):
-                    found[hop] = number
-        return found
-
     def hops_are_real(self, source):
-        for hop, line in self.hops_of(source).items():
+        for hop, line in source.hops.items():
             if hop not in HOPS:
                 self.breach(source.name, line, f"there is no hop {hop}")
             elif not any(source.folder.startswith(folder) for folder in HOPS[hop]):
@@ -404,7 +408,7 @@ class Audit:
     def every_hop_is_told(self):
         for hop, folders in HOPS.items():
             for folder in folders[:1]:
-                told = [s for s in self.sources if s.folder.startswith(folder) and hop in self.hops_of(s)]
+                told = [s for s in self.sources if s.folder.startswith(folder) and hop in s.hops]
                 if not told:
                     self.breach(folder, 1, f"no file's header says \"Hop: {hop}\"")
 
@@ -415,7 +419,7 @@ class Audit:
         for source in self.sources:
             header = by_stem.get((source.folder, source.path.stem))
             if source.path.suffix == ".c" and header is not None and not source.folder.startswith("tests"):
-                if self.hops_of(source) and not self.hops_of(header):
+                if source.hops and not header.hops:
                     self.breach(header.name, 1, f"{source.path.name} is on a hop; its header has no \"Hop:\" line")
 
     # --- CMake
