@@ -225,22 +225,22 @@ static void who_asked_may_go(void **state)
     assert_int_equal(family_tally(t->family).planned_ends, 1);
 }
 
-#define PLAY(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+#define ORDERED_PLAY(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "actor") == 0)
         return actor_main(argv[2]);
     const struct CMUnitTest tests[] = {
-        PLAY(workers_are_replaced_one_after_the_other),
-        PLAY(one_that_drains_too_long_holds_up_nobody),
-        PLAY(a_failure_leaves_the_rest),
-        PLAY(agents_are_restarted_a_few_at_a_time),
-        PLAY(without_names_all_go_in_the_order_of_their_start),
-        PLAY(names_are_checked_first),
-        PLAY(a_drain_ends_when_the_worker_has_gone),
-        PLAY(a_stop_ends_it),
-        PLAY(who_asked_may_go),
+        ORDERED_PLAY(workers_are_replaced_one_after_the_other),
+        ORDERED_PLAY(one_that_drains_too_long_holds_up_nobody),
+        ORDERED_PLAY(a_failure_leaves_the_rest),
+        ORDERED_PLAY(agents_are_restarted_a_few_at_a_time),
+        ORDERED_PLAY(without_names_all_go_in_the_order_of_their_start),
+        ORDERED_PLAY(names_are_checked_first),
+        ORDERED_PLAY(a_drain_ends_when_the_worker_has_gone),
+        ORDERED_PLAY(a_stop_ends_it),
+        ORDERED_PLAY(who_asked_may_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
