@@ -66,7 +66,7 @@ static const struct said *delete (enum entity_e entity, uint64_t id, uint64_t ve
 static void expect(const struct said *said, unsigned status, const char *text)
 {
     if (said->status != status || (text != NULL && strstr(said->text, text) == NULL))
-        fail_msg("%u %s instead of %u %s", said->status, said->text, status, text);
+        fail_msg("%u %s instead of %u %s", said->status, said->text, status, text != NULL ? text : "");
 }
 
 static unsigned turns(void)
