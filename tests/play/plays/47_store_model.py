@@ -72,10 +72,9 @@ class Run:
     async def settled(self, made):
         """A write was not answered: what is there now is what was, or made(found) says that it is what was asked for. True: it was made."""
         self.unsure += 1
+        await self.everything()  # behind that, it was begun or never will be; begun, it is made to its end, and only then looked at
+        await until("a deletion to be made to its end", lambda: not self.s.database.query("SELECT 1 FROM deletions"), 20)
         found = await self.everything()
-        if self.s.database.query("SELECT 1 FROM deletions"):  # begun, so it is made to its end
-            await until("the deletion to be made to its end", lambda: not self.s.database.query("SELECT 1 FROM deletions"), 20)
-            found = await self.everything()
         if not self.model.differs(found):
             return False
         made({entity: {row["id"]: row for row in rows} for entity, rows in found.items()}, self.model.differs(found))
