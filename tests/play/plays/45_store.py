@@ -44,6 +44,7 @@ async def alone(s):
     assert s.counters.segment("store").page()["pid"] == s1.pid
     await s.broker()
     await s.worker("w1")
+    await until("the broker to know the store", lambda: s.counter("b1", "stores") == 1)
     sensor = await s.api().create("sensor", tipo="temperatura", modelo="DHT22")
     assert sensor.id == 1
     await all_noted(s)

@@ -30,14 +30,19 @@ class Installation:
         self.s, self.launcher = s, None
 
     async def up(self, *machines, within=20, **env):
-        """Started, and everybody ready."""
+        """Started, everybody ready, and every agent known to the broker: it is ready before that."""
         for machine in machines:
             self.s.machine(machine)
         self.s.write_conf()
         self.s.adopt_simulator()
         self.launcher = self.s.cast_argv("up", [BIN / "noria", "up", "-c", self.s.conf], env=env)
         await self.launcher.start(within=within)
+        await until("the broker to know every agent", self._agents_are_known)
         return self
+
+    def _agents_are_known(self):
+        known = self.s.counters.all().get("broker", {}).get("agents", 0)
+        return known >= sum(name.startswith("agent.") for name in self.names())
 
     # --- who is there -------------------------------------------------------------------------------------------------
 
