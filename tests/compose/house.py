@@ -31,6 +31,12 @@ class Container:
         self.restarts = told["RestartCount"]
 
     @property
+    def ended_before(self):
+        """When its process ended the last time; 0: it never did."""
+        ended = self.told["State"]["FinishedAt"]
+        return "0" if ended.startswith("0001-") else ended
+
+    @property
     def root(self):
         return Path(f"/proc/{self.pid}/root")
 
@@ -108,9 +114,10 @@ class House:
         return look if look.well and look.started != container.started else None
 
     async def says(self, service, words, within=30):
-        """Until all containers of the service have these words in their logs, since they were started."""
+        """Until all containers of the service have these words in their logs, since they ended the last time: a process may have said
+        something before the engine takes down when it was started."""
         async def look():
-            told = [await docker("logs", "--since", c.started, c.id) for c in await self.containers(service)]
+            told = [await docker("logs", "--since", c.ended_before, c.id) for c in await self.containers(service)]
             return all(words in done.stdout + done.stderr for done in told)
         await until(f"{service} to say {words}", look, within)
 
