@@ -10,12 +10,12 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "control.h"
+#include "descriptors.h"
 #include "front.h"
 #include "front_hold.h"
 #include "health.h"
@@ -138,17 +138,6 @@ static inline void refused(int fd, const char *why)
     assert_string_equal(got.text, why);
     assert_true(has_ended(fd));
     close(fd);
-}
-
-static inline size_t descriptors(void)
-{
-    size_t count = 0;
-    DIR *all = opendir("/proc/self/fd");
-    assert_non_null(all);
-    while (readdir(all) != NULL)
-        count++;
-    closedir(all);
-    return count;
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_front, close_front)

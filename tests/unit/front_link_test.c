@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -16,6 +15,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "descriptors.h"
 #include "front.h"
 #include "front_link.h"
 #include "log.h"
@@ -111,17 +111,6 @@ static void is_served(void)
     assert_true(front_link_seek(&link_, "46", &got));
     assert_int_equal(got.fd_count, 2);
     assert_int_equal(got.number, 1);
-}
-
-static size_t descriptors(void)
-{
-    size_t count = 0;
-    DIR *all = opendir("/proc/self/fd");
-    assert_non_null(all);
-    while (readdir(all) != NULL)
-        count++;
-    closedir(all);
-    return count;
 }
 
 static void front_is_waited_for_and_its_end_is_seen(void **state)
